@@ -1,0 +1,45 @@
+# make demo   the whole workflow on synthetic steel: environment, training, leaderboard
+# make test   linters and tests
+# make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
+# make lock   pin all dependencies anew
+
+PYTHON ?= python3
+CONFIG ?= config/config.yaml
+BIN := $(CURDIR)/.venv/bin
+READY := .venv/.installed
+
+export PATH := $(BIN):$(PATH)
+export NO_ALBUMENTATIONS_UPDATE := 1
+# Without bytecode every job would compile torch's sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test doctor env lock
+
+demo: $(READY)
+	snakemake --cores all --resources gpu=1
+
+test: $(READY)
+	ruff check
+	ruff format --check
+	snakefmt --check --no-sort Snakefile rules
+	lint-imports
+	pytest
+
+doctor: $(READY)
+	python workflow/scripts/doctor.py --configfile $(CONFIG)
+
+env: $(READY)
+
+$(READY): requirements.lock envs/uv.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r envs/uv.lock
+	SAM2_BUILD_CUDA=0 uv pip install --python $(BIN)/python --compile-bytecode --require-hashes \
+		--build-constraints requirements.lock -r requirements.lock
+	uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+lock:
+	uv pip compile --universal --all-extras --generate-hashes --no-emit-index-url --python-version 3.11 \
+		pyproject.toml -o requirements.lock
+	echo uv | uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o envs/uv.lock
+	python envs/make_conda_env.py

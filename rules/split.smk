@@ -1,0 +1,62 @@
+"""Who is trained on, validated on and tested on.
+
+Needs the manifest. Makes split.csv, what each role holds, and nested subsets of the training images.
+"""
+
+
+rule split:
+    """Divide the images into train, val and test; the same picture is never in two of them."""
+    input:
+        script=script("split"),
+        settings="runs/{ds}/settings/split.yaml",
+        dataset="runs/{ds}/settings/ingest.yaml",
+        manifest="runs/{ds}/manifest.parquet",
+        file=(
+            [str(STUDY.dataset.root / STUDY.split.file.path)]
+            if STUDY.split.file
+            else []
+        ),
+    output:
+        split="runs/{ds}/split.csv",
+        table="runs/{ds}/split_table.csv",
+        leaks="runs/{ds}/leaks.csv",
+    params:
+        code=code("split"),
+    log:
+        "runs/{ds}/logs/split.log",
+    benchmark:
+        "runs/{ds}/benchmarks/split.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --dataset {input.dataset} --manifest {input.manifest}"
+        " --split {output.split} --table {output.table} --leaks {output.leaks} 2>&1 | tee {log}"
+
+
+rule subset:
+    """Draw n training images; smaller subsets lie inside larger ones of the same seed."""
+    input:
+        script=script("subset"),
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        "runs/{ds}/subsets/{n}_s{seed}.csv",
+    params:
+        code=code("subset"),
+    log:
+        "runs/{ds}/logs/subset_{n}_s{seed}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/subset_{n}_s{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --manifest {input.manifest} --split {input.split} --n {wildcards.n}"
+        " --seed {wildcards.seed} --out {output} 2>&1 | tee {log}"

@@ -1,0 +1,72 @@
+"""The UNet family: CNNs of segmentation-models-pytorch.
+
+Needs packs, split and a subset. Makes weights, run.json, history.csv, and the predictions on val and test.
+"""
+
+
+rule train_unet:
+    """Train one network; a killed training goes on from its last checkpoint."""
+    input:
+        script=script("train_unet"),
+        settings="runs/{ds}/unet/{exp}/settings/train.yaml",
+        identity="runs/{ds}/unet/{exp}/settings/identity.yaml",
+        images="runs/{ds}/packed/images.bin",
+        images_index="runs/{ds}/packed/images.parquet",
+        masks="runs/{ds}/packed/masks.bin",
+        masks_index="runs/{ds}/packed/masks.parquet",
+        split="runs/{ds}/split.csv",
+        subset=subset_file,
+    output:
+        weights="runs/{ds}/unet/{exp}/model/weights.safetensors",
+        run="runs/{ds}/unet/{exp}/run.json",
+        history="runs/{ds}/unet/{exp}/history.csv",
+    params:
+        code=code("train_unet"),
+        pack=subpath(input.images, parent=True),
+        folder=subpath(output.run, parent=True),
+    log:
+        "runs/{ds}/unet/{exp}/logs/train.log",
+    benchmark:
+        "runs/{ds}/unet/{exp}/benchmarks/train.tsv"
+    threads: lambda wildcards: experiment(wildcards).settings.threads
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+        gpu=1,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --identity {input.identity} --pack {params.pack}"
+        " --split {input.split} --subset {input.subset} --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
+
+
+rule predict_unet:
+    """Logit maps of all val and test images, from the images alone."""
+    input:
+        script=script("predict_unet"),
+        weights="runs/{ds}/unet/{exp}/model/weights.safetensors",
+        run="runs/{ds}/unet/{exp}/run.json",
+        images="runs/{ds}/packed/images.bin",
+        images_index="runs/{ds}/packed/images.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        val="runs/{ds}/unet/{exp}/val.pred.parquet",
+        test="runs/{ds}/unet/{exp}/test.pred.parquet",
+        timing="runs/{ds}/unet/{exp}/timing.json",
+    params:
+        code=code("predict_unet"),
+        pack=subpath(input.images, parent=True),
+    log:
+        "runs/{ds}/unet/{exp}/logs/predict.log",
+    benchmark:
+        "runs/{ds}/unet/{exp}/benchmarks/predict.tsv"
+    threads: lambda wildcards: experiment(wildcards).settings.threads
+    resources:
+        mem_mb=8000,
+        runtime=240,
+        gpu=1,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --run {input.run} --weights {input.weights} --pack {params.pack} --split {input.split}"
+        " --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"

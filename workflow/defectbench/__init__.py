@@ -1,0 +1,1 @@
+"""DefectBench: a segmentation benchmark for surface inspection that can be believed."""

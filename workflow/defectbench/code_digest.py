@@ -1,0 +1,67 @@
+"""Which library code a script runs, as one digest: it changes with a real edit of that code and with nothing else."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+import grimp
+
+PACKAGE = "defectbench"
+
+
+class CodeDigests:
+    """Digests of the library modules behind scripts, computed once each."""
+
+    def __init__(self, library: Path) -> None:
+        """``library`` is the folder that holds the package."""
+        self._library = library
+        self._graph = grimp.build_graph(PACKAGE, cache_dir=None)
+        self._files: dict[str, bytes] = {}
+
+    def of(self, script: Path) -> str:
+        """Digest (16 hex digits) of all library modules that ``script`` imports, directly or not.
+
+        Comments, docstrings and layout do not count. Imports inside functions are seen; names built at run time
+        (``importlib``) are not, so the library has none.
+        """
+        digest = hashlib.sha256()
+        for module in sorted(self.modules(script)):
+            digest.update(module.encode() + b"\0" + self._code(module) + b"\0")
+        return digest.hexdigest()[:16]
+
+    def modules(self, script: Path) -> set[str]:
+        """Names of the library modules that ``script`` imports, with the packages that hold them."""
+        closure: set[str] = set()
+        for module in self._imported(script):
+            closure |= {module} | self._graph.find_upstream_modules(module)
+        # Importing a.b.c runs the code of a and a.b too; grimp does not list them.
+        for module in list(closure):
+            parts = module.split(".")
+            closure |= {".".join(parts[:n]) for n in range(1, len(parts))}
+        return closure
+
+    def _imported(self, script: Path) -> set[str]:
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(script.read_bytes())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        return names & self._graph.modules
+
+    def _code(self, module: str) -> bytes:
+        if module not in self._files:
+            stem = self._library.joinpath(*module.split("."))
+            path = stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
+            self._files[module] = _without_docstrings(path.read_text(encoding="utf-8")).encode()
+        return self._files[module]
+
+
+def _without_docstrings(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree)

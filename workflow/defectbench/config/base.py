@@ -1,0 +1,98 @@
+"""What all configuration modules share: strict settings, and how they are written, read and complained about."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, Self, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from defectbench.files import write_text
+from defectbench.script import UserError
+
+
+class ConfigError(UserError):
+    """Every problem found in a configuration, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Keep ``problems``: lines of the form ``key.path: what is wrong; what is allowed``."""
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseModel):
+    """A group of settings. Unknown keys are errors; instances do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def write(self, path: Path) -> None:
+        """Write as YAML, atomically, and only if the content changed (an untouched file keeps its time)."""
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return
+        write_text(path, text)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the YAML file ``path``.
+
+        Raises:
+            ConfigError: naming the file and every key that is wrong.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
+        except ValidationError as error:
+            raise ConfigError([f"{path}: {line}" for line in describe(error, cls)]) from None
+
+
+def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
+    """One line per problem of ``error``: full key path, the value given, and what is allowed."""
+    lines = []
+    for problem in error.errors():
+        location = list(problem["loc"])
+        key = ".".join(str(part) for part in [prefix, *location] if part != "")
+        lines.append(f"{key or 'config'}: {_explain(problem, location, model)}")
+    return lines
+
+
+def _explain(problem: dict[str, Any], location: list[int | str], model: type[BaseModel]) -> str:
+    value = problem.get("input")
+    match problem["type"]:
+        case "extra_forbidden":
+            names = allowed_keys(model, location[:-1])
+            return f"unknown key; {suggestion(str(location[-1]), names)}"
+        case "missing":
+            return "required, but not given"
+        case "literal_error":
+            return f"{value!r} is not allowed; allowed: {problem['ctx']['expected']}"
+        case "value_error":
+            return str(problem["ctx"]["error"])
+        case _:
+            return f"{value!r}: {problem['msg']}"
+
+
+def suggestion(name: str, names: list[str]) -> str:
+    """What is allowed instead of ``name``, the nearest first."""
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}allowed: {', '.join(sorted(names))}"
+
+
+def allowed_keys(model: type[BaseModel], location: list[int | str]) -> list[str]:
+    """Keys that the group of settings at ``location`` inside ``model`` may have."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            break
+        model = next((t for t in _flatten(field.annotation) if _is_model(t)), model)
+    return list(model.model_fields)
+
+
+def _flatten(annotation: Any) -> list[Any]:
+    if get_origin(annotation) in (None, Literal):
+        return [annotation]
+    return [leaf for argument in get_args(annotation) for leaf in _flatten(argument)]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

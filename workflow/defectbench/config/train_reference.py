@@ -1,0 +1,14 @@
+"""Settings of the reference methods: what a number is worth."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from defectbench.config.base import Settings
+
+
+class ReferenceSettings(Settings):
+    """Methods that need no network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
+
+    model: Literal["all_empty", "all_full", "tophat_otsu"]
+    seed: int = Field(42, ge=0)

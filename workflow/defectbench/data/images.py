@@ -1,0 +1,69 @@
+"""Image files: decoding them strictly, and streaming over many of them."""
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image
+
+# Stored pixels as they are: a rotation flag in the file would turn the image away from its mask.
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ImageError(Exception):
+    """A file that does not hold a whole 8-bit image."""
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """Decode the bytes of an image file to (H, W, 3) RGB uint8; grey and palette images are expanded, alpha dropped.
+
+    Raises:
+        ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS) if data else None
+    if image is None:
+        raise ImageError("cannot be decoded: truncated, damaged or not an image")
+    # Some versions of OpenCV fill what is missing of a JPEG with grey. A whole JPEG ends with its end marker,
+    # or has other data behind it: then Pillow, slower but strict, decides.
+    if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):
+        _check_whole(data)
+    if image.dtype != np.uint8:
+        raise ImageError(f"has {8 * image.dtype.itemsize} bits per channel; only 8-bit images can be used")
+    return image
+
+
+def _check_whole(data: bytes) -> None:
+    try:
+        Image.open(io.BytesIO(data)).load()
+    except OSError as error:
+        raise ImageError(f"cannot be decoded: {error}") from None
+
+
+def is_grey(image: np.ndarray) -> bool:
+    """Whether all three channels of ``image``, (H, W, 3), are equal."""
+    red, green, blue = cv2.split(image)
+    return np.array_equal(red, green) and np.array_equal(red, blue)
+
+
+def stream(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """Apply ``function`` to ``items`` in ``threads`` threads; results come in the order of the items.
+
+    Only a few results wait at any time, so that memory does not grow with the number of items.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

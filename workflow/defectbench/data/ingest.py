@@ -1,0 +1,106 @@
+"""Ingest: read every image and its labels once, check them, and list what cannot be used."""
+
+import csv
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.ingest import DatasetSettings
+from defectbench.data.images import ImageError, decode_image, is_grey, stream
+from defectbench.data.manifest import Manifest
+from defectbench.data.readers import READERS
+from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
+from defectbench.data.rle import encode_coco
+from defectbench.files import atomic
+from defectbench.script import UserError
+
+
+class BadSamplesError(UserError):
+    """Samples that cannot be used, where the settings do not allow to go on without them."""
+
+
+def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tuple[Manifest, list[Problem]]:
+    """Read the dataset of ``settings`` in ``threads`` threads; decoded images are not kept.
+
+    Returns the manifest of the usable images and the problems of the others, in the order of file and row.
+
+    Raises:
+        BadSamplesError: if there are problems and ``on_bad_sample`` is 'error' (all of them are then in
+            ``found_file``), or if no image is left.
+        LabelFileError: if a label file cannot be read at all.
+    """
+    found_file.unlink(missing_ok=True)
+    labels = READERS[settings.format](settings)
+    problems = list(labels.problems)
+    rows = list(_read_images(settings, labels, problems, threads))
+    problems.sort(key=lambda problem: (problem.file, problem.row or 0))
+    if problems and settings.on_bad_sample == "error":
+        write_issues(found_file, problems)
+        raise BadSamplesError(_complaint(problems, settings, found_file))
+    bad = {problem.sample for problem in problems}
+    rows = [row for row in rows if row["image_id"] not in bad]
+    if settings.images == "defective":
+        rows = [row for row in rows if sum(row["area"]) > 0]
+    if not rows:
+        write_issues(found_file, problems)
+        raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
+    frame = pd.DataFrame(rows)
+    frame.insert(6, "phash", pd.array([pd.NA] * len(frame), dtype="UInt64"))
+    frame.insert(7, "group", frame.groupby("sha256")["image_id"].transform("first"))
+    return Manifest(frame, settings.name, settings.class_names, settings.class_values, len(bad)), problems
+
+
+def _read_images(
+    settings: DatasetSettings, labels: Labels, problems: list[Problem], threads: int
+) -> Iterator[dict[str, Any]]:
+    """A manifest row per readable image, in the order of ids; the problems of the others go to ``problems``."""
+    for result in stream(lambda image_id: _read_image(image_id, settings, labels), image_ids(settings), threads):
+        if isinstance(result, dict):
+            yield result
+        else:
+            problems += result
+
+
+def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dict[str, Any] | list[Problem]:
+    path = (PurePosixPath(settings.images_dir) / image_id).as_posix()
+    try:
+        data = (settings.root / path).read_bytes()
+        image = decode_image(data)
+        masks = labels.masks(image_id, *image.shape[:2])
+    except (OSError, ImageError) as error:
+        return [Problem(image_id, path, None, f"image {error}")]
+    except BadLabels as error:
+        return error.problems
+    return {
+        "image_id": image_id,
+        "path": path,
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "channels": 1 if is_grey(image) else 3,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "rle": [encode_coco(mask) for mask in masks],
+        "area": [int(np.count_nonzero(mask)) for mask in masks],
+    }
+
+
+def _complaint(problems: list[Problem], settings: DatasetSettings, found_file: Path) -> str:
+    lines = [
+        f"dataset {settings.name}: {len({problem.sample for problem in problems})} samples cannot be used, "
+        f"{len(problems)} problems; the first of them:",
+        *(f"  {p.file}{'' if p.row is None else f', row {p.row}'}: {p.problem}" for p in problems[:5]),
+        f"All of them: {found_file}",
+        "Repair the files, or set on_bad_sample: quarantine to go on without these samples.",
+    ]
+    return "\n".join(lines)
+
+
+def write_issues(path: Path, problems: list[Problem]) -> None:
+    """Write ``problems`` as CSV with the columns file, row, problem; the header stands even if there are none."""
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "row", "problem"])
+        writer.writerows(problem[1:] for problem in problems)

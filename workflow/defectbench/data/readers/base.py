@@ -1,0 +1,61 @@
+"""What every label reader gives to ingest."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from defectbench.config.ingest import DatasetSettings
+from defectbench.script import UserError
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with one sample."""
+
+    sample: str
+    """Id of the image that cannot be used; a label without an image has the id its image would have."""
+    file: str
+    """File that holds the mistake, relative to the dataset's root."""
+    row: int | None
+    """Line in that file, counted from 1 with the header; None where a file has no lines."""
+    problem: str
+
+
+class LabelFileError(UserError):
+    """A label file that cannot be read at all."""
+
+
+class BadLabels(Exception):  # noqa: N818 - not the end of the run: ingest collects these
+    """The labels of one image cannot be used."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        """Keep ``problems``, all of the same sample."""
+        super().__init__(problems)
+        self.problems = problems
+
+
+class Labels(Protocol):
+    """The labels of a dataset."""
+
+    problems: list[Problem]
+    """What is wrong without a look into the images."""
+
+    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
+        """Masks of one image of the given size, (C, H, W) uint8, values 0 and 1, classes in class order.
+
+        May be called from several threads.
+
+        Raises:
+            BadLabels: if they cannot be used.
+        """
+
+
+def image_ids(settings: DatasetSettings) -> list[str]:
+    """Ids of all images, sorted: their paths below ``images_dir``, with '/' and suffix."""
+    folder = settings.root / settings.images_dir
+    return sorted(path.relative_to(folder).as_posix() for path in settings.image_files())
+
+
+def relative(path: Path, settings: DatasetSettings) -> str:
+    """``path`` as it stands in issues: below the dataset's root, with '/'."""
+    return path.relative_to(settings.root).as_posix()

@@ -1,0 +1,78 @@
+"""Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect."""
+
+from collections import defaultdict
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.ingest import SeverstalCsv
+from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids
+from defectbench.data.rle import RleError, decode_severstal
+
+COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
+
+
+class SeverstalLabels:
+    """Labels of a Severstal table; an image without a row is clean."""
+
+    def __init__(self, settings: SeverstalCsv) -> None:
+        """Read the table and check its ids.
+
+        Raises:
+            LabelFileError: if the table cannot be read or lacks a column.
+        """
+        self.problems: list[Problem] = []
+        self._file = settings.csv
+        self._n_classes = len(settings.classes)
+        # image id -> (line, index of the class, code)
+        self._codes: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        self._collect(settings)
+
+    def _collect(self, settings: SeverstalCsv) -> None:
+        class_index = {str(value): index for index, value in enumerate(settings.class_values)}
+        images = set(image_ids(settings))
+        first_line: dict[tuple[str, str], int] = {}
+        table = _read_table(settings)
+        for line, (image_id, value, code) in enumerate(zip(*(table[c] for c in COLUMNS), strict=True), start=2):
+            seen = first_line.setdefault((image_id, value), line)
+            if image_id not in images:
+                self._complain(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
+            elif value not in class_index:
+                self._complain(image_id, line, f"ClassId {value!r} is not in classes: {', '.join(class_index)}")
+            elif seen != line:
+                self._complain(image_id, line, f"image {image_id!r} has class {value} already in row {seen}")
+            else:
+                self._codes[image_id].append((line, class_index[value], code))
+
+    def _complain(self, image_id: str, line: int, problem: str) -> None:
+        self.problems.append(Problem(image_id, self._file, line, problem))
+
+    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
+        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+        masks = np.zeros((self._n_classes, height, width), dtype=np.uint8)
+        problems = []
+        for line, index, code in self._codes.get(image_id, []):
+            try:
+                masks[index] = decode_severstal(code, height, width)
+            except RleError as error:
+                problems.append(Problem(image_id, self._file, line, str(error)))
+        if problems:
+            raise BadLabels(problems)
+        return masks
+
+
+def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
+    path = settings.root / settings.csv
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
+    except (OSError, ValueError) as error:
+        raise LabelFileError(f"{path}: cannot be read as a table: {error}") from None
+    lacking = [column for column in COLUMNS if column not in table]
+    if lacking:
+        raise LabelFileError(f"{path}: needs the columns {', '.join(COLUMNS)}; missing: {', '.join(lacking)}")
+    return table
+
+
+def read(settings: SeverstalCsv) -> SeverstalLabels:
+    """Read the label table of ``settings``; see :class:`SeverstalLabels`."""
+    return SeverstalLabels(settings)

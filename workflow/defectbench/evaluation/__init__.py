@@ -1,0 +1,1 @@
+"""Calibration on validation images, scoring of prediction files, statistics."""

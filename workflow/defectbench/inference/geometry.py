@@ -1,0 +1,69 @@
+"""How an image reaches the size a network sees, and how its map comes back to the image's own pixels."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+STRIDE = 32
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """``resize`` of the training settings, applied.
+
+    - ``native``: no scaling; padded at the right and bottom edge to a multiple of 32.
+    - ``longest_pad``: scaled, aspect kept, to fit into ``size``, then padded to it.
+    - ``squash``: scaled to ``size``, aspect lost.
+
+    Padding repeats the edge, in images and masks alike, so that padded pixels carry a true label.
+    """
+
+    resize: str
+    size: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, img_size: str, resize: str) -> "Geometry":
+        """From the settings ``img_size`` ('native', 'SIDE' or 'HEIGHTxWIDTH') and ``resize``."""
+        if img_size == "native":
+            return cls(resize, None)
+        sides = [int(side) for side in img_size.split("x")]
+        return cls(resize, (sides[0], sides[-1]))
+
+    def scaled_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the image's content as the network sees it, padding excluded."""
+        if self.size is None:
+            return height, width
+        if self.resize == "squash":
+            return self.size
+        scale = min(self.size[0] / height, self.size[1] / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the network's input for an image of ``height`` × ``width``."""
+        height, width = self.size or (height, width)
+        return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+    def apply(self, image: np.ndarray, size: tuple[int, int] | None = None, *, mask: bool = False) -> np.ndarray:
+        """Scale and pad ``image`` (H, W) or (H, W, C), uint8.
+
+        ``size`` is a larger input size, for batches of images that differ in size; ``mask`` scales without
+        mixing labels.
+        """
+        height, width = image.shape[:2]
+        inner = self.scaled_size(height, width)
+        if inner != (height, width):
+            smaller = inner[0] < height
+            method = cv2.INTER_NEAREST if mask else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+            image = cv2.resize(image, inner[::-1], interpolation=method)
+        target = size or self.input_size(height, width)
+        padding = [(0, target[0] - inner[0]), (0, target[1] - inner[1])] + [(0, 0)] * (image.ndim - 2)
+        return np.pad(image, padding, mode="edge")
+
+    def restore(self, maps: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Bring ``maps`` (C, h, w), float32, back to the image's own (C, ``height``, ``width``)."""
+        inner = self.scaled_size(height, width)
+        maps = maps[:, : inner[0], : inner[1]]
+        if inner == (height, width):
+            return maps
+        return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in maps])

@@ -1,0 +1,37 @@
+"""A trained network as a predictor of codes."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from defectbench.inference.geometry import Geometry
+from defectbench.metrics.codes import codes_from_logits
+
+
+class NetworkPredictor:
+    """Calls a network on one image at a time, in float32 whatever the training's precision."""
+
+    def __init__(self, network: nn.Module, geometry: Geometry, device: torch.device) -> None:
+        """``network`` maps uint8 images (B, C, H, W) to logits (B, n_maps, H, W)."""
+        self.network = network.to(device).eval()
+        self.geometry = geometry
+        self.device = device
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Codes (n_maps, H, W) of a uint8 image (H, W) or (H, W, 3), at the image's own pixels."""
+        pixels = self.geometry.apply(image)
+        pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        batch = torch.from_numpy(np.ascontiguousarray(pixels))[None].to(self.device)
+        # .cpu() waits for the device, so a caller's clock sees the whole computation.
+        logits = self.network(batch)[0].float().cpu().numpy()
+        return codes_from_logits(self.geometry.restore(logits, *image.shape[:2]))
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the hardware, for the result row."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {torch.cpu.get_capabilities().get('cpu_name', '')} ({torch.get_num_threads()} threads)".replace(
+        "  ", " "
+    )

@@ -1,0 +1,51 @@
+"""Logits as 16-bit codes: the one number format of stored score maps.
+
+``code = clip(round(32768 + 512 · logit), 0, 65535)`` covers logits of ±64 in steps of 1/512, so that even
+overconfident networks keep their ranking (8-bit probabilities do not). p ≥ 0.5 ⇔ code ≥ 32768.
+"""
+
+import numpy as np
+
+HALF = 32768
+STEPS_PER_LOGIT = 512
+N_BINS = 256
+
+
+def codes_from_logits(logits: np.ndarray) -> np.ndarray:
+    """Codes (uint16, same shape) of finite float ``logits``.
+
+    Raises:
+        ValueError: if a logit is NaN; a map with holes must not pass for a prediction.
+    """
+    if np.isnan(logits).any():
+        raise ValueError("the map of logits holds NaN")
+    scaled = np.rint(np.asarray(logits, dtype=np.float64) * STEPS_PER_LOGIT + HALF)
+    return np.clip(scaled, 0, 65535).astype(np.uint16)
+
+
+def codes_from_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Codes (uint16) of ``probabilities`` in [0, 1]; 0 and 1 become the outermost codes."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    if np.isnan(p).any() or p.min(initial=0.5) < 0 or p.max(initial=0.5) > 1:
+        raise ValueError("probabilities must lie in [0, 1]")
+    with np.errstate(divide="ignore"):
+        return codes_from_logits(np.log(p) - np.log1p(-p))
+
+
+def probabilities_from_codes(codes: np.ndarray) -> np.ndarray:
+    """Probabilities (float64) in (0, 1) that ``codes`` stand for."""
+    return 1 / (1 + np.exp((HALF - np.asarray(codes, dtype=np.float64)) / STEPS_PER_LOGIT))
+
+
+def threshold_code(k: int) -> int:
+    """Smallest code that counts as positive at the candidate threshold p = k/256, for k = 1 ... 255."""
+    if not 1 <= k <= N_BINS - 1:
+        raise ValueError(f"thresholds are k/256 with k = 1 ... 255, got k = {k}")
+    return int(codes_from_probabilities(np.array(k / N_BINS)))
+
+
+THRESHOLD_CODES = np.array([threshold_code(k) for k in range(1, N_BINS)], dtype=np.uint16)
+
+# BIN_OF_CODE[code] is the number of candidate thresholds that the code reaches, so code ≥ threshold_code(k)
+# ⇔ BIN_OF_CODE[code] ≥ k, exactly.
+BIN_OF_CODE = np.searchsorted(THRESHOLD_CODES, np.arange(65536, dtype=np.uint16), side="right").astype(np.uint8)

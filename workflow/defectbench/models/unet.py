@@ -1,0 +1,31 @@
+"""The UNet family: networks of segmentation-models-pytorch."""
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from defectbench.config.train_unet import UNetSettings
+
+# ImageNet's mean and standard deviation; a grey image gets their mean over the three colours.
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class UNet(nn.Module):
+    """A CNN from raw images to logits."""
+
+    def __init__(self, settings: UNetSettings, in_channels: int, n_maps: int) -> None:
+        """``in_channels`` is 1 (grey) or 3 (RGB); ``n_maps`` the number of logit maps."""
+        super().__init__()
+        self.network = smp.create_model(
+            settings.model, settings.encoder, encoder_weights=None, in_channels=in_channels, classes=n_maps
+        )
+        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
+        if in_channels == 1:
+            mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
+        self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", std.view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, n_maps, H, W) of uint8 ``images`` (B, C, H, W); H and W are multiples of 32."""
+        x = (images.float() / 255 - self.mean) / self.std
+        return self.network(x.contiguous(memory_format=torch.channels_last))

@@ -1,0 +1,29 @@
+"""Result rows as files of their own, named by what was run and when its training ended."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.files import write_text
+
+
+def export_name(row: pd.Series) -> str:
+    """``exp_{model}_{subset}_{prompt}_{imgsz}_{YYYYmmdd-HHMM}.csv`` for a row of the results."""
+    ended = datetime.fromisoformat(row["timestamp"]).strftime("%Y%m%d-%H%M")
+    model = f"{row['model']}-{row['variant']}" if row["variant"] else row["model"]
+    return f"exp_{model}_{row['subset_size']}_{row['prompt_type']}_{row['img_size']}_{ended}.csv"
+
+
+def export_rows(results: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write one CSV per name into ``folder``, with all columns of the results.
+
+    Experiments that share a name (they differ in a setting or the seed, and ended within the same minute) share
+    a file, a row each: nothing is overwritten.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, rows in results.groupby(results.apply(export_name, axis=1), sort=True):
+        write_text(folder / str(name), rows.to_csv(index=False))
+        paths.append(folder / str(name))
+    return paths

@@ -1,0 +1,34 @@
+"""Losses on logits (B, C, H, W) against masks (B, C, H, W) of 0 and 1."""
+
+from collections.abc import Callable
+
+import segmentation_models_pytorch as smp
+import torch
+from torch.nn import functional
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def make_loss(name: str) -> Loss:
+    """The loss of the settings: Dice plus a pixel-wise term, each with weight 1.
+
+    Dice pools each class over the whole batch, so that a clean image does not count as a full error.
+    The terms are computed in float32 whatever the network's precision.
+    """
+    # The pixel terms are functions of one another's shape: both take (logits, masks) and average over pixels.
+    pixel: Loss = {"dice_focal": focal_loss, "dice_bce": functional.binary_cross_entropy_with_logits}[name]
+    dice = smp.losses.DiceLoss(mode="multilabel", from_logits=True, smooth=1.0)
+
+    def loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        logits, masks = logits.float(), masks.float()
+        return dice(logits, masks) + pixel(logits, masks)
+
+    return loss
+
+
+def focal_loss(logits: torch.Tensor, masks: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Focal binary cross-entropy, mean over pixels: (1 − p_t)^γ · BCE.
+
+    T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, without its α.
+    """
+    return smp.losses.FocalLoss(mode="multilabel", gamma=gamma)(logits, masks)

@@ -1,0 +1,56 @@
+"""run.json: everything a result row says of its training."""
+
+import hashlib
+import importlib.metadata
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from defectbench.config.base import Settings
+from defectbench.config.identity import ExperimentIdentity
+
+PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
+
+
+def run_record(
+    identity: ExperimentIdentity,
+    settings: Settings,
+    track: Literal["automatic", "oracle", "reference"],
+    prompt_source: str,
+    **facts: Any,
+) -> dict[str, Any]:
+    """The record of one finished training.
+
+    ``track`` and ``prompt_source`` are set by the family's code from where its prompts come, never by the user.
+    ``facts`` are the remaining columns; those that do not apply stay away and end as nulls in the results.
+    """
+    return {
+        "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
+        "settings": settings.model_dump(mode="json"),
+        **facts,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Path, size and digest of a file of weights."""
+    return {
+        "weights_path": path.as_posix(),
+        "weights_bytes": path.stat().st_size,
+        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def parameter_facts(network: Any) -> dict[str, Any]:
+    """Numbers of parameters of a torch module: all, trainable, and trainable per child module."""
+    root = getattr(network, "network", network)
+    return {
+        "params_total": sum(p.numel() for p in network.parameters()),
+        "params_trainable": sum(p.numel() for p in network.parameters() if p.requires_grad),
+        "params_by_module": {
+            name: sum(p.numel() for p in child.parameters() if p.requires_grad) for name, child in root.named_children()
+        },
+    }

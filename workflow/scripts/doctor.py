@@ -1,0 +1,95 @@
+"""Say what is installed, what is missing, and what the study needs, before anything runs."""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+from defectbench.config.base import ConfigError
+from defectbench.config.study import load_study
+
+ROOT = Path(__file__).resolve().parents[2]
+GIB = 2**30
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print one line per check; exit 1 if one of them fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--configfile", type=Path, default=ROOT / "config" / "config.yaml", help="the study to check")
+    args = parser.parse_args(argv)
+
+    checks = [python_version(), packages(ROOT / "requirements.lock"), devices(), disk(), *study(args.configfile)]
+    for ok, line in checks:
+        print(f"{'ok     ' if ok else 'PROBLEM'} {line}")
+    if not all(ok for ok, _ in checks):
+        raise SystemExit(1)
+
+
+Check = tuple[bool, str]
+
+
+def python_version() -> Check:
+    """Python must be 3.11 or newer."""
+    return sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} ({sys.executable})"
+
+
+def packages(lock: Path) -> Check:
+    """Every package of the lock file must be there in the pinned version."""
+    pins = [Requirement(line.rstrip(" \\")) for line in lock.read_text().splitlines() if re.match(r"[\w.-]+==", line)]
+    wrong = []
+    for pin in pins:
+        if pin.marker is not None and not pin.marker.evaluate():
+            continue
+        try:
+            installed = importlib.metadata.version(pin.name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "missing"
+        if installed not in pin.specifier:
+            wrong.append(f"{pin.name} {installed}, should be {pin.specifier}")
+    if wrong:
+        return False, f"packages: {len(wrong)} differ from requirements.lock ({'; '.join(wrong[:5])}); run `make env`"
+    return True, f"packages: all {len(pins)} as pinned in requirements.lock"
+
+
+def devices() -> Check:
+    """Which hardware torch would use; a machine without a GPU is not a problem."""
+    if importlib.util.find_spec("torch") is None:
+        return False, "torch is not installed; run `make env`"
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return True, f"GPU: {', '.join(names)}"
+    return True, f"no GPU: networks train on {os.cpu_count()} CPU cores"
+
+
+def disk() -> Check:
+    """Room for packs and predictions in the working folder."""
+    free = shutil.disk_usage(Path.cwd()).free / GIB
+    return free > 2, f"disk: {free:.0f} GiB free in {Path.cwd()}"
+
+
+def study(configfile: Path) -> list[Check]:
+    """The study's configuration and data."""
+    try:
+        config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
+        found = load_study(config)
+    except FileNotFoundError:
+        return [(False, f"study: no such file: {configfile}")]
+    except yaml.YAMLError as error:
+        return [(False, f"study: {configfile} is not YAML: {error}")]
+    except ConfigError as error:
+        return [(False, f"study: {configfile}: {problem}") for problem in error.problems]
+    images = len(found.dataset.image_files())
+    return [(True, f"study: {found.name}, {len(found.experiments)} experiments on {images} images ({configfile})")]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Read a dataset's images and labels once and write its manifest, its issues and its card."""
+
+import argparse
+from pathlib import Path
+
+from defectbench.config.ingest import read_dataset_settings
+from defectbench.data.card import dataset_card
+from defectbench.data.ingest import ingest, write_issues
+from defectbench.data.manifest import write_manifest
+from defectbench.files import write_text
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
+    parser.add_argument("--manifest", type=Path, required=True, help="to write: a row per usable image (Parquet)")
+    parser.add_argument("--issues", type=Path, required=True, help="to write: what cannot be used, and why (CSV)")
+    parser.add_argument("--card", type=Path, required=True, help="to write: what the dataset holds (Markdown)")
+    parser.add_argument("--threads", type=int, default=2, help="threads that read images (default: %(default)s)")
+    args = parser.parse_args(argv)
+
+    settings = read_dataset_settings(args.settings)
+    # Snakemake deletes the declared outputs of a failed job: then the list must stand elsewhere.
+    found_file = args.issues.with_name("issues_found.csv")
+    manifest, problems = ingest(settings, found_file, args.threads)
+    write_manifest(args.manifest, manifest)
+    write_issues(args.issues, problems)
+    write_text(args.card, dataset_card(manifest))
+    print(f"{settings.name}: {len(manifest.frame)} images, {manifest.n_quarantined} samples quarantined")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Set up a reference method: all-empty, all-full, or a top-hat + Otsu threshold tuned on the training images."""
+
+import argparse
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.train_reference import ReferenceSettings
+from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.files import write_json
+from defectbench.models.reference import Constant, to_dict, tune
+from defectbench.script import run_script
+from defectbench.training.run_record import file_facts, run_record
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Choose the method's settings and write them with the run record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the experiment")
+    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
+    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images and masks")
+    parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--subset", type=Path, required=True, help="CSV of the training images")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the experiment")
+    parser.add_argument("--code-digest", required=True, help="digest of the code, for the record")
+    args = parser.parse_args(argv)
+
+    started = time.perf_counter()
+    settings = ReferenceSettings.read(args.settings)
+    identity = ExperimentIdentity.read(args.identity)
+    images, masks = ImagePack(args.pack), MaskPack(args.pack)
+    split = pd.read_csv(args.split, dtype=str)
+    train_ids = pd.read_csv(args.subset, dtype=str)["image_id"].tolist()
+    if settings.model == "tophat_otsu":
+        model = tune(images, masks, train_ids)
+        n_labels = len(train_ids)
+    else:
+        model = Constant(defect=settings.model == "all_full")
+        n_labels = 0
+    path = args.folder / "model" / "model.json"
+    write_json(path, to_dict(model))
+    record = run_record(
+        identity,
+        settings,
+        track="reference",
+        prompt_source="none",
+        n_labels_train=n_labels,
+        n_labels_val=int((split["role"] == "val").sum()) if n_labels else 0,
+        train_seconds=time.perf_counter() - started,
+        device="CPU",
+        code_digest=args.code_digest,
+        data_digest=images.digest,
+        params_total=0,
+        params_trainable=0,
+        **file_facts(path),
+    )
+    write_json(args.folder / "run.json", record)
+    print(f"{identity.exp_id}: {to_dict(model)}")
+
+
+if __name__ == "__main__":
+    main()
