@@ -55,5 +55,5 @@ rule ingest:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings}"
+        "python {input.script} --settings {input.settings} --threads {threads}"
         " --manifest {output.manifest} --issues {output.issues} --card {output.card} 2>&1 | tee {log}"

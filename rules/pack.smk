@@ -31,4 +31,4 @@ rule pack:
         ENV
     shell:
         "python {input.script} --dataset {input.dataset} --manifest {input.manifest} --out-dir {params.folder}"
-        " 2>&1 | tee {log}"
+        " --threads {threads} 2>&1 | tee {log}"

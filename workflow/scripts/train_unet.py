@@ -1,10 +1,12 @@
 """Train one CNN of the UNet family.
 
-Writes model/weights.safetensors (the best weights by the settings' monitor), run.json and history.csv into --folder.
-Training state is kept in --folder/state, so that a killed training goes on where it was.
+Writes into --folder: model/weights.safetensors (the best by the settings' monitor), run.json, history.csv and, in
+checkpoints/, the best three and the last weights. Training state is kept in --folder/state until all is written, so
+that a killed training goes on where it was.
 """
 
 import argparse
+import shutil
 from pathlib import Path
 
 import lightning as L
@@ -62,37 +64,44 @@ def main(argv: list[str] | None = None) -> None:
     )
     with training_state(args.folder / "state", key) as state:
         result = fit(identity.exp_id, network, make_loss(settings.loss), train, val, settings, state)
-
-    checkpoint = torch.load(result.best_checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    best = {name.removeprefix("network."): value.contiguous() for name, value in checkpoint.items()}
-    weights = args.folder / "model" / "weights.safetensors"
-    with atomic(weights) as temporary:
-        save_file(best, temporary)
-    write_text(args.folder / "history.csv", result.history.to_csv(index=False))
-    record = run_record(
-        identity,
-        settings,
-        track="automatic",
-        prompt_source="none",
-        classes=classes,
-        in_channels=images.channels,
-        precision=resolved_precision(settings.precision),
-        steps=result.steps,
-        best_step=result.best_step,
-        epochs=len(result.history),
-        n_labels_train=len(train_ids),
-        n_labels_val=len(val_ids),
-        train_seconds=result.train_seconds,
-        peak_memory_train_bytes=result.peak_memory_bytes,
-        device=device_name(next(network.parameters()).device),
-        code_digest=args.code_digest,
-        data_digest=images.digest,
-        weights_source="random",
-        **parameter_facts(network),
-        **file_facts(weights),
-    )
-    write_json(args.folder / "run.json", record)
+        weights = save_weights(result.weights, args.folder)
+        write_text(args.folder / "history.csv", result.history.to_csv(index=False))
+        record = run_record(
+            identity,
+            settings,
+            track="automatic",
+            prompt_source="none",
+            classes=classes,
+            in_channels=images.channels,
+            precision=resolved_precision(settings.precision),
+            steps=result.steps,
+            best_step=result.best_step,
+            epochs=len(result.history),
+            n_labels_train=len(train_ids),
+            n_labels_val=len(val_ids),
+            train_seconds=result.train_seconds,
+            peak_memory_train_bytes=result.peak_memory_bytes,
+            device=device_name(next(network.parameters()).device),
+            code_digest=args.code_digest,
+            data_digest=images.digest,
+            weights_source="random",
+            **parameter_facts(network),
+            **file_facts(weights),
+        )
+        write_json(args.folder / "run.json", record)
     print(f"{identity.exp_id}: best at step {result.best_step} of {result.steps}, {result.train_seconds:.0f} s")
+
+
+def save_weights(kept: dict[str, dict[str, torch.Tensor]], folder: Path) -> Path:
+    """Write the kept checkpoints and, as model/weights.safetensors, the best of them; return the latter's path."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for name, values in kept.items():
+        with atomic(folder / "checkpoints" / f"{name}.safetensors") as temporary:
+            save_file(values, temporary)
+    best = folder / "model" / "weights.safetensors"
+    with atomic(best) as temporary:
+        save_file(next(iter(kept.values())), temporary)
+    return best
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """How results are compared and shown."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -7,12 +8,23 @@ from pydantic import Field
 from defectbench.config.base import Settings
 
 
-class ReportSettings(Settings):
-    """Statistics and pictures of a study."""
+class BootstrapSettings(Settings):
+    """Confidence intervals."""
 
     bootstrap_draws: int = Field(2000, ge=100)
     bootstrap_seed: int = Field(42, ge=0)
+
+
+class ReportSettings(BootstrapSettings):
+    """Statistics and pictures of a study."""
+
     gallery_images: int = Field(6, ge=1, description="Rows of the gallery")
+
+
+class ResultsSettings(BootstrapSettings):
+    """Which experiments a results table holds."""
+
+    experiments: list[Path] = Field(min_length=1, description="Folders of the experiments, in the table's order")
 
 
 class RankingSettings(Settings):

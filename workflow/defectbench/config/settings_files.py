@@ -23,7 +23,7 @@ def write_settings_files(study: Study, top: Path) -> None:
         experiment.settings.write(folder / "train.yaml")
         study.calibrate.write(folder / "calibrate.yaml")
     results = top / "results" / study.name / "settings"
-    folders = [experiment_folder(study, experiment).as_posix() for experiment in study.experiments]
+    folders = [experiment_folder(study, experiment) for experiment in study.experiments]
     ResultsSettings(
         experiments=folders,
         bootstrap_draws=study.report.bootstrap_draws,

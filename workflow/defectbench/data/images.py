@@ -50,8 +50,8 @@ def _check_whole(data: bytes) -> None:
 
 def is_grey(image: np.ndarray) -> bool:
     """Whether all three channels of ``image``, (H, W, 3), are equal."""
-    red, green, blue = cv2.split(image)
-    return np.array_equal(red, green) and np.array_equal(red, blue)
+    red = image[..., 0]
+    return np.array_equal(red, image[..., 1]) and np.array_equal(red, image[..., 2])
 
 
 def stream(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from defectbench.config.ingest import DatasetSettings
 from defectbench.data.images import ImageError, decode_image, is_grey, stream
-from defectbench.data.manifest import Manifest
+from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
 from defectbench.data.rle import encode_coco
@@ -49,9 +49,9 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
         write_issues(found_file, problems)
         raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
     frame = pd.DataFrame(rows)
-    frame.insert(6, "phash", pd.array([pd.NA] * len(frame), dtype="UInt64"))
-    frame.insert(7, "group", frame.groupby("sha256")["image_id"].transform("first"))
-    return Manifest(frame, settings.name, settings.class_names, settings.class_values, len(bad)), problems
+    frame["phash"] = pd.array([pd.NA] * len(frame), dtype="UInt64")
+    frame["group"] = frame.groupby("sha256")["image_id"].transform("first")
+    return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
 
 
 def _read_images(
@@ -71,7 +71,9 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         data = (settings.root / path).read_bytes()
         image = decode_image(data)
         masks = labels.masks(image_id, *image.shape[:2])
-    except (OSError, ImageError) as error:
+    except OSError as error:
+        return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
+    except ImageError as error:
         return [Problem(image_id, path, None, f"image {error}")]
     except BadLabels as error:
         return error.problems

@@ -30,7 +30,7 @@ class Outline:
 PITS = Outline(pieces=3, aspect=(1.5, 3.5), angle=(-12, 12), power=2, ragged=0.12)
 CRACK = Outline(pieces=1, aspect=(7, 13), angle=(-6, 6), power=8, ragged=0.05)
 ROUGH = Outline(pieces=3, aspect=(0.8, 1.6), angle=(-40, 40), power=4, ragged=0.16)
-STREAK = Outline(pieces=2, aspect=(10, 30), angle=(-2, 2), power=8, ragged=0.06)
+STREAK = Outline(pieces=2, aspect=(6, 14), angle=(-2, 2), power=8, ragged=0.06)
 SCRATCH = Outline(pieces=2, aspect=(5, 12), angle=(76, 96), power=8, ragged=0.08)
 TORN = Outline(pieces=4, aspect=(0.8, 2.2), angle=(-30, 30), power=4, ragged=0.14)
 
@@ -94,7 +94,7 @@ def _lighting(rng: np.random.Generator, size: tuple[int, int]) -> Field:
     """Brightness of a perfect sheet: level, drift along both axes and vignetting."""
     height, width = size
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    level = np.clip(rng.lognormal(np.log(95), 0.35), 40, 150)
+    level = np.clip(rng.lognormal(np.log(95), 0.3), 50, 150)
     drift = rng.normal(0, 0.15) * x + rng.normal(0, 0.06) * y + 0.08 * _noise(rng, size, (height, width / 4))
     vignette = rng.uniform(0, 0.3) * x**2 + rng.uniform(0, 0.1) * y**2
     return (level * np.clip(1 + drift - vignette, 0.3, 1.8)).astype(np.float32)
@@ -156,8 +156,8 @@ def _rolling_streaks(rng: np.random.Generator, size: tuple[int, int], scale: flo
     columns = np.arange(width)
     lines = np.zeros(width, dtype=np.float32)
     for _ in range(rng.integers(2, 12)):
-        half_width = rng.uniform(1, 9) * scale
-        strength = rng.choice([-1, 1]) * rng.uniform(0.2, 0.5)
+        half_width = rng.uniform(1, 5) * scale
+        strength = rng.choice([-1, 1]) * rng.uniform(0.2, 0.4)
         lines += strength * np.exp(-(((columns - rng.uniform(0, width)) / half_width) ** 2))
     streaks = lines[None, :] * np.clip(0.8 + 0.4 * _noise(rng, size, (height, width / 8)), 0, 1)
     where = _soft_step(_noise(rng, size, (2 * height, width / 6)) - 1.2, 0.5)
@@ -228,7 +228,7 @@ def _style(rng: np.random.Generator, class_id: int, area: float):
         return {1: (PITS, _pitted), 2: (CRACK, _cracked), 4: (ROUGH, _rough)}[class_id]
     if area > 0.08:
         return (SCRATCH if rng.random() < 0.6 else TORN), _scored
-    return (STREAK, SCRATCH, TORN)[rng.choice(3, p=[0.4, 0.3, 0.3])], _scored
+    return (STREAK, SCRATCH, TORN)[rng.choice(3, p=[0.3, 0.35, 0.35])], _scored
 
 
 def _pieces(rng: np.random.Generator, outline: Outline, free: np.ndarray, grain: float) -> tuple[Field, Field]:
@@ -273,11 +273,11 @@ def _scored(rng: np.random.Generator, depth: Field, across: Field, scale: float)
     """Class 3: bright and dark strands along the defect, which change on its way, torn open in places."""
     knots = np.linspace(-1, 1, rng.integers(10, 22))
     reach = across / max(float(np.abs(across[depth <= 1]).max()), 1e-6)
-    tone = rng.choice([-0.35, 0.4]) * rng.uniform(0.75, 1.25)
+    tone = rng.choice([-0.4, 0.35]) * rng.uniform(0.8, 1.2)
     near, far = (np.interp(reach, knots, rng.normal(tone, 0.15, len(knots))) for _ in range(2))
     blend = _soft_step(_noise(rng, depth.shape, (60 * scale, 60 * scale)), 1)
     torn = _noise(rng, depth.shape, (6 * scale, 4 * scale))
-    burrs = 0.6 * np.maximum(torn - 1.2, 0) - 0.4 * _soft_step(-torn - 1.3, 0.4)
+    burrs = 0.8 * np.maximum(torn - 1.2, 0) - 0.4 * _soft_step(-torn - 1.3, 0.4)
     return blend * near + (1 - blend) * far + 0.08 * torn + (0.3 + 0.7 * blend) * burrs
 
 

@@ -114,7 +114,10 @@ class PredictionFile:
             PredictionFileError: if the file is not a prediction file.
         """
         self.path = Path(path)
-        self._file = pq.ParquetFile(path)
+        try:
+            self._file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise PredictionFileError(f"{path}: cannot be read as a prediction file: {error}") from None
         metadata = self._file.schema_arrow.metadata or {}
         if _KEY not in metadata:
             raise PredictionFileError(f"{path}: not a prediction file (written by predict_*)")
@@ -127,14 +130,20 @@ class PredictionFile:
         return column[:: len(self.header.classes)]
 
     def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield (image_id, codes (C, H, W) uint16), holding a few images at a time."""
+        """Yield (image_id, codes (C, H, W) uint16), holding a few images at a time.
+
+        Raises:
+            PredictionFileError: if the rows of an image are not one per class, in the header's order.
+        """
         n = len(self.header.classes)
         for group in range(self._file.num_row_groups):
             rows = self._file.read_row_group(group)
             columns = [rows[name].to_pylist() for name, _ in _COLUMNS[:4]]
             blobs = rows["codes"].combine_chunks()
             for start in range(0, rows.num_rows, n):
-                ids, _, heights, widths = (column[start : start + n] for column in columns)
+                ids, names, heights, widths = (column[start : start + n] for column in columns)
+                if set(ids) != {ids[0]} or tuple(names) != self.header.classes:
+                    raise PredictionFileError(f"{self.path}: {ids[0]}: not one row for each of {self.header.classes}")
                 maps = [decompress(blobs[start + i].as_buffer(), heights[i], widths[i]) for i in range(n)]
                 yield ids[0], np.stack(maps)
 

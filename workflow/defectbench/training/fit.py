@@ -30,7 +30,8 @@ class Fit:
     """What a training ended with."""
 
     history: pd.DataFrame
-    best_checkpoint: Path
+    weights: dict[str, dict[str, torch.Tensor]]
+    """Weights of the kept checkpoints by name: the best three, best first, and the last."""
     best_step: int
     steps: int
     train_seconds: float
@@ -66,24 +67,6 @@ class ResumableData(L.LightningDataModule):
         return DataLoader(self.val, batch_sampler=order, pin_memory=torch.cuda.is_available())
 
 
-class Progress(L.Callback):
-    """One line per evaluation."""
-
-    def __init__(self, name: str, n_intervals: int) -> None:
-        """``name`` opens each line; ``n_intervals`` is the number of lines of a full training."""
-        self.name, self.n_intervals = name, n_intervals
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: SegmentationTask) -> None:
-        """Show the newest row of the history."""
-        row = pl_module.history[-1]
-        print(
-            f"{self.name}  {row['epoch'] + 1:>3}/{self.n_intervals}  step {row['step']:>5}"
-            f"  loss {row['train_loss']:.3f}  val_mIoU {row['val_mIoU']:.3f}  val_Dice {row['val_Dice']:.3f}"
-            f"  {row['images_per_second']:.1f} images/s",
-            flush=True,
-        )
-
-
 def fit(
     name: str,
     network: nn.Module,
@@ -100,7 +83,9 @@ def fit(
     """
     quiet_lightning()
     data = ResumableData(train, val, settings)
-    task = SegmentationTask(network, loss, settings, data.total_steps, val)
+    # Convolutions on CPUs and tensor cores run about twice as fast with channels last.
+    network.to(memory_format=torch.channels_last)
+    task = SegmentationTask(name, network, loss, settings, data.total_steps, val)
     best = ModelCheckpoint(
         dirpath=state,
         filename="best_step{step}_iou{val_mIoU:.4f}_dice{val_Dice:.4f}",
@@ -108,10 +93,11 @@ def fit(
         monitor=settings.monitor,
         mode="max",
         save_top_k=3,
-        save_last=True,
+        save_weights_only=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+    last = ModelCheckpoint(dirpath=state, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     stop = EarlyStopping(settings.monitor, patience=settings.patience, mode="max", check_on_train_epoch_end=True)
     trainer = L.Trainer(
         accelerator="auto",
@@ -120,7 +106,7 @@ def fit(
         max_epochs=data.n_intervals,
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
-        callbacks=[best, stop, Progress(name, data.n_intervals)],
+        callbacks=[best, last, stop],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -128,9 +114,9 @@ def fit(
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=state,
     )
-    last = state / "last.ckpt"
+    resume = state / "last.ckpt"
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=last if last.is_file() else None)
+        trainer.fit(task, datamodule=data, ckpt_path=resume if resume.is_file() else None)
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"{name}: out of GPU memory at batch_size {settings.batch_size}; "
@@ -140,12 +126,22 @@ def fit(
     best_row = history.iloc[history[settings.monitor].argmax()]
     return Fit(
         history=history,
-        best_checkpoint=Path(best.best_model_path),
+        weights=_weights([*sorted(best.best_k_models, key=best.best_k_models.get, reverse=True), resume]),
         best_step=int(best_row["step"]),
         steps=int(history["step"].iloc[-1]),
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
     )
+
+
+def _weights(paths: list[str | Path]) -> dict[str, dict[str, torch.Tensor]]:
+    """The network's weights in checkpoints of the task, by the checkpoints' names."""
+    found = {}
+    for path in map(Path, paths):
+        values = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        # Without the task's prefix; safetensors holds contiguous tensors only.
+        found[path.stem] = {name.removeprefix("network."): value.contiguous() for name, value in values.items()}
+    return found
 
 
 def resolved_precision(precision: str) -> str:
@@ -168,7 +164,9 @@ def fingerprint(*parts: str | bytes) -> str:
 
 @contextmanager
 def training_state(folder: Path, key: str) -> Iterator[Path]:
-    """The folder of the training state ``key``, locked; states of other keys are removed.
+    """The folder of the training state ``key``, locked; it goes when the block ends without an error.
+
+    States of other keys are removed: they belong to other settings, data or code.
 
     Raises:
         TrainingError: if another process, such as one left over from a killed run, trains here.
@@ -184,6 +182,7 @@ def training_state(folder: Path, key: str) -> Iterator[Path]:
                 shutil.rmtree(stale)
         (folder / key).mkdir(exist_ok=True)
         yield folder / key
+        shutil.rmtree(folder / key)
 
 
 def quiet_lightning() -> None:

@@ -12,10 +12,10 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 def make_loss(name: str) -> Loss:
     """The loss of the settings: Dice plus a pixel-wise term, each with weight 1.
 
-    Dice pools each class over the whole batch, so that a clean image does not count as a full error.
-    The terms are computed in float32 whatever the network's precision.
+    Soft Dice is (tp + 1) / (tp + fp/2 + fn/2 + 1), pooled per class over the batch, and left out for a class without
+    a true pixel in the batch: a clean image is no full error. Both terms are computed in float32 whatever the
+    network's precision.
     """
-    # The pixel terms are functions of one another's shape: both take (logits, masks) and average over pixels.
     pixel: Loss = {"dice_focal": focal_loss, "dice_bce": functional.binary_cross_entropy_with_logits}[name]
     dice = smp.losses.DiceLoss(mode="multilabel", from_logits=True, smooth=1.0)
 

@@ -23,9 +23,12 @@ class TrainingError(UserError):
 class SegmentationTask(L.LightningModule):
     """Trains ``network`` (uint8 images -> logits) and validates it at the fixed threshold p = 0.5."""
 
-    def __init__(self, network: nn.Module, loss: Loss, settings: TrainSettings, total_steps: int, val: Samples) -> None:
-        """``total_steps`` is the length of the schedule; ``val`` gives the true masks."""
+    def __init__(
+        self, name: str, network: nn.Module, loss: Loss, settings: TrainSettings, total_steps: int, val: Samples
+    ) -> None:
+        """``name`` opens each line of progress; ``total_steps`` is the length of the schedule."""
         super().__init__()
+        self.name = name
         self.network = network
         self.loss = loss
         self.settings = settings
@@ -104,6 +107,14 @@ class SegmentationTask(L.LightningModule):
                 "epoch_time": time.perf_counter() - self._started,
                 "images_per_second": len(self._losses) * images / self._trained_seconds,
             }
+        )
+        print(self._progress(self.history[-1]), flush=True)
+
+    def _progress(self, row: dict[str, float]) -> str:
+        return (
+            f"{self.name}  step {row['step']:>5}/{self.total_steps}  loss {row['train_loss']:.3f}"
+            f"  val_mIoU {row['val_mIoU']:.3f}  val_Dice {row['val_Dice']:.3f}"
+            f"  {row['images_per_second']:.1f} images/s"
         )
 
     def configure_optimizers(self) -> dict[str, Any]:

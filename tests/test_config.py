@@ -1,0 +1,164 @@
+"""Configuration: every mistake is found, before any job runs, with its key path and what is allowed."""
+
+import copy
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from defectbench.config.base import ConfigError
+from defectbench.config.ingest import read_dataset_settings
+from defectbench.config.split import SplitSettings
+from defectbench.config.study import load_study
+from defectbench.config.train_unet import UNetSettings
+
+BASE = {
+    "study": "s",
+    "dataset": {
+        "name": "d",
+        "format": "severstal_csv",
+        "root": "data",
+        "classes": {1: "a", 2: "b"},
+        "synthetic": {"n_images": 10},
+    },
+    "experiments": [{"model": "unet", "encoder": "resnet18"}],
+}
+
+
+def changed(**keys):
+    return {**copy.deepcopy(BASE), **keys}
+
+
+def problems_of(config):
+    with pytest.raises(ConfigError) as error:
+        load_study(config)
+    return error.value.problems
+
+
+def test_lists_expand_to_the_grid():
+    entry = {"model": "unet", "encoder": ["resnet18", "resnet34"], "subset": [100, "full"], "seed": [1, 2, 3]}
+    ids = [experiment.exp_id for experiment in load_study(changed(experiments=[entry])).experiments]
+    assert len(set(ids)) == 12
+    assert "unet-resnet34_100_none_native_s3" in ids
+
+
+def test_exp_id_names_settings_that_differ_from_the_defaults_and_no_others():
+    def exp_id(**keys):
+        return load_study(changed(experiments=[{"model": "unet", "encoder": "resnet18", **keys}])).experiments[0].exp_id
+
+    assert exp_id() == "unet-resnet18_full_none_native_s42"
+    assert exp_id(lr=UNetSettings().lr) == exp_id()
+    assert exp_id(lr=1e-3) == "unet-resnet18_full_none_native_lr-0.001_s42"
+    assert exp_id(img_size="128x800", resize="squash") == "unet-resnet18_full_none_128x800_resize-squash_s42"
+    assert exp_id(lr=1.000001e-4) != exp_id()
+
+
+def test_exp_id_does_not_depend_on_the_rest_of_the_configuration():
+    alone = load_study(changed(experiments=[{"model": "unet", "encoder": "resnet34", "lr": 0.01}]))
+    among = load_study(
+        changed(
+            defaults={"lr": 0.01},
+            calibrate={"objective": "f1"},
+            experiments=[{"model": "all_empty"}, {"model": "unet", "encoder": ["resnet18", "resnet34"]}],
+        )
+    )
+    assert alone.experiments[0].exp_id in [experiment.exp_id for experiment in among.experiments]
+
+
+def test_defaults_reach_the_families_that_know_them_and_yield_to_the_experiment():
+    study = load_study(
+        changed(
+            defaults={"epochs": 3, "lr": 0.5},
+            experiments=[{"model": "all_empty"}, {"model": "unet", "encoder": "resnet18", "lr": 0.1}],
+        )
+    )
+    unet = study.of_family("unet")[0].settings
+    assert (unet.epochs, unet.lr) == (3, 0.1)
+
+
+def test_several_mistakes_are_reported_at_once_each_with_key_path_and_what_is_allowed():
+    config = changed(
+        sutdy="x",
+        split={"on_leak": "ignore"},
+        defaults={"epohcs": 3},
+        experiments=[{"model": "unet", "encoder": "resnet19"}, {"model": "unett"}, {"model": "unet", "batch_size": 0}],
+    )
+    report = "\n".join(problems_of(config))
+    assert "sutdy: unknown key; did you mean 'study'?" in report
+    assert "split.on_leak: 'ignore' is not allowed; allowed: 'error' or 'drop_from_train'" in report
+    assert "defaults.epohcs: unknown key; did you mean 'epochs'?" in report
+    assert "experiments.0.encoder: 'resnet19' is not allowed" in report
+    assert "resnet34" in report
+    assert "experiments.1.model: 'unett' is not allowed; allowed: unet" in report
+    assert "experiments.2.batch_size: 0" in report
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"model": "unet", "subset": "half"}, "experiments.0.subset: 'half'"),
+        ({"model": "unet", "subset": 0}, "experiments.0.subset: 0"),
+        ({"model": "unet", "img_size": "256"}, "img_size '256' does not go with resize 'native'"),
+        ({"model": "all_empty", "lr": 1}, "experiments.0.lr: unknown key"),
+        ({"model": "unet", "seed": [1, 1]}, "is listed twice"),
+        ("unet", "experiments.0: must be a group of keys"),
+    ],
+)
+def test_impossible_experiments_are_refused(entry, expected):
+    assert any(expected in line for line in problems_of(changed(experiments=[entry])))
+
+
+def test_shares_must_add_up():
+    assert "must be 1" in problems_of(changed(split={"train": 0.9, "val": 0.2, "test": 0.1}))[0]
+
+
+def test_missing_data_folder_is_named_with_the_way_out(tmp_path):
+    dataset = {"name": "d", "format": "mask_folder", "root": str(tmp_path / "nowhere"), "classes": {1: "a"}}
+    (problem,) = problems_of(changed(dataset=dataset))
+    assert str(tmp_path / "nowhere") in problem
+    assert "--config" in problem
+
+
+def test_unknown_format_lists_the_known_ones():
+    (problem,) = problems_of(changed(dataset={**BASE["dataset"], "format": "coco2"}))
+    assert "severstal_csv" in problem
+    assert "mask_folder" in problem
+
+
+def test_settings_survive_a_round_trip_and_are_written_only_if_changed(tmp_path):
+    path = tmp_path / "train.yaml"
+    settings = UNetSettings(encoder="resnet18", lr=3e-4, img_size="64x320", resize="squash")
+    settings.write(path)
+    before = path.stat().st_mtime_ns
+    settings.write(path)
+    assert path.stat().st_mtime_ns == before
+    assert UNetSettings.read(path) == settings
+    UNetSettings(encoder="resnet18").write(path)
+    assert UNetSettings.read(path).lr == 1e-4
+
+
+def test_dataset_settings_survive_a_round_trip(tmp_path):
+    dataset = load_study(BASE).dataset
+    dataset.write(tmp_path / "ingest.yaml")
+    assert read_dataset_settings(tmp_path / "ingest.yaml") == dataset
+    assert dataset.class_names == ("a", "b")
+
+
+def test_a_settings_file_with_a_wrong_key_names_file_and_key(tmp_path):
+    path = tmp_path / "split.yaml"
+    path.write_text("sede: 1\n")
+    with pytest.raises(ConfigError, match=r"split\.yaml: sede: unknown key; did you mean 'seed'"):
+        SplitSettings.read(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_study_in_config_is_valid(path, tmp_path):
+    config = yaml.safe_load(path.read_text())
+    if "synthetic" not in config["dataset"]:
+        # A stand-in for the data, which a clone does not have.
+        config["dataset"]["root"] = str(tmp_path)
+        for name in ("images", "train_images", "masks"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "a.jpg").touch()
+        (tmp_path / "train.csv").touch()
+    assert load_study(config).experiments

@@ -1,0 +1,64 @@
+"""Geometry: maps come back to the image's own pixels, whatever the network saw."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from defectbench.inference.geometry import Geometry
+
+sides = st.integers(1, 150)
+
+
+@given(sides, sides)
+def test_native_pads_to_the_next_multiple_of_32_and_comes_back_exactly(height, width):
+    geometry = Geometry.of("native", "native")
+    image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    padded = geometry.apply(image)
+    assert padded.shape == (32 * ((height + 31) // 32), 32 * ((width + 31) // 32))
+    np.testing.assert_array_equal(padded[:height, :width], image)
+    restored = geometry.restore(padded[None].astype(np.float32), height, width)
+    np.testing.assert_array_equal(restored[0], image)
+
+
+def test_padding_repeats_the_edge_in_image_and_mask_alike():
+    image = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    padded = Geometry.of("native", "native").apply(image)
+    assert (padded[:, 3:] == np.repeat(padded[:, 2:3], 29, axis=1)).all()
+    assert (padded[2:] == padded[1:2]).all()
+
+
+@given(sides, sides)
+def test_longest_pad_keeps_the_aspect_and_fills_one_side(height, width):
+    geometry = Geometry.of("64x96", "longest_pad")
+    inner = geometry.scaled_size(height, width)
+    assert inner[0] <= 64
+    assert inner[1] <= 96
+    assert inner[0] == 64 or inner[1] == 96
+    assert geometry.apply(np.zeros((height, width, 3), np.uint8)).shape == (64, 96, 3)
+
+
+def test_squash_reaches_the_size_and_comes_back_to_the_image():
+    geometry = Geometry.of("64", "squash")
+    image = np.zeros((30, 200), np.uint8)
+    image[:, 100:] = 255
+    small = geometry.apply(image)
+    assert small.shape == (64, 64)
+    back = geometry.restore(small[None].astype(np.float32), 30, 200)[0]
+    assert back.shape == (30, 200)
+    assert ((back > 127) == (image > 127)).mean() > 0.98
+
+
+def test_masks_are_scaled_without_mixed_labels():
+    mask = (np.random.default_rng(1).random((50, 70)) > 0.5).astype(np.uint8)
+    assert set(np.unique(Geometry.of("64", "squash").apply(mask, mask=True))) <= {0, 1}
+
+
+def test_a_batch_of_different_sizes_shares_the_largest():
+    geometry = Geometry.of("native", "native")
+    assert geometry.apply(np.zeros((40, 40), np.uint8), (96, 64)).shape == (96, 64)
+
+
+@pytest.mark.parametrize(("img_size", "expected"), [("256", (256, 256)), ("256x1600", (256, 1600)), ("native", None)])
+def test_sizes_are_read_as_height_by_width(img_size, expected):
+    assert Geometry.of(img_size, "squash").size == expected

@@ -1,0 +1,258 @@
+"""Ingest, the manifest and the card."""
+
+import dataclasses
+import hashlib
+import threading
+
+import cv2
+import ingest as ingest_script
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
+
+from defectbench.config.ingest import SeverstalCsv
+from defectbench.data.card import dataset_card
+from defectbench.data.images import ImageError, decode_image, stream
+from defectbench.data.ingest import BadSamplesError, ingest
+from defectbench.data.manifest import SCHEMA, areas, read_manifest, write_manifest
+from defectbench.data.rle import decode_severstal
+
+ROWS = ["0.png,1,1 5", "0.png,3,100 7", "2.png,4,30 60"]
+
+
+def run_ingest(settings, tmp_path):
+    """Run the script; returns manifest and issues."""
+    settings.write(tmp_path / "ingest.yaml")
+    out = tmp_path / "runs"
+    names = {"settings": tmp_path / "ingest.yaml", "manifest": out / "m.parquet", "issues": out / "issues.csv"}
+    arguments = names | {"card": out / "card.md"}
+    ingest_script.main([text for key, path in arguments.items() for text in (f"--{key}", str(path))])
+    return read_manifest(out / "m.parquet"), pd.read_csv(out / "issues.csv", keep_default_na=False)
+
+
+# decoding --------------------------------------------------------------------------------------------------------
+
+
+def encoded(image: np.ndarray, suffix: str) -> bytes:
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".tif"])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.99])
+def test_truncated_image_is_refused(suffix, share):
+    data = encoded(NOISE, suffix)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_image(data[: int(share * len(data))])
+
+
+def test_progressive_truncated_jpeg_is_refused():
+    data = cv2.imencode(".jpg", NOISE, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    decode_image(data)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_image(data[: len(data) // 2])
+
+
+def test_truncated_jpeg_is_refused_whatever_opencv_does(monkeypatch):
+    data = encoded(NOISE, ".jpg")
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.full_like(NOISE, 128))  # as OpenCV 4 does
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        decode_image(data[: len(data) // 2])
+
+
+def test_jpeg_with_data_behind_it_is_whole():
+    data = encoded(NOISE, ".jpg")
+    np.testing.assert_array_equal(decode_image(data + b"made by a camera"), decode_image(data))
+
+
+def test_decoded_image_is_rgb_uint8():
+    np.testing.assert_array_equal(decode_image(encoded(NOISE, ".png")), NOISE[..., ::-1])
+    np.testing.assert_array_equal(decode_image(encoded(NOISE[..., 0], ".png")), np.dstack([NOISE[..., 0]] * 3))
+
+
+def test_rotation_flag_is_not_followed(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # orientation: a quarter turn
+    Image.fromarray(NOISE).save(tmp_path / "a.jpg", exif=exif)
+    assert decode_image((tmp_path / "a.jpg").read_bytes()).shape == NOISE.shape
+
+
+def test_16_bit_image_is_refused():
+    with pytest.raises(ImageError, match="16 bits per channel"):
+        decode_image(encoded(NOISE.astype(np.uint16), ".png"))
+
+
+def test_stream_keeps_order_and_bounds_what_waits():
+    lock, started = threading.Lock(), []
+
+    def note(item: int) -> int:
+        with lock:
+            started.append(item)
+        return item
+
+    results = stream(note, range(1000), threads=3)
+    assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert len(started) < 20
+    assert list(results) == list(range(5, 1000))
+
+
+# ingest ----------------------------------------------------------------------------------------------------------
+
+
+def test_manifest_holds_what_was_read(tmp_path):
+    manifest, issues = run_ingest(write_severstal(tmp_path, ROWS), tmp_path)
+    frame = manifest.frame
+    assert list(frame.columns) == SCHEMA.names
+    assert frame["image_id"].tolist() == ["0.png", "1.png", "2.png", "3.png"]
+    assert frame["path"].tolist() == [f"train_images/{index}.png" for index in range(4)]
+    assert set(frame["height"]) == {HEIGHT}
+    assert set(frame["width"]) == {WIDTH}
+    assert set(frame["channels"]) == {1}
+    data = (tmp_path / "train_images" / "2.png").read_bytes()
+    assert frame["sha256"][2] == hashlib.sha256(data).hexdigest()
+    assert frame["phash"].isna().all()
+    assert str(frame["phash"].dtype) == "UInt64"
+    assert frame["group"].tolist() == frame["image_id"].tolist()
+    assert areas(frame).tolist() == [[5, 0, 7, 0], [0] * 4, [0, 0, 0, 60], [0] * 4]
+    masks = manifest.masks(frame.iloc[0])
+    assert masks.shape == (4, HEIGHT, WIDTH)
+    np.testing.assert_array_equal(masks[2], decode_severstal("100 7", HEIGHT, WIDTH))
+    assert (manifest.dataset, manifest.class_values, manifest.n_quarantined) == ("steel", (1, 2, 3, 4), 0)
+    assert manifest.class_names == ("pitted", "inclusion", "scratch", "patch")
+    assert issues.empty
+    assert list(issues.columns) == ["file", "row", "problem"]
+    card = (tmp_path / "runs" / "card.md").read_text()
+    assert "clean images (no defect): 2 (50.0%)" in card
+    assert "| patch | 4 | 1 | 25.0% | 60 |" in card
+
+
+def test_colour_is_noticed(tmp_path):
+    settings = write_severstal(tmp_path, ROWS)
+    write_image(tmp_path / "train_images" / "1.png", colour=True)
+    assert run_ingest(settings, tmp_path)[0].frame["channels"].tolist() == [1, 3, 1, 1]
+
+
+def test_equal_files_share_a_group(tmp_path):
+    settings = write_severstal(tmp_path, ROWS)
+    (tmp_path / "train_images" / "3.png").write_bytes((tmp_path / "train_images" / "1.png").read_bytes())
+    manifest, _ = run_ingest(settings, tmp_path)
+    assert manifest.frame["group"].tolist() == ["0.png", "1.png", "2.png", "1.png"]
+    assert "1 groups, 2 images" in dataset_card(manifest)
+
+
+def test_defective_only(tmp_path):
+    manifest, _ = run_ingest(write_severstal(tmp_path, ROWS, images="defective"), tmp_path)
+    assert manifest.frame["image_id"].tolist() == ["0.png", "2.png"]
+
+
+def bad_dataset(tmp_path, **settings):
+    """Six samples of which two are good: a truncated image, a code too long, class 5, and an image that is absent."""
+    rows = [*ROWS, f"1.png,1,{HEIGHT * WIDTH} 2", "3.png,5,1 1", "9.png,1,1 1"]
+    dataset = write_severstal(tmp_path, rows, n_images=6, **settings)
+    truncated = tmp_path / "train_images" / "4.jpg"
+    (tmp_path / "train_images" / "4.png").unlink()
+    write_image(truncated, seed=4)
+    truncated.write_bytes(truncated.read_bytes()[:-200])
+    return dataset
+
+
+ISSUES = [
+    ("train.csv", "5", "beyond the image"),
+    ("train.csv", "6", "ClassId '5' is not in classes"),
+    ("train.csv", "7", "image '9.png' is not in train_images"),
+    ("train_images/4.jpg", "", "image cannot be decoded"),
+]
+
+
+def assert_issues(issues: pd.DataFrame) -> None:
+    for found, (file, row, problem) in zip(issues.astype(str).itertuples(index=False), ISSUES, strict=True):
+        assert (found.file, found.row) == (file, row)
+        assert problem in found.problem
+
+
+def test_bad_samples_stop_the_run(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        run_ingest(bad_dataset(tmp_path), tmp_path)
+    assert exit_status.value.code == 1
+    message = capsys.readouterr().err
+    assert "dataset steel: 4 samples cannot be used, 4 problems" in message
+    assert "train.csv, row 6: ClassId '5' is not in classes: 1, 2, 3, 4" in message
+    assert "Traceback" not in message
+    found = tmp_path / "runs" / "issues_found.csv"
+    assert str(found) in message
+    assert_issues(pd.read_csv(found, keep_default_na=False))
+    assert not (tmp_path / "runs" / "m.parquet").exists()
+
+
+def test_quarantine_goes_on_without_bad_samples(tmp_path):
+    (tmp_path / "runs").mkdir()
+    stale = tmp_path / "runs" / "issues_found.csv"
+    stale.write_text("of a run before")
+    manifest, issues = run_ingest(bad_dataset(tmp_path, on_bad_sample="quarantine"), tmp_path)
+    assert manifest.frame["image_id"].tolist() == ["0.png", "2.png", "5.png"]
+    assert manifest.n_quarantined == 4
+    assert_issues(issues)
+    assert not stale.exists()
+    assert "quarantined samples: 4" in dataset_card(manifest)
+
+
+def test_only_five_problems_are_shown(tmp_path):
+    settings = write_severstal(tmp_path, [f"x{index}.png,1,1 1" for index in range(9)])
+    with pytest.raises(BadSamplesError, match="9 samples") as error:
+        ingest(settings, tmp_path / "found.csv")
+    assert "x4.png" in str(error.value)
+    assert "x5.png" not in str(error.value)
+
+
+def test_nothing_left_is_an_error(tmp_path):
+    settings = write_severstal(tmp_path, [], images="defective")
+    with pytest.raises(BadSamplesError, match="no usable image is left"):
+        ingest(settings, tmp_path / "found.csv")
+
+
+def test_masks_of_another_size_are_quarantined(tmp_path):
+    mask = np.eye(HEIGHT, WIDTH, dtype=np.uint8)
+    settings = write_masks(tmp_path, {"a": mask, "b": mask.T, "c": mask * 2}, on_bad_sample="quarantine")
+    manifest, issues = run_ingest(settings, tmp_path)
+    assert manifest.frame["image_id"].tolist() == ["a.png", "c.png"]
+    assert areas(manifest.frame).tolist() == [[HEIGHT, 0], [0, HEIGHT]]
+    assert issues["file"].tolist() == ["masks/b.png"]
+
+
+def test_digest_follows_the_data_alone(tmp_path):
+    settings = write_severstal(tmp_path, ROWS)
+    manifest, _ = ingest(settings, tmp_path / "found.csv")
+    shuffled = dataclasses.replace(manifest, frame=manifest.frame.iloc[[2, 0, 3, 1]], dataset="other")
+    assert shuffled.digest() == manifest.digest()
+    write_manifest(tmp_path / "m.parquet", shuffled)
+    assert read_manifest(tmp_path / "m.parquet").digest() == manifest.digest()
+    assert read_manifest(tmp_path / "m.parquet").frame["image_id"].is_monotonic_increasing
+    for changed in (["0.png,1,1 6", *ROWS[1:]], ["0.png,2,1 5", *ROWS[1:]], ROWS[:-1]):
+        other, _ = ingest(write_severstal(tmp_path, changed), tmp_path / "found.csv")
+        assert other.digest() != manifest.digest()
+
+
+def test_manifest_of_some_columns(tmp_path):
+    manifest, _ = ingest(write_severstal(tmp_path, ROWS), tmp_path / "found.csv")
+    write_manifest(tmp_path / "m.parquet", manifest)
+    part = read_manifest(tmp_path / "m.parquet", columns=["image_id", "area"])
+    assert list(part.frame.columns) == ["image_id", "area"]
+    assert part.class_names == manifest.class_names
+
+
+def test_real_severstal_images(tmp_path, real_data):
+    settings = SeverstalCsv(
+        name="mini",
+        format="severstal_csv",
+        root=real_data / "severstal_mini",
+        classes={value: f"class_{value}" for value in range(1, 5)},
+    )
+    manifest, issues = run_ingest(settings, tmp_path)
+    assert len(manifest.frame) == 15
+    assert issues.empty
+    known = pd.read_csv(real_data / "severstal_labels" / "class_areas_12568.csv", index_col="ImageId")
+    np.testing.assert_array_equal(areas(manifest.frame), known.loc[manifest.frame["image_id"]].to_numpy())

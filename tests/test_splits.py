@@ -1,0 +1,306 @@
+"""Splits, leaks and subsets."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import split as split_script
+import subset as subset_script
+from hypothesis import given
+from hypothesis import strategies as st
+from small_datasets import write_masks, write_severstal
+
+from defectbench.config.ingest import MaskFolder
+from defectbench.config.split import SplitFile, SplitSettings
+from defectbench.data.ingest import ingest
+from defectbench.data.manifest import areas, write_manifest
+from defectbench.data.splits import SplitError, apply_split_file, make_split, split_table
+from defectbench.data.strata import strata
+from defectbench.data.subsets import SubsetError, make_subset, subset_order
+
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+def make_frame(n: int, seed: int = 0, groups: int | None = None, prevalence: float = 0.2) -> pd.DataFrame:
+    """Rows of a manifest as splits need them: ids, groups and areas of three classes."""
+    random = np.random.default_rng(seed)
+    area = random.integers(1, 5000, (n, 3)) * (random.random((n, 3)) < prevalence)
+    ids = [f"{index:06d}.jpg" for index in range(n)]
+    group = ids if groups is None else [f"g{index}" for index in random.integers(0, groups, n)]
+    return pd.DataFrame({"image_id": ids, "group": group, "area": list(area)})
+
+
+def settings_with_file(**changes) -> SplitSettings:
+    return SplitSettings(file=SplitFile(path="split.csv"), **changes)
+
+
+# fresh splits ----------------------------------------------------------------------------------------------------
+
+
+@given(n=st.integers(60, 400), seed=st.integers(0, 1000), train=st.floats(0.3, 0.8))
+def test_shares_are_exact_to_the_image(n, seed, train):
+    settings = SplitSettings(train=train, val=(1 - train) * 0.6, test=(1 - train) * 0.4, seed=seed)
+    counts = make_split(make_frame(n), settings)["role"].value_counts()
+    for role in ("train", "val", "test"):
+        assert abs(counts[role] - n * getattr(settings, role)) < 1
+    assert counts.sum() == n
+
+
+def test_every_stratum_is_shared_out():
+    frame = make_frame(3000)
+    split = make_split(frame, SplitSettings())
+    stratum = pd.Series(strata(areas(frame)))
+    for _, roles in split["role"].groupby(stratum):
+        for role, share in SHARES.items():
+            assert abs((roles == role).sum() - share * len(roles)) < 2
+
+
+def test_strata_of_three_images_are_not_starved():
+    # 60 strata of 3: rounding each by itself would give val and test nothing.
+    area = [[1 << (index // 9 % 3), 10 ** (index % 3), index // 27] for index in range(180)]
+    frame = pd.DataFrame({"image_id": [f"{i:03d}" for i in range(180)], "area": area}).assign(
+        group=lambda table: table["image_id"]
+    )
+    counts = make_split(frame, SplitSettings())["role"].value_counts()
+    assert (counts["val"], counts["test"]) == (18, 18)
+
+
+@given(seed=st.integers(0, 200))
+def test_groups_are_never_divided(seed):
+    split = make_split(make_frame(300, seed, groups=60), SplitSettings(seed=seed))
+    assert (split.groupby("group")["role"].nunique() == 1).all()
+    counts = split["role"].value_counts()
+    largest = split["group"].value_counts().max()
+    for role, share in SHARES.items():
+        assert abs(counts[role] - share * 300) <= largest
+
+
+def test_same_seed_same_split_whatever_the_order_of_rows():
+    frame = make_frame(500, groups=400)
+    split = make_split(frame, SplitSettings(seed=3))
+    again = make_split(frame.sample(frac=1, random_state=1), SplitSettings(seed=3))
+    pd.testing.assert_frame_equal(again.sort_values("image_id"), split)
+    assert (make_split(frame, SplitSettings(seed=4))["role"] != split["role"]).any()
+
+
+def test_no_defective_val_image_is_an_error():
+    frame = make_frame(50, prevalence=0)
+    with pytest.raises(SplitError, match=r"none of the 5 val images has a defect.*raise split\.val"):
+        make_split(frame, SplitSettings())
+
+
+def test_empty_role_is_an_error():
+    with pytest.raises(SplitError, match="no image for val and test among 2"):
+        make_split(make_frame(2, prevalence=1), SplitSettings())
+
+
+def test_many_rows_are_fast():
+    frame = make_frame(100_000)
+    start = time.monotonic()
+    make_split(frame, SplitSettings())
+    assert time.monotonic() - start < 10  # a million in well under two minutes
+
+
+def test_split_table_counts():
+    frame = make_frame(200)
+    split = make_split(frame, SplitSettings())
+    table = split_table(frame, split, ("a", "b", "c")).set_index("role")
+    assert table["images"].to_dict() == {"train": 160, "val": 20, "test": 20}
+    val = areas(frame)[split["role"] == "val"]
+    assert table.loc["val", "clean"] == (val.sum(axis=1) == 0).sum()
+    assert table.loc["val", "b_images"] == (val[:, 1] > 0).sum()
+    assert table.loc["val", "b_area"] == val[:, 1].sum()
+
+
+# split files -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dataset(tmp_path) -> MaskFolder:
+    """Twenty images, defective every other one; images 3 and 17 are one picture, and so are 5, 12 and 18."""
+    masks = {f"{i:02d}": np.full((24, 40), i % 2, dtype=np.uint8) for i in range(20)}
+    settings = write_masks(tmp_path, masks)
+    for copy, original in (("17", "03"), ("12", "05"), ("18", "05")):
+        data = (tmp_path / "images" / f"{original}.png").read_bytes()
+        (tmp_path / "images" / f"{copy}.png").write_bytes(data)
+    return settings
+
+
+@pytest.fixture
+def frame(dataset, tmp_path) -> pd.DataFrame:
+    return ingest(dataset, tmp_path / "found.csv")[0].frame
+
+
+def write_split(dataset: MaskFolder, roles: dict[int, str]) -> None:
+    lines = [f"{i:02d}.png,{role}" for i, role in roles.items()]
+    (dataset.root / "split.csv").write_text("\n".join(["image,split", *lines]) + "\n")
+
+
+ROLES = {i: "train" if i < 12 else "val" if i < 16 else "test" for i in range(20)}
+SOUND = ROLES | {17: "train", 12: "train", 18: "train"}
+
+
+def test_split_file_is_followed(dataset, frame):
+    write_split(dataset, SOUND)
+    split, leaks = apply_split_file(frame, settings_with_file(), dataset)
+    assert dict(zip(split["image_id"], split["role"], strict=True)) == {f"{i:02d}.png": r for i, r in SOUND.items()}
+    assert leaks.empty
+
+
+def test_leak_names_the_pairs(dataset, frame):
+    write_split(dataset, ROLES)
+    with pytest.raises(SplitError, match=r"3 pairs: 03\.png \(train\) = 17\.png \(test\), 05\.png \(train\) = 18\.png"):
+        apply_split_file(frame, settings_with_file(), dataset)
+
+
+def test_leak_is_dropped_from_train_and_then_from_val(dataset, frame):
+    write_split(dataset, ROLES)
+    split, leaks = apply_split_file(frame, settings_with_file(on_leak="drop_from_train"), dataset)
+    assert leaks.to_numpy().tolist() == [
+        ["03.png", "train", "17.png", "test"],
+        ["05.png", "train", "18.png", "test"],
+        ["12.png", "val", "18.png", "test"],
+    ]
+    assert (split.groupby("group")["role"].nunique() == 1).all()
+    assert set(frame["image_id"]) - set(split["image_id"]) == {"03.png", "05.png", "12.png"}
+
+
+def test_val_is_carved_from_what_train_keeps(dataset, frame):
+    write_split(dataset, {i: "train" if i < 12 else "test" for i in range(20)})
+    settings = settings_with_file(on_leak="drop_from_train", train=0.7, val=0.2)
+    split, leaks = apply_split_file(frame, settings, dataset)
+    assert split["role"].value_counts().to_dict() == {"train": 8, "test": 8, "val": 2}
+    assert set(leaks["dropped_image_id"]) == {"03.png", "05.png"}
+    assert split.loc[split["role"] == "val", "image_id"].max() < "12.png"
+
+
+def test_images_that_ingest_left_out_may_be_listed(dataset, frame):
+    write_split(dataset, SOUND)
+    split, _ = apply_split_file(frame[frame["image_id"] != "07.png"], settings_with_file(), dataset)
+    assert len(split) == 19
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict.fromkeys(range(7)), r"no role for 7 images: 00\.png, 01\.png, 02\.png, 03\.png, 04\.png, \.\.\."),
+        ({77: "train"}, r"not in images: 1 images: 77\.png"),
+        ({0: "training", 1: "dev"}, r"does not have: 2 names: training, dev; it has train, val, test"),
+        (dict.fromkeys(range(20), "train"), "no image for test"),
+        ({13: "train", 15: "train"}, "none of the 1 val images has a defect"),
+    ],
+)
+def test_split_file_that_does_not_fit(dataset, frame, changes, message):
+    write_split(dataset, {i: role for i, role in (SOUND | changes).items() if role})
+    with pytest.raises(SplitError, match=message):
+        apply_split_file(frame, settings_with_file(), dataset)
+
+
+def test_split_file_with_other_columns_or_twice_an_image(dataset, frame):
+    (dataset.root / "split.csv").write_text("name,split\n00.png,train\n")
+    with pytest.raises(SplitError, match="has no column image; it has name, split"):
+        apply_split_file(frame, settings_with_file(), dataset)
+    (dataset.root / "split.csv").write_text("image,split\n00.png,train\n00.png,test\n")
+    with pytest.raises(SplitError, match=r"listed twice: 1 images: 00\.png"):
+        apply_split_file(frame, settings_with_file(), dataset)
+
+
+# subsets ---------------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 100))
+def test_every_prefix_is_close_to_stratified(seed):
+    frame = make_frame(600, seed)
+    order = subset_order(frame, seed)
+    assert sorted(order) == frame["image_id"].tolist()
+    stratum = pd.Series(strata(areas(frame)), index=frame["image_id"])[order].to_numpy()
+    total = np.bincount(stratum)
+    # Within an image for each stratum by itself; the commonest ones give or take what the others round off.
+    tolerance = 1 + len(total) * total / len(order)
+    for n in (30, 100, 300):
+        held = np.bincount(stratum[:n], minlength=len(total))
+        assert (abs(held - total * n / len(order)) < tolerance).all()
+
+
+def test_subsets_are_nested_and_drawn_from_train():
+    frame = make_frame(400)
+    split = make_split(frame, SplitSettings())
+    train = set(split.loc[split["role"] == "train", "image_id"])
+    ids = {n: make_subset(frame, split, n, seed=1)["image_id"].tolist() for n in (50, 100, "full")}
+    assert ids[50] == ids[100][:50]
+    assert ids[100] == ids["full"][:100]
+    assert set(ids["full"]) == train
+    assert len(set(ids[100])) == 100
+    assert set(make_subset(frame, split, 100, seed=2)["image_id"]) != set(ids[100])
+
+
+def test_subset_larger_than_train():
+    frame = make_frame(100)
+    with pytest.raises(SubsetError, match="subset of 81 images was asked for, but train has 80"):
+        make_subset(frame, make_split(frame, SplitSettings()), 81, seed=0)
+
+
+# scripts ---------------------------------------------------------------------------------------------------------
+
+
+def arguments(**values) -> list[str]:
+    return [text for key, value in values.items() for text in (f"--{key}", str(value))]
+
+
+def test_scripts_write_their_files(tmp_path, capsys):
+    rows = [f"{i}.png,{1 + i % 4},{1 + i} {2 + i}" for i in range(0, 40, 2)]
+    dataset = write_severstal(tmp_path, rows, n_images=40)
+    write_manifest(tmp_path / "m.parquet", ingest(dataset, tmp_path / "found.csv")[0])
+    dataset.write(tmp_path / "ingest.yaml")
+    SplitSettings().write(tmp_path / "split.yaml")
+    inputs = {"settings": tmp_path / "split.yaml", "dataset": tmp_path / "ingest.yaml"}
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("split", "table", "leaks")}
+    split_script.main(arguments(manifest=tmp_path / "m.parquet", **inputs, **outputs))
+    split = pd.read_csv(outputs["split"])
+    assert list(split.columns) == ["image_id", "role", "group"]
+    assert len(split) == 40
+    assert pd.read_csv(outputs["table"])["images"].tolist() == [32, 4, 4]
+    assert outputs["leaks"].read_text() == "dropped_image_id,dropped_role,kept_image_id,kept_role\n"
+    common = {"manifest": tmp_path / "m.parquet", "split": outputs["split"], "seed": 7, "out": tmp_path / "n.csv"}
+    subset_script.main(arguments(n=10, **common))
+    assert len(pd.read_csv(tmp_path / "n.csv")) == 10
+    with pytest.raises(SystemExit) as exit_status:
+        subset_script.main(arguments(n=33, **common))
+    assert exit_status.value.code == 1
+    assert capsys.readouterr().err.startswith("a subset of 33 images")
+
+
+# real data -------------------------------------------------------------------------------------------------------
+
+
+def test_neu_seg_leaks(tmp_path, real_data):
+    """The two known leaks, among a tenth of the images, ingested and split by the file that comes with them."""
+    source = real_data / "neu_seg"
+    ids = sorted(path.name for path in (source / "images").iterdir())[::10]
+    ids = sorted({*ids, "001281.jpg", "001285.jpg", "003021.jpg", "003025.jpg", "002151.jpg", "002155.jpg"})
+    for name in ids:
+        for path in (f"images/{name}", f"masks/{name.replace('.jpg', '.png')}"):
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).symlink_to(source / path)
+    table = pd.read_csv(source / "split.csv").set_index("image").loc[ids].reset_index()
+    table.to_csv(tmp_path / "split.csv", index=False)
+    classes = {1: "inclusion", 2: "patches", 3: "scratches"}
+    dataset = MaskFolder(name="neu", format="mask_folder", root=tmp_path, classes=classes)
+    frame = ingest(dataset, tmp_path / "found.csv")[0].frame
+    assert (frame["group"].value_counts() > 1).sum() == 3
+
+    file = SplitFile(path="split.csv", roles={"train": "train", "val": "test"})
+    with pytest.raises(SplitError, match="2 pairs: "):
+        apply_split_file(frame, SplitSettings(file=file), dataset)
+    split, leaks = apply_split_file(frame, SplitSettings(file=file, on_leak="drop_from_train"), dataset)
+    assert set(leaks["dropped_role"]) == {"train"}
+    assert {frozenset(pair) for pair in leaks[["dropped_image_id", "kept_image_id"]].to_numpy().tolist()} == {
+        frozenset({"001281.jpg", "001285.jpg"}),
+        frozenset({"003021.jpg", "003025.jpg"}),
+    }
+    n_train = (table["split"] == "train").sum() - 2
+    assert split["role"].value_counts().to_dict() == pytest.approx(
+        {"train": 0.9 * n_train, "val": 0.1 * n_train, "test": (table["split"] == "val").sum()}, abs=1
+    )
+    assert (split.groupby("group")["role"].nunique() == 1).all()

@@ -1,0 +1,70 @@
+"""Packs: decoded images, and apart from them the masks, in flat files that every trainer maps into memory."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+IMAGES, MASKS = "images", "masks"
+METADATA_KEY = b"defectbench"
+
+
+class _Pack:
+    """Random access by image id. Copies made by pickling open the files anew."""
+
+    def __init__(self, folder: Path, name: str, depth: str) -> None:
+        table = pq.read_table(Path(folder) / f"{name}.parquet")
+        self._folder = Path(folder)
+        self._metadata = json.loads(table.schema.metadata[METADATA_KEY])
+        columns = (table[column].to_pylist() for column in ("image_id", "offset", "height", "width", depth))
+        # image id -> offset in bytes, height, width, depth
+        self._entries = {image_id: place for image_id, *place in zip(*columns, strict=True)}
+        # A plain array over the map: its views are cheaper than those of np.memmap.
+        self._data = np.asarray(np.memmap(self._folder / f"{name}.bin", dtype=np.uint8, mode="r"))
+
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        return type(self), (self._folder,)
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of all images, sorted."""
+        return tuple(self._entries)
+
+
+class ImagePack(_Pack):
+    """The images in images.bin, listed in images.parquet; never opens a file that holds labels."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the images in ``folder``."""
+        super().__init__(folder, IMAGES, "channels")
+        self.digest: str = self._metadata["data_digest"]
+        """Data digest of the manifest that the pack was made of."""
+        _, heights, widths, channels = zip(*self._entries.values(), strict=True)
+        self.largest = (max(heights), max(widths))
+        """Largest height and largest width, pixels."""
+        self.channels = max(channels)
+        """1 if all images are grey, else 3."""
+
+    def __getitem__(self, image_id: str) -> np.ndarray:
+        """One image, (H, W) or (H, W, 3) RGB uint8: a read-only view of the file."""
+        offset, height, width, channels = self._entries[image_id]
+        shape = (height, width) if channels == 1 else (height, width, channels)
+        return self._data[offset : offset + height * width * channels].reshape(shape)
+
+
+class MaskPack(_Pack):
+    """The masks in masks.bin, listed in masks.parquet."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the masks in ``folder``."""
+        super().__init__(folder, MASKS, "n_classes")
+        self.class_names: tuple[str, ...] = tuple(self._metadata["class_names"])
+        """Names of the classes, in the order of the masks' first axis."""
+
+    def __getitem__(self, image_id: str) -> np.ndarray:
+        """Masks of one image, (C, H, W) uint8, values 0 and 1: a fresh array."""
+        offset, height, width, n_classes = self._entries[image_id]
+        n_bits = n_classes * height * width
+        bits = np.unpackbits(self._data[offset : offset + -(-n_bits // 8)], count=n_bits)
+        return bits.reshape(n_classes, height, width)

@@ -1,0 +1,184 @@
+"""Division of the images into train, val and test: a fresh one, or one from a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.ingest import DatasetSettings
+from defectbench.config.split import SplitFile, SplitSettings
+from defectbench.data.manifest import areas
+from defectbench.data.strata import strata
+from defectbench.script import UserError
+
+# In rising order of what a leak must not touch: of a picture in two roles, the earlier role loses it.
+ROLES = ("train", "val", "test")
+COLUMNS = ["image_id", "role", "group"]
+LEAK_COLUMNS = ["dropped_image_id", "dropped_role", "kept_image_id", "kept_role"]
+
+
+class SplitError(UserError):
+    """A split that cannot be made, or cannot be used."""
+
+
+def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
+    """Divide the images of a manifest's ``frame`` by the fractions in ``settings``.
+
+    Each role gets its share of every stratum (classes shown x third of defect area) as nearly as whole groups
+    allow; a group is never divided. The same seed gives the same split.
+
+    Returns columns image_id, role, group.
+
+    Raises:
+        SplitError: if a role would stay empty, or val without a defect.
+    """
+    shares = {"train": settings.train, "val": settings.val, "test": settings.test}
+    split = frame[["image_id", "group"]].assign(role=_allocate(frame, shares, settings.seed))[COLUMNS]
+    _check(frame, split)
+    return split
+
+
+def _allocate(frame: pd.DataFrame, shares: dict[str, float], seed: int) -> np.ndarray:
+    """Role of each image of ``frame``, (N,) of str."""
+    group, names = pd.factorize(frame["group"], sort=True)
+    size = np.bincount(group)
+    area = np.zeros((len(names), areas(frame).shape[1]))
+    np.add.at(area, group, areas(frame))
+    # Ids are sorted and only then shuffled, so the order of the rows does not matter.
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(strata(area / size[:, None])[order], kind="stable")]
+    roles = np.empty(len(names), dtype=object)
+    roles[order] = _deal(size[order].tolist(), shares)
+    return roles[group]
+
+
+def _deal(sizes: list[int], shares: dict[str, float]) -> list[str]:
+    """Give each group, in turn, to the role that lacks most of its share so far.
+
+    What a role lacks is carried from stratum to stratum, so that small strata are not rounded away and, with groups
+    of one image, no role ends an image or more from its share.
+    """
+    lacking = dict.fromkeys(shares, 0.0)
+    roles = []
+    for size in sizes:
+        for role, share in shares.items():
+            lacking[role] += share * size
+        chosen = max(lacking, key=lacking.__getitem__)
+        lacking[chosen] -= size
+        roles.append(chosen)
+    return roles
+
+
+def apply_split_file(
+    frame: pd.DataFrame, settings: SplitSettings, dataset: DatasetSettings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the images of a manifest's ``frame`` the roles of ``settings.file``.
+
+    Pictures in two roles stop the run or, with ``on_leak: drop_from_train``, leave the earlier role of train, val,
+    test. Val images are carved from train, after that, if the file has none.
+
+    Returns the split (columns image_id, role, group; without the dropped images) and the dropped images
+    (columns LEAK_COLUMNS).
+
+    Raises:
+        SplitError: if the file is not about these images, leaks, or gives a split that cannot be used.
+    """
+    roles = _read_roles(settings.file, dataset)
+    unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
+    if len(unlisted):
+        raise SplitError(f"split file {settings.file.path}: no role for {_some(unlisted)}")
+    split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
+    leaks = find_leaks(split)
+    if len(leaks) and settings.on_leak == "error":
+        pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
+        raise SplitError(
+            f"split file {settings.file.path}: the same picture in two roles: {_some(pairs, 'pairs')}\n"
+            "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
+        )
+    split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
+    if not (split["role"] == "val").any():
+        train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
+        carved = _allocate(train, {"train": 1 - settings.val, "val": settings.val}, settings.seed)
+        split.loc[train.index, "role"] = carved
+    _check(frame, split)
+    return split, leaks
+
+
+def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
+    """Role of each image id that the file lists."""
+    path = dataset.root / file.path
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise SplitError(f"split file {path}: cannot be read as a table: {error}") from None
+    lacking = [column for column in (file.image_column, file.role_column) if column not in table]
+    if lacking:
+        raise SplitError(f"split file {path}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
+    names = table.set_index(file.image_column)[file.role_column]
+    if names.index.has_duplicates:
+        raise SplitError(f"split file {path}: listed twice: {_some(names.index[names.index.duplicated()])}")
+    roles = names.map(file.roles)
+    if roles.isna().any():
+        unknown = names[roles.isna()].unique()
+        raise SplitError(
+            f"split file {path}: role names that split.file.roles does not have: {_some(unknown, 'names')}; "
+            f"it has {', '.join(file.roles)}"
+        )
+    _check_known(roles.index, path, dataset)
+    return roles
+
+
+def _check_known(ids: pd.Index, path: Path, dataset: DatasetSettings) -> None:
+    """Complain of ids without an image. Images that ingest left out are on disk, and no mistake of the file."""
+    folder = dataset.root / dataset.images_dir
+    on_disk = {image.relative_to(folder).as_posix() for image in dataset.image_files()}
+    unknown = ids[~ids.isin(on_disk)]
+    if len(unknown):
+        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {_some(unknown)}")
+
+
+def find_leaks(split: pd.DataFrame) -> pd.DataFrame:
+    """Images of ``split`` whose group also stands in a later role of train, val, test, each with one of those.
+
+    Returns columns LEAK_COLUMNS.
+    """
+    rank = split["role"].map(ROLES.index)
+    last = rank.groupby(split["group"]).transform("max")
+    kept = split[rank == last].drop_duplicates("group")
+    pairs = split[rank < last].merge(kept, on="group", suffixes=("_dropped", "_kept"))
+    columns = ["image_id_dropped", "role_dropped", "image_id_kept", "role_kept"]
+    return pairs[columns].set_axis(LEAK_COLUMNS, axis=1)
+
+
+def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
+    """Raise SplitError if ``split`` cannot serve to train, calibrate and test."""
+    counts = split["role"].value_counts()
+    empty = [role for role in ROLES if role not in counts]
+    if empty:
+        raise SplitError(
+            f"no image for {' and '.join(empty)} among {len(split)}: raise its share in split, "
+            "correct split.file.roles, or add images"
+        )
+    defective = frame.loc[areas(frame).sum(axis=1) > 0, "image_id"]
+    if not split.loc[split["role"] == "val", "image_id"].isin(defective).any():
+        raise SplitError(
+            f"none of the {counts['val']} val images has a defect, so no threshold can be chosen on them: "
+            "raise split.val, change split.seed, or correct the split file"
+        )
+
+
+def _some(names: object, noun: str = "images") -> str:
+    """How many ``names`` there are, and the first five."""
+    names = list(names)
+    return f"{len(names)} {noun}: {', '.join(map(str, names[:5]))}{', ...' if len(names) > 5 else ''}"
+
+
+def split_table(frame: pd.DataFrame, split: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """What each role holds: columns role, images, clean, and per class ``{class}_images`` and ``{class}_area``."""
+    area = pd.DataFrame(areas(frame), index=frame["image_id"], columns=class_names).loc[split["image_id"]]
+    role = split["role"].to_numpy()
+    table = pd.DataFrame({"images": 1, "clean": (area.sum(axis=1) == 0).astype(int)})
+    for name in class_names:
+        table[f"{name}_images"] = (area[name] > 0).astype(int)
+        table[f"{name}_area"] = area[name]
+    return table.groupby(role).sum().reindex(ROLES).rename_axis("role").reset_index()

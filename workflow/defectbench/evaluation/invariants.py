@@ -1,0 +1,99 @@
+"""What must hold between metrics whatever the model: a violation means a mistake in the code or in a file."""
+
+import warnings
+from itertools import pairwise
+
+import numpy as np
+
+from defectbench.metrics.definitions import ImageCounts
+from defectbench.script import UserError
+
+TOLERANCE = 1e-9
+
+
+class InvariantError(UserError):
+    """Metrics that contradict each other."""
+
+
+class SuspiciousMetrics(UserWarning):
+    """Metrics that may be right but seldom are."""
+
+
+def check_metrics(values: dict[str, float | None], images: ImageCounts, where: str) -> None:
+    """Check the metrics (by the names of ``METRICS``) of one class at one policy against each other.
+
+    Raises:
+        InvariantError: naming the invariant, ``where`` (role, class and policy) and the numbers.
+    """
+    if values["mIoU"] is not None:
+        _check_macro(values, where)
+    _check_micro(values, where)
+    if not images.flagged.any():
+        empty = float(np.mean(~images.defective))
+        _require(_same(values["dice_all"], empty), "an all-empty submission scores the empty fraction", where, values)
+    p, r, f = (values[name] for name in ("Precision", "Recall", "F1"))
+    if None not in (p, r, f) and f > 0 and round(p, 3) == round(r, 3) == round(f, 3):
+        warnings.warn(f"{where}: Precision = Recall = F1 = {f:.3f} to three digits", SuspiciousMetrics, stacklevel=2)
+
+
+def _check_macro(values: dict[str, float | None], where: str) -> None:
+    miou, mdice = values["mIoU"], values["Dice"]
+    shares = [values[f"IoU@{percent}"] for percent in (50, 75, 90, 95)]
+    low = float(np.dot((0.5, 0.25, 0.15, 0.05), shares))
+    high = 0.5 + float(np.dot((0.25, 0.15, 0.05, 0.05), shares))
+    _require(_ordered(miou, mdice, 2 * miou / (1 + miou)), "mIoU <= mDice <= 2 mIoU/(1 + mIoU)", where, values)
+    _require(_ordered(*reversed(shares)), "IoU@t does not rise with t", where, values)
+    name = ".5 f50 + .25 f75 + .15 f90 + .05 f95 <= mIoU <= .5 + .25 f50 + .15 f75 + .05 f90 + .05 f95"
+    _require(_ordered(low, miou, high), name, where, values)
+
+
+def _check_micro(values: dict[str, float | None], where: str) -> None:
+    iou, f1, p, r = (values[name] for name in ("iou_dataset", "F1", "Precision", "Recall"))
+    _require((iou is None) == (f1 is None), "F1 and iou_dataset are defined together", where, values)
+    if iou is not None:
+        _require(_same(f1, 2 * iou / (1 + iou)), "F1 = 2 iou_dataset/(1 + iou_dataset)", where, values)
+    if p is not None and r is not None:
+        harmonic = 2 * p * r / (p + r) if p + r > 0 else 0.0
+        _require(_same(f1, harmonic), "F1 = harmonic mean of Precision and Recall", where, values)
+
+
+def check_objective(
+    name: str, calibrated: float | None, at_half: float | None, recorded: float | None, where: str
+) -> None:
+    """Check what calibration claims against the scored val images; None where the objective is not defined.
+
+    Raises:
+        InvariantError: if the objective is below its value at p = 0.5, or is not what calibration.json says.
+    """
+    if calibrated is None and recorded is None:
+        return
+    numbers = {"calibrated": calibrated, "at_0.5": at_half, "calibration.json": recorded}
+    _require(_same(calibrated, recorded), f"{name} is what calibration.json says", where, numbers)
+    _require(_ordered(at_half, calibrated), f"{name} calibrated >= {name} at p = 0.5", where, numbers)
+
+
+def check_kaggle(score: float | None, classes: list[ImageCounts], where: str) -> None:
+    """Check that an all-empty submission has the empty fraction as its ``dice_kaggle``.
+
+    Raises:
+        InvariantError: if it has another.
+    """
+    if classes and not any(images.flagged.any() for images in classes):
+        empty = float(np.mean([~images.defective for images in classes]))
+        name = "an all-empty submission scores the empty fraction"
+        _require(_same(score, empty), name, where, {"dice_kaggle": score, "empty fraction": empty})
+
+
+def _require(holds: bool, invariant: str, where: str, values: dict[str, float | None]) -> None:
+    if not holds:
+        numbers = ", ".join(f"{key} = {value}" for key, value in values.items())
+        raise InvariantError(f"{where}: this must hold, but does not: {invariant}; {numbers}")
+
+
+def _ordered(*numbers: float) -> bool:
+    """Whether ``numbers`` do not fall, up to rounding."""
+    return all(a <= b + TOLERANCE for a, b in pairwise(numbers))
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and abs(a - b) <= TOLERANCE

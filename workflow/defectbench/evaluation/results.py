@@ -1,0 +1,194 @@
+"""Consolidation: one row per experiment, from the files of its folder alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.report import ResultsSettings
+from defectbench.evaluation.intervals import percentile_intervals
+from defectbench.files import atomic, read_json, write_text
+from defectbench.metrics.definitions import ImageCounts, all_names
+from defectbench.script import UserError
+
+INTERVALS = ("dice_all", "test_Dice", "test_mIoU")
+SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version")
+
+# The columns that users' own tables are built on: their names and order never change.
+_FIRST = {
+    "exp_id": "str",
+    "model": "str",
+    "subset_size": "str",
+    "variant": "str",
+    "prompt_type": "str",
+    "img_size": "str",
+    "batch_size": "Int64",
+    "steps": "Int64",
+    "lr": "float64",
+    "wd": "float64",
+    "seed": "Int64",
+    "val_mIoU": "float64",
+    "val_Dice": "float64",
+    "test_mIoU": "float64",
+    "test_Dice": "float64",
+    "IoU@50": "float64",
+    "IoU@75": "float64",
+    "IoU@90": "float64",
+    "IoU@95": "float64",
+    "Precision": "float64",
+    "Recall": "float64",
+    "F1": "float64",
+    "AUPRC": "float64",
+    "avg_inference_time": "float64",
+    "ckpt_path": "str",
+    "timestamp": "str",
+    "track": "str",
+    "prompt_source": "str",
+    "dice_all": "float64",
+    "threshold": "float64",
+}
+_BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in INTERVALS for end in ("lo", "hi")), "float64")
+_METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
+_LAST = {
+    "n_pixels": "Int64",
+    "thresholds": "str",
+    "used_val_labels": "boolean",
+    "n_labels_train": "Int64",
+    "n_labels_val": "Int64",
+    "params_total": "Int64",
+    "params_trainable": "Int64",
+    "weights_bytes": "Int64",
+    "train_seconds": "float64",
+    "infer_seconds_total": "float64",
+    "infer_ms_p50": "float64",
+    "infer_ms_p95": "float64",
+    "peak_memory_train_bytes": "Int64",
+    "peak_memory_infer_bytes": "Int64",
+    "weights_source": "str",
+    "weights_sha256": "str",
+    "n_test": "Int64",
+    "n_test_defective": "Int64",
+    "n_val": "Int64",
+    "test_ids_sha256": "str",
+    "data_digest": "str",
+    "code_digest": "str",
+    "metric_version": "Int64",
+    "device": "str",
+    "dataset": "str",
+    "family": "str",
+}
+# Columns of the same name in the files that they are taken from; of metrics.json, all that are there.
+_OF_SETTINGS = ("batch_size", "lr", "wd")
+_OF_RUN = (
+    "steps",
+    "n_labels_train",
+    "n_labels_val",
+    "params_total",
+    "params_trainable",
+    "weights_bytes",
+    "train_seconds",
+    "peak_memory_train_bytes",
+    "weights_source",
+    "weights_sha256",
+    "code_digest",
+)
+_OF_TIMING = (
+    "avg_inference_time",
+    "infer_seconds_total",
+    "infer_ms_p50",
+    "infer_ms_p95",
+    "peak_memory_infer_bytes",
+)
+COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _METRICS | _LAST).items() if name not in _FIRST}
+
+
+class ResultsError(UserError):
+    """Experiments that cannot stand in one table."""
+
+
+def consolidate(settings: ResultsSettings) -> pd.DataFrame:
+    """Build the results table: a row per experiment in the order of ``settings``, the columns of COLUMNS.
+
+    Raises:
+        ResultsError: if a file is missing, an experiment comes twice, or experiments of one track were scored on
+            different test images, data or metric definitions.
+    """
+    rows = [_row(folder, settings) for folder in settings.experiments]
+    ids = [row["exp_id"] for row in rows]
+    repeated = sorted({exp_id for exp_id in ids if ids.count(exp_id) > 1})
+    if repeated:
+        raise ResultsError(f"listed more than once: {', '.join(repeated)}")
+    table = pd.DataFrame(
+        {name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in COLUMNS.items()}
+    )
+    _check_comparable(table)
+    return table
+
+
+def write_results(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
+    """Write the table in both formats; a null is an empty field in the CSV."""
+    write_text(csv, table.to_csv(index=False))
+    with atomic(parquet) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
+    """All columns of one experiment; what its files do not say stays away and ends as null."""
+    run, timing, metrics, calibration = (
+        _read(folder / f"{name}.json") for name in ("run", "timing", "metrics", "calibration")
+    )
+    if metrics["thresholds"] != calibration["threshold"]:
+        raise ResultsError(f"{folder}: metrics.json and calibration.json do not belong together: score anew")
+    return {
+        **{name: (run.get("settings") or {}).get(name) for name in _OF_SETTINGS},
+        **{name: run.get(name) for name in _OF_RUN},
+        **{name: timing.get(name) for name in _OF_TIMING},
+        **metrics,
+        **run["experiment"],
+        **_intervals(folder / "per_image.parquet", settings),
+        "subset_size": run["experiment"]["subset"],
+        "ckpt_path": run.get("weights_path"),
+        "timestamp": run.get("finished_at"),
+        "thresholds": json.dumps(metrics["thresholds"]),
+        "device": run.get("device") or timing.get("device"),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
+
+
+def _intervals(path: Path, settings: ResultsSettings) -> dict[str, float]:
+    """Bounds of the means over test images, at the calibrated threshold."""
+    try:
+        rows = pd.read_parquet(
+            path, filters=[("role", "==", "test"), ("class", "==", "merged"), ("policy", "==", "calibrated")]
+        )
+    except FileNotFoundError:
+        raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
+    # One order for all experiments, so that the same seed draws the same images for each.
+    rows = rows.sort_values("image_id")
+    images = ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))
+    dice, iou = images.dice(), images.iou()
+    on_defective = [np.where(images.defective, values, np.nan) for values in (dice, iou)]
+    low, high = percentile_intervals(
+        np.column_stack([dice, *on_defective]), settings.bootstrap_draws, settings.bootstrap_seed
+    )
+    return dict(zip(_BOUNDS, np.column_stack([low, high]).ravel(), strict=True))
+
+
+def _check_comparable(table: pd.DataFrame) -> None:
+    for track, rows in table.groupby("track", sort=False):
+        for column in SAME_WITHIN_A_TRACK:
+            ids_of = rows.groupby(column, sort=False)["exp_id"].agg(list)
+            if len(ids_of) > 1:
+                sides = "\n".join(f"  {value}: {', '.join(ids)}" for value, ids in ids_of.items())
+                raise ResultsError(
+                    f"{track} track: experiments with different {column} cannot be compared:\n{sides}\n"
+                    "Score them anew on the same data with the same version, or leave some out."
+                )

@@ -1,0 +1,140 @@
+"""One pass over the predictions: what every image got right and wrong. All metrics follow from these records."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256
+from defectbench.files import atomic
+from defectbench.inference.prediction_file import MERGED
+from defectbench.metrics.codes import HALF, N_BINS, threshold_code
+from defectbench.metrics.counts import confusion
+from defectbench.metrics.histograms import coarsen, full_histogram
+
+CALIBRATED, AT_HALF = "calibrated", "at_0.5"
+
+_PIXELS = pa.int64()
+PER_IMAGE = pa.schema(
+    [
+        ("role", pa.string()),  # val or test
+        ("image_id", pa.string()),
+        ("group", pa.string()),  # images of one picture or strip
+        ("class", pa.string()),  # "merged", and each class of a model that predicts classes
+        ("policy", pa.string()),  # calibrated or at_0.5
+        ("n_pixels", _PIXELS),
+        ("n_truth", _PIXELS),
+        ("tp", _PIXELS),
+        ("fp", _PIXELS),
+        ("fn", _PIXELS),
+        # Null until boundaries and centre lines are measured: their pixels, and those of them that hit the other mask.
+        ("boundary_pred", _PIXELS),
+        ("boundary_pred_hit", _PIXELS),
+        ("boundary_truth", _PIXELS),
+        ("boundary_truth_hit", _PIXELS),
+        ("skeleton_pred", _PIXELS),
+        ("skeleton_pred_hit", _PIXELS),
+        ("skeleton_truth", _PIXELS),
+        ("skeleton_truth_hit", _PIXELS),
+    ]
+)
+_BINS = pa.list_(pa.int32(), N_BINS)
+HISTOGRAMS = pa.schema(
+    [
+        ("role", pa.string()),
+        ("image_id", pa.string()),
+        ("class", pa.string()),
+        ("positive", _BINS),  # pixels whose truth is positive, per threshold bin
+        ("negative", _BINS),
+    ]
+)
+POOLED = pa.schema(
+    [
+        ("role", pa.string()),
+        ("class", pa.string()),
+        ("code", pa.uint16()),  # only codes that occur
+        ("positive", _PIXELS),  # pixels of all images of the role
+        ("negative", _PIXELS),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What scoring has counted."""
+
+    per_image: pa.Table
+    histograms: pa.Table
+    pooled: pa.Table
+
+    def write(self, per_image: Path, histograms: Path, pooled: Path) -> None:
+        """Write the three tables as Parquet, each atomically."""
+        for path, table in ((per_image, self.per_image), (histograms, self.histograms), (pooled, self.pooled)):
+            with atomic(path) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
+
+
+def score(val: ValidationData, test: HeldOutData, calibration: Calibration) -> Scores:
+    """Count every image of both roles at the calibrated thresholds and at p = 0.5, in one pass over each file.
+
+    The merged mask is the union of the class masks, each at its own threshold; the merged map the maximum over the
+    classes; the merged truth the union of the classes.
+
+    Raises:
+        EvaluationError: if val, test and calibration are not of one model and one split.
+    """
+    _check_one_model(val, test, calibration)
+    calibrated = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
+    policies = {CALIBRATED: calibrated, AT_HALF: np.full_like(calibrated, HALF)}
+    per_image, histograms, pooled = [], [], {}
+    for data in (val, test):
+        for sample in data:
+            per_image += _count(data.role, sample, policies)
+            for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
+                full = full_histogram(codes, truth)
+                pooled[data.role, name] = pooled.get((data.role, name), 0) + full
+                negative, positive = coarsen(full).astype(np.int32)
+                histograms.append((data.role, sample.image_id, name, positive, negative))
+    return Scores(
+        per_image=pa.Table.from_pylist(per_image, schema=PER_IMAGE),
+        histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
+        pooled=pa.concat_tables(_pooled_table(*key, histogram) for key, histogram in pooled.items()),
+    )
+
+
+def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibration) -> None:
+    if replace(val.header, role="test") != test.header:
+        raise EvaluationError(f"val and test predictions are not of one model: {val.header}, {test.header}")
+    if tuple(calibration.thresholds) != val.header.classes:
+        raise EvaluationError(f"calibrated for {tuple(calibration.thresholds)}, predicted {val.header.classes}")
+    if calibration.val_ids_sha256 != ids_sha256(val.ids):
+        raise EvaluationError("the thresholds were calibrated on other val images than the split's: calibrate anew")
+
+
+def _count(role: str, sample: Sample, policies: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of per_image.parquet of one image."""
+    for policy, thresholds in policies.items():
+        masks = sample.codes >= thresholds[:, None, None]
+        for name, prediction, truth in _layers(sample, masks, masks.any(axis=0)):
+            tp, fp, fn = confusion(truth, prediction)
+            keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
+            yield keys | {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
+
+
+def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield (name, predicted, true) of the merged layer and, of a model that predicts classes, of each class."""
+    yield MERGED, merged, sample.truth.any(axis=0)
+    if sample.classes != (MERGED,):
+        yield from zip(sample.classes, by_class, sample.truth, strict=True)
+
+
+def _pooled_table(role: str, name: str, histogram: np.ndarray) -> pa.Table:
+    codes = np.flatnonzero(histogram.any(axis=0))
+    negative, positive = histogram[:, codes]
+    columns = [[role] * len(codes), [name] * len(codes), codes.astype(np.uint16), positive, negative]
+    return pa.table(columns, schema=POOLED)

@@ -1,0 +1,147 @@
+"""Predictions beside the truth, streamed, one role at a time.
+
+The types keep val and test apart: :class:`ValidationData` is the only thing that calibration accepts, and it cannot
+be made from test predictions.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from defectbench.data.manifest import Manifest, read_manifest
+from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.script import UserError
+
+COLUMNS = ["image_id", "height", "width", "sha256", "rle"]
+
+
+class EvaluationError(UserError):
+    """Predictions that do not fit the images they are scored on."""
+
+
+class Truth:
+    """True masks, groups and roles of all images of a split."""
+
+    def __init__(self, manifest: Manifest, split: pd.DataFrame) -> None:
+        """Join a manifest (columns COLUMNS at least) and a split (image_id, role, group).
+
+        Raises:
+            EvaluationError: if the split names images that the manifest does not have.
+        """
+        self.manifest = manifest
+        self.class_names = manifest.class_names
+        self._rows = {row.image_id: row for row in manifest.frame.itertuples(index=False)}
+        self.groups = dict(zip(split["image_id"], split["group"], strict=True))
+        self._roles = split.groupby("role")["image_id"].agg(sorted).to_dict()
+        unknown = [image_id for image_id in self.groups if image_id not in self._rows]
+        if unknown:
+            raise EvaluationError(f"the split has {some(unknown)} that the manifest does not have")
+
+    def ids(self, role: str) -> list[str]:
+        """Ids of the images of a role, sorted."""
+        return self._roles.get(role, [])
+
+    def masks(self, image_id: str) -> np.ndarray:
+        """True masks of one image, (C, H, W) bool, classes in the order of ``class_names``."""
+        # Contiguous as the maps are: counting over mixed memory orders is several times slower.
+        return np.ascontiguousarray(self.manifest.masks(self._rows[image_id])).view(bool)
+
+
+def read_truth(manifest: Path, split: Path) -> Truth:
+    """Read manifest.parquet and split.csv."""
+    table = pd.read_csv(split, dtype=str, keep_default_na=False)
+    return Truth(read_manifest(manifest, columns=COLUMNS), table)
+
+
+class Sample(NamedTuple):
+    """One image: what was predicted and what is true, classes as in the prediction file's header."""
+
+    image_id: str
+    group: str
+    classes: tuple[str, ...]
+    codes: np.ndarray
+    """(C, H, W) uint16"""
+    truth: np.ndarray
+    """(C, H, W) bool; for a map of any defect the union of all classes, (1, H, W)"""
+
+
+class RolePredictions:
+    """All predictions of one role, complete, each image once; iterating streams them as :class:`Sample`."""
+
+    role: ClassVar[str]
+
+    def __init__(self, predictions: PredictionFile, truth: Truth) -> None:
+        """Put ``predictions`` beside ``truth``.
+
+        Raises:
+            EvaluationError: if they are of another role, of other classes, or not of exactly this role's images.
+        """
+        self.header = predictions.header
+        self.truth = truth
+        self.ids = truth.ids(self.role)
+        self._predictions = predictions
+        if self.header.role != self.role:
+            raise EvaluationError(
+                f"{predictions.path}: {self.role} predictions are needed, these are {self.header.role} predictions"
+            )
+        if self.header.classes not in ((MERGED,), truth.class_names):
+            raise EvaluationError(
+                f"{predictions.path}: predicts {self.header.classes}, the manifest has {truth.class_names}"
+            )
+        _check_ids(predictions, self.ids, self.role)
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Stream the images in the order of the file.
+
+        Raises:
+            EvaluationError: if a map has not its image's size.
+        """
+        for image_id, codes in self._predictions:
+            truth = self.truth.masks(image_id)
+            if codes.shape[1:] != truth.shape[1:]:
+                raise EvaluationError(
+                    f"{self._predictions.path}: {image_id}: the map is {codes.shape[1:]}, the image {truth.shape[1:]}"
+                )
+            if self.header.classes == (MERGED,):
+                truth = truth.any(axis=0, keepdims=True)
+            yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth)
+
+
+class ValidationData(RolePredictions):
+    """Predictions and truth of the val images: where thresholds may be chosen."""
+
+    role = "val"
+
+
+class HeldOutData(RolePredictions):
+    """Predictions and truth of the test images: only ever scored."""
+
+    role = "test"
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """SHA-256 of a set of image ids, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
+
+
+def some(ids: Iterable[str]) -> str:
+    """How many images there are, and the first five."""
+    ids = list(ids)
+    return f"{len(ids)} image(s): {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+
+
+def _check_ids(predictions: PredictionFile, expected: list[str], role: str) -> None:
+    found = Counter(predictions.image_ids())
+    wrong = {
+        "missing": set(expected) - set(found),
+        f"not in {role}": set(found) - set(expected),
+        "more than once": {image_id for image_id, times in found.items() if times > 1},
+    }
+    problems = [f"{what}: {some(sorted(ids))}" for what, ids in wrong.items() if ids]
+    if problems:
+        raise EvaluationError(f"{predictions.path}: not exactly the split's {role} images: {'; '.join(problems)}")

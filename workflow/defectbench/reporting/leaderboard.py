@@ -1,0 +1,137 @@
+"""The leaderboard: one table per track, readable in a terminal and rendered."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+NOTHING = "–"
+# Track -> (primary metric, what the track is). The order is that of the page.
+TRACKS = {
+    "automatic": ("dice_all", "The model sees the image alone, or prompts that no one took from the truth."),
+    "oracle": (
+        "test_Dice",
+        "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
+    ),
+    "reference": ("dice_all", "What a number is worth: methods without a trained network."),
+}
+MEANING = {
+    "dice_all": "mean Dice over all test images; a clean image scores 1 if nothing is predicted, else 0",
+    "test_Dice": "mean Dice over defective test images",
+}
+NOTES = (
+    "No winner is named: there is no significance test yet, and rows whose intervals overlap may be equally good.",
+    "Thresholds were chosen on validation images alone; – for a method without scores, or with one threshold per class.",
+    "Intervals are a plain 95 % percentile bootstrap over test images: they do not cover the chance of training.",
+    "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
+    "fp_image_rate: share of clean images with any predicted pixel.",
+    "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction.",
+)
+
+
+def leaderboard(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> str:
+    """Write the page, Markdown, from the results table and the tables of problems found in the data.
+
+    ``issues`` has columns file, row, problem (samples left out at ingest); ``leaks`` has dropped_image_id,
+    dropped_role, kept_image_id, kept_role (images left out of the split).
+    """
+    parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
+    for track, (primary, meaning) in TRACKS.items():
+        rows = results[results["track"] == track]
+        if len(rows):
+            parts.append(_section(track, rows.sort_values(primary, ascending=False, kind="stable"), primary, meaning))
+    parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in (*_data_notes(issues, leaks), *NOTES)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(track: str, rows: pd.DataFrame, primary: str, meaning: str) -> str:
+    n_test, n_defective = rows[["n_test", "n_test_defective"]].iloc[0]
+    names = short_names(rows)
+    cells = [[name, *_cells(row, primary)] for name, (_, row) in zip(names, rows.iterrows(), strict=True)]
+    header = [
+        "experiment",
+        f"{primary} [95 % CI]",
+        "test_mIoU",
+        "IoU@50",
+        "fp_image_rate",
+        "threshold",
+        "labels",
+        "params",
+        "ms/image",
+    ]
+    ids = "\n".join(f"- {name}: `{exp_id}`" for name, exp_id in zip(names, rows["exp_id"], strict=True))
+    return (
+        f"## {track.capitalize()} track\n\n{meaning}\n{n_test} test images, {n_defective} of them defective. "
+        f"Sorted by {primary}: {MEANING[primary]}.\n\n{markdown_table(header, cells)}\n\nExperiment ids:\n\n{ids}"
+    )
+
+
+def _cells(row: pd.Series, primary: str) -> list[str]:
+    # Bounds without their leading zero keep the table within a terminal's width.
+    low, high = (_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
+    return [
+        f"{_decimal(row[primary])} [{low}, {high}]",
+        _decimal(row["test_mIoU"]),
+        _decimal(row["IoU@50"]),
+        _decimal(row["fp_image_rate"]),
+        _decimal(row["threshold"]) if row["used_val_labels"] else NOTHING,
+        NOTHING if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
+        _amount(row["params_total"]),
+        NOTHING if pd.isna(row["avg_inference_time"]) else f"{1000 * row['avg_inference_time']:.1f}",
+    ]
+
+
+def short_names(rows: pd.DataFrame) -> list[str]:
+    """Name every row by its model and those parts of its ``exp_id`` that not all rows of this model have."""
+    names = rows["model"] + rows["variant"].map(lambda variant: f"-{variant}" if variant else "")
+    parts = [exp_id.removeprefix(f"{name}_").split("_") for name, exp_id in zip(names, rows["exp_id"], strict=True)]
+    shared = {
+        model: set.intersection(*(set(own) for own, other in zip(parts, rows["model"], strict=True) if other == model))
+        for model in rows["model"].unique()
+    }
+    return [
+        " ".join([name, *(part for part in own if part not in shared[model])])
+        for name, own, model in zip(names, parts, rows["model"], strict=True)
+    ]
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align ``rows`` under ``header`` as a Markdown table: the first column to the left, the others to the right."""
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = [_pad(header, widths), rule, *(_pad(row, widths) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _pad(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
+
+
+def _data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:
+    notes = []
+    if len(issues):
+        first = issues.iloc[0]
+        notes.append(
+            f"**{len(issues)} problem(s) in the source files: the samples concerned are quarantined, in no stage and "
+            f"no number above.** The first: {first['file']}: {first['problem']}"
+        )
+    if len(leaks):
+        roles = ", ".join(f"{n} from {role}" for role, n in leaks["dropped_role"].value_counts().items())
+        notes.append(
+            f"**{len(leaks)} image(s) dropped ({roles}): the split file had the same picture in two roles.** "
+            f"The first: {leaks['dropped_image_id'].iloc[0]} = {leaks['kept_image_id'].iloc[0]}"
+        )
+    return notes
+
+
+def _decimal(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{value:.3f}"
+
+
+def _amount(value: float) -> str:
+    if pd.isna(value):
+        return NOTHING
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.1f} {unit}"
+    return str(value)

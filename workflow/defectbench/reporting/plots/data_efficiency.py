@@ -1,0 +1,188 @@
+"""How many labels a model needs: its value against the number of labelled images it was trained on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from defectbench.reporting.plots import style, words
+
+WIDTH, HEIGHT = 10.0, 4.4  # inches; the height is that of one panel's axes
+LEFT, BELOW = 0.85, 0.75  # inches from the axes to the edges
+LONGEST_NAME = 3.6
+LEADER = 0.3  # inches between the axes and the names beside them
+DODGE = 0.012  # share of the axis by which series stand beside each other, so that their bars do not overlap
+
+METRIC_OF_TRACK = {"automatic": "dice_all", "oracle": "test_Dice"}
+TITLES = {"automatic": "How many labels are needed", "oracle": "How many labels are needed: oracle track"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One track: the trained experiments, and what stands at one height whatever the number of labels."""
+
+    track: str
+    metric: str
+    trained: pd.DataFrame
+    levels: pd.DataFrame
+
+    def explanations(self) -> list[str]:
+        """What the panel shows, in words."""
+        texts = [words.meaning(self.metric, self.trained)]
+        if self.track == "oracle":
+            texts.append(words.ORACLE)
+        by_size = self.trained.groupby(["series", "n_labels_train"]).size()
+        points = "Point: one training, with its 95 % confidence interval."
+        if by_size.max() > 1:
+            points += " Line: mean over the seeds."
+        if len(self.levels):
+            points += " Dashed: methods without labels, and references."
+        if by_size.groupby("series").size().max() == 1:
+            points += " No model was trained on two numbers of labels yet, so no lines."
+        return [*texts, points]
+
+    def names(self) -> dict[str, str]:
+        """How each series is called beside the axes."""
+        rows = pd.concat([self.trained, self.levels])
+        return {
+            series: style.shortened(label, LONGEST_NAME)
+            for series, label in zip(rows["series"], rows["series_label"], strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A name beside the axes, and the point (x, y) that it belongs to."""
+
+    name: str
+    colour: str
+    marker: str
+    x: float
+    y: float
+
+
+@style.house_style
+def data_efficiency_figure(table: pd.DataFrame) -> Figure:
+    """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track."""
+    panels = [panel for panel in (_panel(table, track) for track in METRIC_OF_TRACK) if len(panel.trained)]
+    if not panels:
+        return style.message(TITLES["automatic"], "No experiment of this study was trained on labels.")
+    texts = [style.wrapped(panel.explanations(), WIDTH - 2 * style.MARGIN) for panel in panels]
+    tops = [style.heading_height(lines) + 0.15 for lines in texts]
+    figure = Figure(figsize=(WIDTH, sum(tops) + len(panels) * (HEIGHT + BELOW)), dpi=style.DPI)
+    start = 0.0
+    for panel, lines, top in zip(panels, texts, tops, strict=True):
+        style.heading(figure, TITLES[panel.track], lines, start)
+        width = WIDTH - LEFT - LEADER - 0.1 - style.text_width(panel.names().values()) - style.MARGIN
+        _draw(style.add_axes(figure, LEFT, start + top, width, HEIGHT), panel)
+        start += top + HEIGHT + BELOW
+    return figure
+
+
+def _panel(table: pd.DataFrame, track: str) -> Panel:
+    metric = METRIC_OF_TRACK[track]
+    rows = words.track(table, track, metric)
+    with_labels = rows["n_labels_train"] > 0
+    levels = rows[~with_labels]
+    if track == "automatic":
+        levels = pd.concat([levels, words.track(table, "reference", metric)])
+    return Panel(track, metric, rows[with_labels], levels)
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    _scales(axes, panel)
+    names = panel.names()
+    own = pd.concat([panel.trained, panel.levels[panel.levels["track"] == panel.track]]).sort_index()
+    colours = style.series_colours(own["family"].tolist(), own["series"].tolist())
+    marks = []
+    groups = list(panel.trained.groupby("series", sort=False))
+    for i, (series, rows) in enumerate(groups):
+        shift = _span(axes) ** (DODGE * (i - (len(groups) - 1) / 2))
+        marker = style.MARKERS[i % len(style.MARKERS)]
+        x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker)
+        marks.append(Mark(names[series], colours[series], marker, x, y))
+    for row in panel.levels.to_dict("records"):
+        y, colour = row[panel.metric], colours.get(row["series"], style.MUTED)
+        axes.axhline(y, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), gid=f"level {row['exp_id']}")
+        marks.append(Mark(names[row["series"]], colour, "_", axes.get_xlim()[1], y))
+    _write_names(axes, marks)
+
+
+def _draw_series(
+    axes: Axes, rows: pd.DataFrame, metric: str, shift: float, colour: str, marker: str
+) -> tuple[float, float]:
+    """Draw one series; returns its right end."""
+    x, y = rows["n_labels_train"].to_numpy(float) * shift, rows[metric].to_numpy(float)
+    low, high = (rows[f"{metric}_{end}"].to_numpy(float, na_value=np.nan) for end in ("lo", "hi"))
+    series = rows["series"].iloc[0]
+    axes.vlines(x, low, high, color=colour, linewidth=2.2, alpha=0.4, gid=f"interval {series}")
+    axes.plot(x, y, marker, color=colour, markersize=7, markeredgecolor="white", gid=f"value {series}")
+    means = rows.groupby("n_labels_train")[metric].mean()
+    if len(means) > 1:
+        axes.plot(means.index.to_numpy(float) * shift, means, color=colour, linewidth=1.8, gid=f"mean {series}")
+    return float(means.index[-1]) * shift, float(means.iloc[-1])
+
+
+def _scales(axes: Axes, panel: Panel) -> None:
+    sizes = np.unique(panel.trained["n_labels_train"].to_numpy(float))
+    axes.set_xscale("log")
+    around = max(1.15, (sizes[-1] / sizes[0]) ** 0.06)
+    axes.set_xlim(sizes[0] / around, sizes[-1] * around)
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(sizes, _tick_labels(sizes, _span(axes)))
+    names = [panel.metric, f"{panel.metric}_lo", f"{panel.metric}_hi"]
+    axes.set_ylim(*style.limits(pd.concat([panel.trained, panel.levels])[names]))
+    axes.grid(axis="y")
+    axes.set_xlabel("labelled training images (logarithmic)")
+    axes.set_ylabel(words.TITLES[panel.metric])
+
+
+def _tick_labels(sizes: np.ndarray, span: float) -> list[str]:
+    """A label for each size, from the largest down, left out where it would touch the one before."""
+    labels, last = [], np.inf
+    for size in sizes[::-1]:
+        free = np.log(last / size) / np.log(span) > 0.07
+        labels.append(f"{size:,.0f}" if free else "")
+        last = size if free else last
+    return labels[::-1]
+
+
+def _span(axes: Axes) -> float:
+    low, high = axes.get_xlim()
+    return high / low
+
+
+def _write_names(axes: Axes, marks: list[Mark]) -> None:
+    """Write the names right of the axes, each with its marker and a thin line to its point."""
+    low, high = axes.get_ylim()
+    box = axes.get_window_extent()
+    width, height = box.width / axes.figure.dpi, box.height / axes.figure.dpi
+    places = spread([(mark.y - low) / (high - low) for mark in marks], style.LINE / height)
+    for mark, place in zip(marks, places, strict=True):
+        beside = (1 + LEADER / width, place)
+        line = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkA": 0, "shrinkB": 5}
+        axes.annotate("", (mark.x, mark.y), beside, textcoords="axes fraction", annotation_clip=False, arrowprops=line)
+        axes.plot(*beside, mark.marker, color=mark.colour, transform=axes.transAxes, clip_on=False)
+        axes.annotate(
+            mark.name, beside, (7, 0), "axes fraction", "offset points", va="center_baseline", annotation_clip=False
+        )
+
+
+def spread(places: list[float], gap: float) -> list[float]:
+    """``places`` moved apart, in their order, until none are nearer than ``gap``, and as little as that takes."""
+    order = np.argsort(places, kind="stable")
+    # Isotonic regression: after taking off the gaps, places may be equal but not out of order.
+    blocks: list[tuple[float, int]] = []
+    for rank, place in enumerate(np.asarray(places, dtype=float)[order]):
+        mean, n = place - gap * rank, 1
+        while blocks and blocks[-1][0] > mean:
+            other, m = blocks.pop()
+            mean, n = (other * m + mean * n) / (m + n), m + n
+        blocks.append((mean, n))
+    moved = np.empty(len(places))
+    moved[order] = np.repeat(*zip(*blocks, strict=True)) + gap * np.arange(len(places)) if blocks else []
+    return moved.tolist()

@@ -1,0 +1,169 @@
+"""Which model is best, and how sure that is: every experiment's value with its confidence interval, best first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from defectbench.reporting.plots import style, words
+
+WIDTH = 10.0
+ROW = 0.3  # inches from one row to the next
+LONGEST_LABEL = 4.2
+REFERENCE_TITLE = "Reference: what a number is worth"
+GAP = 1.4  # rows between the models and the reference methods
+VALUES_WIDTH = 2.75  # the columns of numbers on the right
+# A longer list is no longer a picture, and PNG files have a largest height.
+MOST_ROWS = 60
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One track's rows, best first, and below them those of the reference methods."""
+
+    title: str
+    metric: str
+    rows: pd.DataFrame
+    reference: pd.DataFrame
+    n_hidden: int
+    """Experiments of the track that are not among the rows"""
+
+    @property
+    def height(self) -> float:
+        """Inches of the panel's axes."""
+        return ROW * (self.bottom + 1.2)
+
+    @property
+    def label_width(self) -> float:
+        """Inches between the left margin and the axes."""
+        return (
+            min(style.text_width([*self.rows["label"], *self.reference["label"], REFERENCE_TITLE]), LONGEST_LABEL) + 0.2
+        )
+
+    @property
+    def bottom(self) -> float:
+        """Position of the last row, where the first is at 0 and one more takes 1."""
+        return len(self.rows) + len(self.reference) - 1 + (GAP if len(self.reference) else 0)
+
+    def placed(self) -> Iterator[tuple[float, dict]]:
+        """Yield (position, row) of all rows, from the top."""
+        yield from enumerate(self.rows.to_dict("records"))
+        for i, row in enumerate(self.reference.to_dict("records")):
+            yield len(self.rows) + GAP + i, row
+
+
+@style.house_style
+def ranking_figure(table: pd.DataFrame, metric: str) -> Figure:
+    """Draw the rows of results.parquet by ``metric``: a panel for the automatic track, another for the oracle's.
+
+    Reference methods stand apart, below the automatic ones, so that a reader sees what a number is worth.
+    """
+    panels = _panels(table, metric)
+    if not panels:
+        return style.message("Ranking", f"No experiment of this study has a value of {metric}.")
+    texts = [style.wrapped(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
+    heights = [
+        style.heading_height(lines) + 0.45 + panel.height + 0.55 for panel, lines in zip(panels, texts, strict=True)
+    ]
+    figure = Figure(figsize=(WIDTH, sum(heights)), dpi=style.DPI)
+    top = 0.0
+    for panel, lines, height in zip(panels, texts, heights, strict=True):
+        style.heading(figure, panel.title, lines, top)
+        left = style.MARGIN + panel.label_width
+        width = WIDTH - left - VALUES_WIDTH - style.MARGIN
+        axes = style.add_axes(figure, left, top + style.heading_height(lines) + 0.45, width, panel.height)
+        _draw(axes, panel)
+        top += height
+    return figure
+
+
+def _panels(table: pd.DataFrame, metric: str) -> list[Panel]:
+    # Oracle models are not run on clean images, so a mean over all images does not exist for them.
+    oracle_metric = "test_Dice" if metric == "dice_all" else metric
+    reference = words.track(table, "reference", metric)
+    choices = [
+        ("Models", "automatic", metric, reference),
+        ("Oracle track", "oracle", oracle_metric, reference.iloc[:0]),
+    ]
+    panels = []
+    for title, track, by, beside in choices:
+        rows = words.track(table, track, by).head(MOST_ROWS)
+        n_hidden = int((table["track"] == track).sum()) - len(rows)
+        panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden))
+    return [panel for panel in panels if len(panel.rows) or len(panel.reference)]
+
+
+def _explanations(panel: Panel) -> list[str]:
+    rows = pd.concat([panel.rows, panel.reference])
+    texts = [words.meaning(panel.metric, rows)]
+    if "oracle" in set(rows["track"]):
+        texts.append(words.ORACLE)
+    texts.append("Dot: value on the test images. Bar: its 95 % confidence interval. Labels: images trained on.")
+    if len(panel.reference):
+        texts[-1] += " Dotted line: best reference."
+    if not len(panel.rows):
+        texts.append("No experiment of the automatic track has a value: these are the reference methods alone.")
+    if panel.n_hidden:
+        texts.append(f"{panel.n_hidden:,} more experiments, with lower values or none, are in results.csv.")
+    if rows[f"{panel.metric}_lo"].isna().any():
+        texts.append("No bar: the interval could not be determined.")
+    return texts
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    own = panel.rows.sort_index()
+    colours = style.series_colours(own["family"].tolist(), own["series"].tolist())
+    value, low, high = panel.metric, f"{panel.metric}_lo", f"{panel.metric}_hi"
+    for y, row in panel.placed():
+        colour = colours.get(row["series"], style.MUTED)
+        if pd.notna(row[low]):
+            axes.hlines(
+                y, row[low], row[high], color=colour, linewidth=2.5, alpha=0.55, gid=f"interval {row['exp_id']}"
+            )
+        axes.plot(row[value], y, "o", color=colour, markersize=7, markeredgecolor="white", gid=f"value {row['exp_id']}")
+        _write_row(axes, y, row, panel)
+    _write_headers(axes, panel)
+    axes.set_ylim(panel.bottom + 0.6, -0.6)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlim(*style.limits(pd.concat([panel.rows, panel.reference])[[value, low, high]]))
+    axes.grid(axis="x")
+    axes.set_xlabel(f"{words.TITLES[panel.metric]} (higher is better)")
+
+
+def _write_row(axes: Axes, y: float, row: dict, panel: Panel) -> None:
+    value, low, high = (row[f"{panel.metric}{end}"] for end in ("", "_lo", "_hi"))
+    colour = style.MUTED if row["track"] == "reference" else style.INK
+    _label(axes, y, style.shortened(row["label"], LONGEST_LABEL), panel, color=colour)
+    interval = f"{low:.3f} – {high:.3f}" if pd.notna(low) else "–"
+    _columns(axes, y, [f"{value:.3f}", interval, f"{int(row['n_labels_train']):,}"], color=colour)
+
+
+def _write_headers(axes: Axes, panel: Panel) -> None:
+    small = {"color": style.MUTED, "fontsize": style.SMALL_SIZE}
+    _columns(axes, -1.0, ["value", "95 % interval", "labels"], **small)
+    if len(panel.reference):
+        _label(axes, len(panel.rows) + GAP - 0.95, REFERENCE_TITLE, panel, **small)
+        # From the best reference up through the models: whoever is left of it has learned nothing of use.
+        best = panel.reference[panel.metric].iloc[0]
+        axes.axvline(best, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
+
+
+def _label(axes: Axes, y: float, text: str, panel: Panel, **how: object) -> None:
+    """Write the name of a row left of the axes."""
+    _beside(axes, (0, y), -panel.label_width, text, ha="left", **how)
+
+
+def _columns(axes: Axes, y: float, texts: Sequence[str], **how: object) -> None:
+    """Write the numbers of a row right of the axes: value, interval, training labels."""
+    for text, inches in zip(texts, (0.65, 1.95, 2.65), strict=True):
+        _beside(axes, (1, y), inches, text, ha="right", **how)
+
+
+def _beside(axes: Axes, place: tuple[float, float], inches: float, text: str, **how: object) -> None:
+    frame = axes.get_yaxis_transform()
+    axes.annotate(
+        text, place, (72 * inches, 0), frame, "offset points", va="center_baseline", annotation_clip=False, **how
+    )

@@ -1,0 +1,142 @@
+"""What all pictures share: type, colours, and files that come out the same, byte for byte, from the same numbers."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+from defectbench.files import atomic
+
+INK, MUTED, FAINT = "#1f1f1f", "#6b6b6b", "#dddddd"
+# Okabe and Ito's colours, told apart with any colour vision, without black and yellow: one is ink, one too pale.
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 14, 10, 8.5
+LINE = 0.19  # inches from one line of text to the next
+MARGIN = 0.3  # inches
+DPI = 160
+
+_RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.size": TEXT_SIZE,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.8,
+    "svg.hashsalt": "defectbench",
+    "savefig.dpi": "figure",
+}
+
+# A decorator: the functions that draw a figure use the house's settings and leave matplotlib's own as they were.
+house_style = matplotlib.rc_context(_RC)
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each distinct name, in the order of first appearance; after the last one they start again."""
+    return {name: HUES[i % len(HUES)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def series_colours(families: Sequence[str], series: Sequence[str]) -> dict[str, str]:
+    """A colour for each series: a hue for each family, a shade for each of its series.
+
+    With a single family the hues go to its series, where they are of more use.
+    """
+    family_of = dict(zip(series, families, strict=True))
+    hues = colours(families)
+    if len(hues) == 1:
+        return colours(series)
+    found = {}
+    for family, hue in hues.items():
+        own = [name for name in family_of if family_of[name] == family]
+        found |= {name: lighter(hue, 0.55 * i / len(own)) for i, name in enumerate(own)}
+    return found
+
+
+def lighter(colour: str, amount: float) -> str:
+    """``colour`` moved towards white by ``amount``, 0 to 1."""
+    return to_hex([channel + amount * (1 - channel) for channel in to_rgb(colour)])
+
+
+def text_width(texts: Iterable[str], size: float = TEXT_SIZE) -> float:
+    """Inches that the widest of ``texts`` takes."""
+    font = FontProperties(family=_RC["font.family"])
+    paths = (TextPath((0, 0), text, size=size, prop=font) for text in set(texts))
+    return max((path.get_extents().x1 / 72 for path in paths), default=0.0)
+
+
+def shortened(text: str, width: float, size: float = TEXT_SIZE) -> str:
+    """``text``, its end replaced by an ellipsis if it would take more than ``width`` inches."""
+    if text_width([text], size) <= width:
+        return text
+    while text_width([f"{text}…"], size) > width:
+        text = text[:-1].rstrip(" ,")
+    return f"{text}…"
+
+
+def wrapped(paragraphs: Iterable[str], width: float, size: float = TEXT_SIZE) -> list[str]:
+    """Lines of ``paragraphs``, none wider than about ``width`` inches."""
+    characters = int(width / (0.55 * size / 72))
+    return [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, characters)]
+
+
+def heading_height(lines: Sequence[str]) -> float:
+    """Inches that a title and ``lines`` below it take, with the margin above them."""
+    return MARGIN + 0.32 + LINE * len(lines)
+
+
+def heading(figure: Figure, title: str, lines: Sequence[str], top: float = 0.0) -> None:
+    """Write the title, ``top`` inches and the margin from the figure's top, and below it what it means."""
+    write(figure, MARGIN, top + MARGIN, title, fontsize=TITLE_SIZE, fontweight="bold")
+    for i, line in enumerate(lines):
+        write(figure, MARGIN, top + MARGIN + 0.32 + LINE * i, line, color=MUTED)
+
+
+def write(figure: Figure, left: float, top: float, text: str, **how: object) -> None:
+    """Write one line of text, the top of its letters at inches from the figure's left and top."""
+    width, height = figure.get_size_inches()
+    size = how.get("fontsize", TEXT_SIZE)
+    # From the baseline, so that letters with and without tails stand on one line.
+    figure.text(left / width, 1 - (top + 0.78 * size / 72) / height, text, va="baseline", **how)
+
+
+def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes placed in inches from the figure's left and top."""
+    across, down = figure.get_size_inches()
+    return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
+
+
+def limits(values: pd.DataFrame) -> tuple[float, float]:
+    """The range of an axis that shows all of ``values``, with a little space at both ends."""
+    low, high = float(values.min(axis=None)), float(values.max(axis=None))
+    space = max(0.04 * (high - low), 0.01)
+    return low - space, high + space
+
+
+def message(title: str, text: str) -> Figure:
+    """A small figure that says why there is nothing to see."""
+    lines = wrapped([text], 7.4)
+    figure = Figure(figsize=(8, heading_height(lines) + MARGIN), dpi=DPI)
+    heading(figure, title, lines)
+    return figure
+
+
+@house_style
+def save(figure: Figure, *paths: Path) -> None:
+    """Write ``figure`` to each of ``paths``, in the format of its suffix, without dates and versions."""
+    unset = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+    for path in paths:
+        with atomic(path) as temporary:
+            figure.savefig(temporary, metadata=unset[path.suffix])

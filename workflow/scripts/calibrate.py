@@ -1,0 +1,35 @@
+"""Choose the threshold of one experiment on its val predictions. There is no way to show it test predictions."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from defectbench.config.calibrate import CalibrateSettings
+from defectbench.evaluation.calibration import calibrate
+from defectbench.evaluation.truth import ValidationData, read_truth
+from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionFile
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Read the val predictions and write calibration.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="calibrate.yaml of the experiment")
+    parser.add_argument("--predictions", type=Path, required=True, help="val.pred.parquet")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
+    parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--out", type=Path, required=True, help="calibration.json to write")
+    args = parser.parse_args(argv)
+
+    settings = CalibrateSettings.read(args.settings)
+    with PredictionFile(args.predictions) as predictions:
+        chosen = calibrate(ValidationData(predictions, read_truth(args.manifest, args.split)), settings)
+    write_json(args.out, asdict(chosen))
+    thresholds = ", ".join(f"{name} p >= {p:.3f}" for name, p in chosen.threshold.items())
+    print(f"{args.out.parent.name}: {chosen.objective} on {chosen.n_images} val images: {thresholds}")
+
+
+if __name__ == "__main__":
+    main()

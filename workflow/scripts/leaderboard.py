@@ -1,0 +1,30 @@
+"""Write the leaderboard: what a person reads first."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.files import write_text
+from defectbench.reporting.leaderboard import leaderboard
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Read the results and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
+    parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
+    parser.add_argument("--out", type=Path, required=True, help="leaderboard.md to write")
+    args = parser.parse_args(argv)
+
+    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    results = pd.read_parquet(args.results)
+    write_text(args.out, leaderboard(results, issues, leaks))
+    print(f"{len(results)} experiments in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
