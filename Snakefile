@@ -10,7 +10,7 @@ min_version("9.0")
 # A file given with --configfile stands alone: the default study is not mixed into it.
 if "experiments" not in config:
 
-    configfile: "config/config.yaml"
+    configfile: f"{workflow.basedir}/config/config.yaml"
 
 
 include: "rules/common.smk"
@@ -21,14 +21,14 @@ include: "rules/unet.smk"
 include: "rules/reference.smk"
 include: "rules/evaluate.smk"
 include: "rules/results.smk"
-# include: "rules/plots.smk"
+include: "rules/plots.smk"
 
 
 rule all:
     default_target: True
     input:
         results("results.csv", "results.parquet", "leaderboard.md"),
-#         PLOTS,
+        PLOTS,
 
 
 # One target per model family, e.g. `snakemake --cores 1 unet`.

@@ -30,9 +30,7 @@ def fit(areas: pd.DataFrame) -> dict:
     fraction = areas[[f"area_{c}" for c in CLASSES]].to_numpy() / IMAGE_PIXELS
     present = fraction > 0
     defective = present[present.any(axis=1)]
-    names = pd.Series(
-        ["+".join(str(c) for c, there in zip(CLASSES, row, strict=True) if there) for row in defective]
-    )
+    names = pd.Series(["+".join(str(c) for c, there in zip(CLASSES, row, strict=True) if there) for row in defective])
     return {
         "share_clean": _rounded(1 - len(defective) / len(areas)),
         "combinations": {k: _rounded(v) for k, v in names.value_counts(normalize=True).items()},
@@ -43,9 +41,7 @@ def fit(areas: pd.DataFrame) -> dict:
 def _fit_area(fraction: np.ndarray) -> dict[str, float]:
     logs = np.log(fraction)
     low, high = np.quantile(fraction, [0.01, 0.99])
-    return {
-        k: _rounded(v) for k, v in {"mu": logs.mean(), "sigma": logs.std(), "low": low, "high": high}.items()
-    }
+    return {k: _rounded(v) for k, v in {"mu": logs.mean(), "sigma": logs.std(), "low": low, "high": high}.items()}
 
 
 def _rounded(value: float) -> float:
@@ -54,9 +50,7 @@ def _rounded(value: float) -> float:
 
 def main(argv: list[str] | None = None) -> None:
     """Print the fitted YAML."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", help="CSV with columns ImageId, area_1 … area_4")
     areas = pd.read_csv(parser.parse_args(argv).table)
     print(HEADER.format(n=len(areas)) + yaml.safe_dump(fit(areas), sort_keys=False), end="")

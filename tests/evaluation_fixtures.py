@@ -1,6 +1,6 @@
 """A tiny dataset with predictions, written as the real stages write them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,6 @@ class Dataset:
     truth: dict[str, dict[str, np.ndarray]]
     """role -> image id -> masks"""
     classes: tuple[str, ...] = CLASSES
-    files: dict[str, Path] = field(default_factory=dict)
 
     @property
     def manifest(self) -> Path:

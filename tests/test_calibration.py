@@ -4,7 +4,6 @@ import shutil
 
 import calibrate as script
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth
 from hypothesis import given
@@ -15,7 +14,7 @@ from defectbench.evaluation.calibration import best_candidate, calibrate, object
 from defectbench.evaluation.truth import EvaluationError, ValidationData, ids_sha256
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import MERGED, PredictionFile
-from defectbench.metrics.codes import HALF, probabilities_from_codes, threshold_code
+from defectbench.metrics.codes import probabilities_from_codes, threshold_code
 
 OBJECTIVES = ("dice_all", "f1", "youden")
 
@@ -139,6 +138,12 @@ def test_objectives_of_totals_by_hand():
     assert objective("youden", tp, fp, fn, n) == pytest.approx(3 / 4 + 13 / 16 - 1)
 
 
+def test_a_class_called_merged_is_refused(tmp_path):
+    dataset = make_dataset(tmp_path, random_truth(), ("pits", MERGED))
+    with pytest.raises(EvaluationError, match="no class may be called 'merged'"):
+        dataset.read()
+
+
 # --- no test data ---------------------------------------------------------------------------------------------------
 
 
@@ -199,9 +204,8 @@ def test_the_script_refuses_test_predictions_whatever_they_are_called(dataset, c
 
 def test_the_choice_does_not_depend_on_the_order_of_the_file(dataset):
     maps = noisy_maps(dataset.truth, merged=True)["val"]
-    path = dataset.predict("val", dict(reversed(maps.items())))
+    path = dataset.predict("val", dict(reversed(maps.items())), name="reversed")
+    assert PredictionFile(path).image_ids()[0] == "val_6.png"
     backwards = calibrate(ValidationData(PredictionFile(path), dataset.read()), CalibrateSettings())
     forwards, _ = dataset.predict_both(noisy_maps(dataset.truth, merged=True))
     assert backwards.thresholds == calibrate(forwards, CalibrateSettings()).thresholds
-    assert pq.read_table(path)["image_id"][0].as_py() == "val_6.png"
-    assert HALF == threshold_code(128)

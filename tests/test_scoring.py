@@ -242,7 +242,7 @@ def values_of(images):
     ("change", "message"),
     [
         ({"Dice": 0.1}, "mIoU <= mDice"),
-        ({"IoU@75": 0.9}, "IoU@t does not rise with t"),
+        ({"IoU@90": 0.5}, "IoU@t does not rise with t"),
         ({"IoU@50": 1.0, "IoU@75": 1.0, "IoU@90": 1.0, "IoU@95": 1.0}, r"\.5 f50"),
         ({"F1": 0.9}, "F1 = 2 iou_dataset"),
         ({"Precision": 0.9}, "F1 = harmonic mean"),

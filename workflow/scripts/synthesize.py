@@ -1,7 +1,5 @@
 """Make synthetic steel strips with defect labels: the data set that needs no download."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -11,12 +9,13 @@ from defectbench.data.synthetic import load_prior, write_steel
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the images and `train.csv` that the settings ask for."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="YAML: n_images, height, width (pixels), seed")
     parser.add_argument("--prior", type=Path, required=True, help="YAML: frequencies and sizes of the defects")
     parser.add_argument("--out-dir", type=Path, required=True, help="folder for train_images/ and train.csv")
     args = parser.parse_args(argv)
+
     settings = yaml.safe_load(args.settings.read_text(encoding="utf-8"))
     size = (settings["height"], settings["width"])
     n = write_steel(args.out_dir, load_prior(args.prior), n=settings["n_images"], seed=settings["seed"], size=size)

@@ -7,13 +7,15 @@ strip has fainter defects, as it has in a mill.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 REFERENCE_HEIGHT = 256
-Field = np.ndarray  # float32 (H, W)
+Field = np.ndarray  # float (H, W)
+Surface = Callable[[np.random.Generator, Field, Field, float], Field]  # of depth, position across, scale
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _soft_step(field: Field, width: float) -> Field:
 def _strip_extent(rng: np.random.Generator, size: tuple[int, int], defect_area: float) -> tuple[np.ndarray, Field]:
     """Where there is steel, bool (H, W), and the rim along its end, 0 … 1.
 
-    A quarter of the strips end in black; most of what is left stays free of defects.
+    At most a quarter of the strips end in black; most of what is left stays free of defects.
     """
     height, width = size
     if rng.random() > 0.25 or defect_area > 0.2:
@@ -117,14 +119,9 @@ def _rolled_texture(rng: np.random.Generator, size: tuple[int, int], scale: floa
 
 def _harmless_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
     """Everything that an inspector passes over, each with its own chance."""
+    chances = {_stains: 0.6, _smears: 0.35, _rolling_streaks: 0.9, _roll_marks: 0.25, _dust: 0.7}
     marks = np.zeros(size, dtype=np.float32)
-    for chance, paint in (
-        (0.6, _stains),
-        (0.35, _smears),
-        (0.9, _rolling_streaks),
-        (0.25, _roll_marks),
-        (0.7, _dust),
-    ):
+    for paint, chance in chances.items():
         if rng.random() < chance:
             marks += paint(rng, size, scale)
     return marks
@@ -172,11 +169,8 @@ def _roll_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -
     radius_y, radius_x = rng.uniform(4, 10, 2) * scale
     y, x = np.mgrid[:height, :width].astype(np.float32)
     y = (y + rng.uniform(0, pitch)) % pitch - pitch / 2
-    return (
-        rng.choice([-1, 1])
-        * rng.uniform(0.15, 0.35)
-        * np.exp(-((y / radius_y) ** 2) - ((x - centre_x) / radius_x) ** 2)
-    )
+    prints = np.exp(-((y / radius_y) ** 2) - ((x - centre_x) / radius_x) ** 2)
+    return rng.choice([-1, 1]) * rng.uniform(0.15, 0.35) * prints
 
 
 def _dust(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
@@ -222,7 +216,7 @@ def _defect(
     return mask, np.where(mask, rng.uniform(0.85, 1.15) * change, 0).astype(np.float32)
 
 
-def _style(rng: np.random.Generator, class_id: int, area: float):
+def _style(rng: np.random.Generator, class_id: int, area: float) -> tuple[Outline, Surface]:
     """Choose the outline and the surface of a defect that covers `area` of the image."""
     if class_id != 3:
         return {1: (PITS, _pitted), 2: (CRACK, _cracked), 4: (ROUGH, _rough)}[class_id]
@@ -235,7 +229,7 @@ def _pieces(rng: np.random.Generator, outline: Outline, free: np.ndarray, grain:
     """Distance from the nearest piece's centre in its half-axes, and the signed part of it across the long axis."""
     height, width = free.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    columns = np.flatnonzero(free.mean(axis=0) > 0.5)
+    columns = np.flatnonzero(free.any(axis=0))
     distance, across = np.full(free.shape, np.inf, dtype=np.float32), np.zeros(free.shape, dtype=np.float32)
     for _ in range(rng.integers(1, outline.pieces + 1)):
         centre_y, centre_x = rng.uniform(0.1, 0.9) * height, float(rng.choice(columns))
@@ -273,7 +267,7 @@ def _scored(rng: np.random.Generator, depth: Field, across: Field, scale: float)
     """Class 3: bright and dark strands along the defect, which change on its way, torn open in places."""
     knots = np.linspace(-1, 1, rng.integers(10, 22))
     reach = across / max(float(np.abs(across[depth <= 1]).max()), 1e-6)
-    tone = rng.choice([-0.4, 0.35]) * rng.uniform(0.8, 1.2)
+    tone = rng.choice([-0.4, 0.28]) * rng.uniform(0.8, 1.2)
     near, far = (np.interp(reach, knots, rng.normal(tone, 0.15, len(knots))) for _ in range(2))
     blend = _soft_step(_noise(rng, depth.shape, (60 * scale, 60 * scale)), 1)
     torn = _noise(rng, depth.shape, (6 * scale, 4 * scale))

@@ -7,13 +7,11 @@ list the images without them.
 
 from __future__ import annotations
 
-import csv
-import io
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from defectbench.files import atomic, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,19 +83,17 @@ def write_steel(
 
     Images of an earlier, larger set are removed: without a row in the table they would pass for clean.
     """
-    folder = Path(folder)
-    (folder / "train_images").mkdir(parents=True, exist_ok=True)
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["ImageId", "ClassId", "EncodedPixels"])
-    names = image_names(n)
+    from defectbench.data.rle import encode_severstal
+
+    images, names = Path(folder) / "train_images", image_names(n)
+    rows = ["ImageId,ClassId,EncodedPixels"]
     for index, name in enumerate(names):
         image, masks = steel_strip(prior, seed=seed, index=index, size=size)
-        _write_atomic(folder / "train_images" / name, _jpeg(image))
-        rows.writerows([name, class_id, runs] for class_id, runs in _label_rows(masks))
-    for stale in {p.name for p in (folder / "train_images").glob("steel_*.jpg")} - set(names):
-        (folder / "train_images" / stale).unlink()
-    _write_atomic(folder / "train.csv", table.getvalue().encode())
+        _write_jpeg(images / name, image)
+        rows += [f"{name},{c},{encode_severstal(mask)}" for c, mask in zip(CLASSES, masks, strict=True) if mask.any()]
+    for stale in set(images.glob("steel_*.jpg")) - {images / name for name in names}:
+        stale.unlink()
+    write_text(Path(folder) / "train.csv", "\n".join(rows) + "\n")
     return n
 
 
@@ -116,21 +112,9 @@ def _draw_areas(prior: SteelPrior, rng: np.random.Generator) -> dict[int, float]
     return areas
 
 
-def _label_rows(masks: np.ndarray) -> Iterator[tuple[int, str]]:
-    from defectbench.data.rle import encode_severstal
-
-    for class_id, mask in zip(CLASSES, masks, strict=True):
-        if mask.any():
-            yield class_id, encode_severstal(mask)
-
-
-def _jpeg(image: np.ndarray) -> bytes:
+def _write_jpeg(path: Path, image: np.ndarray) -> None:
     import cv2
 
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with atomic(path) as temporary:
+        if not cv2.imwrite(str(temporary), image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+            raise OSError(f"cannot write {path}")

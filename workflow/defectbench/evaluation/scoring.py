@@ -110,8 +110,8 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration) -> S
 def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibration) -> None:
     if replace(val.header, role="test") != test.header:
         raise EvaluationError(f"val and test predictions are not of one model: {val.header}, {test.header}")
-    if tuple(calibration.thresholds) != val.header.classes:
-        raise EvaluationError(f"calibrated for {tuple(calibration.thresholds)}, predicted {val.header.classes}")
+    if (tuple(calibration.thresholds), calibration.has_scores) != (val.header.classes, val.header.has_scores):
+        raise EvaluationError(f"calibrated for {tuple(calibration.thresholds)}, predicted {val.header}: calibrate anew")
     if calibration.val_ids_sha256 != ids_sha256(val.ids):
         raise EvaluationError("the thresholds were calibrated on other val images than the split's: calibrate anew")
 

@@ -31,8 +31,11 @@ class Truth:
         """Join a manifest (columns COLUMNS at least) and a split (image_id, role, group).
 
         Raises:
-            EvaluationError: if the split names images that the manifest does not have.
+            EvaluationError: if the split names images that the manifest does not have, or a class has the name that
+                stands for all classes.
         """
+        if MERGED in manifest.class_names:
+            raise EvaluationError(f"no class may be called {MERGED!r}: that name stands for all classes together")
         self.manifest = manifest
         self.class_names = manifest.class_names
         self._rows = {row.image_id: row for row in manifest.frame.itertuples(index=False)}

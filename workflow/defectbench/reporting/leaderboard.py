@@ -1,13 +1,15 @@
 """The leaderboard: one table per track, readable in a terminal and rendered."""
 
+import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
 
 NOTHING = "–"
+WIDTH = 120
 # Track -> (primary metric, what the track is). The order is that of the page.
 TRACKS = {
-    "automatic": ("dice_all", "The model sees the image alone, or prompts that no one took from the truth."),
+    "automatic": ("dice_all", "The model sees the image alone, or prompts that were not taken from the truth."),
     "oracle": (
         "test_Dice",
         "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
@@ -20,7 +22,7 @@ MEANING = {
 }
 NOTES = (
     "No winner is named: there is no significance test yet, and rows whose intervals overlap may be equally good.",
-    "Thresholds were chosen on validation images alone; – for a method without scores, or with one threshold per class.",
+    "Thresholds were chosen on validation images alone; – for a method without scores or with a threshold per class.",
     "Intervals are a plain 95 % percentile bootstrap over test images: they do not cover the chance of training.",
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
@@ -39,7 +41,7 @@ def leaderboard(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame
         rows = results[results["track"] == track]
         if len(rows):
             parts.append(_section(track, rows.sort_values(primary, ascending=False, kind="stable"), primary, meaning))
-    parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in (*_data_notes(issues, leaks), *NOTES)))
+    parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in (*_data_notes(issues, leaks), *NOTES)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -59,10 +61,9 @@ def _section(track: str, rows: pd.DataFrame, primary: str, meaning: str) -> str:
         "ms/image",
     ]
     ids = "\n".join(f"- {name}: `{exp_id}`" for name, exp_id in zip(names, rows["exp_id"], strict=True))
-    return (
-        f"## {track.capitalize()} track\n\n{meaning}\n{n_test} test images, {n_defective} of them defective. "
-        f"Sorted by {primary}: {MEANING[primary]}.\n\n{markdown_table(header, cells)}\n\nExperiment ids:\n\n{ids}"
-    )
+    about = f"{meaning} {n_test} test images, {n_defective} of them defective. Sorted by {primary}: {MEANING[primary]}."
+    table = markdown_table(header, cells)
+    return f"## {track.capitalize()} track\n\n{_wrapped(about)}\n\n{table}\n\nExperiment ids:\n\n{ids}"
 
 
 def _cells(row: pd.Series, primary: str) -> list[str]:
@@ -105,6 +106,12 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _pad(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     return [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
+
+
+def _wrapped(text: str, bullet: str = "") -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_on_hyphens=False
+    )
 
 
 def _data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:

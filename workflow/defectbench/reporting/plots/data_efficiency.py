@@ -14,7 +14,8 @@ WIDTH, HEIGHT = 10.0, 4.4  # inches; the height is that of one panel's axes
 LEFT, BELOW = 0.85, 0.75  # inches from the axes to the edges
 LONGEST_NAME = 3.6
 LEADER = 0.3  # inches between the axes and the names beside them
-DODGE = 0.012  # share of the axis by which series stand beside each other, so that their bars do not overlap
+# Shares of the axis: series stand this far beside each other, so that their bars do not overlap, and all within WITHIN.
+DODGE, WITHIN = 0.012, 0.05
 
 METRIC_OF_TRACK = {"automatic": "dice_all", "oracle": "test_Dice"}
 TITLES = {"automatic": "How many labels are needed", "oracle": "How many labels are needed: oracle track"}
@@ -35,11 +36,11 @@ class Panel:
         if self.track == "oracle":
             texts.append(words.ORACLE)
         by_size = self.trained.groupby(["series", "n_labels_train"]).size()
-        points = "Point: one training, with its 95 % confidence interval."
+        points = "Point: one training with its 95 % confidence interval."
         if by_size.max() > 1:
-            points += " Line: mean over the seeds."
+            points += " Line: mean over seeds."
         if len(self.levels):
-            points += " Dashed: methods without labels, and references."
+            points += " Dashed: no labels, or reference."
         if by_size.groupby("series").size().max() == 1:
             points += " No model was trained on two numbers of labels yet, so no lines."
         return [*texts, points]
@@ -84,7 +85,7 @@ def data_efficiency_figure(table: pd.DataFrame) -> Figure:
 
 def _panel(table: pd.DataFrame, track: str) -> Panel:
     metric = METRIC_OF_TRACK[track]
-    rows = words.track(table, track, metric)
+    rows = words.track(table, track, metric).dropna(subset="n_labels_train")
     with_labels = rows["n_labels_train"] > 0
     levels = rows[~with_labels]
     if track == "automatic":
@@ -100,7 +101,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
     marks = []
     groups = list(panel.trained.groupby("series", sort=False))
     for i, (series, rows) in enumerate(groups):
-        shift = _span(axes) ** (DODGE * (i - (len(groups) - 1) / 2))
+        shift = _span(axes) ** (min(DODGE, WITHIN / len(groups)) * (i - (len(groups) - 1) / 2))
         marker = style.MARKERS[i % len(style.MARKERS)]
         x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker)
         marks.append(Mark(names[series], colours[series], marker, x, y))
@@ -161,7 +162,7 @@ def _write_names(axes: Axes, marks: list[Mark]) -> None:
     low, high = axes.get_ylim()
     box = axes.get_window_extent()
     width, height = box.width / axes.figure.dpi, box.height / axes.figure.dpi
-    places = spread([(mark.y - low) / (high - low) for mark in marks], style.LINE / height)
+    places = spread([(mark.y - low) / (high - low) for mark in marks], min(style.LINE / height, 1 / len(marks)))
     for mark, place in zip(marks, places, strict=True):
         beside = (1 + LEADER / width, place)
         line = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkA": 0, "shrinkB": 5}
@@ -173,16 +174,21 @@ def _write_names(axes: Axes, marks: list[Mark]) -> None:
 
 
 def spread(places: list[float], gap: float) -> list[float]:
-    """``places`` moved apart, in their order, until none are nearer than ``gap``, and as little as that takes."""
+    """``places`` in [0, 1] moved apart, in their order and within [0, 1], until none are nearer than ``gap``.
+
+    Of all ways to do so the one with the smallest squared moves; ``gap`` is at most 1/(number of places).
+    """
     order = np.argsort(places, kind="stable")
-    # Isotonic regression: after taking off the gaps, places may be equal but not out of order.
+    steps = gap * np.arange(len(places))
+    # Bounded isotonic regression: after taking off the gaps, places may be equal but not out of order.
     blocks: list[tuple[float, int]] = []
-    for rank, place in enumerate(np.asarray(places, dtype=float)[order]):
-        mean, n = place - gap * rank, 1
+    for place in np.asarray(places)[order] - steps:
+        mean, n = place, 1
         while blocks and blocks[-1][0] > mean:
             other, m = blocks.pop()
             mean, n = (other * m + mean * n) / (m + n), m + n
         blocks.append((mean, n))
+    regular = [mean for mean, n in blocks for _ in range(n)]
     moved = np.empty(len(places))
-    moved[order] = np.repeat(*zip(*blocks, strict=True)) + gap * np.arange(len(places)) if blocks else []
+    moved[order] = np.clip(regular, 0, 1 - steps[-1]) + steps
     return moved.tolist()

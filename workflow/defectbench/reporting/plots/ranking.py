@@ -138,7 +138,7 @@ def _write_row(axes: Axes, y: float, row: dict, panel: Panel) -> None:
     colour = style.MUTED if row["track"] == "reference" else style.INK
     _label(axes, y, style.shortened(row["label"], LONGEST_LABEL), panel, color=colour)
     interval = f"{low:.3f} – {high:.3f}" if pd.notna(low) else "–"
-    _columns(axes, y, [f"{value:.3f}", interval, f"{int(row['n_labels_train']):,}"], color=colour)
+    _columns(axes, y, [f"{value:.3f}", interval, words.count(row["n_labels_train"])], color=colour)
 
 
 def _write_headers(axes: Axes, panel: Panel) -> None:

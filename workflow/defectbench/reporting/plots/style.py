@@ -1,5 +1,6 @@
 """What all pictures share: type, colours, and files that come out the same, byte for byte, from the same numbers."""
 
+import functools
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,11 +17,12 @@ from defectbench.files import atomic
 
 INK, MUTED, FAINT = "#1f1f1f", "#6b6b6b", "#dddddd"
 # Okabe and Ito's colours, told apart with any colour vision, without black and yellow: one is ink, one too pale.
-HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 14, 10, 8.5
 LINE = 0.19  # inches from one line of text to the next
 MARGIN = 0.3  # inches
+LEGEND_ROW, LEGEND_TITLE = 0.28, 1.1  # inches of one row, and of the title before the rows
 DPI = 160
 
 _RC = {
@@ -72,9 +74,13 @@ def lighter(colour: str, amount: float) -> str:
 
 def text_width(texts: Iterable[str], size: float = TEXT_SIZE) -> float:
     """Inches that the widest of ``texts`` takes."""
-    font = FontProperties(family=_RC["font.family"])
-    paths = (TextPath((0, 0), text, size=size, prop=font) for text in set(texts))
-    return max((path.get_extents().x1 / 72 for path in paths), default=0.0)
+    return max((_text_width(text, size) for text in texts), default=0.0)
+
+
+@functools.cache
+def _text_width(text: str, size: float) -> float:
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=_RC["font.family"]))
+    return float(path.get_extents().x1) / 72
 
 
 def shortened(text: str, width: float, size: float = TEXT_SIZE) -> str:
@@ -110,6 +116,30 @@ def write(figure: Figure, left: float, top: float, text: str, **how: object) -> 
     size = how.get("fontsize", TEXT_SIZE)
     # From the baseline, so that letters with and without tails stand on one line.
     figure.text(left / width, 1 - (top + 0.78 * size / 72) / height, text, va="baseline", **how)
+
+
+def legend_rows(entries: Sequence[tuple[str, str]], width: float) -> list[list[tuple[float, str, str]]]:
+    """Place legend entries (colour, name) in rows of at most ``width`` inches: (inches from the left, colour, name)."""
+    rows: list[list[tuple[float, str, str]]] = [[]]
+    left = 0.0
+    for colour, name in entries:
+        own = text_width([name]) + 0.45
+        if rows[-1] and left + own > width:
+            rows.append([])
+            left = 0.0
+        rows[-1].append((left, colour, name))
+        left += own
+    return rows
+
+
+def legend(figure: Figure, top: float, title: str, rows: Sequence[Sequence[tuple[float, str, str]]]) -> None:
+    """Write a legend's rows at ``top`` inches, its title before them, each name behind a square of its colour."""
+    write(figure, MARGIN, top + 0.03, title)
+    for i, row in enumerate(rows):
+        for left, colour, name in row:
+            start, line = MARGIN + LEGEND_TITLE + left, top + LEGEND_ROW * i
+            write(figure, start, line, "■", color=colour, fontsize=TITLE_SIZE)
+            write(figure, start + 0.2, line + 0.03, name)
 
 
 def add_axes(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

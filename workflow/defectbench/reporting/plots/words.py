@@ -49,6 +49,11 @@ def track(table: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     return rows
 
 
+def count(n: float) -> str:
+    """A number of labels, with a dash for one that is not known."""
+    return f"{int(n):,}" if pd.notna(n) else "–"
+
+
 def _name(row: dict) -> str:
     variant = row["variant"]
     return f"{row['model']}-{variant}" if isinstance(variant, str) and variant else row["model"]

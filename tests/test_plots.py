@@ -1,0 +1,321 @@
+"""Pictures say what the tables say: the same numbers, the same pixels, the same bytes every time."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import plot_data_efficiency
+import plot_gallery
+import plot_ranking
+import pytest
+from matplotlib.colors import to_rgb
+from small_datasets import HEIGHT, WIDTH, write_severstal
+
+from defectbench.data.ingest import ingest
+from defectbench.data.packing import MaskPack
+from defectbench.data.rle import encode_severstal
+from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.evaluation.results import COLUMNS
+from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
+from defectbench.metrics.codes import threshold_code
+from defectbench.metrics.counts import confusion
+from defectbench.reporting.plots import overlay, style, words
+from defectbench.reporting.plots.data_efficiency import data_efficiency_figure, spread
+from defectbench.reporting.plots.ranking import MOST_ROWS, ranking_figure
+from defectbench.reporting.plots.samples import choose_images
+
+BEST = "unet-resnet18_full_none_native_steps-9_s42"
+
+
+def row(exp_id, dice, n=336, track="automatic", **changes):
+    model, _, variant = exp_id.split("_none_")[0].rpartition("_")[0].partition("-")
+    base = {
+        "exp_id": exp_id,
+        "model": model,
+        "variant": variant,
+        "family": model if track != "reference" else track,
+        "dataset": "steel",
+        "prompt_type": "none",
+        "img_size": "native",
+        "seed": int(exp_id.rpartition("_s")[2]),
+        "track": track,
+        "n_labels_train": n,
+        "n_test": 86,
+        "n_test_defective": 46,
+    }
+    for metric, value in {"dice_all": dice, "test_Dice": dice - 0.1, "test_mIoU": dice - 0.2}.items():
+        base |= {metric: value, f"{metric}_lo": value - 0.03, f"{metric}_hi": value + 0.02}
+    return base | changes
+
+
+def table(*rows):
+    return pd.DataFrame({name: pd.Series([r.get(name) for r in rows], dtype=kind) for name, kind in COLUMNS.items()})
+
+
+ROWS = (
+    row("unet-resnet18_80_none_native_steps-9_s42", 0.70, 80),
+    row(BEST, 0.81),
+    row("unet-resnet18_full_none_native_task-per-class_steps-9_s42", 0.79),
+    row("sam-tiny_full_none_native_s1", 0.77),
+    row("sam-tiny_full_none_native_s2", 0.75),
+    row("all_empty_full_none_native_s42", 0.46, 0, "reference"),
+    row("tophat_otsu_full_none_native_s42", 0.49, 336, "reference"),
+)
+ORACLE = row(
+    "sam-tiny_80_box_native_s42", 0.95, 80, "oracle", prompt_type="box", model="sam", variant="tiny",
+    dice_all=None, dice_all_lo=None, dice_all_hi=None,
+)  # fmt: skip
+
+
+def drawn(axes, kind):
+    """What of ``kind`` the axes show, by the id of the row or series."""
+    artists = [*axes.lines, *axes.collections]
+    return {a.get_gid().removeprefix(f"{kind} "): a for a in artists if (a.get_gid() or "").startswith(f"{kind} ")}
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)])
+
+
+@pytest.mark.parametrize("metric", ["dice_all", "test_Dice", "test_mIoU"])
+def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
+    figure = ranking_figure(table(*ROWS), metric)
+    (axes,) = figure.axes
+    values, intervals = drawn(axes, "value"), drawn(axes, "interval")
+    assert len(values) == len(intervals) == len(ROWS)
+    for expected in ROWS:
+        (x,), (y,) = values[expected["exp_id"]].get_data()
+        ((ends),) = intervals[expected["exp_id"]].get_segments()
+        assert x == expected[metric]
+        assert ends.tolist() == [[expected[f"{metric}_lo"], y], [expected[f"{metric}_hi"], y]]
+        assert f"{expected[metric]:.3f}" in texts(figure)
+    by_place = sorted(values, key=lambda exp_id: values[exp_id].get_ydata()[0])
+    by_value = sorted(ROWS, key=lambda r: (r["track"], -r[metric]))
+    assert by_place == [r["exp_id"] for r in by_value]
+
+
+def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
+    said = texts(ranking_figure(table(*ROWS), "dice_all"))
+    assert "mean Dice over all 86 test images, the 40 clean ones included; both masks empty = 1" in said
+    assert "sam tiny, seed 1" in said
+    assert "unet resnet18, task per class" in said
+    assert "steps" not in said, "a setting that all runs of a family share tells nothing"
+
+
+def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
+    first, second = ranking_figure(table(*ROWS, ORACLE), "dice_all").axes
+    assert ORACLE["exp_id"] not in drawn(first, "value")
+    assert list(drawn(second, "value")) == [ORACLE["exp_id"]]
+    assert drawn(second, "value")[ORACLE["exp_id"]].get_xdata()[0] == ORACLE["test_Dice"]
+    automatic, oracle = data_efficiency_figure(table(*ROWS, ORACLE)).axes
+    assert len(drawn(automatic, "value")) == 3
+    assert len(drawn(oracle, "value")) == 1
+    assert not drawn(oracle, "level")
+
+
+def test_missing_values_and_intervals_are_said_not_drawn():
+    unknown = row("sam-tiny_full_none_native_s3", 0.7, None, dice_all_lo=None, dice_all_hi=None)
+    empty = row("sam-tiny_full_none_native_s4", 0.7, dice_all=None)
+    figure = ranking_figure(table(ROWS[0], unknown, empty), "dice_all")
+    assert len(drawn(figure.axes[0], "value")) == 2
+    assert list(drawn(figure.axes[0], "interval")) == [ROWS[0]["exp_id"]]
+    assert "No bar: the interval could not be determined." in texts(figure)
+    assert "1 more experiments, with lower values or none" in texts(figure)
+
+
+def test_a_long_ranking_is_cut_and_says_so():
+    rows = [row(f"unet-resnet18_full_none_native_s{seed}", 0.5 + seed / 1000) for seed in range(MOST_ROWS + 5)]
+    figure = ranking_figure(table(*rows), "dice_all")
+    assert len(drawn(figure.axes[0], "value")) == MOST_ROWS
+    assert "5 more experiments" in texts(figure)
+
+
+@pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
+def test_empty_tracks_are_no_error(rows, tmp_path):
+    style.save(ranking_figure(table(*rows), "dice_all"), tmp_path / "ranking.png")
+    style.save(data_efficiency_figure(table(*rows)), tmp_path / "data_efficiency.png")
+
+
+def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
+    rows = [row(f"unet-resnet18_{n}_none_native_s{s}", 0.6 + n / 1000 + s / 50, n) for n in (50, 100) for s in (1, 2)]
+    zero_shot = row("sam3-base_0_none_native_s42", 0.6, 0)
+    (axes,) = data_efficiency_figure(table(*rows, zero_shot, *ROWS[-2:])).axes
+    (points,) = drawn(axes, "value").values()
+    assert sorted(points.get_ydata()) == sorted(r["dice_all"] for r in rows)
+    (mean,) = drawn(axes, "mean").values()
+    np.testing.assert_allclose(mean.get_ydata(), [0.68, 0.73])
+    np.testing.assert_allclose(mean.get_xdata(), [50, 100])
+    (bars,) = drawn(axes, "interval").values()
+    ends = sorted(tuple(segment[:, 1]) for segment in bars.get_segments())
+    np.testing.assert_allclose(ends, sorted((r["dice_all_lo"], r["dice_all_hi"]) for r in rows))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["50", "100"]
+    levels = {exp_id: line.get_ydata()[0] for exp_id, line in drawn(axes, "level").items()}
+    assert levels == {r["exp_id"]: r["dice_all"] for r in (zero_shot, *ROWS[-2:])}
+
+
+def test_one_number_of_labels_gives_points_and_a_note():
+    figure = data_efficiency_figure(table(ROWS[1], ROWS[2], ROWS[-1]))
+    assert len(drawn(figure.axes[0], "value")) == 2
+    assert not drawn(figure.axes[0], "mean")
+    assert "No model was trained on two numbers of labels yet" in texts(figure)
+
+
+def test_names_beside_the_lines_keep_their_order_and_their_distance():
+    places = [0.5, 0.1, 0.51, 0.49, 0.9]
+    moved = spread(places, 0.1)
+    assert np.argsort(moved).tolist() == np.argsort(places).tolist()
+    assert np.diff(sorted(moved)).min() > 0.1 - 1e-9
+    np.testing.assert_allclose(moved, [0.5, 0.1, 0.6, 0.4, 0.9])
+    np.testing.assert_allclose(spread([0.98, 0.99, 1.0], 0.1), [0.8, 0.9, 1.0])
+
+
+def test_colours_follow_the_order_of_first_appearance_whatever_the_names():
+    assert list(style.series_colours(["b", "b", "a"], ["b1", "b2", "a1"]).items()) == [
+        ("b1", style.HUES[0]),
+        ("b2", style.lighter(style.HUES[0], 0.275)),
+        ("a1", style.HUES[1]),
+    ]
+    assert list(style.series_colours(["b", "b"], ["b1", "b2"]).values()) == list(style.HUES[:2])
+
+
+def test_exponents_in_names_keep_their_sign():
+    rows = [row(f"unet-resnet18_full_none_native_lr-{lr}_s42", 0.7) for lr in ("1e-05", "0.001")]
+    assert set(words.track(table(*rows), "automatic", "dice_all")["label"]) == {
+        "unet resnet18, lr 1e-05",
+        "unet resnet18, lr 0.001",
+    }
+
+
+def test_an_outline_is_the_boundary_of_the_mask_and_nothing_else():
+    mask = np.zeros((8, 10), bool)
+    mask[2:7, 0:6] = True
+    mask[4, 3] = False
+    expected = [
+        (y, x)
+        for y, x in np.argwhere(mask)
+        if any(
+            not (0 <= v < 8 and 0 <= u < 10) or not mask[v, u]
+            for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1))
+        )
+    ]
+    np.testing.assert_array_equal(np.argwhere(overlay.boundary(mask)), expected)
+
+
+def test_overlays_touch_only_the_masks():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    truth, prediction = rng.random((2, 20, 30)) < 0.3
+    drawn_truth = overlay.draw_truth(image, truth[None], ["#00E0A0"])
+    np.testing.assert_array_equal(drawn_truth[~truth], overlay.as_rgb(image)[~truth])
+    colour = np.rint(255 * np.array(to_rgb("#00E0A0")))
+    np.testing.assert_array_equal(
+        drawn_truth[overlay.boundary(truth)], np.tile(colour, (overlay.boundary(truth).sum(), 1))
+    )
+    picture = overlay.draw_prediction(image, truth, prediction)
+    np.testing.assert_array_equal(picture[~truth & ~prediction], overlay.as_rgb(image)[~truth & ~prediction])
+    alarm = overlay.boundary(prediction) & ~truth
+    assert (picture[alarm] == np.rint(255 * np.array(to_rgb(overlay.FALSE_ALARM)))).all()
+
+
+def counts(*rows):
+    return pd.DataFrame([dict(zip(("image_id", "n_truth", "tp", "fp", "fn"), r, strict=True)) for r in rows])
+
+
+def test_images_are_chosen_by_rule():
+    defective = [(f"d{i}", 10, i, 0, 10 - i) for i in range(11)]
+    clean = [("c1", 0, 0, 0, 0), ("c2", 0, 0, 7, 0), ("c3", 0, 0, 9, 0)]
+    chosen = choose_images(counts(*defective, *clean), 4)
+    assert [choice.image_id for choice in chosen] == ["d10", "d5", "d0", "c3"]
+    assert [choice.dice for choice in chosen] == [1, pytest.approx(2 / 3), 0, 0]
+    assert "rank 6 of 11 defective images" in chosen[1].caption
+    assert [c.image_id for c in choose_images(counts(*defective, clean[0]), 3)] == ["d10", "d5", "d0"]
+    assert [c.image_id for c in choose_images(counts(*clean), 4)] == ["c3"]
+    assert [c.image_id for c in choose_images(counts(*defective[:2]), 6)] == ["d1", "d0"]
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Four packed images, two of them defective, with the predictions of one experiment."""
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[3:9, 30:40] = 1
+    rows = [f"{name}.png,{c},{encode_severstal(mask)}" for name, c in ((0, 1), (2, 4))]
+    dataset = write_severstal(tmp_path / "source", rows)
+    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    pack_images(manifest, dataset.root, tmp_path / "packed")
+    pack_masks(manifest, tmp_path / "packed")
+    folder = tmp_path / BEST
+    masks, per_image = MaskPack(tmp_path / "packed"), []
+    with write_predictions(folder / "test.pred.parquet", PredictionHeader("test", masks.class_names, True)) as writer:
+        for shift, image_id in enumerate(masks.image_ids):
+            codes = np.where(np.roll(masks[image_id], shift, axis=1), threshold_code(100), threshold_code(99))
+            codes[0, :2, :3] = 65535 if shift == 3 else 0
+            writer.add(image_id, codes.astype(np.uint16))
+            truth = masks[image_id].any(axis=0)
+            tp, fp, fn = confusion(truth, (codes >= threshold_code(100)).any(axis=0))
+            record = {"image_id": image_id, "n_truth": int(truth.sum()), "tp": tp, "fp": fp, "fn": fn}
+            per_image.append({"role": "test", "class": "merged", "policy": "calibrated"} | record)
+    pd.DataFrame(per_image).to_parquet(folder / "per_image.parquet")
+    thresholds = dict.fromkeys(masks.class_names, 100)
+    write_json(folder / "calibration.json", {"thresholds": thresholds, "has_scores": True})
+    table(*ROWS).to_parquet(tmp_path / "results.parquet")
+    (tmp_path / "results.yaml").write_text(f"experiments: [elsewhere, {folder}]")
+    (tmp_path / "report.yaml").write_text("gallery_images: 3")
+    (tmp_path / "ranking.yaml").write_text("metric: dice_all")
+    return tmp_path
+
+
+def draw_gallery(study, name="gallery.png"):
+    arguments = {"settings": "report.yaml", "experiments": "results.yaml", "results": "results.parquet"}
+    paths = {**arguments, "pack": "packed", "png": name}
+    plot_gallery.main([part for key, path in paths.items() for part in (f"--{key}", str(study / path))])
+    return study / name
+
+
+def test_the_gallery_shows_every_pixel_where_it_is(study):
+    page = cv2.imread(str(draw_gallery(study)), cv2.IMREAD_COLOR_RGB)
+    scale = 526 // WIDTH  # three pictures of 40 pixels side by side in 1600
+    truth = MaskPack(study / "packed")["0.png"].astype(bool)
+    image = cv2.imread(str(study / "source/train_images/0.png"), cv2.IMREAD_GRAYSCALE)
+    colours = list(overlay.class_colours(MaskPack(study / "packed").class_names).values())
+    merged = truth.any(axis=0)
+    pictures = [
+        overlay.as_rgb(image),
+        overlay.draw_truth(image, truth, colours),
+        overlay.draw_prediction(image, merged, merged),
+    ]
+    left = round(style.MARGIN * style.DPI)
+    # The first pixel of the image picks the rows where the first sample may begin.
+    enlarged = [picture.repeat(scale, axis=0).repeat(scale, axis=1) for picture in pictures]
+    starts = [y for y in range(len(page)) if (page[y : y + 1, left : left + WIDTH * scale] == enlarged[0][:1]).all()]
+    top = starts[0]
+    for i, picture in enumerate(enlarged):
+        x = left + i * (WIDTH * scale + 10)
+        np.testing.assert_array_equal(page[top : top + HEIGHT * scale, x : x + WIDTH * scale], picture)
+
+
+def test_the_gallery_refuses_counts_of_other_predictions(study, capsys):
+    path = study / BEST / "per_image.parquet"
+    pd.read_parquet(path).assign(fp=lambda rows: rows["fp"] + 1).to_parquet(path)
+    with pytest.raises(SystemExit):
+        draw_gallery(study)
+    assert "per_image.parquet has other counts" in capsys.readouterr().err
+    assert not (study / "gallery.png").exists()
+
+
+def test_a_gallery_without_automatic_experiments_says_so(study):
+    table(*ROWS[-2:]).to_parquet(study / "results.parquet")
+    assert draw_gallery(study).is_file()
+
+
+def test_the_same_numbers_give_the_same_bytes(study):
+    results = ["--results", str(study / "results.parquet")]
+    for name in ("first", "second"):
+        pictures = ["--png", str(study / name / "plot.png"), "--svg", str(study / name / "plot.svg")]
+        plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *pictures])
+        draw_gallery(study, f"{name}/gallery.png")
+        pictures = [part.replace("plot.", "data.") for part in pictures]
+        plot_data_efficiency.main([*results, *pictures])
+    names = sorted(path.name for path in (study / "first").iterdir())
+    assert names == ["data.png", "data.svg", "gallery.png", "plot.png", "plot.svg"]
+    for name in names:
+        assert (study / "first" / name).read_bytes() == (study / "second" / name).read_bytes(), name

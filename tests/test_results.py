@@ -1,0 +1,233 @@
+"""The results table: its columns, its intervals, and what it refuses to put side by side."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import results as script
+from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
+
+from defectbench.config.calibrate import CalibrateSettings
+from defectbench.config.report import ResultsSettings
+from defectbench.evaluation.calibration import calibrate
+from defectbench.evaluation.intervals import percentile_intervals
+from defectbench.evaluation.results import ResultsError, consolidate, write_results
+from defectbench.evaluation.scoring import score
+from defectbench.evaluation.summary import summarise
+from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import MERGED
+
+FIRST = [
+    "exp_id",
+    "model",
+    "subset_size",
+    "variant",
+    "prompt_type",
+    "img_size",
+    "batch_size",
+    "steps",
+    "lr",
+    "wd",
+    "seed",
+    "val_mIoU",
+    "val_Dice",
+    "test_mIoU",
+    "test_Dice",
+    "IoU@50",
+    "IoU@75",
+    "IoU@90",
+    "IoU@95",
+    "Precision",
+    "Recall",
+    "F1",
+    "AUPRC",
+    "avg_inference_time",
+    "ckpt_path",
+    "timestamp",
+    "track",
+    "prompt_source",
+    "dice_all",
+    "threshold",
+    "dice_all_lo",
+    "dice_all_hi",
+    "test_Dice_lo",
+    "test_Dice_hi",
+    "test_mIoU_lo",
+    "test_mIoU_hi",
+]
+
+
+def make_experiment(dataset, folder, maps, has_scores=True, classes=(MERGED,), **run):
+    """All files of a finished experiment."""
+    folder.mkdir(parents=True)
+    val, test = dataset.predict_both(maps, classes=classes, has_scores=has_scores)
+    calibration = calibrate(val, CalibrateSettings())
+    scores = score(val, test, calibration)
+    digest = dataset.read().manifest.digest()
+    metrics = summarise(scores.per_image.to_pandas(), scores.pooled.to_pandas(), calibration, digest)
+    scores.write(folder / "per_image.parquet", folder / "hist.parquet", folder / "pooled_hist.parquet")
+    write_json(folder / "metrics.json", metrics)
+    write_json(folder / "calibration.json", vars(calibration))
+    write_run(folder, **run)
+    return folder
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return make_dataset(tmp_path / "data", random_truth(n=9))
+
+
+@pytest.fixture
+def folders(dataset, tmp_path):
+    truth = dataset.truth
+    return [
+        make_experiment(dataset, tmp_path / "runs/unet_a", noisy_maps(truth, merged=True)),
+        make_experiment(dataset, tmp_path / "runs/unet_b", noisy_maps(truth, merged=False), classes=CLASSES, subset=20),
+        make_experiment(
+            dataset, tmp_path / "runs/all_empty", constant_maps(truth, 0), False, track="reference", variant=""
+        ),
+    ]
+
+
+def settings(folders, **keys):
+    return ResultsSettings(experiments=folders, bootstrap_draws=200, **keys)
+
+
+def edit(path, **changes):
+    write_json(path, read_json(path) | changes)
+
+
+def test_columns_begin_with_exactly_the_promised_ones(folders):
+    columns = consolidate(settings(folders)).columns.tolist()
+    assert columns[: len(FIRST)] == FIRST
+    assert len(columns) == len(set(columns))
+    for name in (
+        *("iou_dataset", "dice_kaggle", "dice_kaggle_gain", "dice_kaggle_skill", "fp_image_rate", "fp_area_on_clean"),
+        *("recall_at_fp_0.5", "recall_at_fp_1", "recall_at_fp_2", "image_accuracy", "image_F1", "boundary_f1"),
+        *("cldice", "miou_with_background", "dice_all_at_0.5", "dice_all_pp", "dice_kaggle_pp", "val_dice_all"),
+        *("prevalence", "n_pixels", "n_labels_train", "n_labels_val", "params_total", "params_trainable"),
+        *("weights_bytes", "train_seconds", "infer_seconds_total", "infer_ms_p50", "infer_ms_p95"),
+        *("peak_memory_train_bytes", "peak_memory_infer_bytes", "weights_source", "weights_sha256", "n_test"),
+        *("n_test_defective", "test_ids_sha256", "data_digest", "code_digest", "metric_version", "device"),
+    ):
+        assert name in columns
+
+
+def test_every_value_comes_from_its_file(folders):
+    table = consolidate(settings(folders)).set_index("exp_id")
+    row, metrics = table.loc["unet_a"], read_json(folders[0] / "metrics.json")
+    for name in ("dice_all", "test_mIoU", "val_Dice", "IoU@75", "AUPRC", "threshold", "fp_image_rate", "n_test"):
+        assert row[name] == metrics[name]
+    assert row[["batch_size", "steps", "lr", "wd", "seed"]].tolist() == [8, 120, 1e-4, 0.05, 42]
+    assert row["avg_inference_time"] == 0.0125
+    assert row["ckpt_path"] == "runs/tiny/unet/unet_a/model/weights.safetensors"
+    assert row["timestamp"] == "2026-11-21T06:00:00+00:00"
+    assert table["subset_size"].tolist() == ["full", "20", "full"]
+    assert json.loads(table.loc["unet_b", "thresholds"]) == read_json(folders[1] / "calibration.json")["threshold"]
+
+
+def test_what_does_not_apply_is_null_never_zero(folders):
+    table = consolidate(settings(folders)).set_index("exp_id")
+    assert table.loc["all_empty", ["Precision", "AUPRC", "dice_kaggle", "peak_memory_train_bytes"]].isna().all()
+    assert pd.isna(table.loc["unet_b", "threshold"])
+    assert table.loc["all_empty", "F1"] == 0
+    later = [name for name in table if name.endswith("_pp") or name.startswith(("recall_at_fp", "boundary", "cldice"))]
+    assert table[later].isna().all(axis=None)
+
+
+def test_reference_methods_may_leave_out_what_they_do_not_have(folders):
+    run = read_json(folders[2] / "run.json")
+    kept = {"experiment": run["experiment"], "settings": None, "weights_path": None}
+    write_json(folders[2] / "run.json", kept)
+    row = consolidate(settings(folders)).set_index("exp_id").loc["all_empty"]
+    assert row[["batch_size", "lr", "steps", "params_total", "ckpt_path", "timestamp"]].isna().all()
+    assert row["device"] == "CPU"
+
+
+def test_both_files_hold_the_same_table(folders, tmp_path):
+    table = consolidate(settings(folders))
+    write_results(table, tmp_path / "results.csv", tmp_path / "results.parquet")
+    parquet, csv = pd.read_parquet(tmp_path / "results.parquet"), pd.read_csv(tmp_path / "results.csv")
+    assert parquet.columns.tolist() == csv.columns.tolist() == table.columns.tolist()
+    pd.testing.assert_frame_equal(parquet, table)
+    numbers = [name for name in table if table[name].dtype == float]
+    assert np.array_equal(csv[numbers].to_numpy(float), table[numbers].to_numpy(), equal_nan=True)
+
+
+def test_the_table_depends_on_the_files_contents_alone(folders, tmp_path):
+    write_results(consolidate(settings(folders)), tmp_path / "a.csv", tmp_path / "a.parquet")
+    moved = [tmp_path / "elsewhere" / folder.name for folder in folders]
+    for source, target in zip(folders, moved, strict=True):
+        shutil.copytree(source, target)
+    write_results(consolidate(settings(moved)), tmp_path / "b.csv", tmp_path / "b.parquet")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("column", ["test_ids_sha256", "data_digest", "metric_version"])
+def test_experiments_of_one_track_must_be_comparable(folders, column):
+    edit(folders[1] / "metrics.json", **{column: 999 if column == "metric_version" else "other"})
+    with pytest.raises(ResultsError, match=rf"(?s)automatic track.*different {column}.*unet_a.*unet_b"):
+        consolidate(settings(folders))
+    assert len(consolidate(settings([folders[1], folders[2]]))) == 2
+
+
+def test_missing_files_repeated_experiments_and_stale_metrics_are_named(folders):
+    with pytest.raises(ResultsError, match="listed more than once: unet_a"):
+        consolidate(settings([folders[0], folders[0]]))
+    edit(folders[0] / "calibration.json", threshold={MERGED: 0.123})
+    with pytest.raises(ResultsError, match="do not belong together"):
+        consolidate(settings(folders))
+    for name in ("timing.json", "per_image.parquet"):
+        (folders[1] / name).unlink()
+        with pytest.raises(ResultsError, match=rf"unet_b/{name}: no such file"):
+            consolidate(settings(folders[1:]))
+        shutil.copy(folders[2] / name, folders[1] / name)
+
+
+def test_the_script_writes_both_files(folders, tmp_path, capsys):
+    settings(folders).write(tmp_path / "results.yaml")
+    paths = {"settings": tmp_path / "results.yaml", "csv": tmp_path / "o.csv", "parquet": tmp_path / "o.parquet"}
+    script.main([text for name, path in paths.items() for text in (f"--{name}", str(path))])
+    assert "3 experiments (2 automatic, 1 reference)" in capsys.readouterr().out
+    assert len(pd.read_csv(paths["csv"])) == 3
+
+
+# --- intervals ------------------------------------------------------------------------------------------------------
+
+
+def test_interval_of_a_mean_is_about_two_standard_errors_wide():
+    values = np.random.default_rng(0).normal(5, 2, (400, 1))
+    low, high = percentile_intervals(values, 4000, 1)
+    error = values.std() / 20
+    assert low[0] == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high[0] == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+
+
+def test_intervals_equal_a_plain_loop_over_the_same_draws():
+    rng = np.random.default_rng(7)
+    values = np.column_stack([rng.random(12), np.where(rng.random(12) < 0.4, np.nan, rng.random(12))])
+    low, high = percentile_intervals(values, 300, 3)
+    index = np.random.default_rng(3).integers(12, size=(300, 12))
+    for column in range(2):
+        means = [np.nanmean(values[draw, column]) for draw in index]
+        assert (low[column], high[column]) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+
+
+def test_intervals_of_columns_without_values_or_with_one_value():
+    values = np.column_stack([np.full(5, np.nan), np.full(5, 0.25)])
+    low, high = percentile_intervals(values, 100, 0)
+    assert np.isnan([low[0], high[0]]).all()
+    assert low[1] == high[1] == 0.25
+    rare = np.full((30, 1), np.nan)
+    rare[4] = 0.5
+    assert percentile_intervals(rare, 100, 0)[0][0] == 0.5
+
+
+def test_intervals_enclose_the_metrics(folders):
+    table = consolidate(settings(folders))
+    for name in ("dice_all", "test_Dice", "test_mIoU"):
+        assert (table[f"{name}_lo"] <= table[name]).all()
+        assert (table[name] <= table[f"{name}_hi"]).all()
