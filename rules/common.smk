@@ -24,7 +24,7 @@ except ConfigError as error:
 
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.experiments}
-DIGESTS = CodeDigests(LIBRARY)
+DIGESTS = CodeDigests()
 ENV = "../envs/defectbench.yaml"
 
 write_settings_files(STUDY, Path("."))
@@ -78,6 +78,11 @@ def scored(family=None):
     """The scores of all experiments, or of those of one family."""
     chosen = STUDY.experiments if family is None else STUDY.of_family(family)
     return [f"{folder(found)}/metrics.json" for found in chosen]
+
+
+def of_each(*names):
+    """The files ``names`` of every experiment of the study."""
+    return [f"{folder(found)}/{name}" for found in STUDY.experiments for name in names]
 
 
 def results(*names):

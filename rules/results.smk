@@ -5,11 +5,6 @@ and, as the target `export`, a CSV per experiment with the time of its training 
 """
 
 
-def of_each(*names):
-    """The files ``names`` of every experiment of the study."""
-    return [f"{folder(found)}/{name}" for found in STUDY.experiments for name in names]
-
-
 rule results:
     """Consolidate the experiments of the study; experiments scored on different test images are refused."""
     input:

@@ -7,14 +7,14 @@ from pathlib import Path
 import grimp
 
 PACKAGE = "defectbench"
+LIBRARY = Path(__file__).resolve().parents[1]
 
 
 class CodeDigests:
     """Digests of the library modules behind scripts, computed once each."""
 
-    def __init__(self, library: Path) -> None:
-        """``library`` is the folder that holds the package."""
-        self._library = library
+    def __init__(self) -> None:
+        """Read the import graph of the library that this module is part of."""
         self._graph = grimp.build_graph(PACKAGE, cache_dir=None)
         self._files: dict[str, bytes] = {}
 
@@ -51,7 +51,7 @@ class CodeDigests:
 
     def _code(self, module: str) -> bytes:
         if module not in self._files:
-            stem = self._library.joinpath(*module.split("."))
+            stem = LIBRARY.joinpath(*module.split("."))
             path = stem / "__init__.py" if stem.is_dir() else stem.with_suffix(".py")
             self._files[module] = _without_docstrings(path.read_text(encoding="utf-8")).encode()
         return self._files[module]

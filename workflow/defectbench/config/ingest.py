@@ -30,6 +30,8 @@ class DatasetSettings(Settings):
     def _distinct_names(cls, classes: dict[int, str]) -> dict[int, str]:
         if len(set(classes.values())) < len(classes):
             raise ValueError(f"class names must differ, got {list(classes.values())}")
+        if "merged" in classes.values():
+            raise ValueError("'merged' names the union of all classes; call the class something else")
         return classes
 
     @property

@@ -18,7 +18,7 @@ class BootstrapSettings(Settings):
 class ReportSettings(BootstrapSettings):
     """Statistics and pictures of a study."""
 
-    gallery_images: int = Field(6, ge=1, description="Rows of the gallery")
+    gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
 
 
 class ResultsSettings(BootstrapSettings):
