@@ -19,8 +19,11 @@ def project(tmp_path):
 def ask(project, method, scripts):
     """Call a method of the copied library's CodeDigests for some scripts, in a process of its own."""
     program = (
-        "import json, sys\nfrom pathlib import Path\nfrom defectbench.code_digest import CodeDigests\nd = CodeDigests()\n"
-        f"answers = {{s: d.{method}(Path('scripts') / (s + '.py')) for s in sys.argv[1:]}}\n"
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from defectbench.code_digest import CodeDigests\n"
+        "digests = CodeDigests()\n"
+        f"answers = {{s: digests.{method}(Path('scripts') / (s + '.py')) for s in sys.argv[1:]}}\n"
         "print(json.dumps({s: sorted(a) if isinstance(a, set) else a for s, a in answers.items()}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(project)}
