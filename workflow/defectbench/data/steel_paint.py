@@ -29,12 +29,12 @@ class Outline:
     ragged: float  # relative standard deviation of the outline
 
 
-PITS = Outline(pieces=3, aspect=(1.5, 3.5), angle=(-12, 12), power=2, ragged=0.12)
-CRACK = Outline(pieces=1, aspect=(7, 13), angle=(-6, 6), power=8, ragged=0.05)
+PITS = Outline(pieces=2, aspect=(1.5, 3.5), angle=(-12, 12), power=2, ragged=0.12)
+CRACK = Outline(pieces=1, aspect=(6, 10), angle=(-6, 6), power=8, ragged=0.05)
 ROUGH = Outline(pieces=3, aspect=(0.8, 1.6), angle=(-40, 40), power=4, ragged=0.16)
-STREAK = Outline(pieces=2, aspect=(6, 14), angle=(-2, 2), power=8, ragged=0.06)
-SCRATCH = Outline(pieces=2, aspect=(5, 12), angle=(76, 96), power=8, ragged=0.08)
-TORN = Outline(pieces=4, aspect=(0.8, 2.2), angle=(-30, 30), power=4, ragged=0.14)
+STREAK = Outline(pieces=2, aspect=(5, 9), angle=(-2, 2), power=8, ragged=0.06)
+SCRATCH = Outline(pieces=2, aspect=(4, 8), angle=(76, 96), power=8, ragged=0.08)
+TORN = Outline(pieces=3, aspect=(0.8, 2.2), angle=(-30, 30), power=4, ragged=0.14)
 
 
 def paint_strip(
@@ -96,7 +96,7 @@ def _lighting(rng: np.random.Generator, size: tuple[int, int]) -> Field:
     """Brightness of a perfect sheet: level, drift along both axes and vignetting."""
     height, width = size
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
-    level = np.clip(rng.lognormal(np.log(95), 0.3), 50, 150)
+    level = np.clip(rng.lognormal(np.log(95), 0.3), 60, 150)
     drift = rng.normal(0, 0.15) * x + rng.normal(0, 0.06) * y + 0.08 * _noise(rng, size, (height, width / 4))
     vignette = rng.uniform(0, 0.3) * x**2 + rng.uniform(0, 0.1) * y**2
     return (level * np.clip(1 + drift - vignette, 0.3, 1.8)).astype(np.float32)
@@ -119,7 +119,7 @@ def _rolled_texture(rng: np.random.Generator, size: tuple[int, int], scale: floa
 
 def _harmless_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
     """Everything that an inspector passes over, each with its own chance."""
-    chances = {_stains: 0.6, _smears: 0.35, _rolling_streaks: 0.9, _roll_marks: 0.25, _dust: 0.7}
+    chances = {_stains: 0.75, _smears: 0.35, _rolling_streaks: 0.9, _roll_marks: 0.25, _dust: 0.7}
     marks = np.zeros(size, dtype=np.float32)
     for paint, chance in chances.items():
         if rng.random() < chance:
@@ -131,7 +131,7 @@ def _stains(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Fi
     """Drops drawn out along the rolling direction, thick in some places and absent in others."""
     height, width = size
     drops = _noise(rng, size, (45 * scale, 8 * scale)) + 0.8 * _noise(rng, size, (height, width / 5))
-    return rng.choice([-1, 1]) * rng.uniform(0.12, 0.3) * _soft_step(drops - rng.uniform(1.6, 2.4), 0.3)
+    return rng.choice([-1, 1]) * rng.uniform(0.15, 0.4) * _soft_step(drops - rng.uniform(1.5, 2.3), 0.3)
 
 
 def _smears(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
@@ -174,15 +174,15 @@ def _roll_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -
 
 
 def _dust(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
-    """Loose bright and dark specks, more in some places than in others."""
-    specks = _noise(rng, size, (5 * scale, 3 * scale)) + 0.5 * _noise(rng, size, (size[0], size[1] / 6))
-    rare = rng.uniform(3.1, 3.8)
+    """Loose bright and dark specks."""
+    specks = _noise(rng, size, (5 * scale, 3 * scale))
+    rare = rng.uniform(2.9, 3.6)
     return 0.9 * _soft_step(specks - rare, 0.5) - 0.4 * _soft_step(-specks - rare, 0.5)
 
 
 def _paint_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
-    """Sprayed coil numbers, saturated white, on one strip in seven; in grey levels to add."""
-    if rng.random() > 0.15:
+    """Sprayed coil numbers, saturated white, on one strip in five; in grey levels to add."""
+    if rng.random() > 0.2:
         return np.zeros(size, dtype=np.float32)
     canvas = np.zeros(size, dtype=np.uint8)
     x, y = rng.uniform(0.05, 0.8) * size[1], rng.uniform(0.3, 1.3) * size[0]
@@ -271,7 +271,7 @@ def _scored(rng: np.random.Generator, depth: Field, across: Field, scale: float)
     near, far = (np.interp(reach, knots, rng.normal(tone, 0.15, len(knots))) for _ in range(2))
     blend = _soft_step(_noise(rng, depth.shape, (60 * scale, 60 * scale)), 1)
     torn = _noise(rng, depth.shape, (6 * scale, 4 * scale))
-    burrs = 0.8 * np.maximum(torn - 1.2, 0) - 0.4 * _soft_step(-torn - 1.3, 0.4)
+    burrs = 0.65 * np.maximum(torn - 1.2, 0) - 0.4 * _soft_step(-torn - 1.3, 0.4)
     return blend * near + (1 - blend) * far + 0.08 * torn + (0.3 + 0.7 * blend) * burrs
 
 
