@@ -73,8 +73,8 @@ class SyntheticSteel(Settings):
     """The embedded generator of steel strips, in Severstal's file layout."""
 
     n_images: int = Field(480, ge=1)
-    height: int = Field(96, ge=32, description="pixels")
-    width: int = Field(512, ge=32, description="pixels")
+    height: int = Field(64, ge=32, description="pixels")
+    width: int = Field(384, ge=32, description="pixels")
     seed: int = Field(42, ge=0)
 
 
