@@ -30,10 +30,12 @@ ENV = "../envs/defectbench.yaml"
 write_settings_files(STUDY, Path("."))
 
 # The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
-setup = f"unset PYTHONDONTWRITEBYTECODE; export PYTHONPATH='{LIBRARY}' PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1;"
-if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-    setup += f" export PATH='{Path(sys.executable).parent}':\"$PATH\";"
-shell.prefix(setup + " ")
+with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
+shell.prefix(
+    f"unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"
+    " PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1; "
+)
 
 
 wildcard_constraints:

@@ -82,10 +82,12 @@ class Experiment:
         """
         name = f"{self.model}-{self.variant}" if self.variant else self.model
         defaults = type(self.settings).model_fields
+        # A budget in steps leaves that in epochs without effect.
+        idle = {"epochs"} if getattr(self.settings, "steps", None) else set()
         changed = [
             f"{key.replace('_', '-')}-{_token(value)}"
             for key, value in self.settings.model_dump(mode="json").items()
-            if key not in ID_PARTS and value != defaults[key].default
+            if key not in ID_PARTS | idle and value != defaults[key].default
         ]
         return "_".join([name, str(self.subset), self.prompt, self.img_size, *changed, f"s{self.seed}"])
 

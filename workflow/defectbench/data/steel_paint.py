@@ -213,7 +213,7 @@ def _defect(
     mask = mask.reshape(free.shape)
     depth = distance / distance[mask].max()  # 0 in the heart of the defect, 1 at the rim of its mask
     change = surface(rng, depth, across, scale) * np.clip((1 - depth) / 0.15, 0, 1)
-    return mask, np.where(mask, rng.uniform(0.85, 1.15) * change, 0).astype(np.float32)
+    return mask, np.where(mask, rng.uniform(1.15, 1.5) * change, 0).astype(np.float32)
 
 
 def _style(rng: np.random.Generator, class_id: int, area: float) -> tuple[Outline, Surface]:

@@ -12,8 +12,8 @@ from defectbench.metrics.histograms import joint_histogram, sweep
 
 KERNEL_SIZES = (5, 9, 15, 25)
 POLARITIES = ("bright", "dark", "both")
-# The threshold may lie between a quarter and four times Otsu's: the reach of ±logit(255/256) at this steepness.
-STEEPNESS = 4.0
+# A threshold on the score may lie between 1/16 and 16 times Otsu's: the reach of ±logit(255/256) at this steepness.
+STEEPNESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TopHatOtsu:
     def logits(self, image: np.ndarray) -> np.ndarray:
         """Scores (H, W), float, of a uint8 image (H, W) or (H, W, 3); 0 is Otsu's threshold.
 
-        score = 4 · ln((response + 1) / (otsu + 1)), so a threshold on it is a factor on Otsu's.
+        score = 2 · ln((response + 1) / (otsu + 1)), so a threshold on it is a factor on Otsu's.
         """
         grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         smooth = cv2.GaussianBlur(grey, (3, 3), 0)
