@@ -1,6 +1,7 @@
 """Configuration: every mistake is found, before any job runs, with its key path and what is allowed."""
 
 import copy
+import importlib.util
 
 import pytest
 import yaml
@@ -162,3 +163,10 @@ def test_every_study_in_config_is_valid(path, tmp_path):
             (tmp_path / name / "a.jpg").touch()
         (tmp_path / "train.csv").touch()
     assert load_study(config).experiments
+
+
+def test_the_configuration_reference_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("make_configuration", ROOT / "docs" / "make_configuration.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs" / "configuration.md").read_text() == module.reference()

@@ -10,7 +10,7 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.train_reference import ReferenceSettings
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.files import write_json
-from defectbench.models.reference import Constant, to_dict, tune
+from defectbench.models.reference import MAX_TUNING_IMAGES, Constant, to_dict, tune
 from defectbench.script import run_script
 from defectbench.training.run_record import file_facts, run_record
 
@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     split = pd.read_csv(args.split, dtype=str)
     train_ids = pd.read_csv(args.subset, dtype=str)["image_id"].tolist()
     if settings.model == "tophat_otsu":
-        model = tune(images, masks, train_ids)
-        n_labels = len(train_ids)
+        tuned_on = train_ids[:MAX_TUNING_IMAGES]
+        model = tune(images, masks, tuned_on)
+        n_labels = len(tuned_on)
     else:
         model = Constant(defect=settings.model == "all_full")
         n_labels = 0

@@ -14,6 +14,8 @@ KERNEL_SIZES = (5, 9, 15, 25)
 POLARITIES = ("bright", "dark", "both")
 # A threshold on the score may lie between 1/16 and 16 times Otsu's: the reach of ±logit(255/256) at this steepness.
 STEEPNESS = 2.0
+# Twelve candidates are told apart by far fewer images than a large study has.
+MAX_TUNING_IMAGES = 400
 
 
 @dataclass(frozen=True)
