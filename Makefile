@@ -7,6 +7,8 @@ PYTHON ?= python3
 CONFIG ?= config/config.yaml
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.installed
+COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command 'make lock'
 
 export PATH := $(BIN):$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -39,7 +41,6 @@ $(READY): requirements.lock envs/uv.lock
 	touch $(READY)
 
 lock:
-	uv pip compile --universal --all-extras --generate-hashes --no-emit-index-url --python-version 3.11 \
-		pyproject.toml -o requirements.lock
-	echo uv | uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 - -o envs/uv.lock
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	echo uv | $(COMPILE) - -o envs/uv.lock
 	python envs/make_conda_env.py

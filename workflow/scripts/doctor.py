@@ -50,7 +50,8 @@ def packages(lock: Path) -> Check:
         try:
             installed = importlib.metadata.version(pin.name)
         except importlib.metadata.PackageNotFoundError:
-            installed = "missing"
+            wrong.append(f"{pin.name} missing")
+            continue
         if installed not in pin.specifier:
             wrong.append(f"{pin.name} {installed}, should be {pin.specifier}")
     if wrong:
