@@ -1,6 +1,7 @@
 """Who is trained on, validated on and tested on.
 
-Needs the manifest. Makes split.csv, what each role holds, and nested subsets of the training images.
+Needs the manifest. Makes split.csv, what each role holds, folds for cross-validation, and nested subsets of the
+training images.
 """
 
 
@@ -35,6 +36,33 @@ rule split:
     shell:
         "python {input.script} --settings {input.settings} --dataset {input.dataset} --manifest {input.manifest}"
         " --split {output.split} --table {output.table} --leaks {output.leaks} 2>&1 | tee {log}"
+
+
+rule folds:
+    """Divide the train and val images into folds for cross-validation; a group is never divided."""
+    input:
+        script=script("folds"),
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        "runs/{ds}/folds.csv",
+    params:
+        code=code("folds"),
+        k=STUDY.split.n_folds,
+        seed=STUDY.split.seed,
+    log:
+        "runs/{ds}/logs/folds.log",
+    benchmark:
+        "runs/{ds}/benchmarks/folds.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --manifest {input.manifest} --split {input.split} --k {params.k} --seed {params.seed}"
+        " --out {output} 2>&1 | tee {log}"
 
 
 rule subset:

@@ -9,6 +9,7 @@ import split as split_script
 import subset as subset_script
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from small_datasets import write_masks, write_severstal
 
 from defectbench.config.ingest import MaskFolder
@@ -113,6 +114,88 @@ def test_split_table_counts():
     assert table.loc["val", "b_area"] == val[:, 1].sum()
 
 
+@given(n=st.integers(60, 300), groups=st.integers(30, 300), seed=st.integers(0, 1000))
+def test_the_order_of_rows_is_irrelevant(n, groups, seed):
+    frame = make_frame(n, seed, groups)
+    split = make_split(frame, SplitSettings(seed=seed))
+    assert split["image_id"].tolist() == frame["image_id"].tolist()
+    again = make_split(frame.sample(frac=1, random_state=seed), SplitSettings(seed=seed))
+    pd.testing.assert_frame_equal(again.sort_index(), split)
+
+
+# counts ----------------------------------------------------------------------------------------------------------
+
+
+@given(n=st.integers(80, 400), seed=st.integers(0, 1000), val=st.integers(10, 30), test=st.integers(1, 40))
+def test_counts_are_exact(n, seed, val, test):
+    counts = make_split(make_frame(n), SplitSettings(val=val, test=test, seed=seed))["role"].value_counts()
+    assert counts.to_dict() == {"train": n - val - test, "val": val, "test": test}
+
+
+def test_shares_divide_what_counts_leave():
+    counts = make_split(make_frame(130), SplitSettings(test=40))["role"].value_counts()
+    assert counts.to_dict() == {"train": 80, "test": 40, "val": 10}
+
+
+def test_counts_beyond_the_images():
+    with pytest.raises(SplitError, match="50 images are too few for val: 10, test: 40 in split: lower the counts"):
+        make_split(make_frame(50), SplitSettings(val=10, test=40))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"test": 20.5}, "must be a share below 1 or a whole number of images, got 20.5"),
+        ({"train": 80, "val": 10, "test": 10}, "one of train, val, test must be a share"),
+        ({"group_by": "(photo"}, "not a regular expression: '\\(photo'"),
+    ],
+)
+def test_impossible_parts(values, message):
+    with pytest.raises(ValidationError, match=message):
+        SplitSettings(**values)
+
+
+# groups by name --------------------------------------------------------------------------------------------------
+
+
+def photo_frame(seed: int) -> pd.DataFrame:
+    """Up to 8 parts each of 50 photos; here and there, two images are the same picture."""
+    frame = make_frame(200, seed)
+    photo = np.random.default_rng(seed).integers(0, 50, 200)
+    names = [f"photo{number:02d}_{index:03d}.jpg" for index, number in enumerate(photo)]
+    frame = frame.assign(image_id=names, group=names)
+    frame.loc[[10, 11], "group"] = names[10]
+    frame.loc[[20, 21, 22], "group"] = names[20]
+    return frame
+
+
+@given(seed=st.integers(0, 300))
+def test_neither_photos_nor_pictures_are_divided(seed):
+    frame = photo_frame(seed)
+    split = make_split(frame, SplitSettings(group_by=r"photo\d+", seed=seed))
+    for key in (frame["image_id"].str[:7], frame["group"]):
+        assert split.groupby(key)["role"].nunique().max() == 1
+        assert split.groupby(key)["group"].nunique().max() == 1
+    assert (split["group"] <= split["image_id"]).all()  # the first photo of the group
+    assert split["group"].nunique() >= frame["image_id"].str[:7].nunique() - 3
+
+
+def test_first_group_of_the_pattern_counts():
+    frame = photo_frame(0)
+    whole = make_split(frame, SplitSettings(group_by=r"photo\d+"))
+    pd.testing.assert_series_equal(make_split(frame, SplitSettings(group_by=r"^(photo\d+)_"))["group"], whole["group"])
+    digit = make_split(frame, SplitSettings(group_by=r"photo\d(\d)"))
+    assert set(digit["group"]) <= set("0123456789")
+
+
+def test_pattern_that_does_not_match():
+    frame = make_frame(60)
+    with pytest.raises(
+        SplitError, match=r"group_by: '\^00000' does not match 50 images: 000010\.jpg, .*000014\.jpg, \.\."
+    ):
+        make_split(frame, SplitSettings(group_by="^00000"))
+
+
 # split files -----------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +258,21 @@ def test_val_is_carved_from_what_train_keeps(dataset, frame):
     assert split.loc[split["role"] == "val", "image_id"].max() < "12.png"
 
 
+def test_val_is_carved_by_count(dataset, frame):
+    write_split(dataset, {i: "train" if i < 12 else "test" for i in range(20)})
+    settings = settings_with_file(on_leak="drop_from_train", val=3)
+    split, _ = apply_split_file(frame, settings, dataset)
+    assert split["role"].value_counts().to_dict() == {"train": 7, "test": 8, "val": 3}
+
+
+def test_split_file_that_divides_a_group(dataset, frame):
+    write_split(dataset, SOUND)
+    # By last digit; the pictures unite 3 with 7, and 2 with 5 and 8.
+    pairs = r"02\.png \(train\) = 15\.png \(val\), 03\.png \(train\) = 13\.png \(val\)"
+    with pytest.raises(SplitError, match=rf"the same group in two roles: \d+ pairs: {pairs}"):
+        apply_split_file(frame, settings_with_file(group_by=r"\d(\d)"), dataset)
+
+
 def test_images_that_ingest_left_out_may_be_listed(dataset, frame):
     write_split(dataset, SOUND)
     split, _ = apply_split_file(frame[frame["image_id"] != "07.png"], settings_with_file(), dataset)
@@ -223,16 +321,17 @@ def test_every_prefix_is_close_to_stratified(seed):
         assert (abs(held - total * n / len(order)) < tolerance).all()
 
 
-def test_subsets_are_nested_and_drawn_from_train():
-    frame = make_frame(400)
+@given(data_seed=st.integers(0, 100), seed=st.integers(0, 1000))
+def test_subsets_are_nested_and_drawn_from_train(data_seed, seed):
+    frame = make_frame(400, data_seed)
     split = make_split(frame, SplitSettings())
     train = set(split.loc[split["role"] == "train", "image_id"])
-    ids = {n: make_subset(frame, split, n, seed=1)["image_id"].tolist() for n in (50, 100, "full")}
+    ids = {n: make_subset(frame, split, n, seed)["image_id"].tolist() for n in (50, 100, "full")}
     assert ids[50] == ids[100][:50]
     assert ids[100] == ids["full"][:100]
     assert set(ids["full"]) == train
     assert len(set(ids[100])) == 100
-    assert set(make_subset(frame, split, 100, seed=2)["image_id"]) != set(ids[100])
+    assert set(make_subset(frame, split, 100, seed + 1)["image_id"]) != set(ids[100])
 
 
 def test_subset_larger_than_train():
@@ -275,7 +374,10 @@ def test_scripts_write_their_files(tmp_path, capsys):
 
 
 def test_neu_seg_leaks(tmp_path, real_data):
-    """The two known leaks, among a tenth of the images, ingested and split by the file that comes with them."""
+    """The known leaks, among a tenth of the images, ingested and split by the file that comes with them.
+
+    Four fifths of the pictures of NEU-Seg stand there twice, mostly turned by 180 degrees, some in part only.
+    """
     source = real_data / "neu_seg"
     ids = sorted(path.name for path in (source / "images").iterdir())[::10]
     ids = sorted({*ids, "001281.jpg", "001285.jpg", "003021.jpg", "003025.jpg", "002151.jpg", "002155.jpg"})
@@ -288,19 +390,20 @@ def test_neu_seg_leaks(tmp_path, real_data):
     classes = {1: "inclusion", 2: "patches", 3: "scratches"}
     dataset = MaskFolder(name="neu", format="mask_folder", root=tmp_path, classes=classes)
     frame = ingest(dataset, tmp_path / "found.csv")[0].frame
-    assert (frame["group"].value_counts() > 1).sum() == 3
+    sharing = frame["group"].value_counts().loc[lambda count: count > 1]
+    assert (len(sharing), sharing.max()) == (22, 4)
 
     file = SplitFile(path="split.csv", roles={"train": "train", "val": "test"})
-    with pytest.raises(SplitError, match="2 pairs: "):
+    with pytest.raises(SplitError, match="the same picture in two roles: 11 pairs: "):
         apply_split_file(frame, SplitSettings(file=file), dataset)
     split, leaks = apply_split_file(frame, SplitSettings(file=file, on_leak="drop_from_train"), dataset)
     assert set(leaks["dropped_role"]) == {"train"}
-    assert {frozenset(pair) for pair in leaks[["dropped_image_id", "kept_image_id"]].to_numpy().tolist()} == {
-        frozenset({"001281.jpg", "001285.jpg"}),
-        frozenset({"003021.jpg", "003025.jpg"}),
-    }
-    n_train = (table["split"] == "train").sum() - 2
+    # Known for long: 001281 = 001285 and 003021 = 003025, and all four are one picture.
+    role = table.set_index("image")["split"]
+    known = {image for image in ("001281.jpg", "001285.jpg", "003021.jpg", "003025.jpg") if role[image] == "train"}
+    assert known <= set(leaks["dropped_image_id"])
+    n_train = (table["split"] == "train").sum() - len(leaks)
     assert split["role"].value_counts().to_dict() == pytest.approx(
-        {"train": 0.9 * n_train, "val": 0.1 * n_train, "test": (table["split"] == "val").sum()}, abs=1
+        {"train": 0.9 * n_train, "val": 0.1 * n_train, "test": (table["split"] == "val").sum()}, abs=4
     )
     assert (split.groupby("group")["role"].nunique() == 1).all()

@@ -69,6 +69,14 @@ class DatasetSettings(Settings):
         return []
 
 
+def _renamed(path: Path, folder: str, other: str) -> Path:
+    """``path`` with its last folder called ``folder``, if any, called ``other`` instead."""
+    *folders, name = path.parts
+    if folder in folders:
+        folders[-1 - folders[::-1].index(folder)] = other
+    return Path(*folders, name)
+
+
 class SyntheticSteel(Settings):
     """The embedded generator of steel strips, in Severstal's file layout."""
 
@@ -79,7 +87,7 @@ class SyntheticSteel(Settings):
 
 
 class SeverstalCsv(DatasetSettings):
-    """Kaggle's Severstal layout: ``ImageId,ClassId,EncodedPixels``, rows for defects only."""
+    """Kaggle's Severstal layout: ``ImageId,ClassId,EncodedPixels``, or the older ``ImageId_ClassId,EncodedPixels``."""
 
     format: Literal["severstal_csv"]
     images_dir: str = "train_images"
@@ -110,14 +118,18 @@ class SeverstalCsv(DatasetSettings):
 class MaskFolder(DatasetSettings):
     """A folder of images and a folder of masks with the same stems.
 
-    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn above ``threshold``.
+    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn above ``threshold``; ``colour``
+    masks a colour per class, on black.
     """
 
     format: Literal["mask_folder"]
     masks_dir: str = Field("masks", description="Folder of the masks, inside root")
-    mask_kind: Literal["index", "binary"] = "index"
+    mask_kind: Literal["index", "binary", "colour"] = "index"
     threshold: int = Field(
         127, ge=0, le=254, description="binary masks: a pixel is defect if its grey value is above this"
+    )
+    colours: dict[str, tuple[int, int, int]] = Field(
+        {}, description="colour masks: class name -> [red, green, blue], each 0 ... 255"
     )
 
     @field_validator("mask_kind")
@@ -126,6 +138,26 @@ class MaskFolder(DatasetSettings):
         if kind == "binary" and len(info.data.get("classes", {0: ""})) != 1:
             raise ValueError("'binary' masks hold exactly one class; list one under dataset.classes")
         return kind
+
+    @field_validator("colours")
+    @classmethod
+    def _one_colour_per_class(cls, colours: dict[str, Any], info: Any) -> dict[str, Any]:
+        if not {"classes", "mask_kind"} <= set(info.data):
+            return colours  # one of them is wrong: that is told, and what is wanted here is not known
+        names = set(info.data["classes"].values()) if info.data["mask_kind"] == "colour" else set()
+        if set(colours) != names:
+            wanted = "needed for " + ", ".join(sorted(names)) if names else "only for mask_kind: colour"
+            raise ValueError(f"colours are {wanted}; got {', '.join(colours) or 'none'}")
+        if not all(0 <= part <= 255 for colour in colours.values() for part in colour):
+            raise ValueError(f"red, green and blue are from 0 to 255; got {colours}")
+        if len({(0, 0, 0), *colours.values()}) <= len(colours):
+            raise ValueError(f"colours must differ from each other and from black, the background; got {colours}")
+        return colours
+
+    @property
+    def class_colours(self) -> tuple[tuple[int, int, int], ...]:
+        """Red, green and blue of each class of colour masks, in the order of :attr:`class_names`."""
+        return tuple(self.colours[name] for name in self.class_names)
 
     def label_files(self) -> list[Path]:
         """All mask files below ``masks_dir``, sorted."""
@@ -140,7 +172,107 @@ class MaskFolder(DatasetSettings):
         return problems
 
 
-FORMATS: dict[str, type[DatasetSettings]] = {"severstal_csv": SeverstalCsv, "mask_folder": MaskFolder}
+class SuperviselyProject(DatasetSettings):
+    """A Supervisely project: ``meta.json``, and in it or in dataset folders ``img/NAME`` and ``ann/NAME.json``.
+
+    ``classes`` gives each class title that is used a value of your choice.
+    """
+
+    format: Literal["supervisely"]
+    images_dir: str = Field(".", description="Folder of the datasets, inside root; images lie in its img folders")
+
+    def image_files(self) -> list[Path]:
+        """All image files in folders called img, sorted."""
+        return [path for path in super().image_files() if "img" in path.relative_to(self.root).parent.parts]
+
+    def annotation_file(self, image: Path) -> Path:
+        """Where the annotations of an image file are."""
+        return self.root / _renamed(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
+
+    def annotation_files(self) -> list[Path]:
+        """All JSON files in the folders of annotations, sorted."""
+        folders = {self.annotation_file(image).parent for image in self.image_files()}
+        return sorted(path for folder in folders for path in folder.glob("*.json"))
+
+    def label_files(self) -> list[Path]:
+        """The file of classes and all annotation files."""
+        return [self.root / "meta.json", *self.annotation_files()]
+
+    def missing(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing`."""
+        problems = super().missing()
+        if not problems and not (self.root / "meta.json").is_file():
+            problems.append(f"dataset.root: no meta.json in {self.root}")
+        return problems
+
+
+class YoloFolder(DatasetSettings):
+    """YOLO labels: for each image a text file, where the path has ``labels`` for the last ``images``.
+
+    ``classes`` repeats the names of ``data_yaml``. For a Roboflow export, train/images and so on: ``images_dir: .``
+    """
+
+    format: Literal["yolo"]
+    data_yaml: str = Field("data.yaml", description="File of the class names, inside root")
+    boxes: Literal["error", "fill"] = Field(
+        "error", description="Refuse boxes, or read each as a filled rectangle: far more than the defect inside it"
+    )
+
+    def label_file(self, image: Path) -> Path:
+        """Where the labels of an image file are, if it has any; beside it if no folder is called images."""
+        return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
+
+    def text_files(self) -> list[Path]:
+        """All text files in the folders of labels, sorted, but for the list of classes that some tools leave there."""
+        folders = {self.label_file(image).parent for image in self.image_files()}
+        return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name != "classes.txt")
+
+    def label_files(self) -> list[Path]:
+        """The file of class names and all text files with labels."""
+        return [self.root / self.data_yaml, *self.text_files()]
+
+    def missing(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing`."""
+        problems = super().missing()
+        if not problems and not (self.root / self.data_yaml).is_file():
+            problems.append(f"dataset.data_yaml: no such file: {self.root / self.data_yaml}")
+        if not problems and not self.text_files():
+            expected = self.label_file(self.image_files()[0])
+            problems.append(f"dataset.images_dir: no label files; the first is looked for at {expected}")
+        return problems
+
+
+class CocoFiles(DatasetSettings):
+    """COCO files; their images lie below ``images_dir`` or beside the file.
+
+    ``classes`` gives each category name that is used a value of your choice. For a Roboflow export:
+    ``images_dir: .`` and ``annotations: "*/_annotations.coco.json"``.
+    """
+
+    format: Literal["coco"]
+    annotations: str = Field(
+        "annotations.json", pattern=r"^[^/\\]", description="COCO file inside root, or a pattern such as ann/*.json"
+    )
+
+    def label_files(self) -> list[Path]:
+        """All COCO files, sorted."""
+        return sorted(self.root.glob(self.annotations))
+
+    def missing(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing`."""
+        problems = super().missing()
+        if not problems and not self.label_files():
+            problems.append(f"dataset.annotations: no such file: {self.root / self.annotations}")
+        return problems
+
+
+FORMATS: dict[str, type[DatasetSettings]] = {
+    "severstal_csv": SeverstalCsv,
+    "mask_folder": MaskFolder,
+    "supervisely": SuperviselyProject,
+    "yolo": YoloFolder,
+    "coco": CocoFiles,
+}
 
 
 def read_dataset_settings(path: Path) -> DatasetSettings:

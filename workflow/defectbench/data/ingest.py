@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.ingest import DatasetSettings
+from defectbench.data.duplicates import fingerprint, picture_groups
 from defectbench.data.images import ImageError, decode_image, is_grey, stream
 from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.readers import READERS
@@ -24,7 +26,7 @@ class BadSamplesError(UserError):
 
 
 def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tuple[Manifest, list[Problem]]:
-    """Read the dataset of ``settings`` in ``threads`` threads; decoded images are not kept.
+    """Read the dataset of ``settings`` in ``threads`` threads; of each decoded image 4 kB of detail are kept.
 
     Returns the manifest of the usable images and the problems of the others, in the order of file and row.
 
@@ -48,16 +50,19 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
     if not rows:
         write_issues(found_file, problems)
         raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
-    frame = pd.DataFrame(rows)
-    frame["phash"] = pd.array([pd.NA] * len(frame), dtype="UInt64")
-    frame["group"] = frame.groupby("sha256")["image_id"].transform("first")
+    detail = np.stack([row.pop("detail") for row in rows])
+    frame = pd.DataFrame(rows).astype({"phash": "UInt64"})
+    frame["group"] = picture_groups(frame, detail)
     return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
 
 
 def _read_images(
     settings: DatasetSettings, labels: Labels, problems: list[Problem], threads: int
 ) -> Iterator[dict[str, Any]]:
-    """A manifest row per readable image, in the order of ids; the problems of the others go to ``problems``."""
+    """A manifest row, with the image's detail, per readable image in the order of ids.
+
+    The problems of the others go to ``problems``.
+    """
     for result in stream(lambda image_id: _read_image(image_id, settings, labels), image_ids(settings), threads):
         if isinstance(result, dict):
             yield result
@@ -77,6 +82,8 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         return [Problem(image_id, path, None, f"image {error}")]
     except BadLabels as error:
         return error.problems
+    phash, detail = fingerprint(image)
+    area = [int(np.count_nonzero(mask)) for mask in masks.view(bool)]  # several times faster than of uint8
     return {
         "image_id": image_id,
         "path": path,
@@ -84,9 +91,17 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         "width": image.shape[1],
         "channels": 1 if is_grey(image) else 3,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "rle": [encode_coco(mask) for mask in masks],
-        "area": [int(np.count_nonzero(mask)) for mask in masks],
+        "phash": phash,
+        "detail": detail,
+        "rle": [encode_coco(mask) if n else _empty_mask(*mask.shape) for mask, n in zip(masks, area, strict=True)],
+        "area": area,
     }
+
+
+@lru_cache
+def _empty_mask(height: int, width: int) -> bytes:
+    """Counts of a mask without a defect: most masks are, and encoding takes time even so."""
+    return encode_coco(np.zeros((height, width), np.uint8))
 
 
 def _complaint(problems: list[Problem], settings: DatasetSettings, found_file: Path) -> str:

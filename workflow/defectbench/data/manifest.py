@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("channels", pa.int8()),  # 1 if all colour channels are equal, else 3
         ("sha256", pa.string()),  # of the file's bytes
-        ("phash", pa.uint64()),  # null until near-duplicates are looked for
+        ("phash", pa.uint64()),  # perceptual hash; see duplicates.py
         ("group", pa.string()),  # images that are the same picture share one: the first of their ids
         ("rle", pa.list_(pa.binary())),  # COCO counts per class, empty masks included
         ("area", pa.list_(pa.int64())),  # pixels per class

@@ -1,5 +1,7 @@
-"""Division of the images into train, val and test: a fresh one, or one from a file."""
+"""Division of the images into train, val and test, fresh or from a file, and into folds."""
 
+import re
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pandas as pd
 
 from defectbench.config.ingest import DatasetSettings
 from defectbench.config.split import SplitFile, SplitSettings
+from defectbench.data.duplicates import components
 from defectbench.data.manifest import areas
 from defectbench.data.strata import strata
 from defectbench.script import UserError
@@ -22,7 +25,7 @@ class SplitError(UserError):
 
 
 def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """Divide the images of a manifest's ``frame`` by the fractions in ``settings``.
+    """Divide the images of a manifest's ``frame`` by the shares and counts in ``settings``.
 
     Each role gets its share of every stratum (classes shown x third of defect area) as nearly as whole groups
     allow; a group is never divided. The same seed gives the same split.
@@ -30,16 +33,71 @@ def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     Returns columns image_id, role, group.
 
     Raises:
-        SplitError: if a role would stay empty, or val without a defect.
+        SplitError: if the counts need more images, ``group_by`` does not match, or a role would stay empty, or val
+            without a defect.
     """
-    shares = {"train": settings.train, "val": settings.val, "test": settings.test}
+    frame = _grouped(frame, settings.group_by)
+    shares = _shares({"train": settings.train, "val": settings.val, "test": settings.test}, len(frame))
     split = frame[["image_id", "group"]].assign(role=_allocate(frame, shares, settings.seed))[COLUMNS]
     _check(frame, split)
     return split
 
 
-def _allocate(frame: pd.DataFrame, shares: dict[str, float], seed: int) -> np.ndarray:
-    """Role of each image of ``frame``, (N,) of str."""
+def make_folds(frame: pd.DataFrame, split: pd.DataFrame, k: int, seed: int) -> pd.DataFrame:
+    """Divide the train and val images of ``split`` into ``k`` folds, alike as :func:`make_split` makes its roles.
+
+    The test images are in no fold: cross-validation must not see them. ``frame`` is of the manifest.
+
+    Returns columns image_id, fold (0 ... k - 1), group.
+
+    Raises:
+        SplitError: if a fold would hold no defect.
+    """
+    kept = split.loc[split["role"] != "test", ["image_id", "group"]]
+    pool = frame[["image_id", "area"]].merge(kept, on="image_id")
+    pool["fold"] = _allocate(pool, dict.fromkeys(range(k), 1 / k), seed).astype(np.int64)
+    with_defects = pool.loc[areas(pool).sum(axis=1) > 0, "fold"].nunique()
+    if with_defects < k:
+        raise SplitError(
+            f"only {with_defects} of {k} folds would hold a defect: lower split.n_folds "
+            f"({len(pool)} train and val images in {pool['group'].nunique()} groups)"
+        )
+    return pool[["image_id", "fold", "group"]]
+
+
+def _grouped(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
+    """``frame`` with the groups of the same picture united with those of the pattern ``group_by``.
+
+    A united group bears the first of the matches in it.
+    """
+    if group_by is None:
+        return frame
+    pattern = re.compile(group_by)
+    found = [pattern.search(image_id) for image_id in frame["image_id"]]
+    names = pd.Series([match and match[min(1, pattern.groups)] for match in found], frame.index, dtype=object)
+    unmatched = frame.loc[names.isna(), "image_id"]
+    if len(unmatched):
+        raise SplitError(f"split.group_by: {group_by!r} does not match {_some(unmatched)}")
+    name, group = pd.factorize(names)[0], pd.factorize(frame["group"])[0]
+    # Names and groups are the nodes of a graph, and every image joins its two.
+    n_names = name.max() + 1
+    component = components(n_names + group.max() + 1, np.stack([name, n_names + group], axis=1))[name]
+    return frame.assign(group=names.groupby(component).transform("min"))
+
+
+def _shares(wanted: dict[str, float], n: int) -> dict[str, float]:
+    """Share of ``n`` images of each role; a number from 1 is a count, and the others divide what the counts leave."""
+    counts = {role: number / n for role, number in wanted.items() if number >= 1}
+    parts = sum(number for number in wanted.values() if number < 1)
+    left = 1 - sum(counts.values())
+    if left <= 0:
+        asked = ", ".join(f"{role}: {wanted[role]:g}" for role in counts)
+        raise SplitError(f"{n} images are too few for {asked} in split: lower the counts, or add images")
+    return {role: counts.get(role, left * number / parts) for role, number in wanted.items()}
+
+
+def _allocate(frame: pd.DataFrame, shares: dict[Hashable, float], seed: int) -> np.ndarray:
+    """Role of each image of ``frame``, (N,) of keys of ``shares``; whole groups, alike in their strata."""
     group, names = pd.factorize(frame["group"], sort=True)
     size = np.bincount(group)
     area = np.zeros((len(names), areas(frame).shape[1]))
@@ -52,7 +110,7 @@ def _allocate(frame: pd.DataFrame, shares: dict[str, float], seed: int) -> np.nd
     return roles[group]
 
 
-def _deal(sizes: list[int], shares: dict[str, float]) -> list[str]:
+def _deal(sizes: list[int], shares: dict[Hashable, float]) -> list[Hashable]:
     """Give each group, in turn, to the role that lacks most of its share so far.
 
     What a role lacks is carried from stratum to stratum, so that small strata are not rounded away and, with groups
@@ -74,8 +132,8 @@ def apply_split_file(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the images of a manifest's ``frame`` the roles of ``settings.file``.
 
-    Pictures in two roles stop the run or, with ``on_leak: drop_from_train``, leave the earlier role of train, val,
-    test. Val images are carved from train, after that, if the file has none.
+    Pictures (with ``group_by``, groups) in two roles stop the run or, with ``on_leak: drop_from_train``, leave the
+    earlier role of train, val, test. Val images are carved from train, after that, if the file has none.
 
     Returns the split (columns image_id, role, group; without the dropped images) and the dropped images
     (columns LEAK_COLUMNS).
@@ -83,6 +141,7 @@ def apply_split_file(
     Raises:
         SplitError: if the file is not about these images, leaks, or gives a split that cannot be used.
     """
+    frame = _grouped(frame, settings.group_by)
     roles = _read_roles(settings.file, dataset)
     unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
     if len(unlisted):
@@ -90,15 +149,18 @@ def apply_split_file(
     split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
     leaks = find_leaks(split)
     if len(leaks) and settings.on_leak == "error":
+        kind = "group" if settings.group_by else "picture"
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
         raise SplitError(
-            f"split file {settings.file.path}: the same picture in two roles: {_some(pairs, 'pairs')}\n"
+            f"split file {settings.file.path}: the same {kind} in two roles: {_some(pairs, 'pairs')}\n"
             "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
     if not (split["role"] == "val").any():
         train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
-        carved = _allocate(train, {"train": 1 - settings.val, "val": settings.val}, settings.seed)
+        # Beside a count, the share of train is that of all the rest, whatever it is.
+        wanted = {"train": 1 - settings.val if settings.val < 1 else 0.5, "val": settings.val}
+        carved = _allocate(train, _shares(wanted, len(train)), settings.seed)
         split.loc[train.index, "role"] = carved
     _check(frame, split)
     return split, leaks

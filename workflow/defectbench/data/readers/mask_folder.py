@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -56,18 +57,22 @@ class MaskLabels:
             raise BadLabels([Problem(image_id, relative(path, self._settings), None, str(error))]) from None
 
     def _decode(self, path: Path, height: int, width: int) -> np.ndarray:
-        binary = self._settings.mask_kind == "binary"
-        values = _read_grey(path) if binary else _read_index(path)
+        kind = self._settings.mask_kind
+        values = {"binary": _read_grey, "index": _read_index, "colour": _read_colour}[kind](path)
         if values.shape != (height, width):
             raise ValueError(f"mask is {values.shape[0]} x {values.shape[1]}, its image {height} x {width}")
-        if binary:
+        if kind == "binary":
             return (values > self._settings.threshold).astype(np.uint8)[None]
-        classes = self._settings.class_values
+        if kind == "colour":
+            name, show, classes = "colours", _show_colour, [_number(colour) for colour in self._settings.class_colours]
+        else:
+            name, show, classes = "values", str, list(self._settings.class_values)
         masks = values == np.array(classes).reshape(-1, 1, 1)
         unknown = np.unique(values[(values != 0) & ~masks.any(axis=0)]).tolist()
         if unknown:
-            shown = ", ".join(map(str, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-            raise ValueError(f"mask has the values {shown}; allowed: 0 (background), {', '.join(map(str, classes))}")
+            shown = ", ".join(map(show, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
+            allowed = ", ".join(map(show, classes))
+            raise ValueError(f"mask has the {name} {shown}; allowed: {show(0)} (background), {allowed}")
         return masks.astype(np.uint8)
 
 
@@ -90,6 +95,23 @@ def _read_index(path: Path) -> np.ndarray:
     if not (np.array_equal(red, green) and np.array_equal(red, blue)):
         raise ValueError("mask has colours; index masks must be grey or palette images")
     return red
+
+
+def _read_colour(path: Path) -> np.ndarray:
+    """Colours of a mask file, (H, W), each as :func:`_number`; a palette is followed, transparency is not."""
+    image, _ = _load(path)
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), dtype=np.int64), -1, 0)
+    return _number((red, green, blue))
+
+
+def _number(colour: tuple[Any, Any, Any]) -> Any:
+    """Red, green and blue, numbers or arrays of 0 ... 255, as one number each; black is 0."""
+    red, green, blue = colour
+    return 65536 * red + 256 * green + blue
+
+
+def _show_colour(number: int) -> str:
+    return f"[{number // 65536}, {number // 256 % 256}, {number % 256}]"
 
 
 def _load(path: Path) -> tuple[Image.Image, str]:

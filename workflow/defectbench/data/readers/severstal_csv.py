@@ -1,6 +1,11 @@
-"""Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect."""
+"""Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect.
+
+Also its older form, ``ImageId_ClassId,EncodedPixels`` with four rows an image. Rows without a code, and without a
+class too where the image is clean, say nothing but that there is no defect.
+"""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,6 +15,7 @@ from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, im
 from defectbench.data.rle import RleError, decode_severstal
 
 COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
+OLD_COLUMNS = ["ImageId_ClassId", "EncodedPixels"]
 
 
 class SeverstalLabels:
@@ -32,16 +38,15 @@ class SeverstalLabels:
         class_index = {str(value): index for index, value in enumerate(settings.class_values)}
         images = set(image_ids(settings))
         first_line: dict[tuple[str, str], int] = {}
-        table = _read_table(settings)
-        for line, (image_id, value, code) in enumerate(zip(*(table[c] for c in COLUMNS), strict=True), start=2):
+        for line, (image_id, value, code) in enumerate(_rows(_read_table(settings)), start=2):
             seen = first_line.setdefault((image_id, value), line)
             if image_id not in images:
                 self._complain(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
-            elif value not in class_index:
+            elif value not in class_index and (value or code):
                 self._complain(image_id, line, f"ClassId {value!r} is not in classes: {', '.join(class_index)}")
             elif seen != line:
                 self._complain(image_id, line, f"image {image_id!r} has class {value} already in row {seen}")
-            else:
+            elif code:
                 self._codes[image_id].append((line, class_index[value], code))
 
     def _complain(self, image_id: str, line: int, problem: str) -> None:
@@ -67,10 +72,24 @@ def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except (OSError, ValueError) as error:
         raise LabelFileError(f"{path}: cannot be read as a table: {error}") from None
+    if "ImageId" not in table and set(OLD_COLUMNS) <= set(table):
+        return table
     lacking = [column for column in COLUMNS if column not in table]
     if lacking:
         raise LabelFileError(f"{path}: needs the columns {', '.join(COLUMNS)}; missing: {', '.join(lacking)}")
     return table
+
+
+def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    """Image id, class and code of every row, whichever form ``table`` has."""
+    if "ImageId" in table:
+        # Where a column has gaps, pandas and others write its whole numbers as 3.0.
+        values = table["ClassId"].str.removesuffix(".0")
+        yield from zip(table["ImageId"], values, table["EncodedPixels"].str.strip(), strict=True)
+        return
+    for text, code in zip(table["ImageId_ClassId"], table["EncodedPixels"].str.strip(), strict=True):
+        image_id, separator, value = text.rpartition("_")
+        yield (image_id, value, code) if separator else (text, "", code)
 
 
 def read(settings: SeverstalCsv) -> SeverstalLabels:

@@ -1,0 +1,31 @@
+"""Labels for other programs, in their own formats; the images stay where they are.
+
+Needs the manifest. Makes export/{format}/ and a report of the objects in each image and, for polygons, of their loss.
+"""
+
+
+rule export_labels:
+    """Write the labels of all images in one format."""
+    input:
+        script=script("export_labels"),
+        manifest="runs/{ds}/manifest.parquet",
+    output:
+        labels=directory("runs/{ds}/export/{format}"),
+        report="runs/{ds}/export/{format}.csv",
+    params:
+        code=code("export_labels"),
+    wildcard_constraints:
+        format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class",
+    log:
+        "runs/{ds}/logs/export_labels_{format}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/export_labels_{format}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --manifest {input.manifest} --format {wildcards.format} --out-dir {output.labels}"
+        " --report {output.report} 2>&1 | tee {log}"

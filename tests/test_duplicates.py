@@ -1,0 +1,216 @@
+"""Near-duplicates: found wherever they are planted, and only there."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from defectbench.config.ingest import MaskFolder
+from defectbench.config.split import SplitSettings
+from defectbench.data import duplicates
+from defectbench.data.card import dataset_card
+from defectbench.data.duplicates import components, different_labels, fingerprint, same_pictures
+from defectbench.data.ingest import ingest
+from defectbench.data.splits import make_split
+
+HEIGHT, WIDTH = 96, 160
+
+
+def texture(seed: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """A cloudy picture with grain, (H, W, 3) uint8, unlike that of any other seed."""
+    random = np.random.default_rng(seed)
+    clouds = cv2.GaussianBlur(random.standard_normal((height, width)), (0, 0), 8)
+    grey = 128 + 30 * clouds / clouds.std() + 10 * random.standard_normal((height, width))
+    return np.dstack([np.clip(grey, 0, 255).astype(np.uint8)] * 3)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+
+
+def pairs_of(images: list[np.ndarray]) -> list[tuple[int, int]]:
+    phash, detail = zip(*map(fingerprint, images), strict=True)
+    return sorted(map(tuple, same_pictures(np.array(phash, np.uint64), np.stack(detail)).tolist()))
+
+
+# fingerprints ----------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 10_000), height=st.integers(64, 200), width=st.integers(64, 200))
+@settings(max_examples=30)
+def test_mirroring_inverts_known_bits_of_the_hash(seed, height, width):
+    image = texture(seed, height, width)
+    phash = np.uint64(fingerprint(image)[0])
+    for changed, (row_step, column_step) in zip(duplicates._CHANGED, duplicates._STEPS, strict=True):
+        mirrored = np.uint64(fingerprint(image[::row_step, ::column_step].copy())[0])
+        assert np.bitwise_count(phash ^ changed ^ mirrored) <= 2  # coefficients near zero
+
+
+COPIES = {
+    "the same": lambda image: image,
+    "JPEG 80": lambda image: jpeg(image, 80),
+    "mirrored": lambda image: image[:, ::-1],
+    "upside down": lambda image: image[::-1],
+    "turned, JPEG 80": lambda image: jpeg(image[::-1, ::-1], 80),
+    "half the size": lambda image: cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "darker": lambda image: image // 2,
+}
+
+
+@pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
+def test_changed_copy_is_found_among_others(change):
+    images = [texture(seed) for seed in range(40)]
+    copies = [np.ascontiguousarray(change(image)) for image in images[:20]]
+    assert pairs_of(images + copies) == [(index, 40 + index) for index in range(20)]
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    images = [texture(seed % 23) for seed in range(60)]
+    at_once = pairs_of(images)
+    assert len(at_once) == 51  # 14 pictures three times, 9 twice
+    monkeypatch.setattr(duplicates, "_COMPARISONS", 500)
+    assert pairs_of(images) == at_once
+
+
+def test_flat_images_are_not_alike():
+    images = [np.full((HEIGHT, WIDTH, 3), value, np.uint8) for value in (0, 0, 7, 255)]
+    assert pairs_of(images) == []
+
+
+def test_a_common_border_makes_no_duplicates():
+    images = [texture(seed) for seed in range(20)]
+    for image in images:
+        image[:, : WIDTH // 2] = 0
+    assert pairs_of(images) == []
+
+
+@given(
+    n=st.integers(1, 30),
+    edges=st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=30),
+)
+def test_components_join_what_edges_join(n, edges):
+    edges = np.array([(a % n, b % n) for a, b in edges], dtype=np.int64).reshape(-1, 2)
+    expected = np.arange(n)
+    for _ in range(n):
+        for a, b in edges:
+            expected[[a, b]] = expected[[a, b]].min()
+    found = components(n, edges)
+    np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
+
+
+def test_twelve_thousand_images_take_seconds():
+    random = np.random.default_rng(0)
+    phash = random.integers(0, 2**64, 12_568, dtype=np.uint64)
+    detail = random.integers(-127, 128, (12_568, 64, 64), dtype=np.int8)
+    phash[12_000:12_500], detail[12_000:12_500] = phash[:500], detail[:500]
+    assert len(same_pictures(phash, detail)) == 500
+
+
+# ingest ----------------------------------------------------------------------------------------------------------
+
+
+def write_dataset(root: Path, pictures: dict[str, tuple[np.ndarray, np.ndarray]]) -> MaskFolder:
+    """Write images and masks by stem, as PNG."""
+    for folder, part in (("images", 0), ("masks", 1)):
+        (root / folder).mkdir(exist_ok=True)
+        for stem, picture in pictures.items():
+            cv2.imwrite(str(root / folder / f"{stem}.png"), picture[part])
+    return MaskFolder(name="parts", format="mask_folder", root=root, classes={1: "dent", 2: "stain"})
+
+
+def test_groups_labels_and_card(tmp_path):
+    image, mask = texture(0), np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[10:20, 30:60] = 1
+    other = (texture(1), mask)
+    black = (np.zeros_like(image), mask)
+    dataset = write_dataset(
+        tmp_path,
+        {
+            "a": (image, mask),
+            "b": (jpeg(image, 80), mask),
+            "c_mirrored": (image[:, ::-1], mask[:, ::-1]),
+            "d_mirrored_not_its_mask": (image[:, ::-1], mask),
+            "e": other,
+            "f_copy_of_e": other,
+            "g": (texture(2), mask),
+            "h_half_of_g": (cv2.resize(texture(2), (WIDTH // 2, HEIGHT // 2)), np.zeros((HEIGHT // 2, WIDTH // 2))),
+            "i_black": black,
+            "j_black": black,
+            "k_nearly_black": (np.ones_like(image), mask),
+        },
+    )
+    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    assert manifest.frame["phash"].notna().all()
+    assert "".join(manifest.frame["group"].str[0]) == "aaaaeeggiik"
+    assert different_labels(manifest) == [("a.png", "d_mirrored_not_its_mask.png"), ("g.png", "h_half_of_g.png")]
+    card = dataset_card(manifest)
+    assert "- same picture more than once: 4 groups, 10 images" in card
+    assert "mirrored): 2: a.png = b.png = c_mirrored.png = ..., g.png = h_half_of_g.png\n" in card
+    assert "- same picture with different labels: 2: a.png = d_mirrored_not_its_mask.png, g.png" in card
+
+
+# real data -------------------------------------------------------------------------------------------------------
+
+PHOTO = r"CRACK500_\d+_\d+"
+
+
+def link(source: Path, folder: Path, name: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).symlink_to(source)
+
+
+def test_crack500_planted_leaks(tmp_path, real_data):
+    """Sixty leaks among 523 photographs of pavement: all found, and no parent photo merged with another."""
+    source = real_data / "crack500_part"
+    names = sorted(path.name for path in (source / "images").iterdir())
+    for name in names:
+        link(source / "images" / name, tmp_path / "images", name)
+        link(source / "masks" / name, tmp_path / "masks", name)
+    originals = {}
+    for index, name in enumerate(names[:: len(names) // 60][:60]):
+        kind = ("copy", "jpeg", "flip")[index % 3]
+        # Under the name of a photo that is not there, so that the pattern alone would not catch it.
+        planted = f"CRACK500_20990101_{index:06d}_{kind}.jpg"
+        originals[planted] = name
+        image, mask = (cv2.imread(str(source / part / name)) for part in ("images", "masks"))
+        if kind == "copy":
+            link(source / "images" / name, tmp_path / "images", planted)
+        else:
+            image = image[:, ::-1] if kind == "flip" else image
+            cv2.imwrite(
+                str(tmp_path / "images" / planted), image, [cv2.IMWRITE_JPEG_QUALITY, 80 + 15 * (kind == "flip")]
+            )
+        mask = mask[:, ::-1] if kind == "flip" else mask
+        cv2.imwrite(str(tmp_path / "masks" / planted.replace(".jpg", ".png")), np.where(mask > 127, 255, 0))
+    dataset = MaskFolder(name="crack", format="mask_folder", root=tmp_path, classes={1: "crack"}, mask_kind="binary")
+    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    frame = manifest.frame.set_index("image_id")
+    for planted, original in originals.items():
+        assert frame.loc[planted, "group"] == frame.loc[original, "group"], planted
+    assert different_labels(manifest) == []
+
+    parent = pd.Series(names, index=names).str.extract(f"({PHOTO})")[0]
+    parents_of_group = parent.groupby(frame.loc[names, "group"]).nunique()
+    assert parents_of_group.max() == 1
+
+    split = make_split(manifest.frame, SplitSettings(group_by=PHOTO)).set_index("image_id")
+    assert split.loc[names].groupby(parent)["role"].nunique().max() == 1
+    assert all(split.loc[planted, "role"] == split.loc[original, "role"] for planted, original in originals.items())
+
+
+def test_neu_seg_pictures_with_different_masks(tmp_path, real_data):
+    source = real_data / "neu_seg"
+    for stem in ("000001", "001281", "001285", "002151", "002155", "003021", "003025"):
+        link(source / "images" / f"{stem}.jpg", tmp_path / "images", f"{stem}.jpg")
+        link(source / "masks" / f"{stem}.png", tmp_path / "masks", f"{stem}.png")
+    classes = {1: "inclusion", 2: "patches", 3: "scratches"}
+    dataset = MaskFolder(name="neu", format="mask_folder", root=tmp_path, classes=classes)
+    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    # 003021 is 001281 turned by 180 degrees, and 003025 is 001285.
+    assert manifest.frame["group"].str[:6].tolist() == ["000001", *["001281"] * 2, *["002151"] * 2, *["001281"] * 2]
+    conflicts = {("001281.jpg", "001285.jpg"), ("001281.jpg", "003025.jpg"), ("002151.jpg", "002155.jpg")}
+    assert set(different_labels(manifest)) == conflicts

@@ -1,0 +1,128 @@
+"""The same picture more than once: copied, re-encoded, resized or mirrored.
+
+Candidates come from a 64-bit perceptual hash; the pixels of a small picture decide.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from defectbench.data.manifest import Manifest
+
+MAX_DISTANCE = 8
+"""Bits, of 64, in which the hashes of one picture may differ."""
+MIN_CORRELATION = 0.6
+"""Correlation of the details from which two pictures are one."""
+_SIDE, _HASHED, _LOW = 64, 32, 8
+_UNIT = 32  # mean absolute detail; int8 then holds four times that, so that a few strong edges do not decide alone
+_COMPARISONS = 2**19  # hashes compared, and pixels correlated, at a time: memory stays flat
+
+# Steps along rows and columns: as it is, mirrored left to right, upside down, turned by 180 degrees.
+_STEPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+
+
+def _pack(bits: np.ndarray) -> np.uint64:
+    """64 bits of any shape as one number."""
+    return np.packbits(bits).view(">u8")[0].astype(np.uint64)
+
+
+def _changed_signs(row_step: int, column_step: int) -> np.uint64:
+    """Bits of the hash that a mirroring inverts: of a DCT it changes the signs of the odd coefficients alone."""
+    row, column = np.indices((_LOW, _LOW))
+    return _pack((row * (row_step < 0) + column * (column_step < 0)) % 2)
+
+
+_CHANGED = np.array([_changed_signs(*steps) for steps in _STEPS])
+
+
+def fingerprint(image: np.ndarray) -> tuple[int, np.ndarray]:
+    """What an image, (H, W, 3) RGB uint8, is recognised by.
+
+    Returns the perceptual hash, 64 signs of the lowest frequencies, and the detail, (64, 64) int8: brightness less
+    that of the surroundings, in units that do not depend on contrast; all 0 if the image is flat.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    frequencies = cv2.dct(cv2.resize(small, (_HASHED, _HASHED), interpolation=cv2.INTER_AREA))[:_LOW, :_LOW]
+    detail = small - cv2.blur(small, (5, 5))
+    scale = _UNIT / max(float(np.abs(detail).mean()), 1e-3)
+    return int(_pack(frequencies > 0)), np.clip(detail * scale, -127, 127).astype(np.int8)
+
+
+def same_pictures(phash: np.ndarray, detail: np.ndarray) -> np.ndarray:
+    """Pairs of images that show the same picture in one of four orientations.
+
+    ``phash`` is (N,) uint64 and ``detail`` (N, 64, 64) int8, both of :func:`fingerprint`. Flat images are like all
+    other flat ones and never reported. Returns (P, 2) int64 indices, the lower first.
+    """
+    textured = np.flatnonzero(detail.any(axis=(1, 2)))
+    found = [textured[pairs] for pairs in _verified(phash[textured], detail, textured)]
+    return np.concatenate([np.empty((0, 2), np.int64), *found])
+
+
+def _verified(phash: np.ndarray, detail: np.ndarray, index: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs, (P, 2), of places in ``phash`` whose details, at ``index`` of the same places, correlate."""
+    block = max(1, _COMPARISONS // max(1, len(phash)))
+    for start in range(0, len(phash), block):
+        different = phash[start : start + block, None] ^ phash[None, start:]
+        for changed, (row_step, column_step) in zip(_CHANGED, _STEPS, strict=True):
+            pairs = np.argwhere(np.bitwise_count(different ^ changed) <= MAX_DISTANCE) + start
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+            for part in np.array_split(pairs, 1 + len(pairs) * _SIDE**2 // _COMPARISONS):
+                mirrored = detail[index[part[:, 1]], ::row_step, ::column_step]
+                yield part[_correlation(detail[index[part[:, 0]]], mirrored) >= MIN_CORRELATION]
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Correlation, (P,), of the details ``first`` and ``second``, each (P, 64, 64)."""
+    first = first.reshape(-1, _SIDE**2).astype(np.float32)
+    second = second.reshape(-1, _SIDE**2).astype(np.float32)
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.einsum("pk,pk->p", first, second) / norms
+
+
+def components(n: int, edges: np.ndarray) -> np.ndarray:
+    """Number of the connected component of each of ``n`` nodes, (n,), joined by ``edges``, (E, 2)."""
+    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
+
+
+def picture_groups(frame: pd.DataFrame, detail: np.ndarray) -> pd.Series:
+    """Group of each row of a manifest's ``frame``: the first id among those of the same picture.
+
+    ``detail`` is (N, 64, 64) int8, of :func:`fingerprint`. Files of equal bytes are one picture, flat or not.
+    """
+    _, first, inverse = np.unique(frame["sha256"], return_index=True, return_inverse=True)
+    copies = np.stack([np.arange(len(frame)), first[inverse]], axis=1)
+    pairs = same_pictures(frame["phash"].to_numpy(np.uint64), detail)
+    return frame.groupby(components(len(frame), np.concatenate([copies, pairs])))["image_id"].transform("min")
+
+
+def different_labels(manifest: Manifest) -> list[tuple[str, str]]:
+    """Ids of the first image of a group and another one of it that is labelled differently.
+
+    Labels are compared after turning the one picture as the other stands, pixel by pixel; those of pictures of
+    different size only by the classes they show.
+    """
+    frame = manifest.frame.sort_values("image_id")
+    found = []
+    for _, group in frame[frame["group"].duplicated(keep=False)].groupby("group"):
+        first, *others = group.itertuples(index=False)
+        masks = manifest.masks(first)
+        found += [(first.image_id, other.image_id) for other in others if not _agree(masks, first, manifest, other)]
+    return found
+
+
+def _agree(masks: np.ndarray, first: Any, manifest: Manifest, other: Any) -> bool:
+    """Whether ``masks``, (C, H, W) of the named tuple ``first``, are those of ``other`` once turned alike."""
+    others = manifest.masks(other)
+    if masks.shape != others.shape:
+        return np.array_equal(masks.any(axis=(1, 2)), others.any(axis=(1, 2)))
+    different = np.uint64(first.phash) ^ np.uint64(other.phash)
+    row_step, column_step = _STEPS[np.bitwise_count(different ^ _CHANGED).argmin()]
+    return np.array_equal(masks, others[:, ::row_step, ::column_step])

@@ -1,0 +1,221 @@
+"""COCO files: images, categories, and annotations with polygons or run-length codes, crowds included.
+
+Polygons are drawn as everywhere in the project (see :mod:`defectbench.data.polygons`), not as the COCO tools do:
+those take points for corners of pixels and lose shapes one pixel wide. An image without annotations is clean.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from defectbench.config.ingest import CocoFiles
+from defectbench.data.polygons import PolygonError, checked, draw
+from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids, relative
+from defectbench.data.readers.parsed import Parsed, what_is_wrong
+
+
+class _Image(Parsed):
+    id: int | str
+    file_name: str
+    height: int
+    width: int
+
+
+class _Category(Parsed):
+    id: int | str
+    name: str
+
+
+class _Annotation(Parsed):
+    id: int | str
+    image_id: int | str
+    category_id: int | str
+    segmentation: Any = None  # checked with its image: a damaged one costs that image, not the file
+
+
+class _Coco(Parsed):
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category]
+
+
+class _Rle(Parsed):
+    size: tuple[int, int]
+    counts: list[int] | str
+
+
+_SEGMENTATION: TypeAdapter[_Rle | list[list[float]]] = TypeAdapter(_Rle | list[list[float]])
+
+
+class CocoLabels:
+    """Labels of one or more COCO files; every image must be listed in exactly one."""
+
+    def __init__(self, settings: CocoFiles) -> None:
+        """Read the files and check ids, names and categories.
+
+        Raises:
+            LabelFileError: if a file is no COCO file, or no file has a category of the settings.
+        """
+        self.problems: list[Problem] = []
+        self._n_classes = len(settings.classes)
+        self._settings = settings
+        folder = settings.root / settings.images_dir
+        self._ids = {folder / image_id: image_id for image_id in image_ids(settings)}
+        # image id -> its file and entry there; image id -> (file, index of the class, annotation)
+        self._entries: dict[str, tuple[str, _Image]] = {}
+        self._annotations: dict[str, list[tuple[str, int, _Annotation]]] = defaultdict(list)
+        names = set()
+        for path in settings.label_files():
+            content = _parse(path)
+            names |= {category.name for category in content.categories}
+            self._collect_annotations(path, content, self._collect_images(path, content.images))
+        lacking = [name for name in settings.class_names if name not in names]
+        if lacking:
+            known = f"the categories are {sorted(names)}"
+            raise LabelFileError(f"{settings.annotations}: {known}; dataset.classes has others: {lacking}")
+        for path, image_id in self._ids.items():
+            if image_id not in self._entries:
+                problem = f"is not listed in {settings.annotations}"
+                self.problems.append(Problem(image_id, relative(path, settings), None, problem))
+
+    def _collect_images(self, path: Path, images: list[_Image]) -> dict[int | str, str]:
+        """Add the image entries of a file; gives id there -> image id in the project."""
+        file = relative(path, self._settings)
+        found: dict[int | str, str] = {}
+        for image in images:
+            image_id = self._match(path, image.file_name)
+            if image_id is None:
+                problem = f"image {image.file_name!r} is not in {self._settings.images_dir}"
+                self.problems.append(Problem(image.file_name, file, None, problem))
+                found.setdefault(image.id, image.file_name)
+                continue
+            if image.id in found:
+                problem = f"images {found[image.id]!r} and {image_id!r} share the id {image.id}"
+                self.problems += [Problem(sample, file, None, problem) for sample in (found[image.id], image_id)]
+            if image_id in self._entries:
+                problem = f"image {image_id!r} is listed twice, in {self._entries[image_id][0]} and {file}"
+                self.problems.append(Problem(image_id, file, None, problem))
+            found.setdefault(image.id, image_id)
+            self._entries[image_id] = (file, image)
+        return found
+
+    def _match(self, path: Path, file_name: str) -> str | None:
+        """The image with a file name of the COCO file ``path``: below ``images_dir``, or beside the COCO file."""
+        folders = (self._settings.root / self._settings.images_dir, path.parent)
+        return next((self._ids[folder / file_name] for folder in folders if folder / file_name in self._ids), None)
+
+    def _collect_annotations(self, path: Path, content: _Coco, images: dict[int | str, str]) -> None:
+        file = relative(path, self._settings)
+        names = {category.id: category.name for category in content.categories}
+        classes = self._settings.class_names
+        seen: dict[int | str, str] = {}
+        for annotation in content.annotations:
+            what = f"annotation {annotation.id}"
+            sample = images.get(annotation.image_id)
+            name = names.get(annotation.category_id)
+            if sample is None:
+                problem = f"{what}: the file has no image {annotation.image_id}"
+                self.problems.append(Problem(f"{file}, image {annotation.image_id}", file, None, problem))
+            elif annotation.id in seen:
+                problem = f"{what}: this id stands more than once"
+                self.problems += [Problem(each, file, None, problem) for each in {seen[annotation.id], sample}]
+            elif name not in classes:
+                known = f"{name!r} is not in classes: {', '.join(classes)}" if name else "is not in categories"
+                problem = f"{what}: category {annotation.category_id} {known}"
+                self.problems.append(Problem(sample, file, None, problem))
+            else:
+                seen[annotation.id] = sample
+                self._annotations[sample].append((file, classes.index(name), annotation))
+
+    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
+        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+        if image_id not in self._entries:
+            raise BadLabels([])  # told already, in ``problems``
+        file, entry = self._entries[image_id]
+        if (entry.height, entry.width) != (height, width):
+            problem = f"image {image_id!r} is {height} x {width}, but {entry.height} x {entry.width} is said here"
+            raise BadLabels([Problem(image_id, file, None, problem)])
+        masks = np.zeros((self._n_classes, height, width), dtype=np.uint8)
+        problems = []
+        for file, index, annotation in self._annotations.get(image_id, []):
+            try:
+                masks[index] |= draw_segmentation(annotation.segmentation, height, width)
+            except (ValueError, PolygonError) as error:
+                problems.append(Problem(image_id, file, None, f"annotation {annotation.id}: {error}"))
+        if problems:
+            raise BadLabels(problems)
+        return masks
+
+
+def _parse(path: Path) -> _Coco:
+    try:
+        content = _Coco.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise LabelFileError(f"{path}: is no COCO file: {what_is_wrong(error)}") from None
+    except OSError as error:
+        raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
+    ids = [category.id for category in content.categories]
+    if len(set(ids)) < len(ids):
+        raise LabelFileError(f"{path}: two categories share an id: {ids}")
+    return content
+
+
+def draw_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Mask of one annotation, (height, width) uint8, values 0 and 1: its polygons united, or its code decoded."""
+    if not segmentation:
+        raise ValueError("has no segmentation; boxes alone are not read")
+    try:
+        shape = _SEGMENTATION.validate_python(segmentation)
+    except ValidationError as error:
+        raise ValueError(f"segmentation is neither polygons nor RLE: {what_is_wrong(error)}") from None
+    if isinstance(shape, _Rle):
+        return _decode(shape, height, width)
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for numbers in shape:
+        if len(numbers) % 2:
+            raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
+        mask |= draw([checked(numbers, height, width)], height, width)
+    return mask
+
+
+def _decode(rle: _Rle, height: int, width: int) -> np.ndarray:
+    if rle.size != (height, width):
+        raise ValueError(f"RLE is for {rle.size[0]} x {rle.size[1]} pixels, its image has {height} x {width}")
+    counts = _unpack(rle.counts) if isinstance(rle.counts, str) else rle.counts
+    if min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise ValueError(f"RLE counts must not be negative and must add up to {height} x {width} pixels")
+    values = np.arange(len(counts), dtype=np.uint8) % 2
+    return np.repeat(values, counts).reshape((height, width), order="F")
+
+
+def _unpack(text: str) -> list[int]:
+    """Run lengths of a compressed code; pycocotools would read beyond the end of a damaged one.
+
+    Every character has 6 bits, from '0' up: 5 of a number, lowest first, and one that says that more follow. From the
+    fourth on, numbers are differences to the number before the last.
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - ord("0")
+        if not 0 <= bits < 64:
+            raise ValueError(f"RLE counts cannot hold the character {character!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("RLE counts are cut short")
+    return counts
+
+
+def read(settings: CocoFiles) -> CocoLabels:
+    """Read the COCO files of ``settings``; see :class:`CocoLabels`."""
+    return CocoLabels(settings)

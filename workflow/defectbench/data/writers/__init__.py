@@ -1,0 +1,44 @@
+"""One writer per label format; all start from the manifest. No images are copied."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.data.manifest import Manifest
+from defectbench.data.writers import coco, masks, severstal_csv, supervisely, yolo_boxes, yolo_polygons
+from defectbench.data.writers.base import Exported, ExportError
+
+# The formats of rules/export_labels.smk; each writer takes the manifest and a folder.
+WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
+    "severstal_csv": severstal_csv.write,
+    "supervisely": supervisely.write,
+    "yolo_boxes": yolo_boxes.write,
+    "yolo_boxes_merged": yolo_boxes.write_merged,
+    "yolo_polygons": yolo_polygons.write,
+    "coco": coco.write,
+    "masks": masks.write,
+    "masks_per_class": masks.write_per_class,
+}
+
+
+def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.DataFrame:
+    """Write the labels of all images into ``folder``, which appears when it is complete.
+
+    Returns:
+        A row per image: image_id, objects, iou; see :class:`defectbench.data.writers.base.Exported`.
+
+    Raises:
+        ExportError: if the format cannot hold these labels, or ``folder`` holds something already.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"{folder} is not empty; remove it, or name another folder")
+    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
+    try:
+        exported = WRITERS[format_name](manifest, temporary)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return pd.DataFrame(exported, columns=list(Exported._fields))

@@ -1,0 +1,42 @@
+"""COCO JSON with compressed run-length codes."""
+
+import json
+from pathlib import Path
+
+from pycocotools import mask as coco
+
+from defectbench.data.manifest import Manifest
+from defectbench.data.writers.base import Exported
+from defectbench.files import write_text
+
+
+def write(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write ``annotations.json``: per image, one annotation for each class that occurs.
+
+    Category ids are the dataset's own label values, file names the image ids, and areas and boxes
+    (x, y, width, height) in pixels.
+    """
+    images, annotations, exported = [], [], []
+    for number, row in enumerate(manifest.frame.itertuples(), start=1):
+        images.append({"id": number, "file_name": row.image_id, "height": row.height, "width": row.width})
+        before = len(annotations)
+        for value, counts, area in zip(manifest.class_values, row.rle, row.area, strict=True):
+            if area:
+                code = {"size": [row.height, row.width], "counts": counts}
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": value,
+                        "segmentation": code | {"counts": counts.decode("ascii")},
+                        "area": int(area),
+                        "bbox": coco.toBbox(code).tolist(),
+                        "iscrowd": 0,
+                    }
+                )
+        exported.append(Exported(row.image_id, len(annotations) - before))
+    names = zip(manifest.class_values, manifest.class_names, strict=True)
+    categories = [{"id": value, "name": name} for value, name in names]
+    content = {"images": images, "categories": categories, "annotations": annotations}
+    write_text(folder / "annotations.json", json.dumps(content))
+    return exported

@@ -1,0 +1,64 @@
+"""Masks as PNG files below ``masks/``, named as the images, and the names of the classes in ``classes.yaml``."""
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from defectbench.data.manifest import Manifest
+from defectbench.data.writers.base import Exported, ExportError, label_names
+from defectbench.files import atomic, write_text
+
+
+def write(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write index masks: a pixel holds the label value of its class, or 0.
+
+    Raises:
+        ExportError: if classes overlap, which one value per pixel cannot say, or a label value is not in 1 ... 255.
+    """
+    unfit = [value for value in manifest.class_values if not 0 < value < 256]
+    if unfit:
+        raise ExportError(f"an index mask holds label values from 1 to 255, not {unfit}; use masks_per_class")
+    _write_classes(manifest, folder)
+    values = np.array(manifest.class_values, dtype=np.uint8).reshape(-1, 1, 1)
+    exported, overlapping = [], []
+    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
+        masks = manifest.masks(row)
+        if (np.count_nonzero(masks, axis=0) > 1).any():
+            overlapping.append(row.image_id)
+        else:
+            _write_png(folder / "masks" / name, (masks * values).sum(axis=0, dtype=np.uint8))
+            exported.append(Exported(row.image_id, np.count_nonzero(row.area)))
+    if overlapping:
+        shown = ", ".join(overlapping[:5]) + (", ..." if len(overlapping) > 5 else "")
+        raise ExportError(
+            f"classes overlap in {len(overlapping)} image(s), which an index mask cannot hold: {shown}; "
+            "use masks_per_class"
+        )
+    return exported
+
+
+def write_per_class(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write a binary mask, 0 and 255, for each class and image, below ``masks/{label value}/``; empty ones too."""
+    _write_classes(manifest, folder)
+    exported = []
+    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
+        for value, mask in zip(manifest.class_values, manifest.masks(row), strict=True):
+            _write_png(folder / "masks" / str(value) / name, mask * np.uint8(255))
+        exported.append(Exported(row.image_id, np.count_nonzero(row.area)))
+    return exported
+
+
+def _png_name(image: PurePosixPath) -> PurePosixPath:
+    return image.with_suffix(".png")
+
+
+def _write_classes(manifest: Manifest, folder: Path) -> None:
+    classes = dict(zip(manifest.class_values, manifest.class_names, strict=True))
+    write_text(folder / "classes.yaml", yaml.safe_dump(classes, sort_keys=False, allow_unicode=True))
+
+
+def _write_png(path: Path, mask: np.ndarray) -> None:
+    with atomic(path) as temporary:
+        Image.fromarray(mask).save(temporary)

@@ -1,0 +1,45 @@
+"""YOLO boxes: a text file per image with a row ``class x y width height`` for each connected part of a defect."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from defectbench.data.manifest import Manifest
+from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
+from defectbench.files import write_text
+
+
+def write(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write ``data.yaml`` and ``labels/*.txt``; classes are numbered from 0 in the manifest's order."""
+    return _write(manifest, folder, manifest.class_names, lambda masks: masks)
+
+
+def write_merged(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write boxes around the parts of all classes' union, as the one class 'merged'."""
+    return _write(manifest, folder, ["merged"], lambda masks: masks.max(axis=0, keepdims=True))
+
+
+def _write(
+    manifest: Manifest, folder: Path, names: Sequence[str], choose: Callable[[np.ndarray], np.ndarray]
+) -> list[Exported]:
+    write_data_yaml(folder, names)
+    exported = []
+    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, yolo_name), strict=True):
+        lines = [
+            f"{index} " + " ".join(f"{number:.6f}" for number in box)
+            for index, mask in enumerate(choose(manifest.masks(row)))
+            for box in _boxes(mask).tolist()
+        ]
+        write_text(folder / name, "".join(f"{line}\n" for line in lines))
+        exported.append(Exported(row.image_id, len(lines)))
+    return exported
+
+
+def _boxes(mask: np.ndarray) -> np.ndarray:
+    """Boxes of the 8-connected parts of ``mask``, (H, W): (N, 4) centre x and y, width, height; shares of the image."""
+    stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2][1:]  # the first is the background
+    corners, sizes = stats[:, :2], stats[:, 2:4]
+    size = mask.shape[::-1]
+    return np.hstack([(corners + sizes / 2) / size, sizes / size])

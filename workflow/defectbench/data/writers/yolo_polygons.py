@@ -1,0 +1,44 @@
+"""YOLO polygons: a text file per image with a row ``class x1 y1 x2 y2 ...`` for each connected part of a defect."""
+
+from pathlib import Path
+
+import numpy as np
+
+from defectbench.data.contours import contours, fill
+from defectbench.data.manifest import Manifest
+from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
+from defectbench.files import write_text
+
+
+def write(manifest: Manifest, folder: Path) -> list[Exported]:
+    """Write ``data.yaml`` and ``labels/*.txt``, and measure what of the masks the written text gives back.
+
+    Classes are numbered from 0 in the manifest's order.
+    """
+    write_data_yaml(folder, manifest.class_names)
+    exported = []
+    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, yolo_name), strict=True):
+        masks = manifest.masks(row)
+        lines = [_lines(mask) for mask in masks]
+        rows = [f"{index} {line}\n" for index, of_class in enumerate(lines) for line in of_class]
+        write_text(folder / name, "".join(rows))
+        drawn = np.stack([_draw(of_class, row.height, row.width) for of_class in lines])
+        exported.append(Exported(row.image_id, len(rows), _iou(drawn, masks)))
+    return exported
+
+
+def _lines(mask: np.ndarray) -> list[str]:
+    """Polygons of ``mask``, (H, W), as text: coordinates as shares of width and height."""
+    shares = (polygon / mask.shape[::-1] for polygon in contours(mask))
+    return [" ".join(f"{number:.6f}" for number in polygon.ravel().tolist()) for polygon in shares]
+
+
+def _draw(lines: list[str], height: int, width: int) -> np.ndarray:
+    """Mask of what :func:`_lines` wrote, read with the precision of ultralytics: (height, width) uint8."""
+    polygons = (np.array(line.split(), dtype=np.float32).reshape(-1, 2) for line in lines)
+    return fill((polygon * np.float32([width, height]) for polygon in polygons), height, width)
+
+
+def _iou(drawn: np.ndarray, truth: np.ndarray) -> float:
+    union = np.count_nonzero(drawn | truth)
+    return np.count_nonzero(drawn & truth) / union if union else 1.0
