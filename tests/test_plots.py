@@ -134,6 +134,7 @@ def test_a_long_ranking_is_cut_and_says_so():
 def test_empty_tracks_are_no_error(rows, tmp_path):
     style.save(ranking_figure(table(*rows), "dice_all"), tmp_path / "ranking.png")
     style.save(data_efficiency_figure(table(*rows)), tmp_path / "data_efficiency.png")
+    assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in ("ranking", "data_efficiency"))
 
 
 def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():

@@ -1,5 +1,6 @@
 """Which images and labels a dataset consists of, and how they are read."""
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,9 +50,9 @@ class DatasetSettings(Settings):
         folder = self.root / self.images_dir
         return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
+    @abstractmethod
     def label_files(self) -> list[Path]:
         """All files that hold labels, sorted."""
-        raise NotImplementedError
 
     def source_files(self) -> list[Path]:
         """Every file that ingest reads: Snakemake watches each of them."""
