@@ -1,7 +1,7 @@
 """Images and labels of any format -> one manifest.
 
 Needs the source files, each declared, so that an edit of one of them is noticed.
-Makes manifest.parquet, issues.csv and card.md.
+Makes manifest.parquet and issues.csv; of them the dataset card, card.md with its pictures, and audit.csv.
 """
 
 if getattr(STUDY.dataset, "synthetic", None) is not None:
@@ -11,7 +11,7 @@ if getattr(STUDY.dataset, "synthetic", None) is not None:
         input:
             script=script("synthesize"),
             settings=f"runs/{DS}/settings/synthesize.yaml",
-            prior=f"{workflow.basedir}/resources/severstal_prior.yaml",
+            prior=os.path.relpath(PROJECT / "resources/severstal_prior.yaml"),
         output:
             [str(path) for path in STUDY.dataset.source_files()],
         params:
@@ -23,8 +23,8 @@ if getattr(STUDY.dataset, "synthetic", None) is not None:
             f"runs/{DS}/benchmarks/synthesize.tsv"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=30,
+            mem_mb=memory(2000),
+            runtime=minutes(30),
         conda:
             ENV
         shell:
@@ -41,7 +41,6 @@ rule ingest:
     output:
         manifest="runs/{ds}/manifest.parquet",
         issues="runs/{ds}/issues.csv",
-        card="runs/{ds}/card.md",
     params:
         code=code("ingest"),
     log:
@@ -50,10 +49,38 @@ rule ingest:
         "runs/{ds}/benchmarks/ingest.tsv"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000, 1),
+        runtime=minutes(30, 60),
     conda:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --threads {threads}"
-        " --manifest {output.manifest} --issues {output.issues} --card {output.card} 2>&1 | tee {log}"
+        " --manifest {output.manifest} --issues {output.issues} 2>&1 | tee {log}"
+
+
+rule card:
+    """Audit the images and labels, and say on a page what the dataset holds."""
+    input:
+        script=script("card"),
+        settings="runs/{ds}/settings/ingest.yaml",
+        manifest="runs/{ds}/manifest.parquet",
+        issues="runs/{ds}/issues.csv",
+    output:
+        card="runs/{ds}/card.md",
+        audit="runs/{ds}/audit.csv",
+        pictures=directory("runs/{ds}/card"),
+    params:
+        code=code("card"),
+    log:
+        "runs/{ds}/logs/card.log",
+    benchmark:
+        "runs/{ds}/benchmarks/card.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000, 1),
+        runtime=minutes(30),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --manifest {input.manifest} --issues {input.issues}"
+        " --audit {output.audit} --card {output.card} 2>&1 | tee {log}"

@@ -1,7 +1,7 @@
 """Decoded images and masks as flat memory-mapped files.
 
 Needs the manifest and the source images it lists. Makes packed/: images and masks apart, so that prediction can be
-given images alone.
+given images alone; and, for experiments of mode pre_crops, tiles of them in packed/tiles_{height}x{width}_s{stride}/.
 """
 
 
@@ -25,10 +25,42 @@ rule pack:
         "runs/{ds}/benchmarks/pack.tsv"
     threads: 4
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000, 1),
+        runtime=minutes(120),
     conda:
         ENV
     shell:
         "python {input.script} --dataset {input.dataset} --manifest {input.manifest} --out-dir {params.folder}"
         " --threads {threads} 2>&1 | tee {log}"
+
+
+rule pack_tiles:
+    """Cut the packed images into tiles; no source image is decoded again."""
+    input:
+        script=script("pack_tiles"),
+        images="runs/{ds}/packed/images.bin",
+        images_index="runs/{ds}/packed/images.parquet",
+        masks="runs/{ds}/packed/masks.bin",
+        masks_index="runs/{ds}/packed/masks.parquet",
+    output:
+        multiext("runs/{ds}/packed/tiles_{tile}_s{stride}/", *PACK_FILES),
+    wildcard_constraints:
+        tile="[0-9]+x[0-9]+",
+        stride="[0-9]+",
+    params:
+        code=code("pack_tiles"),
+        pack=subpath(input.images, parent=True),
+        folder=subpath(output[0], parent=True),
+    log:
+        "runs/{ds}/logs/pack_tiles_{tile}_s{stride}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/pack_tiles_{tile}_s{stride}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30, 30),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --pack {params.pack} --tile {wildcards.tile} --stride {wildcards.stride}"
+        " --out-dir {params.folder} 2>&1 | tee {log}"

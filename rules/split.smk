@@ -29,8 +29,8 @@ rule split:
         "runs/{ds}/benchmarks/split.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     conda:
         ENV
     shell:
@@ -56,8 +56,8 @@ rule folds:
         "runs/{ds}/benchmarks/folds.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     conda:
         ENV
     shell:
@@ -81,8 +81,8 @@ rule subset:
         "runs/{ds}/benchmarks/subset_{n}_s{seed}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     conda:
         ENV
     shell:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_tools
-from small_datasets import HEIGHT, WIDTH, write_image, write_severstal
+from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_severstal
 
 from defectbench.config.ingest import CocoFiles, DatasetSettings, SuperviselyProject, YoloFolder
 from defectbench.data.readers import READERS
@@ -20,7 +20,7 @@ from defectbench.data.readers.base import BadLabels
 
 CLASSES = {1: "dent", 2: "stain"}
 SQUARE = ((2, 3), (8, 3), (8, 9), (2, 9))  # x, y; 49 pixels with the outline
-RING = [2, 2, 8, 2, 8, 8, 2, 8]  # 49 pixels too
+RING = [2, 2, 8, 2, 8, 8, 2, 8]  # 36 pixels: corners lie between pixels
 COLOURS = {"stain": [0, 128, 255], "dent": [220, 20, 60]}
 
 
@@ -39,7 +39,7 @@ def rectangle(top: int, bottom: int, left: int, right: int) -> np.ndarray:
 def read_masks(dataset: DatasetSettings, image_id: str) -> np.ndarray:
     labels = READERS[dataset.format](dataset)
     assert labels.problems == []
-    masks = labels.masks(image_id, HEIGHT, WIDTH)
+    masks = drawn(labels, image_id)
     assert masks.dtype == np.uint8
     assert masks.max(initial=0) <= 1
     return masks
@@ -48,7 +48,7 @@ def read_masks(dataset: DatasetSettings, image_id: str) -> np.ndarray:
 def refusals(dataset: DatasetSettings, image_id: str) -> list[tuple[str, int | None, str]]:
     """What is wrong with an image: (file, row, problem)."""
     with pytest.raises(BadLabels) as error:
-        READERS[dataset.format](dataset).masks(image_id, HEIGHT, WIDTH)
+        drawn(READERS[dataset.format](dataset), image_id)
     assert {problem.sample for problem in error.value.problems} <= {image_id}
     return [problem[1:] for problem in error.value.problems]
 

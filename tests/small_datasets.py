@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 
 from defectbench.config.ingest import MaskFolder, SeverstalCsv
+from defectbench.data.readers.base import Labels
+from defectbench.data.rle import decode_coco
 
 HEIGHT, WIDTH = 24, 40
+
+
+def drawn(labels: Labels, image_id: str) -> np.ndarray:
+    """Masks that a reader gives for an image of HEIGHT x WIDTH, (C, HEIGHT, WIDTH) uint8."""
+    return np.stack([decode_coco(counts, HEIGHT, WIDTH) for counts in labels.rles(image_id, HEIGHT, WIDTH)])
 
 
 def write_image(path: Path, seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH), colour: bool = False) -> None:

@@ -59,7 +59,8 @@ def test_more_folds_than_groups():
 def test_script_writes_the_folds(tmp_path, capsys):
     frame = make_frame(100, 0, 100)
     split = make_split(frame, SplitSettings())
-    full = frame.assign(path="", height=8, width=8, channels=1, sha256="", phash=None, rle=[[b"", b""]] * 100)
+    full = frame.assign(path="", height=8, width=8, channels=1, stored_as="", sha256="", phash=None)
+    full["rle"] = [[b"", b""]] * 100
     write_manifest(tmp_path / "m.parquet", Manifest(full, "steel", ("a", "b"), (1, 2), 0))
     split.to_csv(tmp_path / "split.csv", index=False)
     values = {"manifest": tmp_path / "m.parquet", "split": tmp_path / "split.csv", "k": 3, "seed": 7}

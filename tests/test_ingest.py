@@ -1,7 +1,8 @@
-"""Ingest, the manifest and the card."""
+"""Ingest and the manifest."""
 
 import dataclasses
 import hashlib
+import io
 import threading
 
 import cv2
@@ -13,8 +14,7 @@ from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.data.card import dataset_card
-from defectbench.data.images import ImageError, decode_image, stream
+from defectbench.data.images import ImageError, decode_image, stored_as, stream
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import SCHEMA, areas, read_manifest, write_manifest
 from defectbench.data.rle import decode_severstal
@@ -27,8 +27,7 @@ def run_ingest(settings, tmp_path):
     settings.write(tmp_path / "ingest.yaml")
     out = tmp_path / "runs"
     names = {"settings": tmp_path / "ingest.yaml", "manifest": out / "m.parquet", "issues": out / "issues.csv"}
-    arguments = names | {"card": out / "card.md"}
-    ingest_script.main([text for key, path in arguments.items() for text in (f"--{key}", str(path))])
+    ingest_script.main([text for key, path in names.items() for text in (f"--{key}", str(path))])
     return read_manifest(out / "m.parquet"), pd.read_csv(out / "issues.csv", keep_default_na=False)
 
 
@@ -100,6 +99,29 @@ def test_stream_keeps_order_and_bounds_what_waits():
     assert list(results) == list(range(5, 1000))
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("L", "grey 8-bit"), ("RGB", "RGB 8-bit"), ("RGBA", "RGB 8-bit with alpha"), ("P", "palette"), ("I;16", "I;16")],
+)
+@pytest.mark.parametrize("orientation", [None, 1, 6])
+def test_header_says_how_pixels_are_stored(mode, expected, orientation):
+    file = io.BytesIO()
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    Image.new(mode, (8, 6)).save(file, "PNG", exif=exif)
+    assert stored_as(file.getvalue()) == expected + (", rotated by EXIF" if orientation == 6 else "")
+
+
+def test_header_of_a_jpeg_and_of_no_image():
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("L", (8, 6)).save(file, "JPEG", exif=exif)
+    assert stored_as(file.getvalue()) == "grey 8-bit, rotated by EXIF"
+    assert stored_as(b"no image") == stored_as(b"") == "unknown to Pillow"
+
+
 # ingest ----------------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +134,7 @@ def test_manifest_holds_what_was_read(tmp_path):
     assert set(frame["height"]) == {HEIGHT}
     assert set(frame["width"]) == {WIDTH}
     assert set(frame["channels"]) == {1}
+    assert set(frame["stored_as"]) == {"grey 8-bit"}
     data = (tmp_path / "train_images" / "2.png").read_bytes()
     assert frame["sha256"][2] == hashlib.sha256(data).hexdigest()
     assert frame["phash"].notna().all()
@@ -125,9 +148,6 @@ def test_manifest_holds_what_was_read(tmp_path):
     assert manifest.class_names == ("pitted", "inclusion", "scratch", "patch")
     assert issues.empty
     assert list(issues.columns) == ["file", "row", "problem"]
-    card = (tmp_path / "runs" / "card.md").read_text()
-    assert "clean images (no defect): 2 (50.0%)" in card
-    assert "| patch | 4 | 1 | 25.0% | 60 |" in card
 
 
 def test_colour_is_noticed(tmp_path):
@@ -141,7 +161,6 @@ def test_equal_files_share_a_group(tmp_path):
     (tmp_path / "train_images" / "3.png").write_bytes((tmp_path / "train_images" / "1.png").read_bytes())
     manifest, _ = run_ingest(settings, tmp_path)
     assert manifest.frame["group"].tolist() == ["0.png", "1.png", "2.png", "1.png"]
-    assert "1 groups, 2 images" in dataset_card(manifest)
 
 
 def test_defective_only(tmp_path):
@@ -197,7 +216,6 @@ def test_quarantine_goes_on_without_bad_samples(tmp_path):
     assert manifest.n_quarantined == 4
     assert_issues(issues)
     assert not stale.exists()
-    assert "quarantined samples: 4" in dataset_card(manifest)
 
 
 def test_only_five_problems_are_shown(tmp_path):

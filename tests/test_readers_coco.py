@@ -1,5 +1,8 @@
 """COCO files: what is read, and what is refused."""
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 from foreign_datasets import (
@@ -15,14 +18,16 @@ from foreign_datasets import (
     uncompressed,
     write_coco,
 )
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_datasets import HEIGHT, WIDTH, write_image
+from pycocotools import mask as coco_tools
+from pycocotools.coco import COCO
+from small_datasets import HEIGHT, WIDTH, drawn, write_image
 
 from defectbench.config.ingest import CocoFiles
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import LabelFileError
-from defectbench.data.readers.coco import draw_segmentation
+from defectbench.data.readers.coco import compressed as read_segmentation
 
 
 def test_coco_polygons_and_codes(tmp_path):
@@ -35,8 +40,8 @@ def test_coco_polygons_and_codes(tmp_path):
     dataset = write_coco(tmp_path, annotations, n_images=3)
     dent, stain = read_masks(dataset, "0.png")
     np.testing.assert_array_equal(stain, shape(1))
-    np.testing.assert_array_equal(dent[:12, :12], (rectangle(2, 9, 2, 9) | rectangle(6, 11, 6, 11))[:12, :12])
-    assert dent[5, 20:31].all()
+    np.testing.assert_array_equal(dent[:12, :12], (rectangle(2, 8, 2, 8) | rectangle(6, 10, 6, 10))[:12, :12])
+    assert dent[5, 24:30].all()
     np.testing.assert_array_equal(read_masks(dataset, "1.png"), [shape(2), 0 * shape(2)])
     assert not read_masks(dataset, "2.png").any()
     assert dataset.missing() == []
@@ -47,7 +52,34 @@ def test_coco_polygons_and_codes(tmp_path):
 def test_coco_codes_are_read_as_pycocotools_writes_them(seed, share):
     mask = (np.random.default_rng(seed).random((HEIGHT * 9, WIDTH)) < share).astype(np.uint8)
     for code in (compressed(mask), uncompressed(mask)):
-        np.testing.assert_array_equal(draw_segmentation(code, *mask.shape), mask)
+        (rle,) = read_segmentation(code, *mask.shape)
+        assert rle["counts"] == coco_tools.encode(np.asfortranarray(mask))["counts"]
+
+
+@given(st.lists(st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT)), min_size=3, max_size=9))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+def test_coco_polygons_are_drawn_as_pycocotools_draws_them(tmp_path, points):
+    polygon = [round(number, 2) for point in points for number in point]
+    dataset = write_coco(tmp_path, [annotation(1, [RING, polygon])])
+    with contextlib.redirect_stdout(io.StringIO()):
+        tools = COCO(tmp_path / "annotations.json")
+    expected = tools.annToMask({"image_id": 0, "segmentation": [RING]})
+    expected |= tools.annToMask({"image_id": 0, "segmentation": [polygon]})
+    found = read_masks(dataset, "0.png")[0]
+    vanishes = not tools.annToMask({"image_id": 0, "segmentation": [polygon]}).any()
+    assert vanishes or np.array_equal(found, expected)
+    assert (found >= expected).all()
+
+
+def test_a_coco_polygon_thinner_than_a_pixel_is_not_lost(tmp_path):
+    dataset = write_coco(tmp_path, [annotation(1, [[5, 3.2, 30, 3.2, 30, 3.4, 5, 3.4]])])
+    np.testing.assert_array_equal(read_masks(dataset, "0.png")[0], rectangle(3, 4, 5, 31))
+
+
+def test_uncompressed_counts_with_empty_runs_give_the_one_code_of_their_mask():
+    (rle,) = read_segmentation({"size": [2, 5], "counts": [0, 2, 0, 3, 1, 1, 3, 0, 0]}, 2, 5)
+    flat = np.array([1, 1, 1, 1, 1, 0, 1, 0, 0, 0], np.uint8)
+    assert rle["counts"] == coco_tools.encode(np.asfortranarray(flat.reshape(2, 5, order="F")))["counts"]
 
 
 def test_roboflow_coco_files_lie_beside_their_images(tmp_path):
@@ -57,7 +89,7 @@ def test_roboflow_coco_files_lie_beside_their_images(tmp_path):
         (tmp_path / part / "images" / "0.png").rename(tmp_path / part / "0.png")
     values = {"images_dir": ".", "annotations": "*/_annotations.coco.json"}
     dataset = CocoFiles(name="parts", format="coco", root=tmp_path, classes=CLASSES, **values)
-    assert [read_masks(dataset, f"{part}/0.png").sum() for part in ("train", "valid")] == [49, 49]
+    assert [read_masks(dataset, f"{part}/0.png").sum() for part in ("train", "valid")] == [36, 36]
     assert len(dataset.label_files()) == 2
 
 
@@ -84,7 +116,7 @@ def test_coco_bad_segmentations(tmp_path, segmentation, message):
     ((file, row, problem),) = refusals(dataset, "0.png")
     assert (file, row) == ("annotations.json", None)
     assert problem.startswith(f"annotation 6: {message}")
-    assert not READERS["coco"](dataset).masks("1.png", HEIGHT, WIDTH).any()
+    assert not drawn(READERS["coco"](dataset), "1.png").any()
 
 
 def test_coco_problems_of_ids_and_names(tmp_path):

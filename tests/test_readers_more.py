@@ -33,7 +33,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
-from small_datasets import HEIGHT, WIDTH, write_masks, write_severstal
+from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import DatasetSettings
 from defectbench.data.contours import contours
@@ -64,7 +64,8 @@ def test_no_polygon_draws_nothing():
 
 def test_points_just_outside_move_to_the_border():
     points = checked([[-0.9, -0.9], [WIDTH + 0.9, 3.5], [5, HEIGHT + 0.9]], HEIGHT, WIDTH)
-    assert points.tolist() == [[0, 0], [WIDTH - 1, 3.5], [5, HEIGHT - 1]]
+    assert points.tolist() == [[0, 0], [WIDTH, 3.5], [5, HEIGHT]]
+    assert draw([points], HEIGHT, WIDTH)[:, -1].any()  # the far edge belongs to the last pixels
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,12 @@ def test_old_severstal_row_without_a_class_is_a_problem_of_its_image(tmp_path):
         ("1.png", "ClassId '9' is not in classes: 1, 2, 3, 4"),
         ("8.png", "image '8.png' is not in train_images"),
     }
+
+
+def test_old_severstal_row_without_a_class_of_an_image_with_an_underscore(tmp_path):
+    dataset = write_old_severstal(tmp_path, ["0.png_1,", "cam_2.png,1 2", "cam_2.png_4,1 2"])
+    write_image(tmp_path / "train_images" / "cam_2.png")
+    assert told(dataset) == {("cam_2.png", "ClassId '' is not in classes: 1, 2, 3, 4")}
 
 
 def test_severstal_rows_of_clean_images(tmp_path):
@@ -206,7 +213,7 @@ def test_damaged_label_files_give_clear_errors(form, data):
             problems = list(labels.problems)
             for image_id in image_ids(dataset):
                 try:
-                    masks = labels.masks(image_id, HEIGHT, WIDTH)
+                    masks = drawn(labels, image_id)
                     assert masks.shape == (len(dataset.classes), HEIGHT, WIDTH)
                     assert masks.max() <= 1
                 except BadLabels as error:

@@ -1,14 +1,19 @@
 """YOLO labels: what is read, and what is refused."""
 
+import contextlib
+import io
+
 import cv2
 import numpy as np
 import pytest
 from foreign_datasets import CLASSES, SQUARE, line, read_masks, rectangle, refusals, told, write_yolo
+from pycocotools.coco import COCO
 
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.ingest import ingest
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import LabelFileError
+from defectbench.data.writers import export_labels
 
 
 @pytest.mark.parametrize("names", ["{0: dent, 1: stain}", "[dent, stain]", "{'0': dent, '1': stain, '2': other}"])
@@ -98,7 +103,7 @@ def test_yolo_class_names_must_agree(tmp_path):
     assert dataset.missing() == [f"dataset.data_yaml: no such file: {tmp_path / 'data.yaml'}"]
 
 
-def test_yolo_reads_real_polygons(real_data, tmp_path):
+def test_yolo_polygons_are_read_drawn_and_exported(real_data, tmp_path):
     root = real_data / "kolektorsdd_yolo"
     dataset = YoloFolder(name="kolektorsdd", format="yolo", root=root, classes={0: "defect"})
     manifest, problems = ingest(dataset, tmp_path / "found.csv")
@@ -112,3 +117,10 @@ def test_yolo_reads_real_polygons(real_data, tmp_path):
         wanted = {tuple(point) for ring in points for point in np.rint(ring * [row.width, row.height]).astype(int)}
         contours, _ = cv2.findContours(manifest.masks(row)[0], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         assert wanted <= {tuple(point) for contour in contours for point in contour[:, 0]}, row.image_id
+    assert (export_labels(manifest, "yolo_polygons", tmp_path / "yolo")["iou"] == 1).all()
+    export_labels(manifest, "coco", tmp_path / "coco")
+    with contextlib.redirect_stdout(io.StringIO()):
+        tools = COCO(tmp_path / "coco" / "annotations.json")
+    drawn = {tools.imgs[ann["image_id"]]["file_name"]: tools.annToMask(ann) for ann in tools.anns.values()}
+    for row in manifest.frame[areas > 0].itertuples():
+        np.testing.assert_array_equal(drawn[row.image_id], manifest.masks(row)[0])

@@ -8,7 +8,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from defectbench.data.rle import RleError, decode_coco, decode_severstal, encode_coco, encode_severstal
+from defectbench.data.rle import (
+    RleError,
+    coco_area,
+    coco_from_runs,
+    decode_coco,
+    decode_severstal,
+    draw_runs,
+    encode_coco,
+    encode_severstal,
+    runs_from_coco,
+    runs_from_counts,
+    runs_from_mask,
+    runs_from_severstal,
+    severstal_from_runs,
+)
 
 MASKS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.integers(0, 1))
 
@@ -79,9 +93,47 @@ def test_coco_round_trip_agrees_with_pycocotools(mask):
     assert encode_coco(mask.astype(bool)) == encode_coco(np.asfortranarray(mask) * 255) == counts
 
 
-def test_real_codes_survive(real_data):
-    codes = pd.read_csv(real_data / "severstal_labels" / "train.csv")["EncodedPixels"][:200]
-    for code in codes:
-        mask = decode_severstal(code, 256, 1600)
-        assert encode_severstal(mask) == code
-        assert mask.sum() == sum(map(int, code.split()[1::2]))
+@given(MASKS)
+def test_conversions_between_run_length_forms_need_no_pixels(mask):
+    height, width = mask.shape
+    reference = coco.encode(np.asfortranarray(mask))["counts"]
+    flat = np.r_[0, mask.ravel(order="F"), 0]
+    runs = np.flatnonzero(np.diff(flat.astype(int))).reshape(-1, 2)
+    text = encode_severstal(mask)
+    for found in (runs_from_mask(mask), runs_from_coco(reference), runs_from_severstal(text, height, width)):
+        np.testing.assert_array_equal(found, runs)
+    assert coco_from_runs(runs, height, width) == reference
+    assert severstal_from_runs(runs) == text
+    np.testing.assert_array_equal(draw_runs(runs, height, width), mask)
+    assert coco_area(reference, height, width) == (runs[:, 1] - runs[:, 0]).sum() == mask.sum()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=20))
+def test_runs_from_counts_are_those_of_the_mask(counts):
+    flat = np.repeat(np.arange(len(counts)) % 2, counts).astype(np.uint8)
+    if flat.size:
+        np.testing.assert_array_equal(runs_from_counts(counts), runs_from_mask(flat[:, None]))
+
+
+def test_runs_that_touch_have_the_code_of_the_joined_run():
+    np.testing.assert_array_equal(runs_from_severstal("1 2 3 1 5 1 6 1", 2, 3), [[0, 3], [4, 6]])
+
+
+def test_numbers_too_large_for_the_machine_are_refused():
+    for text in (f"{10**30} 1", f"1 {2**63 - 1}", f"-{10**30} 1", f"{2**63 - 1} {2**63 - 1}"):
+        with pytest.raises(RleError):
+            decode_severstal(text, 2, 3)
+
+
+def test_all_real_codes_survive_and_have_the_published_areas(real_data):
+    folder = real_data / "severstal_labels"
+    table = pd.read_csv(folder / "train.csv")
+    areas = pd.read_csv(folder / "class_areas_12568.csv", index_col="ImageId").loc[table["ImageId"].unique()]
+    found = pd.DataFrame(0, index=areas.index, columns=areas.columns)
+    for image_id, value, code in table.itertuples(index=False):
+        runs = runs_from_severstal(code, 256, 1600)
+        assert severstal_from_runs(runs_from_coco(coco_from_runs(runs, 256, 1600))) == code
+        assert encode_severstal(decode_severstal(code, 256, 1600)) == code
+        found.loc[image_id, f"area_{value}"] = (runs[:, 1] - runs[:, 0]).sum()
+    assert len(areas) == 1838
+    pd.testing.assert_frame_equal(found, areas)

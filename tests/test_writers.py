@@ -33,7 +33,14 @@ def manifest_of(masks: dict[str, np.ndarray], names=NAMES, values=VALUES) -> Man
     frame[["height", "width"]] = [of_image.shape[1:] for of_image in masks.values()]
     frame["rle"] = [[encode_coco(mask) for mask in of_image] for of_image in masks.values()]
     frame["area"] = [[int(mask.sum()) for mask in of_image] for of_image in masks.values()]
-    rest = {"path": frame["image_id"], "channels": 1, "sha256": "0", "phash": None, "group": frame["image_id"]}
+    rest = {
+        "path": frame["image_id"],
+        "channels": 1,
+        "stored_as": "grey 8-bit",
+        "sha256": "0",
+        "phash": None,
+        "group": frame["image_id"],
+    }
     return Manifest(frame.assign(**rest), "parts", tuple(names), tuple(values), 0)
 
 

@@ -1,13 +1,11 @@
-"""Read a dataset's images and labels once and write its manifest, its issues and its card."""
+"""Read a dataset's images and labels once and write its manifest and its issues."""
 
 import argparse
 from pathlib import Path
 
 from defectbench.config.ingest import read_dataset_settings
-from defectbench.data.card import dataset_card
 from defectbench.data.ingest import ingest, write_issues
 from defectbench.data.manifest import write_manifest
-from defectbench.files import write_text
 from defectbench.script import run_script
 
 
@@ -18,7 +16,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, help="to write: a row per usable image (Parquet)")
     parser.add_argument("--issues", type=Path, required=True, help="to write: what cannot be used, and why (CSV)")
-    parser.add_argument("--card", type=Path, required=True, help="to write: what the dataset holds (Markdown)")
     parser.add_argument("--threads", type=int, default=2, help="threads that read images (default: %(default)s)")
     args = parser.parse_args(argv)
 
@@ -28,7 +25,6 @@ def main(argv: list[str] | None = None) -> None:
     manifest, problems = ingest(settings, found_file, args.threads)
     write_manifest(args.manifest, manifest)
     write_issues(args.issues, problems)
-    write_text(args.card, dataset_card(manifest))
     print(f"{settings.name}: {len(manifest.frame)} images, {manifest.n_quarantined} samples quarantined")
 
 

@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, field_validator
 
 from defectbench.config.base import ConfigError, Settings
+from defectbench.config.fetch import FetchSettings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
@@ -19,6 +20,8 @@ class DatasetSettings(Settings):
     name: str = Field(pattern=NAME, description="Folder name under runs/")
     format: str
     root: Path = Field(description="Folder that holds images and labels")
+    # Left out of ingest.yaml: where the files came from does not change what they hold.
+    fetch: FetchSettings | None = Field(None, exclude=True, description="Where rules/fetch.smk downloads root from")
     images_dir: str = Field("images", description="Folder of the images, inside root")
     classes: dict[int, str] = Field(min_length=1, description="Value in the label files -> class name")
     images: Literal["all", "defective"] = Field("all", description="'defective' leaves out clean images")
@@ -267,12 +270,38 @@ class CocoFiles(DatasetSettings):
         return problems
 
 
+class AreaTable(DatasetSettings):
+    """A table of defect areas without images or masks: enough to plan splits, folds and subsets, and no more.
+
+    Columns: ``ImageId``, and ``area_{value}`` for each class, in pixels.
+    """
+
+    format: Literal["area_table"]
+    csv: str = Field("areas.csv", description="The table, inside root")
+    height: int = Field(ge=1, description="Of every image, pixels")
+    width: int = Field(ge=1, description="Of every image, pixels")
+
+    def image_files(self) -> list[Path]:
+        """None."""
+        return []
+
+    def label_files(self) -> list[Path]:
+        """The table."""
+        return [self.root / self.csv]
+
+    def missing(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing`."""
+        path = self.root / self.csv
+        return [] if path.is_file() else [f"dataset.csv: no such file: {path}"]
+
+
 FORMATS: dict[str, type[DatasetSettings]] = {
     "severstal_csv": SeverstalCsv,
     "mask_folder": MaskFolder,
     "supervisely": SuperviselyProject,
     "yolo": YoloFolder,
     "coco": CocoFiles,
+    "area_table": AreaTable,
 }
 
 

@@ -41,6 +41,13 @@ class SplitSettings(Settings):
     )
     # Left out of split.yaml: another number of folds must not make the split stale.
     n_folds: int = Field(5, ge=2, exclude=True, description="Folds of train and val for cross-validation")
+    inner_val: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        exclude=True,
+        description="Cross-validation: share of the other folds that says when to stop; the fold itself never does",
+    )
     file: SplitFile | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(
         "error", description="If a split file puts the same picture in two roles: stop, or drop it from train"

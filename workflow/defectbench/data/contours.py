@@ -1,4 +1,4 @@
-"""Masks as polygons, for label formats that know nothing else, and polygons drawn back as such formats' users do it.
+"""Masks as polygons, for label formats that know nothing else.
 
 Ultralytics cuts coordinates to whole pixels and fills with ``cv2.fillPoly``, edge included; others ask whether the
 centre of a pixel lies inside. Outlines through the centres of the outermost pixels serve the first alone, and give a
@@ -7,7 +7,6 @@ alone. Ours run a sixth of a pixel inside the edges and give both the exact mask
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -71,11 +70,3 @@ def _corners(ring: np.ndarray) -> np.ndarray:
     """The points of ``ring`` at which its direction changes."""
     direction = np.sign(np.roll(ring, -1, axis=0) - ring)
     return ring[(direction != np.roll(direction, 1, axis=0)).any(axis=1)]
-
-
-def fill(polygons: Iterable[np.ndarray], height: int, width: int) -> np.ndarray:
-    """Draw ``polygons``, each (N, 2) pixels, as ultralytics does: (height, width) uint8, values 0 and 1."""
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for polygon in polygons:  # one by one: in one call, even-odd filling would empty what two of them share
-        cv2.fillPoly(mask, [polygon.astype(np.int32)], color=1)
-    return mask

@@ -8,10 +8,19 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 # Stored pixels as they are: a rotation flag in the file would turn the image away from its mask.
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_MODES = {
+    "1": "black and white",
+    "L": "grey 8-bit",
+    "LA": "grey 8-bit with alpha",
+    "RGB": "RGB 8-bit",
+    "RGBA": "RGB 8-bit with alpha",
+    "P": "palette",
+    "PA": "palette with alpha",
+}
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -46,6 +55,20 @@ def _check_whole(data: bytes) -> None:
         Image.open(io.BytesIO(data)).load()
     except OSError as error:
         raise ImageError(f"cannot be decoded: {error}") from None
+
+
+def stored_as(data: bytes) -> str:
+    """How an image file holds its pixels, from its header alone: 'grey 8-bit', 'RGB 8-bit, rotated by EXIF', ...
+
+    The rotation is one that viewers apply; :func:`decode_image` does not.
+    """
+    try:
+        image = Image.open(io.BytesIO(data))
+        # The method of the base class: that of PNG files decodes the whole image to look behind its pixels.
+        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    except (OSError, SyntaxError, ValueError):
+        return "unknown to Pillow"
+    return _MODES.get(image.mode, image.mode) + (", rotated by EXIF" if orientation not in (0, 1) else "")
 
 
 def is_grey(image: np.ndarray) -> bool:

@@ -3,20 +3,20 @@
 import csv
 import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.ingest import AreaTable, DatasetSettings
+from defectbench.data.area_table import read_area_table
 from defectbench.data.duplicates import fingerprint, picture_groups
-from defectbench.data.images import ImageError, decode_image, is_grey, stream
+from defectbench.data.images import ImageError, decode_image, is_grey, stored_as, stream
 from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
-from defectbench.data.rle import encode_coco
+from defectbench.data.rle import coco_area
 from defectbench.files import atomic
 from defectbench.script import UserError
 
@@ -36,9 +36,12 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
         LabelFileError: if a label file cannot be read at all.
     """
     found_file.unlink(missing_ok=True)
-    labels = READERS[settings.format](settings)
-    problems = list(labels.problems)
-    rows = list(_read_images(settings, labels, problems, threads))
+    if isinstance(settings, AreaTable):
+        rows, problems = read_area_table(settings)
+    else:
+        labels = READERS[settings.format](settings)
+        problems = list(labels.problems)
+        rows = list(_read_images(settings, labels, problems, threads))
     problems.sort(key=lambda problem: (problem.file, problem.row or 0))
     if problems and settings.on_bad_sample == "error":
         write_issues(found_file, problems)
@@ -50,9 +53,10 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
     if not rows:
         write_issues(found_file, problems)
         raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
-    detail = np.stack([row.pop("detail") for row in rows])
+    details = [row.pop("detail") for row in rows]
     frame = pd.DataFrame(rows).astype({"phash": "UInt64"})
-    frame["group"] = picture_groups(frame, detail)
+    without_images = isinstance(settings, AreaTable)
+    frame["group"] = frame["image_id"] if without_images else picture_groups(frame, np.stack(details))
     return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
 
 
@@ -75,7 +79,7 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     try:
         data = (settings.root / path).read_bytes()
         image = decode_image(data)
-        masks = labels.masks(image_id, *image.shape[:2])
+        rles = labels.rles(image_id, *image.shape[:2])
     except OSError as error:
         return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
     except ImageError as error:
@@ -83,25 +87,19 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     except BadLabels as error:
         return error.problems
     phash, detail = fingerprint(image)
-    area = [int(np.count_nonzero(mask)) for mask in masks.view(bool)]  # several times faster than of uint8
     return {
         "image_id": image_id,
         "path": path,
         "height": image.shape[0],
         "width": image.shape[1],
         "channels": 1 if is_grey(image) else 3,
+        "stored_as": stored_as(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "phash": phash,
         "detail": detail,
-        "rle": [encode_coco(mask) if n else _empty_mask(*mask.shape) for mask, n in zip(masks, area, strict=True)],
-        "area": area,
+        "rle": rles,
+        "area": [coco_area(counts, *image.shape[:2]) for counts in rles],
     }
-
-
-@lru_cache
-def _empty_mask(height: int, width: int) -> bytes:
-    """Counts of a mask without a defect: most masks are, and encoding takes time even so."""
-    return encode_coco(np.zeros((height, width), np.uint8))
 
 
 def _complaint(problems: list[Problem], settings: DatasetSettings, found_file: Path) -> str:

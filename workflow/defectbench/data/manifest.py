@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from defectbench.data.rle import decode_coco
 from defectbench.files import atomic
+from defectbench.script import UserError
 
 SCHEMA = pa.schema(
     [
@@ -22,7 +23,8 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("channels", pa.int8()),  # 1 if all colour channels are equal, else 3
-        ("sha256", pa.string()),  # of the file's bytes
+        ("stored_as", pa.string()),  # how the file holds its pixels; see images.stored_as
+        ("sha256", pa.string()),  # of the file's bytes; null, as phash and rle, where only areas are known
         ("phash", pa.uint64()),  # perceptual hash; see duplicates.py
         ("group", pa.string()),  # images that are the same picture share one: the first of their ids
         ("rle", pa.list_(pa.binary())),  # COCO counts per class, empty masks included
@@ -50,7 +52,13 @@ class Manifest:
         return np.stack([decode_coco(counts, row.height, row.width) for counts in row.rle])
 
     def digest(self) -> str:
-        """Data digest: a SHA-256 over the class names and every image's id, file hash and masks."""
+        """Data digest: a SHA-256 over the class names and every image's id, file hash and masks.
+
+        Raises:
+            UserError: if the manifest holds areas only.
+        """
+        if self.frame["rle"].isna().any():
+            raise UserError(f"dataset {self.dataset} is a table of areas: it has no images and masks to work with")
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
         frame = self.frame.sort_values("image_id")
         for image_id, sha256, rle in zip(frame["image_id"], frame["sha256"], frame["rle"], strict=True):

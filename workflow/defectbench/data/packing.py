@@ -1,6 +1,10 @@
-"""Packs: decoded images, and apart from them the masks, in flat files that every trainer maps into memory."""
+"""Packs: decoded images, and apart from them the masks, in flat files that every trainer maps into memory.
+
+A pack holds whole images, or tiles of them: then its ids are those of tiles, see defectbench.data.tiles.
+"""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +13,22 @@ import pyarrow.parquet as pq
 IMAGES, MASKS = "images", "masks"
 METADATA_KEY = b"defectbench"
 
+Window = tuple[slice, slice]
+"""Rows and columns of a part of an image: contiguous, inside it."""
+WHOLE: Window = (slice(None), slice(None))
+
 
 class _Pack:
-    """Random access by image id. Copies made by pickling open the files anew."""
+    """Random access by id, the first column of the index. Copies made by pickling open the files anew."""
 
     def __init__(self, folder: Path, name: str, depth: str) -> None:
         table = pq.read_table(Path(folder) / f"{name}.parquet")
         self._folder = Path(folder)
         self._metadata = json.loads(table.schema.metadata[METADATA_KEY])
-        columns = (table[column].to_pylist() for column in ("image_id", "offset", "height", "width", depth))
-        # image id -> offset in bytes, height, width, depth
-        self._entries = {image_id: place for image_id, *place in zip(*columns, strict=True)}
+        ids = table.column(0).to_pylist()
+        columns = (table[column].to_pylist() for column in ("offset", "height", "width", depth))
+        # id -> offset in bytes, height, width, depth
+        self._entries = dict(zip(ids, zip(*columns, strict=True), strict=True))
         # A plain array over the map: its views are cheaper than those of np.memmap.
         self._data = np.asarray(np.memmap(self._folder / f"{name}.bin", dtype=np.uint8, mode="r"))
 
@@ -28,7 +37,7 @@ class _Pack:
 
     @property
     def image_ids(self) -> tuple[str, ...]:
-        """Ids of all images, sorted."""
+        """Ids of all images, or tiles, in the order of the file: sorted by image."""
         return tuple(self._entries)
 
 
@@ -64,7 +73,25 @@ class MaskPack(_Pack):
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         """Masks of one image, (C, H, W) uint8, values 0 and 1: a fresh array."""
+        return self.read(image_id)
+
+    def read(self, image_id: str, window: Window = WHOLE, *, merged: bool = False) -> np.ndarray:
+        """Masks (C, h, w) uint8, values 0 and 1, in a ``window`` of an image; no more is unpacked than that.
+
+        ``merged`` gives their union instead, (1, h, w).
+        """
         offset, height, width, n_classes = self._entries[image_id]
-        n_bits = n_classes * height * width
-        bits = np.unpackbits(self._data[offset : offset + -(-n_bits // 8)], count=n_bits)
-        return bits.reshape(n_classes, height, width)
+        rows, columns = window
+        left, right, _ = columns.indices(width)
+        # Each row begins at a whole byte, so that a window can be cut before it is unpacked.
+        shape = (n_classes, height, -(-width // 8))
+        packed = self._data[offset : offset + math.prod(shape)].reshape(shape)[:, rows, left // 8 : -(-right // 8)]
+        if merged:
+            packed = np.bitwise_or.reduce(packed, axis=0, keepdims=True)
+        bits = np.unpackbits(packed, axis=-1)
+        return bits[:, :, left % 8 : left % 8 + right - left]
+
+    def areas(self) -> dict[str, list[int]]:
+        """Defect area in pixels per class, by id."""
+        table = pq.read_table(self._folder / f"{MASKS}.parquet", columns=["area"])
+        return dict(zip(self._entries, table["area"].to_pylist(), strict=True))

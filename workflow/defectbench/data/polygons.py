@@ -1,4 +1,4 @@
-"""Polygons -> masks: the one way in which the project draws them, whatever format they come from.
+"""Polygons -> masks: how YOLO's and Supervisely's are drawn (COCO's have a rule of their own: readers/coco.py).
 
 A point (x, y) stands for the pixel it lies in: pixel (0, 0) spans 0 ... 1. The outline belongs to the shape, that of a
 hole too: ultralytics' way (whole pixels, then ``cv2.fillPoly``). So a crack one pixel wide stays one pixel wide, which
@@ -22,7 +22,7 @@ class PolygonError(Exception):
 
 
 def checked(points: Any, height: int, width: int) -> np.ndarray:
-    """``points``, any sequence of x and y in pixels, as (N, 2) float64 inside an image of the given size; N >= 3.
+    """``points``, any sequence of x and y in pixels, as (N, 2) float64 in or on the edge of an image; N >= 3.
 
     Up to one pixel beyond the image is a matter of rounding: such points move to the border.
 
@@ -36,7 +36,7 @@ def checked(points: Any, height: int, width: int) -> np.ndarray:
     if not inside.all():
         x, y = points[~inside][0]
         raise PolygonError(f"polygon leaves the image: x = {x:g}, y = {y:g} pixels, image {height} x {width}")
-    return np.clip(points, 0, [width - 1, height - 1])
+    return np.clip(points, 0, [width, height])
 
 
 def draw(polygons: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
@@ -50,5 +50,8 @@ def draw(polygons: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
     """
     mask = np.zeros((height, width), dtype=np.uint8)
     if len(polygons):
-        cv2.fillPoly(mask, [np.floor(polygon + _TOLERANCE).astype(np.int32) for polygon in polygons], 1)
+        last = [width - 1, height - 1]  # points on the far edges belong to the last pixels
+        cv2.fillPoly(
+            mask, [np.minimum(np.floor(polygon + _TOLERANCE), last).astype(np.int32) for polygon in polygons], 1
+        )
     return mask

@@ -38,7 +38,7 @@ def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
     """
     frame = _grouped(frame, settings.group_by)
     shares = _shares({"train": settings.train, "val": settings.val, "test": settings.test}, len(frame))
-    split = frame[["image_id", "group"]].assign(role=_allocate(frame, shares, settings.seed))[COLUMNS]
+    split = frame[["image_id", "group"]].assign(role=stratified_roles(frame, shares, settings.seed))[COLUMNS]
     _check(frame, split)
     return split
 
@@ -55,7 +55,7 @@ def make_folds(frame: pd.DataFrame, split: pd.DataFrame, k: int, seed: int) -> p
     """
     kept = split.loc[split["role"] != "test", ["image_id", "group"]]
     pool = frame[["image_id", "area"]].merge(kept, on="image_id")
-    pool["fold"] = _allocate(pool, dict.fromkeys(range(k), 1 / k), seed).astype(np.int64)
+    pool["fold"] = stratified_roles(pool, dict.fromkeys(range(k), 1 / k), seed).astype(np.int64)
     with_defects = pool.loc[areas(pool).sum(axis=1) > 0, "fold"].nunique()
     if with_defects < k:
         raise SplitError(
@@ -77,7 +77,7 @@ def _grouped(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
     names = pd.Series([match and match[min(1, pattern.groups)] for match in found], frame.index, dtype=object)
     unmatched = frame.loc[names.isna(), "image_id"]
     if len(unmatched):
-        raise SplitError(f"split.group_by: {group_by!r} does not match {_some(unmatched)}")
+        raise SplitError(f"split.group_by: {group_by!r} does not match {some(unmatched)}")
     name, group = pd.factorize(names)[0], pd.factorize(frame["group"])[0]
     # Names and groups are the nodes of a graph, and every image joins its two.
     n_names = name.max() + 1
@@ -96,7 +96,7 @@ def _shares(wanted: dict[str, float], n: int) -> dict[str, float]:
     return {role: counts.get(role, left * number / parts) for role, number in wanted.items()}
 
 
-def _allocate(frame: pd.DataFrame, shares: dict[Hashable, float], seed: int) -> np.ndarray:
+def stratified_roles(frame: pd.DataFrame, shares: dict[Hashable, float], seed: int) -> np.ndarray:
     """Role of each image of ``frame``, (N,) of keys of ``shares``; whole groups, alike in their strata."""
     group, names = pd.factorize(frame["group"], sort=True)
     size = np.bincount(group)
@@ -145,14 +145,14 @@ def apply_split_file(
     roles = _read_roles(settings.file, dataset)
     unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
     if len(unlisted):
-        raise SplitError(f"split file {settings.file.path}: no role for {_some(unlisted)}")
+        raise SplitError(f"split file {settings.file.path}: no role for {some(unlisted)}")
     split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
     leaks = find_leaks(split)
     if len(leaks) and settings.on_leak == "error":
         kind = "group" if settings.group_by else "picture"
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
         raise SplitError(
-            f"split file {settings.file.path}: the same {kind} in two roles: {_some(pairs, 'pairs')}\n"
+            f"split file {settings.file.path}: the same {kind} in two roles: {some(pairs, 'pairs')}\n"
             "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
@@ -160,7 +160,7 @@ def apply_split_file(
         train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
         # Beside a count, the share of train is that of all the rest, whatever it is.
         wanted = {"train": 1 - settings.val if settings.val < 1 else 0.5, "val": settings.val}
-        carved = _allocate(train, _shares(wanted, len(train)), settings.seed)
+        carved = stratified_roles(train, _shares(wanted, len(train)), settings.seed)
         split.loc[train.index, "role"] = carved
     _check(frame, split)
     return split, leaks
@@ -178,12 +178,12 @@ def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
         raise SplitError(f"split file {path}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
     names = table.set_index(file.image_column)[file.role_column]
     if names.index.has_duplicates:
-        raise SplitError(f"split file {path}: listed twice: {_some(names.index[names.index.duplicated()])}")
+        raise SplitError(f"split file {path}: listed twice: {some(names.index[names.index.duplicated()])}")
     roles = names.map(file.roles)
     if roles.isna().any():
         unknown = names[roles.isna()].unique()
         raise SplitError(
-            f"split file {path}: role names that split.file.roles does not have: {_some(unknown, 'names')}; "
+            f"split file {path}: role names that split.file.roles does not have: {some(unknown, 'names')}; "
             f"it has {', '.join(file.roles)}"
         )
     _check_known(roles.index, path, dataset)
@@ -196,7 +196,7 @@ def _check_known(ids: pd.Index, path: Path, dataset: DatasetSettings) -> None:
     on_disk = {image.relative_to(folder).as_posix() for image in dataset.image_files()}
     unknown = ids[~ids.isin(on_disk)]
     if len(unknown):
-        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {_some(unknown)}")
+        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {some(unknown)}")
 
 
 def find_leaks(split: pd.DataFrame) -> pd.DataFrame:
@@ -229,7 +229,7 @@ def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
         )
 
 
-def _some(names: object, noun: str = "images") -> str:
+def some(names: object, noun: str = "images") -> str:
     """How many ``names`` there are, and the first five."""
     names = list(names)
     return f"{len(names)} {noun}: {', '.join(map(str, names[:5]))}{', ...' if len(names) > 5 else ''}"

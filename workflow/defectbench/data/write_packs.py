@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from defectbench.data.images import ImageError, decode_image, stream
 from defectbench.data.manifest import Manifest
-from defectbench.data.packing import IMAGES, MASKS, METADATA_KEY
+from defectbench.data.packing import IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
+from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
 from defectbench.files import atomic
 from defectbench.script import UserError
 
@@ -41,8 +43,8 @@ def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) 
 
     rows = manifest.frame[["path", "sha256"]].itertuples(index=False)
     offsets = _write_flat(folder / f"{IMAGES}.bin", stream(decode, rows, threads))
-    columns = {"offset": offsets, "channels": channels}
-    _write_index(folder / f"{IMAGES}.parquet", manifest, columns, {"data_digest": manifest.digest()})
+    frame = manifest.frame[["image_id", "height", "width"]].assign(offset=offsets, channels=channels)
+    _write_index(folder / f"{IMAGES}.parquet", frame, {"data_digest": manifest.digest()})
     return channels
 
 
@@ -60,11 +62,54 @@ def _read_checked(path: Path, sha256: str) -> np.ndarray:
 
 
 def pack_masks(manifest: Manifest, folder: Path) -> None:
-    """Write all masks, (C, H, W) packed to bits, into ``folder``/masks.bin and list them in masks.parquet."""
+    """Write all masks into ``folder``/masks.bin and list them in masks.parquet.
+
+    Stored as (C, H, ceil(W / 8)) bytes: each row packed to bits on its own.
+    """
     rows = manifest.frame[["height", "width", "rle"]].itertuples(index=False)
-    offsets = _write_flat(folder / f"{MASKS}.bin", (np.packbits(manifest.masks(row)) for row in rows))
-    columns = {"offset": offsets, "n_classes": len(manifest.class_names)}
-    _write_index(folder / f"{MASKS}.parquet", manifest, columns, {"class_names": manifest.class_names})
+    offsets = _write_flat(folder / f"{MASKS}.bin", (np.packbits(manifest.masks(row), axis=-1) for row in rows))
+    n_classes = len(manifest.class_names)
+    frame = manifest.frame[["image_id", "height", "width", "area"]].assign(offset=offsets, n_classes=n_classes)
+    _write_index(folder / f"{MASKS}.parquet", frame, {"class_names": manifest.class_names})
+
+
+def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
+    """Cut the images and masks of the pack in ``source`` into tiles, packed the same way in ``folder``.
+
+    ``tile`` is (height, width), ``stride`` the distance between neighbours; see :func:`tile_windows`. The index
+    begins with the tile's id, and adds image_id, y, x and, with the masks, the defect area in pixels per class.
+    An image smaller than a tile gives one tile of its own size there: padding is left to the reader.
+    Returns the number of tiles.
+    """
+    images, masks = ImagePack(source), MaskPack(source)
+    placed = [
+        (image_id, window)
+        for image_id in images.image_ids
+        for window in tile_windows(*images[image_id].shape[:2], tile, stride)
+    ]
+    columns = [
+        (tile_id(image_id, rows.start, cols.start), image_id, rows.start, cols.start, *window_size((rows, cols)))
+        for image_id, (rows, cols) in placed
+    ]
+    frame = pd.DataFrame(columns, columns=["tile_id", "image_id", "y", "x", "height", "width"])
+
+    pixels = (np.ascontiguousarray(images[image_id][window]) for image_id, window in placed)
+    offsets = _write_flat(folder / f"{IMAGES}.bin", pixels)
+    index = frame.assign(offset=offsets, channels=images.channels)
+    _write_index(folder / f"{IMAGES}.parquet", index, {"data_digest": images.digest})
+
+    areas = []
+
+    def cut_masks() -> Iterator[np.ndarray]:
+        for image_id, window in placed:
+            found = masks.read(image_id, window)
+            areas.append(found.sum(axis=(1, 2), dtype=np.int64))
+            yield np.packbits(found, axis=-1)
+
+    offsets = _write_flat(folder / f"{MASKS}.bin", cut_masks())
+    index = frame.assign(area=areas, offset=offsets, n_classes=len(masks.class_names))
+    _write_index(folder / f"{MASKS}.parquet", index, {"class_names": masks.class_names})
+    return len(frame)
 
 
 def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
@@ -77,8 +122,8 @@ def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
     return offsets
 
 
-def _write_index(path: Path, manifest: Manifest, columns: dict[str, Any], metadata: dict[str, Any]) -> None:
-    frame = manifest.frame[["image_id", "height", "width"]].assign(**columns)
+def _write_index(path: Path, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
+    """List what a flat file holds; the first column of ``frame`` is the id, the others say where and how large."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     with atomic(path) as temporary:

@@ -1,11 +1,14 @@
 """What every label reader gives to ingest."""
 
+from abc import ABC, abstractmethod
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from defectbench.config.ingest import DatasetSettings
+from defectbench.data.rle import coco_from_runs, encode_coco
 from defectbench.script import UserError
 
 
@@ -40,14 +43,33 @@ class Labels(Protocol):
     problems: list[Problem]
     """What is wrong without a look into the images."""
 
-    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """Masks of one image of the given size, (C, H, W) uint8, values 0 and 1, classes in class order.
+    def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
+        """Masks of one image of the given size as compressed COCO counts, classes in class order.
 
         May be called from several threads.
 
         Raises:
             BadLabels: if they cannot be used.
         """
+
+
+class DrawnLabels(ABC):
+    """Labels that must be drawn to know their pixels."""
+
+    @abstractmethod
+    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
+        """As :meth:`rles`, but as (C, H, W) uint8, values 0 and 1."""
+
+    def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
+        """See :meth:`Labels.rles`."""
+        masks = self.masks(image_id, height, width)
+        return [encode_coco(mask) if mask.any() else empty_rle(height, width) for mask in masks]
+
+
+@lru_cache
+def empty_rle(height: int, width: int) -> bytes:
+    """Compressed COCO counts of a mask without a defect: most masks are, and encoding takes time even so."""
+    return coco_from_runs(np.empty((0, 2), np.int64), height, width)
 
 
 def image_ids(settings: DatasetSettings) -> list[str]:

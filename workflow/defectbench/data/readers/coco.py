@@ -1,20 +1,22 @@
 """COCO files: images, categories, and annotations with polygons or run-length codes, crowds included.
 
-Polygons are drawn as everywhere in the project (see :mod:`defectbench.data.polygons`), not as the COCO tools do:
-those take points for corners of pixels and lose shapes one pixel wide. An image without annotations is clean.
+Polygons are drawn by pycocotools, whose rule they are made for: a point (x, y) lies between pixels, and a pixel belongs
+to the shape if its centre does. Only what that rule makes vanish, a crack thinner than a pixel, is drawn with its
+outline (see :mod:`defectbench.data.polygons`). An image without annotations is clean.
 """
 
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from defectbench.config.ingest import CocoFiles
 from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids, relative
+from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids, relative
 from defectbench.data.readers.parsed import Parsed, what_is_wrong
+from defectbench.data.rle import coco_from_runs, encode_coco, runs_from_counts
 
 
 class _Image(Parsed):
@@ -130,24 +132,24 @@ class CocoLabels:
                 seen[annotation.id] = sample
                 self._annotations[sample].append((file, classes.index(name), annotation))
 
-    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+    def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
+        """See :meth:`defectbench.data.readers.base.Labels.rles`."""
         if image_id not in self._entries:
             raise BadLabels([])  # told already, in ``problems``
         file, entry = self._entries[image_id]
         if (entry.height, entry.width) != (height, width):
             problem = f"image {image_id!r} is {height} x {width}, but {entry.height} x {entry.width} is said here"
             raise BadLabels([Problem(image_id, file, None, problem)])
-        masks = np.zeros((self._n_classes, height, width), dtype=np.uint8)
+        parts: list[list[dict[str, Any]]] = [[] for _ in range(self._n_classes)]
         problems = []
         for file, index, annotation in self._annotations.get(image_id, []):
             try:
-                masks[index] |= draw_segmentation(annotation.segmentation, height, width)
+                parts[index] += compressed(annotation.segmentation, height, width)
             except (ValueError, PolygonError) as error:
                 problems.append(Problem(image_id, file, None, f"annotation {annotation.id}: {error}"))
         if problems:
             raise BadLabels(problems)
-        return masks
+        return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts]
 
 
 def _parse(path: Path) -> _Coco:
@@ -163,8 +165,8 @@ def _parse(path: Path) -> _Coco:
     return content
 
 
-def draw_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
-    """Mask of one annotation, (height, width) uint8, values 0 and 1: its polygons united, or its code decoded."""
+def compressed(segmentation: Any, height: int, width: int) -> list[dict[str, Any]]:
+    """One annotation of an image as pycocotools' RLE: one of each polygon, or of its code."""
     if not segmentation:
         raise ValueError("has no segmentation; boxes alone are not read")
     try:
@@ -172,23 +174,25 @@ def draw_segmentation(segmentation: Any, height: int, width: int) -> np.ndarray:
     except ValidationError as error:
         raise ValueError(f"segmentation is neither polygons nor RLE: {what_is_wrong(error)}") from None
     if isinstance(shape, _Rle):
-        return _decode(shape, height, width)
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for numbers in shape:
-        if len(numbers) % 2:
-            raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
-        mask |= draw([checked(numbers, height, width)], height, width)
-    return mask
+        return [_check_rle(shape, height, width)]
+    return [_draw(numbers, height, width) for numbers in shape]
 
 
-def _decode(rle: _Rle, height: int, width: int) -> np.ndarray:
+def _draw(numbers: list[float], height: int, width: int) -> dict[str, Any]:
+    if len(numbers) % 2:
+        raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
+    points = checked(numbers, height, width)
+    (rle,) = coco.frPyObjects([points.ravel().tolist()], height, width)
+    return rle if coco.area(rle) else rle | {"counts": encode_coco(draw([points], height, width))}
+
+
+def _check_rle(rle: _Rle, height: int, width: int) -> dict[str, Any]:
     if rle.size != (height, width):
         raise ValueError(f"RLE is for {rle.size[0]} x {rle.size[1]} pixels, its image has {height} x {width}")
     counts = _unpack(rle.counts) if isinstance(rle.counts, str) else rle.counts
     if min(counts, default=0) < 0 or sum(counts) != height * width:
         raise ValueError(f"RLE counts must not be negative and must add up to {height} x {width} pixels")
-    values = np.arange(len(counts), dtype=np.uint8) % 2
-    return np.repeat(values, counts).reshape((height, width), order="F")
+    return {"size": [height, width], "counts": coco_from_runs(runs_from_counts(counts), height, width)}
 
 
 def _unpack(text: str) -> list[int]:

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 
 from defectbench.config.ingest import MaskFolder
-from defectbench.data.readers.base import BadLabels, Problem, image_ids, relative
+from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative
 
 # Pillow stretches the few values of a shallow grey PNG over 0 ... 255; the labels are the stored values.
 _STRETCH = {"L;2": 85, "L;4": 17}
 
 
-class MaskLabels:
+class MaskLabels(DrawnLabels):
     """Labels drawn as masks: an image, and below the same relative path without suffix, its mask."""
 
     def __init__(self, settings: MaskFolder) -> None:
@@ -47,7 +47,7 @@ class MaskLabels:
         return matched
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+        """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         if image_id not in self._masks:
             raise BadLabels([])  # told already, in ``problems``
         path = self._masks[image_id]

@@ -7,12 +7,11 @@ class too where the image is clean, say nothing but that there is no defect.
 from collections import defaultdict
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids
-from defectbench.data.rle import RleError, decode_severstal
+from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids
+from defectbench.data.rle import RleError, coco_from_runs, runs_from_severstal
 
 COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
 OLD_COLUMNS = ["ImageId_ClassId", "EncodedPixels"]
@@ -38,7 +37,7 @@ class SeverstalLabels:
         class_index = {str(value): index for index, value in enumerate(settings.class_values)}
         images = set(image_ids(settings))
         first_line: dict[tuple[str, str], int] = {}
-        for line, (image_id, value, code) in enumerate(_rows(_read_table(settings)), start=2):
+        for line, (image_id, value, code) in enumerate(_rows(_read_table(settings), images), start=2):
             seen = first_line.setdefault((image_id, value), line)
             if image_id not in images:
                 self._complain(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
@@ -52,18 +51,18 @@ class SeverstalLabels:
     def _complain(self, image_id: str, line: int, problem: str) -> None:
         self.problems.append(Problem(image_id, self._file, line, problem))
 
-    def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
-        masks = np.zeros((self._n_classes, height, width), dtype=np.uint8)
+    def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
+        """See :meth:`defectbench.data.readers.base.Labels.rles`."""
+        rles = [empty_rle(height, width)] * self._n_classes
         problems = []
         for line, index, code in self._codes.get(image_id, []):
             try:
-                masks[index] = decode_severstal(code, height, width)
+                rles[index] = coco_from_runs(runs_from_severstal(code, height, width), height, width)
             except RleError as error:
                 problems.append(Problem(image_id, self._file, line, str(error)))
         if problems:
             raise BadLabels(problems)
-        return masks
+        return rles
 
 
 def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
@@ -80,8 +79,8 @@ def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
     return table
 
 
-def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
-    """Image id, class and code of every row, whichever form ``table`` has."""
+def _rows(table: pd.DataFrame, images: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Image id, class and code of every row, whichever form ``table`` has; ``images`` are the ids of all images."""
     if "ImageId" in table:
         # Where a column has gaps, pandas and others write its whole numbers as 3.0.
         values = table["ClassId"].str.removesuffix(".0")
@@ -89,7 +88,8 @@ def _rows(table: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
         return
     for text, code in zip(table["ImageId_ClassId"], table["EncodedPixels"].str.strip(), strict=True):
         image_id, separator, value = text.rpartition("_")
-        yield (image_id, value, code) if separator else (text, "", code)
+        # A row that lacks its class must be told of its image, whose name may hold a '_' too.
+        yield (image_id, value, code) if separator and text not in images else (text, "", code)
 
 
 def read(settings: SeverstalCsv) -> SeverstalLabels:

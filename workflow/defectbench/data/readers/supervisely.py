@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from defectbench.config.ingest import SuperviselyProject
 from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids, relative
+from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative
 from defectbench.data.readers.parsed import Parsed, what_is_wrong
 
 
@@ -50,7 +50,7 @@ class _Annotation(Parsed):
     objects: list[_Object]
 
 
-class SuperviselyLabels:
+class SuperviselyLabels(DrawnLabels):
     """Labels of a Supervisely project; an image without objects is clean, one without annotation file a problem."""
 
     def __init__(self, settings: SuperviselyProject) -> None:
@@ -76,7 +76,7 @@ class SuperviselyLabels:
             self.problems.append(Problem(file, file, None, "annotation file has no image"))
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+        """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         path = self._files[image_id]
         if not path.is_file():
             raise BadLabels([])  # told already, in ``problems``

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, image_ids, relative
+from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative
 from defectbench.data.readers.parsed import Parsed, what_is_wrong
 
 
@@ -20,7 +20,7 @@ class _DataYaml(Parsed, coerce_numbers_to_str=True):
     names: list[str] | dict[int, str]
 
 
-class YoloLabels:
+class YoloLabels(DrawnLabels):
     """Labels of a YOLO dataset."""
 
     def __init__(self, settings: YoloFolder) -> None:
@@ -39,7 +39,7 @@ class YoloLabels:
         self.problems = [Problem(file, file, None, "label file has no image") for file in files]
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
-        """See :meth:`defectbench.data.readers.base.Labels.masks`."""
+        """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         path = self._files[image_id]
         masks = np.zeros((len(self._class_index), height, width), dtype=np.uint8)
         problems = []

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 from defectbench.data.manifest import Manifest
-from defectbench.data.rle import encode_severstal
+from defectbench.data.rle import runs_from_coco, severstal_from_runs
 from defectbench.data.writers.base import Exported
 from defectbench.files import atomic
 
@@ -16,7 +16,7 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["ImageId", "ClassId", "EncodedPixels"])
         for row in manifest.frame.itertuples():
-            codes = [encode_severstal(mask) for mask in manifest.masks(row)]
+            codes = [severstal_from_runs(runs_from_coco(counts)) for counts in row.rle]
             rows = [(row.image_id, value, code) for value, code in zip(manifest.class_values, codes, strict=True)]
             defects = [entry for entry in rows if entry[-1]]
             table.writerows(defects)

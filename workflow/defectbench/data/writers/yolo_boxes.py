@@ -27,14 +27,19 @@ def _write(
     write_data_yaml(folder, names)
     exported = []
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, yolo_name), strict=True):
-        lines = [
-            f"{index} " + " ".join(f"{number:.6f}" for number in box)
-            for index, mask in enumerate(choose(manifest.masks(row)))
-            for box in _boxes(mask).tolist()
-        ]
-        write_text(folder / name, "".join(f"{line}\n" for line in lines))
-        exported.append(Exported(row.image_id, len(lines)))
+        rows = label(choose(manifest.masks(row)))
+        write_text(folder / name, "".join(rows))
+        exported.append(Exported(row.image_id, len(rows)))
     return exported
+
+
+def label(masks: np.ndarray) -> list[str]:
+    """Rows of the text of one image, ends of lines included; ``masks``, (C, H, W) uint8, are numbered from 0."""
+    return [
+        f"{index} " + " ".join(f"{number:.6f}" for number in box) + "\n"
+        for index, mask in enumerate(masks)
+        for box in _boxes(mask).tolist()
+    ]
 
 
 def _boxes(mask: np.ndarray) -> np.ndarray:

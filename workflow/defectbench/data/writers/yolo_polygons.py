@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from defectbench.data.contours import contours, fill
+from defectbench.data.contours import contours
 from defectbench.data.manifest import Manifest
+from defectbench.data.polygons import draw
 from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
 from defectbench.files import write_text
 
@@ -18,13 +19,20 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
     write_data_yaml(folder, manifest.class_names)
     exported = []
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, yolo_name), strict=True):
-        masks = manifest.masks(row)
-        lines = [_lines(mask) for mask in masks]
-        rows = [f"{index} {line}\n" for index, of_class in enumerate(lines) for line in of_class]
+        rows, iou = label(manifest.masks(row))
         write_text(folder / name, "".join(rows))
-        drawn = np.stack([_draw(of_class, row.height, row.width) for of_class in lines])
-        exported.append(Exported(row.image_id, len(rows), _iou(drawn, masks)))
+        exported.append(Exported(row.image_id, len(rows), iou))
     return exported
+
+
+def label(masks: np.ndarray) -> tuple[list[str], float]:
+    """Rows of the text of one image, ends of lines included, and the IoU of what they draw with ``masks``.
+
+    ``masks``, (C, H, W) uint8, values 0 and 1, are numbered from 0. The pixels of all classes are pooled in the IoU.
+    """
+    lines = [_lines(mask) for mask in masks]
+    drawn = np.stack([_draw(of_class, *masks.shape[1:]) for of_class in lines])
+    return [f"{index} {line}\n" for index, of_class in enumerate(lines) for line in of_class], _iou(drawn, masks)
 
 
 def _lines(mask: np.ndarray) -> list[str]:
@@ -35,8 +43,10 @@ def _lines(mask: np.ndarray) -> list[str]:
 
 def _draw(lines: list[str], height: int, width: int) -> np.ndarray:
     """Mask of what :func:`_lines` wrote, read with the precision of ultralytics: (height, width) uint8."""
-    polygons = (np.array(line.split(), dtype=np.float32).reshape(-1, 2) for line in lines)
-    return fill((polygon * np.float32([width, height]) for polygon in polygons), height, width)
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for line in lines:
+        mask |= draw([np.array(line.split(), dtype=np.float32).reshape(-1, 2) * [width, height]], height, width)
+    return mask
 
 
 def _iou(drawn: np.ndarray, truth: np.ndarray) -> float:

@@ -1,0 +1,166 @@
+"""The audit: what is odd about the images and labels of a manifest. It only tells, and leaves nothing out."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from defectbench.data.duplicates import different_labels
+from defectbench.data.manifest import Manifest, areas
+from defectbench.data.rle import decode_coco
+
+FULL_SHARE = 0.99
+"""Share of the image from which the mask of a class is called full."""
+SPECK_PART, SPECK_PIXELS = 20_000, 4
+"""A region below 1 / SPECK_PART of the image, or below SPECK_PIXELS, is a speck: below 20 pixels of 256 x 1600."""
+USUAL_SHARE = 0.9
+"""If at least this share of the images have one size, any other size is odd."""
+SIDE_RATIO = 2
+"""Otherwise, a height or width is odd if it differs from the median by more than this factor."""
+
+FINDINGS = {
+    "exact copy": "the same file under another name",
+    "near-duplicate": "the same picture as another, re-encoded, resized or mirrored",
+    "different labels": "the same picture as another, but labelled differently",
+    "overlapping classes": "pixels that belong to several classes",
+    "full mask": f"a class covers at least {FULL_SHARE:.0%} of the image",
+    "tiny specks": f"connected regions below 1/{SPECK_PART:,} of the image, or below {SPECK_PIXELS} pixels",
+    "odd size": "not of the usual size",
+    "unusual pixel format": "neither grey nor RGB with 8 bits: palettes are expanded, alpha is dropped",
+    "rotated by EXIF": "viewers turn the image, but it is used as stored: labels may have been drawn on it turned",
+}
+"""Every kind of finding, in the order of the audit, and what it means."""
+OF_AREAS = ("full mask", "odd size")
+"""Those that can be found where only areas are known."""
+_PLAIN_FORMATS = {"grey 8-bit", "RGB 8-bit"}
+_ROTATED = "rotated by EXIF"
+
+Finding = tuple[str, str, str]
+"""Image id, kind (a key of FINDINGS) and detail."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the audit of a dataset found."""
+
+    findings: pd.DataFrame
+    """Columns image_id, finding, detail: by kind in the order of FINDINGS, then by image."""
+    regions: pd.DataFrame
+    """Columns class (position in ``class_names``), area and box_area, that of the bounding box (pixels): a row per
+    8-connected region of a class's mask."""
+
+
+def audit(manifest: Manifest) -> Audit:
+    """Look for all of FINDINGS; where only areas are known, for full masks and odd sizes.
+
+    Masks are decoded one image at a time, and only where there is a defect.
+    """
+    frame = manifest.frame.sort_values("image_id")
+    findings: list[Finding] = [*_full_masks(frame, manifest.class_names), *_sizes(frame), *_formats(frame)]
+    findings += [*_same_pictures(frame), *_conflicts(manifest)]
+    regions: list[np.ndarray] = [np.empty((0, 3), np.int64)]
+    for row in frame[frame["rle"].notna()].itertuples(index=False):
+        masks = {c: decode_coco(row.rle[c], row.height, row.width) for c, area in enumerate(row.area) if area}
+        found = {c: _regions(mask) for c, mask in masks.items()}
+        regions += [np.insert(own, 0, c, axis=1) for c, own in found.items()]
+        for c, own in found.items():
+            if specks := _specks(own[:, 0], speck_limit(row.height, row.width)):
+                findings.append((row.image_id, "tiny specks", f"{manifest.class_names[c]}: {specks}"))
+        if len(masks) > 1 and (overlap := _overlap(masks, manifest.class_names)):
+            findings.append((row.image_id, "overlapping classes", overlap))
+    order = {kind: number for number, kind in enumerate(FINDINGS)}
+    findings.sort(key=lambda finding: (order[finding[1]], finding[0]))
+    return Audit(
+        pd.DataFrame(findings, columns=["image_id", "finding", "detail"], dtype=str),
+        pd.DataFrame(np.concatenate(regions), columns=["class", "area", "box_area"]),
+    )
+
+
+def only_areas(manifest: Manifest) -> bool:
+    """Whether the manifest is of a table of areas, without images and masks."""
+    return bool(manifest.frame["rle"].isna().any())
+
+
+def speck_limit(height: int, width: int) -> int:
+    """Pixels below which a region of an image of this size is a speck."""
+    return max(height * width // SPECK_PART, SPECK_PIXELS)
+
+
+def _regions(mask: np.ndarray) -> np.ndarray:
+    """Areas of the 8-connected regions of ``mask`` and of their bounding boxes: (R, 2) int64, pixels."""
+    left, top, width, height = cv2.boundingRect(mask)
+    part = np.ascontiguousarray(mask[top : top + height, left : left + width])
+    found = cv2.connectedComponentsWithStats(part, connectivity=8)[2][1:].astype(np.int64)
+    return np.stack([found[:, cv2.CC_STAT_AREA], found[:, cv2.CC_STAT_WIDTH] * found[:, cv2.CC_STAT_HEIGHT]], axis=1)
+
+
+def picture_clusters(frame: pd.DataFrame) -> pd.DataFrame:
+    """Pictures that several images of a manifest's ``frame`` show.
+
+    Returns columns images (how many) and near (whether their files are not all equal), the group as index.
+    """
+    files = frame.groupby("group")["sha256"].agg(["size", "nunique"])
+    files = files[files["size"] > 1]
+    return pd.DataFrame({"images": files["size"], "near": files["nunique"] > 1})
+
+
+def _specks(region_areas: np.ndarray, limit: int) -> str | None:
+    """The regions below ``limit`` in words, if there are any."""
+    specks = region_areas[region_areas < limit]
+    if not len(specks):
+        return None
+    return f"{len(specks)} of {len(region_areas)} regions below {limit} pixels, the smallest of {specks.min()}"
+
+
+def _overlap(masks: dict[int, np.ndarray], names: tuple[str, ...]) -> str | None:
+    """The pixels that several of ``masks``, by class, share in words, if there are any."""
+    several = np.sum(list(masks.values()), axis=0) > 1
+    if not several.any():
+        return None
+    sharing = [names[c] for c, mask in masks.items() if mask[several].any()]
+    return f"{np.count_nonzero(several)} pixels belong to several of {', '.join(sharing)}"
+
+
+def _full_masks(frame: pd.DataFrame, names: tuple[str, ...]) -> Iterator[Finding]:
+    share = areas(frame) / (frame["height"].astype(np.int64) * frame["width"]).to_numpy()[:, None]
+    for row, c in np.argwhere(share >= FULL_SHARE):
+        yield frame["image_id"].iloc[row], "full mask", f"{names[c]} covers {share[row, c]:.2%} of the image"
+
+
+def _same_pictures(frame: pd.DataFrame) -> Iterator[Finding]:
+    original = frame.groupby("sha256")["image_id"].transform("min").fillna(frame["image_id"])
+    for image_id, first, group in zip(frame["image_id"], original, frame["group"], strict=True):
+        if image_id != first:
+            yield image_id, "exact copy", f"the same file as {first}"
+        elif image_id != group:
+            yield image_id, "near-duplicate", f"the same picture as {group}"
+
+
+def _conflicts(manifest: Manifest) -> Iterator[Finding]:
+    for first, other in different_labels(manifest):
+        yield other, "different labels", f"the same picture as {first}, labelled differently"
+
+
+def _sizes(frame: pd.DataFrame) -> Iterator[Finding]:
+    sizes = frame[["height", "width"]].to_numpy()
+    (usual, count), *_ = Counter(map(tuple, sizes.tolist())).most_common(1)
+    if count >= USUAL_SHARE * len(frame):
+        odd = (sizes != usual).any(axis=1)
+        norm = f"{count / len(frame):.1%} of the images are {usual[0]} x {usual[1]}"
+    else:
+        median = np.median(sizes, axis=0)
+        odd = (np.maximum(sizes / median, median / sizes) > SIDE_RATIO).any(axis=1)
+        norm = f"the median height is {median[0]:g}, the median width {median[1]:g}"
+    for image_id, (height, width) in zip(frame["image_id"][odd], sizes[odd], strict=True):
+        yield image_id, "odd size", f"{height} x {width}, height x width; {norm}"
+
+
+def _formats(frame: pd.DataFrame) -> Iterator[Finding]:
+    for image_id, stored_as in frame[["image_id", "stored_as"]].dropna().itertuples(index=False):
+        if stored_as.removesuffix(_ROTATED).strip(" ,") not in _PLAIN_FORMATS:
+            yield image_id, "unusual pixel format", f"stored as {stored_as}"
+        if stored_as.endswith(_ROTATED):
+            yield image_id, _ROTATED, f"stored as {stored_as}"

@@ -1,0 +1,54 @@
+"""Audit a dataset and write its card: what it holds and what is odd about it, in words, pictures and a table."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.config.ingest import read_dataset_settings
+from defectbench.data.audit import audit, only_areas
+from defectbench.data.manifest import read_manifest
+from defectbench.files import write_text
+from defectbench.reporting.card import PICTURES, dataset_card
+from defectbench.reporting.plots.card import charts
+from defectbench.reporting.plots.examples import examples_figure, read_examples
+from defectbench.reporting.plots.style import save
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
+    parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
+    parser.add_argument("--issues", type=Path, required=True, help="issues.csv of the ingest")
+    parser.add_argument("--audit", type=Path, required=True, help="to write: every finding (CSV)")
+    parser.add_argument(
+        "--card", type=Path, required=True, help="to write: the card (Markdown), its pictures in card/ beside it"
+    )
+    args = parser.parse_args(argv)
+
+    settings = read_dataset_settings(args.settings)
+    manifest = read_manifest(args.manifest)
+    found = audit(manifest)
+    figures = charts(manifest, found)
+    if not only_areas(manifest):
+        examples = read_examples(manifest, settings.root)
+        figures["examples"] = examples_figure(examples, manifest.dataset, len(manifest.class_names))
+    # The card shows its pictures by this path.
+    folder = args.card.with_name("card")
+    for name in PICTURES:
+        png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+        if name in figures:
+            save(figures[name], png, svg)
+        else:
+            png.unlink(missing_ok=True)
+            svg.unlink(missing_ok=True)
+    write_text(args.audit, found.findings.to_csv(index=False))
+    write_text(args.card, dataset_card(manifest, found, pd.read_csv(args.issues), settings, figures))
+    print(f"{manifest.dataset}: {len(found.findings):,} findings in {args.audit}, card in {args.card}")
+
+
+if __name__ == "__main__":
+    main()
