@@ -5,15 +5,17 @@ Needs predictions, manifest and split. Makes calibration.json (from val alone), 
 
 
 rule calibrate:
-    """Choose the threshold on the val images; no test data reach this rule."""
+    """Choose threshold and post-processing on the val images; no test data reach this rule."""
     input:
         script=script("calibrate"),
         settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
-        predictions="runs/{ds}/{fam}/{exp}/val.pred.parquet",
+        predictions=calibration_maps,
         manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        split=evaluation_split,
     output:
         "runs/{ds}/{fam}/{exp}/calibration.json",
+    wildcard_constraints:
+        exp=EVALUATED,
     params:
         code=code("calibrate"),
     log:
@@ -22,8 +24,8 @@ rule calibrate:
         "runs/{ds}/{fam}/{exp}/benchmarks/calibrate.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000, 2),
+        runtime=minutes(30, 60),
     conda:
         ENV
     shell:
@@ -35,16 +37,21 @@ rule score:
     """Count what every image got right and wrong; every metric is a function of these counts."""
     input:
         script=script("score"),
-        val="runs/{ds}/{fam}/{exp}/val.pred.parquet",
+        settings="runs/{ds}/{fam}/{exp}/settings/score.yaml",
+        val=calibration_maps,
         test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
         calibration="runs/{ds}/{fam}/{exp}/calibration.json",
+        run="runs/{ds}/{fam}/{exp}/run.json",
         manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        split=evaluation_split,
     output:
         per_image="runs/{ds}/{fam}/{exp}/per_image.parquet",
         hist="runs/{ds}/{fam}/{exp}/hist.parquet",
         pooled="runs/{ds}/{fam}/{exp}/pooled_hist.parquet",
+        components="runs/{ds}/{fam}/{exp}/components.parquet",
         metrics="runs/{ds}/{fam}/{exp}/metrics.json",
+    wildcard_constraints:
+        exp=EVALUATED,
     params:
         code=code("score"),
     log:
@@ -53,11 +60,12 @@ rule score:
         "runs/{ds}/{fam}/{exp}/benchmarks/score.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000, 2),
+        runtime=minutes(60, 120),
     conda:
         ENV
     shell:
-        "python {input.script} --val {input.val} --test {input.test} --calibration {input.calibration}"
-        " --manifest {input.manifest} --split {input.split} --per-image {output.per_image} --hist {output.hist}"
-        " --pooled {output.pooled} --metrics {output.metrics} 2>&1 | tee {log}"
+        "python {input.script} --settings {input.settings} --val {input.val} --test {input.test}"
+        " --calibration {input.calibration} --run {input.run} --manifest {input.manifest} --split {input.split}"
+        " --per-image {output.per_image} --hist {output.hist} --pooled {output.pooled}"
+        " --components {output.components} --metrics {output.metrics} 2>&1 | tee {log}"

@@ -62,6 +62,7 @@ def make_dataset(folder: Path, truth: dict[str, dict[str, np.ndarray]], classes=
             "height": masks.shape[1],
             "width": masks.shape[2],
             "channels": 1,
+            "stored_as": "grey 8-bit",
             "sha256": f"{index:064x}",
             "phash": pd.NA,
             "group": image_id,

@@ -149,7 +149,7 @@ def test_a_class_called_merged_is_refused(tmp_path):
 
 def test_test_data_are_refused_by_type(dataset):
     _, test = dataset.predict_both(noisy_maps(dataset.truth, merged=True))
-    with pytest.raises(TypeError, match="ValidationData only, not on HeldOutData"):
+    with pytest.raises(TypeError, match="ValidationData only, not HeldOutData"):
         calibrate(test, CalibrateSettings())
 
 

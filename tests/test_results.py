@@ -10,14 +10,16 @@ import results as script
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
 
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.config.report import ResultsSettings
+from defectbench.config.report import PairwiseSettings, ResultsSettings
+from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import calibrate
-from defectbench.evaluation.intervals import percentile_intervals
+from defectbench.evaluation.pairwise import pairwise_tables
 from defectbench.evaluation.results import ResultsError, consolidate, write_results
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
 from defectbench.inference.prediction_file import MERGED
+from defectbench.script import UserError
 
 FIRST = [
     "exp_id",
@@ -64,10 +66,11 @@ def make_experiment(dataset, folder, maps, has_scores=True, classes=(MERGED,), *
     folder.mkdir(parents=True)
     val, test = dataset.predict_both(maps, classes=classes, has_scores=has_scores)
     calibration = calibrate(val, CalibrateSettings())
-    scores = score(val, test, calibration)
+    scores = score(val, test, calibration, ScoreSettings())
     digest = dataset.read().manifest.digest()
-    metrics = summarise(scores.per_image.to_pandas(), scores.pooled.to_pandas(), calibration, digest)
-    scores.write(folder / "per_image.parquet", folder / "hist.parquet", folder / "pooled_hist.parquet")
+    metrics = summarise(scores, calibration, digest, ScoreSettings())
+    names = ("per_image", "hist", "pooled_hist", "components")
+    scores.write(*(folder / f"{name}.parquet" for name in names))
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "calibration.json", vars(calibration))
     write_run(folder, **run)
@@ -133,7 +136,9 @@ def test_what_does_not_apply_is_null_never_zero(folders):
     assert table.loc["all_empty", ["Precision", "AUPRC", "dice_kaggle", "peak_memory_train_bytes"]].isna().all()
     assert pd.isna(table.loc["unet_b", "threshold"])
     assert table.loc["all_empty", "F1"] == 0
-    later = [name for name in table if name.endswith("_pp") or name.startswith(("recall_at_fp", "boundary", "cldice"))]
+    assert table.loc["all_empty", ["boundary_f1", "cldice"]].eq(0).all()
+    assert pd.isna(table.loc["all_empty", "recall_at_fp_1"])
+    later = [name for name in table if name.endswith("_calibrated")]
     assert table[later].isna().all(axis=None)
 
 
@@ -182,7 +187,7 @@ def test_missing_files_repeated_experiments_and_stale_metrics_are_named(folders)
         consolidate(settings(folders))
     for name in ("timing.json", "per_image.parquet"):
         (folders[1] / name).unlink()
-        with pytest.raises(ResultsError, match=rf"unet_b/{name}: no such file"):
+        with pytest.raises(UserError, match=rf"unet_b/{name}: no such file"):
             consolidate(settings(folders[1:]))
         shutil.copy(folders[2] / name, folders[1] / name)
 
@@ -198,32 +203,21 @@ def test_the_script_writes_both_files(folders, tmp_path, capsys):
 # --- intervals ------------------------------------------------------------------------------------------------------
 
 
-def test_interval_of_a_mean_is_about_two_standard_errors_wide():
-    values = np.random.default_rng(0).normal(5, 2, (400, 1))
-    low, high = percentile_intervals(values, 4000, 1)
-    error = values.std() / 20
-    assert low[0] == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
-    assert high[0] == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+def test_seeds_of_one_experiment_share_its_name_and_groups_are_counted(folders):
+    table = consolidate(settings(folders, experiment_of={"unet_a": "unet_s1+2", "unet_b": "unet_s1+2"}))
+    assert table["experiment"].tolist() == ["unet_s1+2", "unet_s1+2", "all_empty"]
+    assert table["n_test_groups"].tolist() == [9, 9, 9]
 
 
-def test_intervals_equal_a_plain_loop_over_the_same_draws():
-    rng = np.random.default_rng(7)
-    values = np.column_stack([rng.random(12), np.where(rng.random(12) < 0.4, np.nan, rng.random(12))])
-    low, high = percentile_intervals(values, 300, 3)
-    index = np.random.default_rng(3).integers(12, size=(300, 12))
-    for column in range(2):
-        means = [np.nanmean(values[draw, column]) for draw in index]
-        assert (low[column], high[column]) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
-
-
-def test_intervals_of_columns_without_values_or_with_one_value():
-    values = np.column_stack([np.full(5, np.nan), np.full(5, 0.25)])
-    low, high = percentile_intervals(values, 100, 0)
-    assert np.isnan([low[0], high[0]]).all()
-    assert low[1] == high[1] == 0.25
-    rare = np.full((30, 1), np.nan)
-    rare[4] = 0.5
-    assert percentile_intervals(rare, 100, 0)[0][0] == 0.5
+def test_the_table_and_the_folders_are_all_that_the_tests_need(folders):
+    table = consolidate(settings(folders))
+    tests = pairwise_tables(table, PairwiseSettings(experiments=folders)).pairwise
+    assert tests["kind"].tolist() == ["vs_best", "vs_reference"]
+    assert set(tests["claim"]) == {"too few groups"}
+    dice = table.set_index("experiment")["dice_all"]
+    assert tests["difference"].tolist() == pytest.approx(
+        list(100 * (dice[tests["a"]].values - dice[tests["b"]].values))
+    )
 
 
 def test_intervals_enclose_the_metrics(folders):

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import score as script
-from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth
+from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
 from sklearn.metrics import average_precision_score
 
 from defectbench.config.calibrate import CalibrateSettings
+from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.invariants import InvariantError, SuspiciousMetrics, check_metrics
 from defectbench.evaluation.scoring import score
@@ -31,9 +32,8 @@ def dataset(tmp_path):
 def scored(dataset, maps, objective="dice_all", **header):
     val, test = dataset.predict_both(maps, **header)
     calibration = calibrate(val, CalibrateSettings(objective=objective))
-    scores = score(val, test, calibration)
-    per_image, pooled = scores.per_image.to_pandas(), scores.pooled.to_pandas()
-    return calibration, scores, summarise(per_image, pooled, calibration, "digest")
+    scores = score(val, test, calibration, ScoreSettings())
+    return calibration, scores, summarise(scores, calibration, "digest", ScoreSettings())
 
 
 def expected_counts(truth, prediction):
@@ -71,11 +71,9 @@ def test_a_merged_model_has_merged_records_only_and_every_image_once_per_policy(
     _, scores, _ = scored(dataset, noisy_maps(dataset.truth, merged=True))
     frame = scores.per_image.to_pandas()
     assert set(frame["class"]) == {MERGED}
-    assert (frame.groupby(["role", "image_id"]).size() == 2).all()
+    assert (frame.groupby(["role", "image_id"]).size() == 3).all()
     assert frame["image_id"].nunique() == 14
-    later = [column for column in frame if column.startswith(("boundary", "skeleton"))]
-    assert len(later) == 8
-    assert frame[later].isna().all(axis=None)
+    assert frame.notna().all(axis=None)
 
 
 def test_histograms_give_the_counts_of_every_policy(dataset):
@@ -139,7 +137,11 @@ def test_facts_beside_the_metrics(dataset):
     assert metrics["data_digest"] == "digest"
     assert metrics["threshold"] == calibration.threshold[MERGED]
     assert metrics["per_class"] == {}
-    for name in ("dice_kaggle", "dice_kaggle_skill", "boundary_f1", "cldice", "recall_at_fp_0.5", "dice_all_pp"):
+    for name in (
+        "dice_kaggle",
+        "dice_kaggle_skill",
+        "dice_all_calibrated",
+    ):
         assert metrics[name] is None
     json.dumps(metrics, allow_nan=False)
 
@@ -226,12 +228,12 @@ def test_thresholds_of_other_val_images_or_classes_are_refused(dataset, tmp_path
     other = make_dataset(tmp_path / "other", random_truth(n=5))
     other_val, _ = other.predict_both(noisy_maps(other.truth, merged=True))
     with pytest.raises(EvaluationError, match="other val images"):
-        score(val, test, calibrate(other_val, CalibrateSettings()))
+        score(val, test, calibrate(other_val, CalibrateSettings()), ScoreSettings())
     classes_val, classes_test = dataset.predict_both(noisy_maps(dataset.truth, merged=False), classes=CLASSES)
     with pytest.raises(EvaluationError, match="calibrated for"):
-        score(classes_val, classes_test, calibrate(val, CalibrateSettings()))
+        score(classes_val, classes_test, calibrate(val, CalibrateSettings()), ScoreSettings())
     with pytest.raises(EvaluationError, match="not of one model"):
-        score(val, classes_test, calibrate(val, CalibrateSettings()))
+        score(val, classes_test, calibrate(val, CalibrateSettings()), ScoreSettings())
 
 
 def values_of(images):
@@ -265,9 +267,9 @@ def test_a_calibration_that_claims_another_value_is_an_error(dataset):
     val, test = dataset.predict_both(noisy_maps(dataset.truth, merged=True))
     calibration = calibrate(val, CalibrateSettings())
     calibration.value[MERGED] += 0.01
-    scores = score(val, test, calibration)
-    with pytest.raises(InvariantError, match=r"val, merged.*dice_all is what calibration\.json says"):
-        summarise(scores.per_image.to_pandas(), scores.pooled.to_pandas(), calibration, "digest")
+    scores = score(val, test, calibration, ScoreSettings())
+    with pytest.raises(InvariantError, match=r"val, merged.*dice_all calibrated is what calibration\.json says"):
+        summarise(scores, calibration, "digest", ScoreSettings())
 
 
 def test_ordinary_metrics_raise_no_warning(dataset):
@@ -285,15 +287,20 @@ def run_script(dataset, folder, classes=(MERGED,)):
     maps = noisy_maps(dataset.truth, merged=classes == (MERGED,))
     val, _ = dataset.predict_both(maps, classes=classes)
     write_json(folder / "calibration.json", vars(calibrate(val, CalibrateSettings())))
+    write_run(dataset.folder / "run")
+    ScoreSettings().write(dataset.folder / "score.yaml")
     arguments = {
+        "settings": dataset.folder / "score.yaml",
         "val": dataset.folder / "val.pred.parquet",
         "test": dataset.folder / "test.pred.parquet",
         "calibration": folder / "calibration.json",
+        "run": dataset.folder / "run" / "run.json",
         "manifest": dataset.manifest,
         "split": dataset.split,
         "per-image": folder / "per_image.parquet",
         "hist": folder / "hist.parquet",
         "pooled": folder / "pooled_hist.parquet",
+        "components": folder / "components.parquet",
         "metrics": folder / "metrics.json",
     }
     script.main([text for name, path in arguments.items() for text in (f"--{name}", str(path))])
@@ -307,6 +314,7 @@ def test_two_runs_of_the_script_write_the_same_bytes(dataset, tmp_path, capsys):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "calibration.json",
+        "components.parquet",
         "hist.parquet",
         "metrics.json",
         "per_image.parquet",

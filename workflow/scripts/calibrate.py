@@ -1,4 +1,4 @@
-"""Choose the threshold of one experiment on its val predictions. There is no way to show it test predictions."""
+"""Choose threshold and post-processing of one experiment on its val predictions. It refuses test predictions."""
 
 import argparse
 from dataclasses import asdict
@@ -27,8 +27,9 @@ def main(argv: list[str] | None = None) -> None:
     with PredictionFile(args.predictions) as predictions:
         chosen = calibrate(ValidationData(predictions, read_truth(args.manifest, args.split)), settings)
     write_json(args.out, asdict(chosen))
-    thresholds = ", ".join(f"{name} p >= {p:.3f}" for name, p in chosen.threshold.items())
-    print(f"{args.out.parent.name}: {chosen.objective} on {chosen.n_images} val images: {thresholds}")
+    choices = [f"{name} p >= {p:.3f}" for name, p in chosen.threshold.items()]
+    choices += [f"{name} post-processing: {chosen.pipeline(name)[1]}" for name in chosen.post_processed]
+    print(f"{args.out.parent.name}: {chosen.objective} on {chosen.n_images} val images: {'; '.join(choices)}")
 
 
 if __name__ == "__main__":

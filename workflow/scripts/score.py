@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
@@ -14,26 +15,31 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Read predictions and truth, write counts, histograms and metrics."""
+    """Read predictions and truth, write counts, histograms, components and metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="score.yaml of the experiment")
     parser.add_argument("--val", type=Path, required=True, help="val.pred.parquet")
     parser.add_argument("--test", type=Path, required=True, help="test.pred.parquet")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration.json")
+    parser.add_argument("--run", type=Path, required=True, help="run.json: labels and prompts shown to the method")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--per-image", type=Path, required=True, help="per_image.parquet to write")
     parser.add_argument("--hist", type=Path, required=True, help="hist.parquet to write")
     parser.add_argument("--pooled", type=Path, required=True, help="pooled_hist.parquet to write")
+    parser.add_argument("--components", type=Path, required=True, help="components.parquet to write")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
     args = parser.parse_args(argv)
 
+    settings = ScoreSettings.read(args.settings)
     truth = read_truth(args.manifest, args.split)
     calibration = Calibration(**read_json(args.calibration))
+    run = read_json(args.run)
+    kind = {"zero_shot": run.get("zero_shot", False), "oracle": run["experiment"]["track"] == "oracle"}
     with PredictionFile(args.val) as val, PredictionFile(args.test) as test:
-        scores = score(ValidationData(val, truth), HeldOutData(test, truth), calibration)
-    per_image, pooled = scores.per_image.to_pandas(), scores.pooled.to_pandas()
-    metrics = summarise(per_image, pooled, calibration, truth.manifest.digest())
-    scores.write(args.per_image, args.hist, args.pooled)
+        scores = score(ValidationData(val, truth), HeldOutData(test, truth), calibration, settings)
+    metrics = summarise(scores, calibration, truth.manifest.digest(), settings, **kind)
+    scores.write(args.per_image, args.hist, args.pooled, args.components)
     write_json(args.metrics, metrics)
     shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("dice_all", "test_mIoU") if metrics[name] is not None)
     print(f"{args.metrics.parent.name}: {metrics['n_test']} test images: {shown}")

@@ -1,13 +1,15 @@
-"""The choice of thresholds, on validation images only."""
+"""The choice of thresholds and of post-processing, on validation images only."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from defectbench.config.calibrate import CalibrateSettings
+from defectbench.config.calibrate import CalibrateSettings, PostProcessingSettings
+from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.truth import ValidationData, ids_sha256
 from defectbench.metrics import counts
-from defectbench.metrics.codes import N_BINS
+from defectbench.metrics.codes import N_BINS, threshold_code
 from defectbench.metrics.histograms import joint_histogram, sweep
 
 HALF_K = N_BINS // 2
@@ -21,6 +23,7 @@ class Calibration:
     objective: str
     has_scores: bool
     used_val_labels: bool
+    """whether ``thresholds`` depend on val labels; what ``post_processed`` says always does"""
     n_images: int
     val_ids_sha256: str
     thresholds: dict[str, int]
@@ -33,19 +36,31 @@ class Calibration:
     """the objective at p = 0.5"""
     curve: dict[str, list[float | None]]
     """the objective at k = 1 ... 255"""
+    post_processed: dict[str, dict[str, Any]]
+    """the chosen pipeline: ``k``, the fields of PostProcessing, and the objective; empty if none is sought"""
+    candidates: dict[str, dict[str, float | None]]
+    """the objective of every pipeline that was tried, by its steps in words, none first; empty if none is sought"""
+
+    def pipeline(self, name: str) -> tuple[int, PostProcessing]:
+        """k and the pipeline that were chosen for class ``name``."""
+        chosen = self.post_processed[name]
+        return chosen["k"], PostProcessing(**{step: chosen[step] for step in asdict(PostProcessing())})
 
 
 def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
     """Choose for each class the threshold k/256, k = 1 ... 255, with the highest objective over all val images.
 
-    Ties go to the candidate nearest to 0.5. Methods without scores keep 0.5: to them a threshold means nothing.
+    Ties go to the candidate nearest to 0.5. Methods without scores keep 0.5: to them a threshold means nothing. Then
+    choose the post-processing at this threshold, by the same objective, in a second pass over the maps.
     """
-    if not isinstance(data, ValidationData):
-        raise TypeError(f"thresholds are chosen on ValidationData only, not on {type(data).__name__}")
+    _require_validation(data)
     classes = data.header.classes
     curves = dict(zip(classes, objective_curves(data, settings.objective), strict=True))
     chosen = {name: best_candidate(curve) if data.header.has_scores else HALF_K for name, curve in curves.items()}
-    values = {name: [None if np.isnan(v) else float(v) for v in curve] for name, curve in curves.items()}
+    values = {name: _numbers(curve) for name, curve in curves.items()}
+    post_processed, candidates = {}, {}
+    if settings.post_processing is not None:
+        post_processed, candidates = choose_post_processing(data, chosen, settings.objective, settings.post_processing)
     return Calibration(
         role=data.role,
         objective=settings.objective,
@@ -58,6 +73,8 @@ def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
         value={name: values[name][k - 1] for name, k in chosen.items()},
         value_at_half={name: values[name][HALF_K - 1] for name in classes},
         curve=values,
+        post_processed=post_processed,
+        candidates=candidates,
     )
 
 
@@ -95,3 +112,68 @@ def best_candidate(curve: np.ndarray) -> int:
         return HALF_K
     best = np.flatnonzero(curve == np.nanmax(curve)) + 1
     return int(best[np.argmin(np.abs(best - HALF_K))])
+
+
+def choose_post_processing(
+    data: ValidationData, thresholds: dict[str, int], name: str, settings: PostProcessingSettings
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float | None]]]:
+    """Choose for each class the pipeline with the highest objective ``name`` over all val images.
+
+    No post-processing at the calibrated threshold is always a candidate. Ties go to the calibrated threshold, then to
+    the fewest steps, then to the smallest area and radii. Returns ``post_processed`` and ``candidates`` of Calibration.
+    """
+    _require_validation(data)
+    search = Candidates(settings)
+    tried = {c: _tried_thresholds(k, settings) if data.header.has_scores else [k] for c, k in thresholds.items()}
+    counted, n_pixels = _count_candidates(data, search, tried)
+    chosen, candidates = {}, {}
+    for class_name, images in counted.items():
+        values = objective(name, *np.moveaxis(images.astype(np.int64), -1, 0), n_pixels)
+        pipelines = [(k, steps) for k in tried[class_name] for steps in search.pipelines]
+        best = best_pipeline(pipelines, values, thresholds[class_name])
+        k, steps = pipelines[best]
+        numbers = _numbers(values)
+        chosen[class_name] = {"k": k, **asdict(steps), "value": numbers[best]}
+        several = len(tried[class_name]) > 1
+        words = [f"p >= {k / N_BINS:g}, {steps}" if several else str(steps) for k, steps in pipelines]
+        candidates[class_name] = dict(zip(words, numbers, strict=True))
+    return chosen, candidates
+
+
+def _count_candidates(
+    data: ValidationData, search: Candidates, tried: dict[str, list[int]]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Counts tp, fp, fn of every image, threshold and pipeline, (N, K·P, 3) by class, and the images' pixels (N,)."""
+    counted: dict[str, list[np.ndarray]] = {class_name: [] for class_name in tried}
+    n_pixels = []
+    for sample in data:
+        for class_name, codes, truth in zip(sample.classes, sample.codes, sample.truth, strict=True):
+            by_threshold = [search.count(codes >= threshold_code(k), truth) for k in tried[class_name]]
+            counted[class_name].append(np.concatenate(by_threshold).astype(np.int32))
+        n_pixels.append(sample.truth[0].size)
+    return {class_name: np.stack(images) for class_name, images in counted.items()}, np.array(n_pixels)
+
+
+def best_pipeline(pipelines: list[tuple[int, PostProcessing]], values: np.ndarray, calibrated: int) -> int:
+    """Index of the highest of ``values`` (P,), of equals the simplest: see :func:`choose_post_processing`."""
+
+    def rank(index: int) -> tuple[float, ...]:
+        k, steps = pipelines[index]
+        effort = (abs(k - calibrated), steps.n_steps, steps.min_area, steps.opening + steps.closing)
+        return -np.nan_to_num(values[index], nan=-np.inf), *effort
+
+    return min(range(len(pipelines)), key=rank)
+
+
+def _tried_thresholds(calibrated: int, settings: PostProcessingSettings) -> list[int]:
+    others = {min(max(round(p * N_BINS), 1), N_BINS - 1) for p in settings.thresholds}
+    return [calibrated, *sorted(others - {calibrated})]
+
+
+def _require_validation(data: object) -> None:
+    if not isinstance(data, ValidationData):
+        raise TypeError(f"calibration takes ValidationData only, not {type(data).__name__}")
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]

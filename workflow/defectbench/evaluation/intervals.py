@@ -1,34 +1,76 @@
-"""Confidence intervals of means over images."""
-
-import math
+"""Confidence intervals of means over images that come in groups: a bootstrap of whole groups."""
 
 import numpy as np
+from scipy.stats import t as student
 
 LEVEL = 0.95
-_INDICES_AT_ONCE = 2**21
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
-def percentile_intervals(values: np.ndarray, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """95 % intervals of the means of ``values``, (N, M) float: a plain percentile bootstrap over the N images.
+class GroupBootstrap:
+    """Draws of groups with replacement, each as large as the sample; the same for everything measured with it.
 
-    Every column is averaged over the same resampled images, without its NaN entries (images that the metric leaves
-    out). Returns the lower and the upper bounds, each (M,); NaN for a column without values.
-    B. Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982.
+    Images of one group resemble each other, so they are drawn together: drawing images one by one would count the
+    same evidence several times. Metrics are means over images, so in a draw they are ratios of sums over groups.
     """
-    rng = np.random.default_rng(seed)
-    present = ~np.isnan(values)
-    filled = np.where(present, values, 0)
-    n = len(values)
-    means = []
-    for chunk in np.array_split(np.arange(draws), math.ceil(draws * n / _INDICES_AT_ONCE)):
-        index = rng.integers(n, size=(len(chunk), n))
-        counted = present[index].sum(axis=1)
-        # A draw may hold no image that the metric counts: it has no mean.
-        means.append(
-            np.divide(filled[index].sum(axis=1), counted, out=np.full(counted.shape, np.nan), where=counted > 0)
+
+    def __init__(self, groups: np.ndarray, draws: int, seed: int) -> None:
+        """Draw from ``groups``, (N,): the group of each image. The order of images does not matter to the draws."""
+        names, self.group_of = np.unique(groups, return_inverse=True)
+        self.n_groups = len(names)
+        shares = np.full(self.n_groups, 1 / self.n_groups)
+        self.counts = np.random.default_rng(seed).multinomial(self.n_groups, shares, size=draws).astype(float)
+        """(draws, n_groups): how often a draw holds a group"""
+
+    def totals(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sum and number of the ``values``, (N,) float, of each group, without NaN: both (n_groups,)."""
+        counted = ~np.isnan(values)
+        sums = np.bincount(self.group_of, np.where(counted, values, 0.0), self.n_groups)
+        return sums, np.bincount(self.group_of, counted, self.n_groups)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean of ``values``, (N,) float, in each draw, without NaN: (draws,); NaN where a draw holds no value."""
+        return self._ratio(*(self.counts @ total for total in self.totals(values)))
+
+    def interval(self, values: np.ndarray, lowest: float, highest: float) -> tuple[float, float]:
+        """Interval of the mean over images of ``values``, (N,) float, which lie in [lowest, highest]; NaN: left out.
+
+        Studentised (bootstrap-t; Efron 1981; DiCiccio and Efron, Statistical Science 11, 1996, section 4), with the
+        linearised standard error of a ratio of sums (Cochran, Sampling Techniques, 1977, section 6.3). Where too many
+        draws have no spread to divide by, quantiles of Student's t stand in for theirs. NaN with fewer than two groups.
+        """
+        sums, sizes = self.totals(values)
+        n = int((sizes > 0).sum())
+        if n < 2:
+            return np.nan, np.nan
+        mean, error = self._ratio(sums.sum(), sizes.sum()), _error(sums, sizes)
+        products = np.column_stack([sums, sizes, sums**2, sums * sizes, sizes**2])
+        drawn_sums, drawn_sizes, *moments = (self.counts @ products).T
+        means = self._ratio(drawn_sums, drawn_sizes)
+        # The sum of (sums - means sizes)² over the groups of a draw.
+        squares = moments[0] - 2 * means * moments[1] + means**2 * moments[2]
+        errors = self._ratio(np.sqrt(np.maximum(squares, 0) * n / (n - 1)), drawn_sizes)
+        usable = ~np.isnan(means)
+        off, errors = (means - mean)[usable], errors[usable]
+        # Rounding leaves traces where all values are the same.
+        off[np.abs(off) < 1e-12] = 0
+        errors[errors < 1e-9] = 0
+        ratios = np.divide(off, errors, out=np.where(off == 0, 0.0, np.copysign(np.inf, off)), where=errors > 0)
+        low = np.quantile(ratios, TAILS[0], method="lower")
+        high = np.quantile(ratios, TAILS[1], method="higher")
+        if np.isinf([low, high]).any():
+            low, high = student.ppf(TAILS, n - 1)
+        return tuple(float(bound) for bound in np.clip([mean - high * error, mean - low * error], lowest, highest))
+
+    @staticmethod
+    def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+        return np.divide(
+            numerator, denominator, out=np.full(np.shape(denominator), np.nan), where=np.asarray(denominator) > 0
         )
-    bounds = np.full((2, values.shape[1]), np.nan)
-    usable = present.any(axis=0)
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    bounds[:, usable] = np.nanquantile(np.concatenate(means)[:, usable], tails, axis=0)
-    return bounds[0], bounds[1]
+
+
+def _error(sums: np.ndarray, sizes: np.ndarray) -> float:
+    """Standard error of sum(sums)/sum(sizes) over the groups that have a value."""
+    n = (sizes > 0).sum()
+    residuals = sums - sums.sum() / sizes.sum() * sizes
+    return float(np.sqrt((residuals**2).sum() * n / (n - 1)) / sizes.sum())

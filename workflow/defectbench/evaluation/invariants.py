@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from defectbench.metrics.definitions import ImageCounts
+from defectbench.metrics.definitions import RECALL_AT_FP, ImageCounts
 from defectbench.script import UserError
 
 TOLERANCE = 1e-9
@@ -57,19 +57,37 @@ def _check_micro(values: dict[str, float | None], where: str) -> None:
         _require(_same(f1, harmonic), "F1 = harmonic mean of Precision and Recall", where, values)
 
 
-def check_objective(
-    name: str, calibrated: float | None, at_half: float | None, recorded: float | None, where: str
-) -> None:
-    """Check what calibration claims against the scored val images; None where the objective is not defined.
+def check_shapes(values: dict[str, float | None], where: str) -> None:
+    """Check the metrics of boundaries, centre lines and components against each other and against ``mIoU``.
 
     Raises:
-        InvariantError: if the objective is below its value at p = 0.5, or is not what calibration.json says.
+        InvariantError: naming the invariant, ``where`` and the numbers.
     """
-    if calibrated is None and recorded is None:
+    found = {name: values[name] for name in ("mIoU", "boundary_f1", "cldice")}
+    _require(len({value is None for value in found.values()}) == 1, "defined together", where, found)
+    if found["mIoU"] in (0, 1):
+        # Without a common pixel skeletons cannot hit; boundaries can, by their tolerance.
+        same = ("boundary_f1", "cldice") if found["mIoU"] == 1 else ("cldice",)
+        _require(all(found[name] == found["mIoU"] for name in same), "nothing or all hits", where, found)
+    recalls = {name: values[name] for name in RECALL_AT_FP if values[name] is not None}
+    _require(_ordered(0, *recalls.values(), 1), "recall does not fall with the false components", where, recalls)
+
+
+def check_objective(name: str, found: dict[str, float | None], recorded: dict[str, float | None], where: str) -> None:
+    """Check what calibration has ``recorded`` of the objective against what is ``found`` in the scored val images.
+
+    Both go by policy, from p = 0.5 over calibrated to post-processed: each chosen with the one before as a candidate.
+    All are None where the objective is not defined.
+
+    Raises:
+        InvariantError: if the objective falls from one policy to the next, or is not what calibration.json says.
+    """
+    if set(found.values()) == set(recorded.values()) == {None}:
         return
-    numbers = {"calibrated": calibrated, "at_0.5": at_half, "calibration.json": recorded}
-    _require(_same(calibrated, recorded), f"{name} is what calibration.json says", where, numbers)
-    _require(_ordered(at_half, calibrated), f"{name} calibrated >= {name} at p = 0.5", where, numbers)
+    for policy, value in found.items():
+        numbers = {policy: value, "calibration.json": recorded[policy]}
+        _require(_same(value, recorded[policy]), f"{name} {policy} is what calibration.json says", where, numbers)
+    _require(_ordered(*found.values()), f"{name} does not fall: {' <= '.join(found)}", where, found)
 
 
 def check_kaggle(score: float | None, classes: list[ImageCounts], where: str) -> None:

@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from defectbench.config.report import ResultsSettings
-from defectbench.evaluation.intervals import percentile_intervals
+from defectbench.evaluation.image_scores import METRICS, read_image_scores
+from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.definitions import ImageCounts, all_names
+from defectbench.metrics.definitions import all_names
 from defectbench.script import UserError
 
-INTERVALS = ("dice_all", "test_Dice", "test_mIoU")
 SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version")
 
 # The columns that users' own tables are built on: their names and order never change.
@@ -49,7 +48,7 @@ _FIRST = {
     "dice_all": "float64",
     "threshold": "float64",
 }
-_BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in INTERVALS for end in ("lo", "hi")), "float64")
+_BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")), "float64")
 _METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
 _LAST = {
     "n_pixels": "Int64",
@@ -78,6 +77,10 @@ _LAST = {
     "device": "str",
     "dataset": "str",
     "family": "str",
+    "policy": "str",
+    "experiment": "str",  # the exp_ids of all its seeds
+    "n_test_groups": "Int64",
+    "notes": "str",  # what a reader must know of this row
 }
 # Columns of the same name in the files that they are taken from; of metrics.json, all that are there.
 _OF_SETTINGS = ("batch_size", "lr", "wd")
@@ -139,7 +142,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
     run, timing, metrics, calibration = (
         _read(folder / f"{name}.json") for name in ("run", "timing", "metrics", "calibration")
     )
-    if metrics["thresholds"] != calibration["threshold"]:
+    if metrics["thresholds_calibrated"] != calibration["threshold"]:
         raise ResultsError(f"{folder}: metrics.json and calibration.json do not belong together: score anew")
     return {
         **{name: (run.get("settings") or {}).get(name) for name in _OF_SETTINGS},
@@ -147,12 +150,14 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         **{name: timing.get(name) for name in _OF_TIMING},
         **metrics,
         **run["experiment"],
-        **_intervals(folder / "per_image.parquet", settings),
+        **_intervals(read_image_scores(folder, metrics["policy"]), metrics, settings),
+        "experiment": settings.experiment_of.get(run["experiment"]["exp_id"], run["experiment"]["exp_id"]),
         "subset_size": run["experiment"]["subset"],
         "ckpt_path": run.get("weights_path"),
         "timestamp": run.get("finished_at"),
         "thresholds": json.dumps(metrics["thresholds"]),
         "device": run.get("device") or timing.get("device"),
+        "notes": "; ".join(run.get("notes") or []) or None,
     }
 
 
@@ -163,23 +168,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
 
 
-def _intervals(path: Path, settings: ResultsSettings) -> dict[str, float]:
-    """Bounds of the means over test images, at the calibrated threshold."""
-    try:
-        rows = pd.read_parquet(
-            path, filters=[("role", "==", "test"), ("class", "==", "merged"), ("policy", "==", "calibrated")]
-        )
-    except FileNotFoundError:
-        raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
-    # One order for all experiments, so that the same seed draws the same images for each.
-    rows = rows.sort_values("image_id")
-    images = ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))
-    dice, iou = images.dice(), images.iou()
-    on_defective = [np.where(images.defective, values, np.nan) for values in (dice, iou)]
-    low, high = percentile_intervals(
-        np.column_stack([dice, *on_defective]), settings.bootstrap_draws, settings.bootstrap_seed
-    )
-    return dict(zip(_BOUNDS, np.column_stack([low, high]).ravel(), strict=True))
+def _intervals(scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings) -> dict[str, float]:
+    """Bounds of the means over test images, where ``metrics`` has these, and the number of groups they come in."""
+    bootstrap = GroupBootstrap(scores["group"].to_numpy(str), settings.bootstrap_draws, settings.bootstrap_seed)
+    found: dict[str, float] = {"n_test_groups": bootstrap.n_groups}
+    for metric in METRICS:
+        if metrics[metric] is not None:
+            bounds = bootstrap.interval(scores[metric].to_numpy(), 0, 1)
+            found |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
+    return found
 
 
 def _check_comparable(table: pd.DataFrame) -> None:

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from defectbench.config.score import ScoreSettings
+from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.shapes import BOUNDARY, SKELETON, ComponentRecords, Shapes, hit_columns
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256
 from defectbench.files import atomic
 from defectbench.inference.prediction_file import MERGED
-from defectbench.metrics.codes import HALF, N_BINS, threshold_code
+from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
-
-CALIBRATED, AT_HALF = "calibrated", "at_0.5"
 
 _PIXELS = pa.int64()
 PER_IMAGE = pa.schema(
@@ -26,21 +27,14 @@ PER_IMAGE = pa.schema(
         ("image_id", pa.string()),
         ("group", pa.string()),  # images of one picture or strip
         ("class", pa.string()),  # "merged", and each class of a model that predicts classes
-        ("policy", pa.string()),  # calibrated or at_0.5
+        ("policy", pa.string()),  # calibrated, at_0.5 or post_processed
         ("n_pixels", _PIXELS),
         ("n_truth", _PIXELS),
         ("tp", _PIXELS),
         ("fp", _PIXELS),
         ("fn", _PIXELS),
-        # Null until boundaries and centre lines are measured: their pixels, and those of them that hit the other mask.
-        ("boundary_pred", _PIXELS),
-        ("boundary_pred_hit", _PIXELS),
-        ("boundary_truth", _PIXELS),
-        ("boundary_truth_hit", _PIXELS),
-        ("skeleton_pred", _PIXELS),
-        ("skeleton_pred_hit", _PIXELS),
-        ("skeleton_truth", _PIXELS),
-        ("skeleton_truth_hit", _PIXELS),
+        # Pixels of boundaries and centre lines, and those of them that hit the other side.
+        *((name, _PIXELS) for name in BOUNDARY + SKELETON),
     ]
 )
 _BINS = pa.list_(pa.int32(), N_BINS)
@@ -71,30 +65,31 @@ class Scores:
     per_image: pa.Table
     histograms: pa.Table
     pooled: pa.Table
+    components: pa.Table
 
-    def write(self, per_image: Path, histograms: Path, pooled: Path) -> None:
-        """Write the three tables as Parquet, each atomically."""
-        for path, table in ((per_image, self.per_image), (histograms, self.histograms), (pooled, self.pooled)):
+    def write(self, per_image: Path, histograms: Path, pooled: Path, components: Path) -> None:
+        """Write the four tables as Parquet, each atomically."""
+        tables = (self.per_image, self.histograms, self.pooled, self.components)
+        for path, table in zip((per_image, histograms, pooled, components), tables, strict=True):
             with atomic(path) as temporary:
                 pq.write_table(table, temporary, compression="zstd")
 
 
-def score(val: ValidationData, test: HeldOutData, calibration: Calibration) -> Scores:
-    """Count every image of both roles at the calibrated thresholds and at p = 0.5, in one pass over each file.
+def score(val: ValidationData, test: HeldOutData, calibration: Calibration, settings: ScoreSettings) -> Scores:
+    """Count every image of both roles by each policy: calibrated, at p = 0.5, post-processed; one pass over each file.
 
-    The merged mask is the union of the class masks, each at its own threshold; the merged map the maximum over the
-    classes; the merged truth the union of the classes.
+    The merged mask is the union of the class masks, each at its own threshold and with its own post-processing; the
+    merged map the maximum over the classes; the merged truth the union of the classes. Components are matched as
+    ``settings`` say.
 
     Raises:
         EvaluationError: if val, test and calibration are not of one model and one split.
     """
     _check_one_model(val, test, calibration)
-    calibrated = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
-    policies = {CALIBRATED: calibrated, AT_HALF: np.full_like(calibrated, HALF)}
-    per_image, histograms, pooled = [], [], {}
+    per_image, histograms, pooled, components = [], [], {}, ComponentRecords(settings.match_iou)
     for data in (val, test):
         for sample in data:
-            per_image += _count(data.role, sample, policies)
+            per_image += _count(data.role, sample, calibration, components)
             for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
                 full = full_histogram(codes, truth)
                 pooled[data.role, name] = pooled.get((data.role, name), 0) + full
@@ -104,6 +99,7 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration) -> S
         per_image=pa.Table.from_pylist(per_image, schema=PER_IMAGE),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
         pooled=pa.concat_tables(_pooled_table(*key, histogram) for key, histogram in pooled.items()),
+        components=components.table(),
     )
 
 
@@ -116,14 +112,20 @@ def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibr
         raise EvaluationError("the thresholds were calibrated on other val images than the split's: calibrate anew")
 
 
-def _count(role: str, sample: Sample, policies: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of per_image.parquet of one image."""
-    for policy, thresholds in policies.items():
-        masks = sample.codes >= thresholds[:, None, None]
+def _count(
+    role: str, sample: Sample, calibration: Calibration, components: ComponentRecords
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of per_image.parquet of one image, and add its components to the records."""
+    maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
+    shapes = Shapes()
+    for policy, masks in policies.masks(sample.codes, calibration).items():
         for name, prediction, truth in _layers(sample, masks, masks.any(axis=0)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
-            yield keys | {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
+            sides = shapes.of(prediction), shapes.of(truth)
+            components.add(keys, *sides, maps[name])
+            counted = {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
+            yield keys | counted | hit_columns(*sides)
 
 
 def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -1,112 +1,116 @@
 """metrics.json: every metric by its full name, as a function of the scored tables alone."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from defectbench.config.score import ScoreSettings
+from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration, objective
-from defectbench.evaluation.invariants import check_kaggle, check_metrics, check_objective
-from defectbench.evaluation.scoring import AT_HALF, CALIBRATED
+from defectbench.evaluation.class_metrics import ROLES, Key, Records, Suffixes, class_metrics
+from defectbench.evaluation.invariants import check_kaggle, check_objective
+from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
+from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
 from defectbench.inference.prediction_file import MERGED
-from defectbench.metrics.definitions import METRIC_VERSION, METRICS, ImageCounts, all_names, dice_kaggle, full_name
-from defectbench.metrics.histograms import average_precision
+from defectbench.metrics.definitions import (
+    KAGGLE,
+    METRIC_VERSION,
+    RECALL_AT_FP,
+    ImageCounts,
+    all_names,
+    dice_kaggle,
+    full_name,
+)
 
-ROLES = ("test", "val")
-SUFFIX = {CALIBRATED: "", AT_HALF: "_at_0.5"}
-
-Groups = dict[tuple[str, str, str], ImageCounts]
-"""(role, class, policy) -> counts"""
+# Metrics in which clean images have a part.
+OF_CLEAN = ("dice_all", "fp_image_rate", "fp_area_on_clean", "image_accuracy", "image_F1", *KAGGLE, *RECALL_AT_FP)
 
 
 def summarise(
-    per_image: pd.DataFrame, pooled: pd.DataFrame, calibration: Calibration, data_digest: str
+    scores: Scores,
+    calibration: Calibration,
+    data_digest: str,
+    settings: ScoreSettings,
+    zero_shot: bool = False,
+    oracle: bool = False,
 ) -> dict[str, Any]:
-    """Every metric of the rows of per_image.parquet and pooled_hist.parquet.
+    """Every metric of the rows of per_image.parquet, pooled_hist.parquet and components.parquet.
 
-    Unsuffixed names are at the calibrated thresholds, ``_at_0.5`` at p = 0.5; None is what is not defined. All are of
-    the merged masks, except those under ``per_class``. ``data_digest`` is the manifest's.
+    Unsuffixed names are at the calibrated thresholds, ``_at_0.5`` at p = 0.5, ``_pp`` with post-processing; None is
+    what is not defined. If ``zero_shot`` (no label was seen in training), unsuffixed names are at p = 0.5 too, and
+    ``_calibrated`` ones beside them. All are of the merged masks, except those under ``per_class``. ``by_size`` has
+    the unsuffixed metrics of the test images in quartiles of their true area. ``data_digest`` is the manifest's.
+
+    If ``oracle`` (prompts drawn from the truth, which clean images do not have), only defective images were predicted,
+    and metrics that tell how clean ones are treated are None.
 
     Raises:
         InvariantError: if the metrics contradict each other, or what calibration says of the val images.
     """
-    groups = _groups(per_image)
-    names = [name for name in per_image["class"].unique() if name != MERGED]
-    metrics = _class_metrics(groups, pooled, MERGED, calibration.has_scores) | _kaggle(groups, names)
+    records = Records(scores)
+    names = [name for name in records.names if name != MERGED]
+    suffixes = [pair for pair in policies.suffixes(zero_shot) if ("test", MERGED, pair[0]) in records.counts]
+    metrics = class_metrics(records, MERGED, calibration.has_scores, suffixes, settings)
+    metrics |= _kaggle(records.counts, names, suffixes)
     for name in calibration.thresholds:
-        _check_calibration(groups, calibration, name)
-    test_ids = per_image.loc[per_image["role"] == "test", "image_id"].unique()
-    probabilities = list(calibration.threshold.values())
+        _check_calibration(records.counts, calibration, name)
+    per_class = {name: class_metrics(records, name, calibration.has_scores, suffixes, settings) for name in names}
+    if oracle:
+        undefined = {full_name(*parts) for parts in product(OF_CLEAN, ROLES, [suffix for _, suffix in suffixes])}
+        for found in (metrics, *per_class.values()):
+            found |= dict.fromkeys(undefined & found.keys())
+    thresholds = dict.fromkeys(calibration.threshold, 0.5) if zero_shot else calibration.threshold
+    probabilities = list(thresholds.values())
     return {
         "metric_version": METRIC_VERSION,
         "data_digest": data_digest,
-        "test_ids_sha256": ids_sha256(test_ids),
-        **_sizes(groups, MERGED),
+        "test_ids_sha256": ids_sha256(records.test_ids),
+        **_sizes(records.counts, MERGED),
         "has_scores": calibration.has_scores,
-        "used_val_labels": calibration.used_val_labels,
+        "zero_shot": zero_shot,
+        "policy": policies.headline(zero_shot),
+        "used_val_labels": calibration.used_val_labels and not zero_shot,
         "threshold": probabilities[0] if len(probabilities) == 1 else None,
-        "thresholds": calibration.threshold,
+        "thresholds": thresholds,
+        "thresholds_calibrated": calibration.threshold,
+        "post_processing": {name: str(calibration.pipeline(name)[1]) for name in calibration.post_processed},
         **dict.fromkeys([*all_names("test"), *all_names("val")]),
         **metrics,
         "per_class": {
-            name: {"threshold": calibration.threshold[name], **_sizes(groups, name)}
-            | _class_metrics(groups, pooled, name, calibration.has_scores)
-            for name in names
+            name: {"threshold": thresholds[name], **_sizes(records.counts, name), **per_class[name]} for name in names
         },
     }
 
 
-def _groups(per_image: pd.DataFrame) -> Groups:
-    columns = ("tp", "fp", "fn", "n_pixels")
-    return {
-        key: ImageCounts(*(rows[column].to_numpy(np.int64) for column in columns))
-        for key, rows in per_image.groupby(["role", "class", "policy"], sort=False)
-    }
-
-
-def _class_metrics(groups: Groups, pooled: pd.DataFrame, name: str, has_scores: bool) -> dict[str, float | None]:
-    """All metrics of one class, or of the merged masks, over both roles and policies."""
+def _kaggle(counts: dict[Key, ImageCounts], names: list[str], suffixes: Suffixes) -> dict[str, float | None]:
     metrics = {}
     for role in ROLES:
-        for policy, suffix in SUFFIX.items():
-            images = groups[role, name, policy]
-            values = {metric: function(images) for metric, function in METRICS.items()}
-            check_metrics(values, images, f"{role}, {name}, {policy}")
-            metrics |= {full_name(metric, role, suffix): value for metric, value in values.items()}
-        rows = pooled[(pooled["role"] == role) & (pooled["class"] == name)].sort_values("code")
-        histogram = rows[["negative", "positive"]].to_numpy(np.int64).T
-        n_pixels = int(histogram.sum())
-        metrics[full_name("AUPRC", role)] = average_precision(histogram) if has_scores else None
-        metrics[full_name("prevalence", role)] = int(histogram[1].sum()) / n_pixels
-        metrics[full_name("n_pixels", role)] = n_pixels
-    return metrics
-
-
-def _kaggle(groups: Groups, names: list[str]) -> dict[str, float | None]:
-    metrics = {}
-    for role in ROLES:
-        for policy, suffix in SUFFIX.items():
-            classes = [groups[role, name, policy] for name in names]
+        for policy, suffix in suffixes:
+            classes = [counts[role, name, policy] for name in names]
             values = dice_kaggle(classes)
             check_kaggle(values["dice_kaggle"], classes, f"{role}, {policy}")
             metrics |= {full_name(metric, role, suffix): value for metric, value in values.items()}
     return metrics
 
 
-def _check_calibration(groups: Groups, calibration: Calibration, name: str) -> None:
+def _check_calibration(counts: dict[Key, ImageCounts], calibration: Calibration, name: str) -> None:
     """Recompute the objective from the scored val images: a second, independent way to the same number."""
-    values = {}
-    for policy in SUFFIX:
-        images = groups["val", name, policy]
+    recorded = {AT_HALF: calibration.value_at_half[name], CALIBRATED: calibration.value[name]}
+    if calibration.post_processed:
+        recorded[POST_PROCESSED] = calibration.post_processed[name]["value"]
+    found = {}
+    for policy in recorded:
+        images = counts["val", name, policy]
         value = objective(calibration.objective, images.tp, images.fp, images.fn, images.n_pixels)
-        values[policy] = None if np.isnan(value) else float(value)
-    check_objective(calibration.objective, values[CALIBRATED], values[AT_HALF], calibration.value[name], f"val, {name}")
+        found[policy] = None if np.isnan(value) else float(value)
+    check_objective(calibration.objective, found, recorded, f"val, {name}")
 
 
-def _sizes(groups: Groups, name: str) -> dict[str, int]:
+def _sizes(counts: dict[Key, ImageCounts], name: str) -> dict[str, int]:
     sizes = {}
     for role in ROLES:
-        defective = groups[role, name, CALIBRATED].defective
+        defective = counts[role, name, CALIBRATED].defective
         sizes |= {f"n_{role}": len(defective), f"n_{role}_defective": int(defective.sum())}
     return sizes

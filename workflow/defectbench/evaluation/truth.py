@@ -51,8 +51,7 @@ class Truth:
 
     def masks(self, image_id: str) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes in the order of ``class_names``."""
-        # Contiguous as the maps are: counting over mixed memory orders is several times slower.
-        return np.ascontiguousarray(self.manifest.masks(self._rows[image_id])).view(bool)
+        return self.manifest.masks(self._rows[image_id]).view(bool)
 
 
 def read_truth(manifest: Path, split: Path) -> Truth:
@@ -87,7 +86,9 @@ class RolePredictions:
         self.header = predictions.header
         self.truth = truth
         self.ids = truth.ids(self.role)
-        self._predictions = predictions
+        if self.header.defective_only:
+            self.ids = [image_id for image_id in self.ids if truth.masks(image_id).any()]
+        self.predictions = predictions
         if self.header.role != self.role:
             raise EvaluationError(
                 f"{predictions.path}: {self.role} predictions are needed, these are {self.header.role} predictions"
@@ -104,15 +105,18 @@ class RolePredictions:
         Raises:
             EvaluationError: if a map has not its image's size.
         """
-        for image_id, codes in self._predictions:
-            truth = self.truth.masks(image_id)
+        for image_id, codes in self.predictions:
+            truth = self.true_masks(image_id)
             if codes.shape[1:] != truth.shape[1:]:
                 raise EvaluationError(
-                    f"{self._predictions.path}: {image_id}: the map is {codes.shape[1:]}, the image {truth.shape[1:]}"
+                    f"{self.predictions.path}: {image_id}: the map is {codes.shape[1:]}, the image {truth.shape[1:]}"
                 )
-            if self.header.classes == (MERGED,):
-                truth = truth.any(axis=0, keepdims=True)
             yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth)
+
+    def true_masks(self, image_id: str) -> np.ndarray:
+        """True masks of one image, (C, H, W) bool, classes as in the header; for a map of any defect their union."""
+        truth = self.truth.masks(image_id)
+        return truth.any(axis=0, keepdims=True) if self.header.classes == (MERGED,) else truth
 
 
 class ValidationData(RolePredictions):

@@ -1,4 +1,4 @@
-"""Every metric that follows from the pixel counts of images, by its full name.
+"""Every metric that follows from the counts of images, by its full name.
 
 Each takes the counts of N images, one class or the merged masks, and returns None where it is not defined.
 *Macro* metrics average over images, *micro* metrics are ratios of totals. *Defective* = non-empty truth.
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectbench.metrics import counts
+from defectbench.metrics.froc import FALSE_PER_IMAGE
+from defectbench.metrics.hits import Hits
 
 # Rises with any change of a definition: results of different versions are never put in one table.
-METRIC_VERSION = 1
+METRIC_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,24 @@ def miou_with_background(images: ImageCounts) -> float | None:
     return float(counts.iou(tp, fp, fn) + counts.iou(background, fp, fn)) / 2
 
 
+def boundary_f1(edges: Hits) -> float | None:
+    """Macro: mean boundary F1 over defective images, at a tolerance of 2 px; 0 if the prediction is empty.
+
+    ``edges`` are the boundary pixels of N images and those within 2 px (Euclidean) of the other side's boundary; see
+    :mod:`defectbench.metrics.boundary` for source and details.
+    """
+    return _mean(edges.score()[edges.truth > 0])
+
+
+def cldice(lines: Hits) -> float | None:
+    """Macro: mean centre-line Dice over defective images; 0 if the prediction is empty.
+
+    ``lines`` are the skeleton pixels of N images and those inside the other side's mask: the harmonic mean of
+    |S_P ∩ G|/|S_P| and |S_G ∩ P|/|S_G|; see :mod:`defectbench.metrics.centreline` for source and details.
+    """
+    return _mean(lines.score()[lines.truth > 0])
+
+
 METRICS: dict[str, Callable[[ImageCounts], float | None]] = {
     "dice_all": dice_all,
     "mIoU": mean_iou,
@@ -147,10 +167,11 @@ METRICS: dict[str, Callable[[ImageCounts], float | None]] = {
 }
 
 KAGGLE = ("dice_kaggle", "dice_kaggle_gain", "dice_kaggle_skill")
-# Measured in a later version; null until then.
-PENDING = ("recall_at_fp_0.5", "recall_at_fp_1", "recall_at_fp_2", "boundary_f1", "cldice")
-# The policy that a metric's name ends with: calibrated, at p = 0.5, and with post-processing (null until then).
-SUFFIXES = ("", "_at_0.5", "_pp")
+# Of components, see defectbench.metrics.froc: the false components per image by the metric's name.
+RECALL_AT_FP = {f"recall_at_fp_{at_most}": at_most for at_most in FALSE_PER_IMAGE}
+# What a metric's name ends with: nothing (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
+# and calibrated where the unsuffixed name is not.
+SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated")
 
 
 def full_name(metric: str, role: str, suffix: str = "") -> str:
@@ -161,7 +182,7 @@ def full_name(metric: str, role: str, suffix: str = "") -> str:
 
 def all_names(role: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
     """Full names of all metrics of a role that go by policy."""
-    metrics = (*METRICS, *KAGGLE, *PENDING)
+    metrics = (*METRICS, *KAGGLE, *RECALL_AT_FP, "boundary_f1", "cldice")
     return [full_name(metric, role, suffix) for suffix in suffixes for metric in metrics]
 
 

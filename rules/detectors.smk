@@ -1,0 +1,67 @@
+"""Detectors: networks that give boxes and no masks. They have metrics and a table of their own.
+
+Needs predicted boxes, manifest and split. Makes metrics.json per detector and the study's detectors.csv.
+"""
+
+DETECTORS = results("detectors.csv") if detecting() else []
+
+
+rule score_boxes:
+    """mAP50 and mAP50-95 on val and test."""
+    input:
+        script=script("score_boxes"),
+        val="runs/{ds}/{fam}/{exp}/val.boxes.parquet",
+        test="runs/{ds}/{fam}/{exp}/test.boxes.parquet",
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        "runs/{ds}/{fam}/{exp}/metrics.json",
+    params:
+        code=code("score_boxes"),
+    wildcard_constraints:
+        exp=named(detecting()),
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/score_boxes.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/score_boxes.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --val {input.val} --test {input.test} --manifest {input.manifest}"
+        " --split {input.split} --metrics {output} 2>&1 | tee {log}"
+
+
+# Of the two rules that write metrics.json, the constraint leaves this one to detectors alone.
+ruleorder: score_boxes > score
+
+
+rule detectors:
+    """One row per detector."""
+    input:
+        [
+            f"{folder(found)}/{name}.json"
+            for found in detecting()
+            for name in ("run", "timing", "metrics")
+        ],
+        script=script("detectors"),
+    output:
+        results("detectors.csv")[0],
+    params:
+        code=code("detectors"),
+        folders=[folder(found) for found in detecting()],
+    log:
+        results("logs/detectors.log"),
+    benchmark:
+        results("benchmarks/detectors.tsv")[0]
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --folders {params.folders} --csv {output} 2>&1 | tee {log}"

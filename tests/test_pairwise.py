@@ -1,0 +1,162 @@
+"""pairwise.csv: which comparisons are declared, and that its numbers are those of the scores per image."""
+
+import numpy as np
+import pairwise as script
+import pandas as pd
+import pytest
+from scipy.stats import wilcoxon
+from statsmodels.stats.multitest import multipletests
+
+from defectbench.config.base import ConfigError
+from defectbench.config.report import PairwiseSettings
+from defectbench.config.study import load_study
+from defectbench.evaluation.image_scores import ScoresError
+from defectbench.evaluation.pairwise import PAIRWISE, best_on_val, declared_pairs, pairwise_tables
+
+N = 120
+GROUPS = np.repeat(np.arange(40), 3)
+
+
+def write_scores(folder, hits, defective, groups=GROUPS):
+    """per_image.parquet of images of 100 defect pixels, of which ``hits`` are found; clean images stay clean."""
+    found = np.where(defective, hits, 0)
+    rows = pd.DataFrame({"image_id": [f"{i:03d}" for i in range(N)], "group": [f"g{g}" for g in groups]})
+    rows = rows.assign(tp=found, fp=0, fn=np.where(defective, 100 - found, 0), n_pixels=10_000)
+    keys = {"role": "test", "class": "merged", "policy": "calibrated"}
+    other = rows.assign(**{**keys, "role": "val"}, tp=0)
+    folder.mkdir(parents=True)
+    pd.concat([rows.assign(**keys), other]).sample(frac=1, random_state=1).to_parquet(folder / "per_image.parquet")
+    return 2 * found / np.where(defective, 100 + found, 1) + ~defective
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Two seeds of a, one of b and c, a reference, two oracle experiments; c is best on test, a on val."""
+    rng = np.random.default_rng(0)
+    defective = rng.random(N) < 0.7
+    rows, dice = [], {}
+    for exp_id, experiment, track, level, val in (
+        ("a_s1", "a_s1+2", "automatic", 60, 0.8),
+        ("a_s2", "a_s1+2", "automatic", 62, 0.9),
+        ("b_s1", "b_s1", "automatic", 40, 0.7),
+        ("c_s1", "c_s1", "automatic", 64, 0.84),
+        ("empty_s1", "empty_s1", "reference", 0, 0.3),
+        ("p_s1", "p_s1", "oracle", 80, 0.9),
+        ("q_s1", "q_s1", "oracle", 90, 0.95),
+    ):
+        hits = np.clip(level + rng.integers(-9, 10, N), 0, 100) if level else np.zeros(N, int)
+        dice[exp_id] = write_scores(tmp_path / exp_id, hits, defective)
+        rows.append((exp_id, experiment, track, "calibrated", val, val))
+    columns = ["exp_id", "experiment", "track", "policy", "val_dice_all", "val_Dice"]
+    settings = PairwiseSettings(experiments=[tmp_path / row[0] for row in rows], ablations=[("b_s1", "c_s1")])
+    return pd.DataFrame(rows, columns=columns), settings, dice, defective
+
+
+def test_each_is_compared_with_the_best_on_val_and_ablations_come_once(study):
+    results, *_ = study
+    pairs = declared_pairs(results, (("b_s1", "c_s1"), ("c_s1", "b_s1"), ("a_s2", "b_s1")))
+    assert [(pair.track, pair.a, pair.b, pair.kind) for pair in pairs] == [
+        ("automatic", "a_s1+2", "b_s1", "vs_best"),
+        ("automatic", "a_s1+2", "c_s1", "vs_best"),
+        ("automatic", "a_s1+2", "empty_s1", "vs_reference"),
+        ("oracle", "q_s1", "p_s1", "vs_best"),
+        ("automatic", "b_s1", "c_s1", "ablation"),
+    ]
+    with pytest.raises(ScoresError, match=r"b_s1 \(automatic\) and p_s1 \(oracle\): tracks are never mixed"):
+        declared_pairs(results, (("b_s1", "p_s1"),))
+
+
+def test_test_scores_have_no_say_in_who_is_the_best(study):
+    results, *_ = study
+    assert best_on_val(results[results["track"] == "automatic"].assign(dice_all=0), "dice_all") == "a_s1+2"
+
+
+def test_rows_are_those_of_the_scores_per_image(study):
+    results, settings, dice, defective = study
+    table = pairwise_tables(results, settings).pairwise
+    assert table.columns.tolist() == list(PAIRWISE)
+    row = table[(table["a"] == "a_s1+2") & (table["b"] == "b_s1")].iloc[0]
+    a, b = (dice["a_s1"] + dice["a_s2"]) / 2, dice["b_s1"]
+    groups = (a - b).reshape(40, 3).mean(axis=1)
+    assert (row["n_images"], row["n_groups"], row["metric"]) == (N, 40, "dice_all")
+    assert (row["mean_a"], row["mean_b"]) == pytest.approx((a.mean(), b.mean()))
+    assert row["difference"] == pytest.approx(100 * (a - b).mean())
+    assert row["relative_difference"] == pytest.approx((a.mean() - b.mean()) / b.mean())
+    assert row["p"] == pytest.approx(wilcoxon(groups.round(12), zero_method="zsplit").pvalue)
+    assert row["difference_lo"] < row["difference"] < row["difference_hi"]
+    np.testing.assert_allclose(table["p_holm"], multipletests(table["p"], method="holm")[1])
+    assert table["claim"].tolist() == ["a better", "b better", "a better", "b better", "a better"]
+    oracle = table[table["track"] == "oracle"].iloc[0]
+    assert (oracle["metric"], oracle["n_images"]) == ("test_Dice", defective.sum())
+    assert oracle["mean_a"] == pytest.approx(dice["q_s1"][defective].mean())
+
+
+def test_ranks_and_seeds_are_of_whole_experiments(study):
+    results, settings, dice, _ = study
+    tables = pairwise_tables(results, settings)
+    automatic = tables.ranks[tables.ranks["track"] == "automatic"].set_index("experiment")
+    assert automatic["rank"].to_dict() == {"a_s1+2": 2, "b_s1": 3, "c_s1": 1}
+    assert automatic["p_best"].sum() == pytest.approx(1)
+    assert (automatic["rank_lo"] <= automatic["rank_median"]).all()
+    (seeds,) = tables.seeds.to_dict("records")
+    means = [dice[f"a_s{seed}"].mean() for seed in (1, 2)]
+    assert (seeds["experiment"], seeds["n_seeds"], seeds["mean"]) == ("a_s1+2", 2, pytest.approx(np.mean(means)))
+    assert seeds["sd"] == pytest.approx(np.std(means, ddof=1))
+
+
+def test_few_groups_make_no_claims_and_other_images_are_refused(study, tmp_path):
+    results, settings, _, defective = study
+    two = results[results["exp_id"].isin(["b_s1", "c_s1"])]
+    for index, exp_id in enumerate(two["exp_id"]):
+        folder = tmp_path / "few" / exp_id
+        write_scores(folder, np.full(N, 40 + 40 * index), defective, groups=np.arange(N) % 19)
+    few = PairwiseSettings(experiments=[tmp_path / "few" / exp_id for exp_id in two["exp_id"]])
+    assert pairwise_tables(two, few).pairwise["claim"].tolist() == ["too few groups"]
+    mixed = PairwiseSettings(experiments=[settings.experiments[2], tmp_path / "few" / "c_s1"])
+    with pytest.raises(ScoresError, match="other test images or groups"):
+        pairwise_tables(two, mixed)
+
+
+def test_one_experiment_has_no_comparisons(study):
+    results, settings, *_ = study
+    table = pairwise_tables(results[results["exp_id"] == "b_s1"], settings.model_copy(update={"ablations": ()}))
+    assert table.pairwise.empty
+    assert table.ranks["p_best"].tolist() == [1]
+
+
+def test_the_script_writes_the_same_tables_every_time(study, tmp_path, capsys):
+    results, settings, *_ = study
+    settings.write(tmp_path / "pairwise.yaml")
+    results.to_parquet(tmp_path / "results.parquet")
+    fixed = ["--settings", str(tmp_path / "pairwise.yaml"), "--results", str(tmp_path / "results.parquet")]
+    for run in ("first", "second"):
+        outputs = [f"--{name}={tmp_path / run / name}.csv" for name in ("pairwise", "ranks", "seeds")]
+        script.main([*fixed, *outputs])
+    assert "5 comparisons (3 a better, 2 b better)" in capsys.readouterr().out
+    for name in ("pairwise", "ranks", "seeds"):
+        assert (tmp_path / f"first/{name}.csv").read_bytes() == (tmp_path / f"second/{name}.csv").read_bytes()
+
+
+def config(**report):
+    dataset = {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}, "synthetic": {}}
+    return {"dataset": dataset | {"synthetic": {"n_images": 10}}, "report": report} | {
+        "experiments": [{"model": "unet", "encoder": "resnet18", "subset": [50, "full"], "seed": [2, 1]}]
+    }
+
+
+def test_ablations_must_name_experiments_that_differ():
+    ids = [f"unet-resnet18_{subset}_none_native_s{seed}" for subset in (50, "full") for seed in (1, 2)]
+    assert load_study(config(ablations=[[ids[0], ids[2]]])).report.ablations == ((ids[0], ids[2]),)
+    with pytest.raises(ConfigError) as error:
+        load_study(config(ablations=[[ids[0], "unet-resnet18_50_none_native_s3"], [ids[0], ids[1]]]))
+    assert len(error.value.problems) == 2
+    assert error.value.problems[0].startswith("report.ablations.0: no experiment 'unet-resnet18_50_none_native_s3'")
+    assert "differ in nothing but the seed" in error.value.problems[1]
+
+
+def test_seeds_of_a_study_share_a_name():
+    assert load_study(config()).experiment_of() == {
+        f"unet-resnet18_{subset}_none_native_s{seed}": f"unet-resnet18_{subset}_none_native_s1+2"
+        for subset in (50, "full")
+        for seed in (1, 2)
+    }

@@ -1,0 +1,24 @@
+"""What scoring measures beyond pixels."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from defectbench.config.base import Settings
+
+
+class ScoreSettings(Settings):
+    """How connected components are compared with the truth's (``recall_at_fp_*``)."""
+
+    match_iou: float = Field(0.5, gt=0, le=1, description="IoU from which a predicted component finds a true one")
+    component_recall: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether recall_at_fp_* is given; auto: null for classes with fragmented truth, as cracks are",
+    )
+    fragmented_from: float = Field(
+        0.18,
+        gt=0,
+        le=1,
+        description="auto: a class is fragmented if at least this share of its true components disappears into "
+        "others when all grow by 2 px",
+    )

@@ -1,0 +1,142 @@
+"""Box metrics of detectors, by pycocotools, and their table."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
+from defectbench.files import read_json
+from defectbench.inference.box_file import BoxPredictions
+from defectbench.inference.prediction_file import MERGED
+
+CORNERS = ["x0", "y0", "x1", "y1"]
+MAX_BOXES = 100
+"""Boxes per image and class that COCO's average precision looks at, highest scores first."""
+# Columns of detectors.csv, and the file that each is taken from.
+_COLUMNS = {
+    "experiment": ("exp_id", "model", "subset", "variant", "prompt_type", "img_size", "seed", "track", "prompt_source"),
+    "settings": ("task", "batch_size", "lr", "wd"),
+    "metrics": ("val_mAP50", "val_mAP50_95", "test_mAP50", "test_mAP50_95", "n_val", "n_test", "n_test_boxes"),
+    "timing": ("avg_inference_time", "infer_ms_p50", "infer_ms_p95", "peak_memory_infer_bytes"),
+    "run": (
+        *("steps", "n_labels_train", "n_labels_val", "params_total", "params_trainable", "weights_bytes"),
+        *("train_seconds", "peak_memory_train_bytes", "weights_source", "weights_sha256", "weights_path"),
+        *("finished_at", "code_digest", "device", "notes"),
+    ),
+    "compared": ("test_ids_sha256", "data_digest"),
+}
+
+
+def true_boxes(mask: np.ndarray) -> np.ndarray:
+    """Boxes of the 8-connected parts of ``mask``, (H, W) bool: (N, 4) int64 left, top, width, height."""
+    stats = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)[2]
+    return stats[1:, :4].astype(np.int64)  # the first is the background
+
+
+def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
+    """mAP50 and mAP50_95 of one role, named with it, also ``per_class``, and the numbers of images and true boxes.
+
+    A true object is an 8-connected part of a class's mask, or of the union of all if the predictions are merged.
+    Average precision: Lin et al. 2014, 101 recall levels; mAP50_95 is the mean over IoU .50, .55, ... .95. None where
+    there is no true box. Source: pycocotools, all sizes.
+
+    Raises:
+        EvaluationError: if the predictions are not of exactly this role's images, or of other classes.
+    """
+    role, classes = predictions.role, predictions.classes
+    ids = truth.ids(role)
+    if sorted(predictions.image_ids) != ids:
+        raise EvaluationError(
+            f"boxes of {len(predictions.image_ids)} images are not those of the {len(ids)} {role} images"
+        )
+    if classes not in ((MERGED,), truth.class_names):
+        raise EvaluationError(f"the boxes are of {classes}, the manifest has {truth.class_names}")
+    number = {image_id: index for index, image_id in enumerate(ids, start=1)}
+    annotations = []
+    for image_id in ids:
+        masks = truth.masks(image_id)
+        if classes == (MERGED,):
+            masks = masks.any(axis=0, keepdims=True)
+        for category, mask in enumerate(masks, start=1):
+            for left, top, width, height in true_boxes(mask).tolist():
+                entry = {"image_id": number[image_id], "category_id": category, "bbox": [left, top, width, height]}
+                annotations.append(entry | {"id": len(annotations) + 1, "area": width * height, "iscrowd": 0})
+    boxes = predictions.boxes
+    corners = boxes[CORNERS].to_numpy()
+    detections = np.column_stack(
+        [
+            boxes["image_id"].map(number),
+            corners[:, :2],
+            corners[:, 2:] - corners[:, :2],
+            boxes["score"],
+            boxes["class"].map({name: index for index, name in enumerate(classes, start=1)}),
+        ]
+    ).astype(np.float64)
+    precision = _precision(number, classes, annotations, detections)
+    per_class = {
+        name: {f"{role}_mAP50": _mean(precision[0, :, k]), f"{role}_mAP50_95": _mean(precision[:, :, k])}
+        for k, name in enumerate(classes)
+    }
+    return {
+        f"{role}_mAP50": _mean(precision[0]),
+        f"{role}_mAP50_95": _mean(precision),
+        f"n_{role}": len(ids),
+        f"n_{role}_boxes": len(annotations),
+        f"{role}_ids_sha256": ids_sha256(ids),
+        "per_class": per_class,
+    }
+
+
+def _precision(
+    number: dict[str, int], classes: tuple[str, ...], annotations: list[dict[str, Any]], detections: np.ndarray
+) -> np.ndarray:
+    """Precision (IoU thresholds, recall levels, classes); -1 for a class without true boxes."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "info": {},
+            "images": [{"id": index} for index in number.values()],
+            "categories": [{"id": index, "name": name} for index, name in enumerate(classes, start=1)],
+            "annotations": annotations,
+        }
+        coco.createIndex()
+        if not len(detections):
+            present = [any(a["category_id"] == index for a in annotations) for index in range(1, len(classes) + 1)]
+            return np.broadcast_to(np.where(present, 0.0, -1.0), (10, 101, len(classes)))
+        evaluation = COCOeval(coco, coco.loadRes(detections), iouType="bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    # All sizes, MAX_BOXES boxes.
+    return evaluation.eval["precision"][:, :, :, 0, -1]
+
+
+def _mean(precision: np.ndarray) -> float | None:
+    known = precision[precision >= 0]
+    return float(known.mean()) if known.size else None
+
+
+def detectors_table(folders: list[Path]) -> pd.DataFrame:
+    """A row per detector, from run.json, timing.json and metrics.json in its folder.
+
+    Raises:
+        EvaluationError: if they were scored on different test images or data.
+    """
+    rows = []
+    for folder in folders:
+        run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
+        run["notes"] = "; ".join(run.get("notes", []))
+        sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
+        sources |= {"run": run, "compared": metrics}
+        rows.append({name: sources[source].get(name) for source, names in _COLUMNS.items() for name in names})
+    table = pd.DataFrame(rows)
+    for name in _COLUMNS["compared"]:
+        if table[name].nunique() > 1:
+            raise EvaluationError(f"detectors with different {name} cannot be compared: score them on the same data")
+    return table.rename(columns={"subset": "subset_size", "weights_path": "ckpt_path", "finished_at": "timestamp"})

@@ -1,0 +1,210 @@
+"""Label audit: where labels and out-of-fold predictions disagree most.
+
+Four reasons, each a component of the label or of the prediction:
+
+- missed label: the model finds a defect where nothing is labelled;
+- phantom label: the model finds nothing where a defect is labelled;
+- wrong class: the model finds another class where this one is labelled;
+- shifted outline: both see the defect, but their outlines fit worse than they do for most of this class.
+
+A finding's score, in [0, 1], is how sure the model is there, times how far its word can be trusted for this class
+(as the per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021), times area/(area + median
+area of the class's labelled components). So a class that the model rarely finds gives no flood of phantoms.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.gate import final_masks
+from defectbench.evaluation.truth import ValidationData
+from defectbench.metrics.codes import probabilities_from_codes
+from defectbench.metrics.components import Components, components
+
+Reason = Literal["missed label", "phantom label", "wrong class", "shifted outline"]
+Side = Literal["label", "prediction"]
+# Of a component's pixels: from FOUND on the other side sees it too, from MOSTLY on it is the other class there.
+FOUND, MOSTLY = 0.1, 0.5
+
+
+class Region(NamedTuple):
+    """A component of one side, and what the other side says there."""
+
+    image_id: str
+    side: Side
+    name: str
+    """its class"""
+    area: int
+    box: tuple[int, int, int, int]
+    """x, y, width, height"""
+    p: float
+    """mean probability of its class inside it"""
+    covered: float
+    """share that the other side gives to the same class"""
+    iou: float
+    """with the components of the same class on the other side that touch it"""
+    other: str
+    """the other class that covers most of it on the other side; '' if there is none"""
+    other_covered: float
+    """share that is this other class there"""
+    other_p: float
+    """mean probability of the other class inside it"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A disagreement; label_audit.csv has these columns."""
+
+    image_id: str
+    reason: Reason
+    label_class: str
+    """'' if nothing is labelled"""
+    model_class: str
+    """'' if the model sees nothing"""
+    score: float
+    area: int
+    """pixels"""
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def find_regions(data: ValidationData, calibration: Calibration) -> list[Region]:
+    """All components of labels and of final masks, from one pass over the out-of-fold (or val) maps."""
+    regions: list[Region] = []
+    for sample in data:
+        masks = final_masks(sample.codes, calibration)
+        p = probabilities_from_codes(sample.codes)
+        regions += _regions(sample.image_id, "label", sample.classes, sample.truth, masks, p)
+        regions += _regions(sample.image_id, "prediction", sample.classes, masks, sample.truth, p)
+    return regions
+
+
+def _regions(
+    image_id: str, side: Side, classes: Sequence[str], own: np.ndarray, others: np.ndarray, p: np.ndarray
+) -> Iterable[Region]:
+    """The components of the masks ``own``, (C, H, W) bool, beside the masks ``others`` and the probabilities ``p``."""
+    for index, name in enumerate(classes):
+        found = components(own[index])
+        if not len(found):
+            continue
+        facing = components(others[index])
+        mean_p = [_means(found, plane) for plane in p]
+        shares = [_means(found, mask) for mask in others]
+        for i in range(len(found)):
+            rivals = [k for k in range(len(classes)) if k != index and shares[k][i] > 0]
+            rival = max(rivals, key=lambda k: shares[k][i], default=None)
+            yield Region(
+                image_id,
+                side,
+                name,
+                int(found.areas[i]),
+                tuple(found.boxes[i].tolist()),
+                float(mean_p[index][i]),
+                float(shares[index][i]),
+                _iou(found, i, facing),
+                "" if rival is None else classes[rival],
+                0.0 if rival is None else float(shares[rival][i]),
+                0.0 if rival is None else float(mean_p[rival][i]),
+            )
+
+
+def _means(found: Components, values: np.ndarray) -> np.ndarray:
+    """Mean of ``values`` (H, W) inside each component, (N,)."""
+    inside = found.labels > 0
+    totals = np.bincount(found.labels[inside], weights=values[inside], minlength=len(found) + 1)
+    return totals[1:] / found.areas
+
+
+def _iou(found: Components, index: int, facing: Components) -> float:
+    """IoU of a component with all of the other side's that touch it, taken together."""
+    inside = found.labels == index + 1
+    touching = np.unique(facing.labels[inside])
+    touching = touching[touching > 0]
+    if not len(touching):
+        return 0.0
+    shared = np.count_nonzero(facing.labels[inside])
+    return float(shared / (found.areas[index] + facing.areas[touching - 1].sum() - shared))
+
+
+def judge(regions: Sequence[Region]) -> list[Finding]:
+    """The disagreements among the components, highest score first; see the module for the scores."""
+    by_class: dict[tuple[Side, str], list[Region]] = defaultdict(list)
+    for region in regions:
+        by_class[region.side, region.name].append(region)
+    labelled = {name: group for (side, name), group in by_class.items() if side == "label"}
+    # How often a label of the class is found, and a prediction of it is right.
+    found = {key: float(np.mean([r.covered >= FOUND for r in group])) for key, group in by_class.items()}
+    every_area = [r.area for group in labelled.values() for r in group] or [1]
+    areas = {name: float(np.median([r.area for r in group])) for name, group in labelled.items()}
+    ious = {name: [r.iou for r in group if r.covered >= FOUND] for name, group in labelled.items()}
+    findings = []
+    for region in regions:
+        reason = _reason(region, ious)
+        if reason is None:
+            continue
+        trust = {
+            "missed label": found.get(("prediction", region.name), 0.0),
+            "phantom label": found.get(("label", region.name), 0.0),
+            "wrong class": found.get(("prediction", region.other), 0.0),
+            "shifted outline": found.get(("label", region.name), 0.0),
+        }[reason]
+        sure = {
+            "missed label": region.p,
+            "phantom label": 1 - region.p,
+            "wrong class": region.other_p,
+            "shifted outline": 1 - region.iou / _typical(ious, region.name) if reason == "shifted outline" else 0.0,
+        }[reason]
+        size = region.area / (region.area + areas.get(region.name, float(np.median(every_area))))
+        findings.append(_finding(region, reason, sure * trust * size))
+    return sorted(findings, key=lambda finding: (-finding.score, finding.image_id, finding.y, finding.x))
+
+
+def _reason(region: Region, ious: dict[str, list[float]]) -> Reason | None:
+    """Why a component is a disagreement; None if it is none, or is told from the other side."""
+    wrong = region.other_covered >= MOSTLY > region.covered
+    if region.side == "prediction":
+        # A prediction on another class's label is that label's wrong class.
+        return "missed label" if region.covered == 0 and region.other_covered < FOUND else None
+    if wrong:
+        return "wrong class"
+    if region.covered < FOUND:
+        return "phantom label"
+    return "shifted outline" if region.iou < _typical(ious, region.name) else None
+
+
+def _typical(ious: dict[str, list[float]], name: str) -> float:
+    """Median IoU of the labels of a class that are found."""
+    return float(np.median(ious[name]))
+
+
+def _finding(region: Region, reason: Reason, score: float) -> Finding:
+    label = region.name if region.side == "label" else ""
+    model = {"missed label": region.name, "wrong class": region.other, "shifted outline": region.name}.get(reason, "")
+    return Finding(region.image_id, reason, label, model, score, region.area, *region.box)
+
+
+def rank_images(findings: Sequence[Finding], image_ids: Sequence[str]) -> pd.DataFrame:
+    """A row per image, the most suspicious first: its highest finding, and how many it has.
+
+    Columns rank (from 1), image_id, the fields of :class:`Finding`, n_findings. Images without a finding come last,
+    with score 0 and an empty reason.
+    """
+    best: dict[str, Finding] = {}
+    number: dict[str, int] = defaultdict(int)
+    for finding in findings:
+        number[finding.image_id] += 1
+        if finding.image_id not in best or finding.score > best[finding.image_id].score:
+            best[finding.image_id] = finding
+    nothing = {"reason": "", "label_class": "", "model_class": "", "score": 0.0}
+    empty = nothing | dict.fromkeys(("area", "x", "y", "width", "height"), 0)
+    rows = [asdict(best[i]) if i in best else {"image_id": i} | empty for i in sorted(image_ids)]
+    table = pd.DataFrame(rows).sort_values("score", ascending=False, kind="stable", ignore_index=True)
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return table.assign(n_findings=table["image_id"].map(lambda image_id: number[image_id]))

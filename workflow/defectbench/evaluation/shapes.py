@@ -1,0 +1,128 @@
+"""Boundaries, centre lines and components of the masks of one image, and the records that come of them."""
+
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from defectbench.metrics import boundary, centreline, components
+from defectbench.metrics.components import Components
+from defectbench.metrics.hits import Hits, count_hits
+
+PREDICTION, TRUTH = "prediction", "truth"
+BOUNDARY, SKELETON = (
+    tuple(f"{what}_{field}" for field in Hits._fields)  # boundary_pred, boundary_pred_hit, ...
+    for what in ("boundary", "skeleton")
+)
+
+_INT = pa.int32()
+_KEYS = ("role", "image_id", "group", "class", "policy", "side")
+_VALUES = {
+    "index": _INT,  # within its image, class, policy and side
+    "score": pa.uint16(),  # highest code inside; null on the side of the truth
+    "area": _INT,  # pixels
+    "x": _INT,
+    "y": _INT,
+    "width": _INT,
+    "height": _INT,
+    "match": _INT,  # index of the matched component of the other side, or -1
+    "iou": pa.float64(),  # of the pair, null where there is none
+    "cluster": _INT,  # true components within 4 px of each other share it; null on the side of the prediction
+}
+COMPONENTS = pa.schema([(name, pa.string()) for name in _KEYS] + list(_VALUES.items()))
+
+
+class Shape:
+    """What is derived from one mask, (H, W) bool, each part computed when it is first asked for."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        """Of ``mask``."""
+        self.mask = mask
+
+    @cached_property
+    def boundary(self) -> np.ndarray:
+        """Boundary pixels, (H, W) bool."""
+        return boundary.boundary(self.mask)
+
+    @cached_property
+    def near_boundary(self) -> np.ndarray:
+        """Pixels within the tolerance of the boundary, (H, W) bool."""
+        return boundary.within_tolerance(self.boundary)
+
+    @cached_property
+    def components(self) -> Components:
+        """Connected components."""
+        return components.components(self.mask)
+
+    @cached_property
+    def clusters(self) -> np.ndarray:
+        """The cluster of each component, (N,) int32."""
+        return components.clusters(self.mask, self.components)
+
+    @cached_property
+    def skeleton(self) -> np.ndarray:
+        """Centre lines, (H, W) bool."""
+        return centreline.skeleton(self.components)
+
+
+class Shapes:
+    """The shapes of one image. Equal masks, as of several policies or of the only class present, are one shape."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._known: dict[bytes, Shape] = {}
+
+    def of(self, mask: np.ndarray) -> Shape:
+        """The shape of ``mask``, (H, W) bool; all masks have the image's size."""
+        return self._known.setdefault(np.packbits(mask).tobytes(), Shape(mask))
+
+
+def hit_columns(prediction: Shape, truth: Shape) -> dict[str, int]:
+    """The boundary and skeleton columns of one row of per_image.parquet."""
+    if not (prediction.components or truth.components):
+        return dict.fromkeys(BOUNDARY + SKELETON, 0)
+    edges = count_hits(prediction.boundary, truth.near_boundary, truth.boundary, prediction.near_boundary)
+    lines = count_hits(prediction.skeleton, truth.mask, truth.skeleton, prediction.mask)
+    return dict(zip(BOUNDARY + SKELETON, edges + lines, strict=True))
+
+
+class ComponentRecords:
+    """Collects the rows of components.parquet: predicted and true components, matched, of every policy."""
+
+    def __init__(self, min_iou: float) -> None:
+        """Match from ``min_iou`` on."""
+        self._min_iou = min_iou
+        self._keys: list[tuple[str, ...]] = []
+        self._blocks: list[dict[str, np.ndarray]] = []
+
+    def add(self, keys: dict[str, str], prediction: Shape, truth: Shape, codes: np.ndarray) -> None:
+        """Add the components of both masks; ``codes`` (H, W) uint16 give the scores, ``keys`` all but the side."""
+        predicted, true = prediction.components, truth.components
+        scores = components.highest_codes(predicted, codes)
+        matched, ious = components.match(predicted, true, scores, self._min_iou)
+        found_by, found_iou = np.full(len(true), -1, np.int32), np.full(len(true), np.nan)
+        pairs = np.flatnonzero(matched >= 0)
+        found_by[matched[pairs]], found_iou[matched[pairs]] = pairs, ious[pairs]
+        self._add(keys, PREDICTION, predicted, score=scores, match=matched, iou=ious)
+        self._add(keys, TRUTH, true, match=found_by, iou=found_iou, cluster=truth.clusters)
+
+    def table(self) -> pa.Table:
+        """All rows, in the order in which they were added."""
+        sizes = [len(block["area"]) for block in self._blocks]
+        rows = np.repeat(np.arange(len(sizes)), sizes)
+        columns = [pa.array(column, pa.string()).take(pa.array(rows)) for column in zip(*self._keys, strict=True)]
+        columns = columns or [pa.array([], pa.string())] * len(_KEYS)
+        return pa.table(columns + [self._column(name, kind) for name, kind in _VALUES.items()], schema=COMPONENTS)
+
+    def _add(self, keys: dict[str, str], side: str, found: Components, **values: np.ndarray) -> None:
+        if len(found):
+            boxes = dict(zip(("x", "y", "width", "height"), found.boxes.T, strict=True))
+            self._keys.append((*(keys[name] for name in _KEYS[:-1]), side))
+            self._blocks.append({"index": np.arange(len(found)), "area": found.areas, **boxes, **values})
+
+    def _column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+        blocks = [
+            pa.array(block[name], kind, from_pandas=True) if name in block else pa.nulls(len(block["area"]), kind)
+            for block in self._blocks
+        ]
+        return pa.chunked_array(blocks, kind)

@@ -1,0 +1,31 @@
+"""Write what the tests say, in sentences."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.files import write_text
+from defectbench.reporting.findings import findings
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Read results and tests and write the sentences."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--seeds", type=Path, required=True, help="seeds.csv")
+    parser.add_argument("--fits", type=Path, required=True, help="data_efficiency.csv")
+    parser.add_argument("--out", type=Path, required=True, help="findings.md to write")
+    args = parser.parse_args(argv)
+
+    pairwise = pd.read_csv(args.pairwise)
+    seeds, fits = pd.read_csv(args.seeds), pd.read_csv(args.fits)
+    write_text(args.out, findings(pd.read_parquet(args.results), pairwise, seeds, fits))
+    print(f"{len(pairwise)} comparisons in words in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
