@@ -1,22 +1,23 @@
 """What all rules share: the validated study, its settings files, code digests and path helpers."""
 
 import os
-import sys
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
 
-LIBRARY = Path(workflow.basedir) / "workflow"
-sys.path.insert(0, str(LIBRARY))
+
+include: "setup.smk"
+
 
 from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
+from defectbench.config.predict_images import image_files
 from defectbench.config.study import FAMILIES, load_study
 from defectbench.config.settings_files import write_settings_files
 
 try:
-    STUDY = load_study(config)
+    STUDY = load_study(config, configfile=CONFIGFILES)
 except ConfigError as error:
     raise WorkflowError(
         f"The configuration has {len(error.problems)} problem(s):\n{error}"
@@ -25,50 +26,129 @@ except ConfigError as error:
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.experiments}
 DIGESTS = CodeDigests()
-ENV = "../envs/defectbench.yaml"
+PACK_FILES = ("images.bin", "images.parquet", "masks.bin", "masks.parquet")
+
+# What {exp} may be. Cross-validated experiments, whose ids end with e.g. _cv5_s42, are not trained: their folds are.
+CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
+TRAINED = rf"{CROSS_VALIDATED}/fold[0-9]+|(?!{CROSS_VALIDATED}/)[^/]+"
+EVALUATED = r"[^/]+"
 
 write_settings_files(STUDY, Path("."))
-
-# The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
-with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
-shell.prefix(
-    f"unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"
-    " PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1; "
-)
 
 
 wildcard_constraints:
     ds="[A-Za-z0-9][A-Za-z0-9_-]*",
-    exp="[^/]+",
+    exp=TRAINED,
     n="full|[1-9][0-9]*",
     seed="[0-9]+",
 
 
 def script(name):
-    """Path of a rule's script: a declared input of the rule."""
-    return f"{workflow.basedir}/workflow/scripts/{name}.py"
+    """A rule's script, as an input: relative, so that a moved project is not stale, and ancient, since ``code`` has it."""
+    return ancient(os.path.relpath(LIBRARY / "scripts" / f"{name}.py"))
 
 
 def code(name):
-    """Digest of the library code that a script runs: a param, so that a real edit makes its results stale."""
-    return DIGESTS.of(Path(script(name)))
+    """Digest of a script and the library code it runs: a param, so that a real edit makes its results stale."""
+    return DIGESTS.of(LIBRARY / "scripts" / f"{name}.py")
+
+
+def memory(base, factor=0):
+    """mem_mb of a rule: ``base`` and ``factor`` times the size of its input files, doubled with each further attempt."""
+    return lambda wildcards, input, attempt: int(
+        (base + factor * megabytes(input, factor)) * 2 ** (attempt - 1)
+    )
+
+
+def minutes(base, per_gb=0):
+    """runtime of a rule: ``base`` and ``per_gb`` for each GB of its input files, doubled with each further attempt."""
+    return lambda wildcards, input, attempt: int(
+        (base + per_gb * megabytes(input, per_gb) / 1000) * 2 ** (attempt - 1)
+    )
+
+
+def megabytes(input, factor):
+    """Size of a job's input files, where ``factor`` says that it matters: `input.size_mb` takes milliseconds."""
+    return sum(os.path.getsize(path) for path in input) / 1e6 if factor else 0
 
 
 def experiment(wildcards):
-    """The experiment that a path names."""
-    if wildcards.exp not in EXPERIMENTS:
+    """The experiment that a path names, also by one of its folds."""
+    exp_id = wildcards.exp.split("/")[0]
+    if exp_id not in EXPERIMENTS:
         known = "\n  ".join(EXPERIMENTS)
         raise WorkflowError(
-            f"study {STUDY.name} has no experiment {wildcards.exp}; it has:\n  {known}"
+            f"study {STUDY.name} has no experiment {exp_id}; it has:\n  {known}"
         )
-    return EXPERIMENTS[wildcards.exp]
+    return EXPERIMENTS[exp_id]
+
+
+def cv_folder(wildcards):
+    """Where the images of the fold that a path names are divided; None if it names no fold."""
+    _, _, fold = wildcards.exp.partition("/")
+    return f"runs/{wildcards.ds}/cv/{fold}" if fold else None
+
+
+def training_split(wildcards):
+    """Who is trained on, and which val images say when to stop; in a fold those inside the other folds."""
+    fold = cv_folder(wildcards)
+    return f"{fold}/training.csv" if fold else f"runs/{wildcards.ds}/split.csv"
+
+
+def prediction_split(wildcards):
+    """Which images are predicted as val and as test; in a fold val is the fold itself."""
+    fold = cv_folder(wildcards)
+    return f"{fold}/prediction.csv" if fold else f"runs/{wildcards.ds}/split.csv"
+
+
+def evaluation_split(wildcards):
+    """Where thresholds are chosen, and what is scored; with cross-validation all train and val images are val."""
+    cv = "cv/" if experiment(wildcards).cv else ""
+    return f"runs/{wildcards.ds}/{cv}split.csv"
+
+
+def calibration_maps(wildcards):
+    """Predictions that thresholds are chosen on."""
+    found = experiment(wildcards)
+    name = "oof" if found.cv and found.family != "ensemble" else "val"
+    return f"{folder(found)}/{name}.pred.parquet"
 
 
 def subset_file(wildcards):
-    """The subset of training images of an experiment."""
+    """The subset of training images of an experiment, or of one of its folds."""
+    fold = cv_folder(wildcards)
+    if fold:
+        return f"{fold}/subset.csv"
     found = experiment(wildcards)
     return f"runs/{wildcards.ds}/subsets/{found.subset}_s{found.seed}.csv"
+
+
+def tile_pack(wildcards):
+    """The pack of tiles that an experiment trains on; none unless its mode is pre_crops."""
+    settings = experiment(wildcards).settings
+    if settings.mode != "pre_crops":
+        return []
+    folder = f"runs/{wildcards.ds}/packed/tiles_{settings.crop}_s{settings.stride}"
+    return multiext(f"{folder}/", *PACK_FILES)
+
+
+def tiles_option(wildcards, input):
+    """The option by which a training script is given its tiles."""
+    return f"--tiles {Path(input.tiles[0]).parent}" if input.tiles else ""
+
+
+def initial_weights(wildcards):
+    """The file of weights that a training starts from; none unless its settings name one."""
+    path = getattr(experiment(wildcards).settings, "init_from", None)
+    return [] if path is None else path.as_posix()
+
+
+def published_weights(wildcards):
+    """The published weights that a YOLO training starts from; none if it starts from scratch."""
+    settings = experiment(wildcards).settings
+    if settings.weights == "none":
+        return []
+    return f"weights/{settings.network_name}.safetensors"
 
 
 def folder(found):
@@ -82,9 +162,28 @@ def scored(family=None):
     return [f"{folder(found)}/metrics.json" for found in chosen]
 
 
+def mapping():
+    """The experiments that give maps: all but the detectors."""
+    return [found for found in STUDY.experiments if not found.is_detector]
+
+
+def detecting():
+    """The experiments that give boxes alone."""
+    return [found for found in STUDY.experiments if found.is_detector]
+
+
+def named(experiments):
+    """A wildcard's constraint to what is trained of ``experiments``: themselves, or their folds."""
+    ids = [
+        re.escape(found.exp_id) + ("/fold[0-9]+" if found.cv else "")
+        for found in experiments
+    ]
+    return "|".join(ids) or "(?!)"
+
+
 def of_each(*names):
-    """The files ``names`` of every experiment of the study."""
-    return [f"{folder(found)}/{name}" for found in STUDY.experiments for name in names]
+    """The files ``names`` of every experiment of the study that gives maps."""
+    return [f"{folder(found)}/{name}" for found in mapping() for name in names]
 
 
 def results(*names):

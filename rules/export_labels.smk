@@ -22,8 +22,8 @@ rule export_labels:
         "runs/{ds}/benchmarks/export_labels_{format}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     conda:
         ENV
     shell:

@@ -1,8 +1,7 @@
 """The pictures that people look at, a rule each, so that a new style of one redraws that one alone.
 
-Needs the results table and, for the gallery, every experiment's predictions, calibration and counts, and the packs.
-Makes plots/ in the study's results folder: ranking and data_efficiency as PNG and SVG, gallery as PNG, since it
-shows pixels.
+Needs the results table, the experiments' records and, for gallery and page, their predictions and the packs. Makes
+plots/ in the study's results folder, PNG and SVG (pictures of pixels PNG only), and index.html, the page of the study.
 """
 
 PLOTS = results(
@@ -10,8 +9,52 @@ PLOTS = results(
     "plots/ranking.svg",
     "plots/data_efficiency.png",
     "plots/data_efficiency.svg",
+    "plots/calibration.png",
+    "plots/calibration.svg",
     "plots/gallery.png",
+    "plots/gallery_models.png",
 )
+
+# Plots of the experiments' own records: subcategory of the report, and the files of each experiment that are read.
+RECORD_PLOTS = {
+    "cost": ("Which model", ()),
+    "ablations": ("Which model", ("per_image.parquet", "metrics.json", "run.json")),
+    "success": ("Images", ("per_image.parquet",)),
+    "image_scores": ("Images", ("per_image.parquet",)),
+    "by_class": ("Images", ("per_image.parquet", "metrics.json")),
+    "precision_recall": (
+        "Thresholds",
+        ("hist.parquet", "per_image.parquet", "metrics.json"),
+    ),
+    "reliability": (
+        "Thresholds",
+        ("hist.parquet", "per_image.parquet", "metrics.json"),
+    ),
+    "training": ("Training", ("run.json",)),
+}
+PLOTS += [
+    path
+    for name in RECORD_PLOTS
+    for path in results(f"plots/{name}.png", f"plots/{name}.svg")
+]
+# In the order of the page: what decides first, what explains it later.
+PAGE_PLOTS = [
+    results(f"plots/{name}.svg")[0]
+    for name in (
+        "ranking",
+        "cost",
+        "data_efficiency",
+        "ablations",
+        "success",
+        "image_scores",
+        "by_class",
+        "precision_recall",
+        "reliability",
+        "calibration",
+        "training",
+    )
+]
+PAGE = results("index.html")
 
 
 rule plot_ranking:
@@ -20,12 +63,14 @@ rule plot_ranking:
         script=script("plot_ranking"),
         settings=results("settings/ranking.yaml"),
         results=results("results.parquet"),
+        pairwise=results("pairwise.csv"),
     output:
         png=results("plots/ranking.png"),
         svg=report(
             results("plots/ranking.svg")[0],
             caption="../resources/captions/ranking.rst",
             category="Plots",
+            subcategory="Which model",
         ),
     log:
         results("logs/plot_ranking.log"),
@@ -35,12 +80,12 @@ rule plot_ranking:
         ENV
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         code=code("plot_ranking"),
     shell:
-        "python {input.script} --settings {input.settings} --results {input.results}"
+        "python {input.script} --settings {input.settings} --results {input.results} --pairwise {input.pairwise}"
         " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
 
 
@@ -49,12 +94,14 @@ rule plot_data_efficiency:
     input:
         script=script("plot_data_efficiency"),
         results=results("results.parquet"),
+        curves=results("tables/data_efficiency_curves.csv"),
     output:
         png=results("plots/data_efficiency.png"),
         svg=report(
             results("plots/data_efficiency.svg")[0],
             caption="../resources/captions/data_efficiency.rst",
             category="Plots",
+            subcategory="Which model",
         ),
     log:
         results("logs/plot_data_efficiency.log"),
@@ -64,12 +111,45 @@ rule plot_data_efficiency:
         ENV
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory(2000),
+        runtime=minutes(10),
     params:
         code=code("plot_data_efficiency"),
     shell:
-        "python {input.script} --results {input.results} --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
+        "python {input.script} --results {input.results} --curves {input.curves} --png {output.png} --svg {output.svg}"
+        " 2>&1 | tee {log}"
+
+
+rule plot_calibration:
+    """What thresholds and post-processing were worth on the val images."""
+    input:
+        of_each("calibration.json"),
+        script=script("plot_calibration"),
+        experiments=results("settings/results.yaml"),
+        results=results("results.parquet"),
+    output:
+        png=results("plots/calibration.png"),
+        svg=report(
+            results("plots/calibration.svg")[0],
+            caption="../resources/captions/calibration.rst",
+            category="Plots",
+            subcategory="Thresholds",
+        ),
+    log:
+        results("logs/plot_calibration.log"),
+    benchmark:
+        results("benchmarks/plot_calibration.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10),
+    params:
+        code=code("plot_calibration"),
+    shell:
+        "python {input.script} --experiments {input.experiments} --results {input.results}"
+        " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
 
 
 rule plot_gallery:
@@ -90,6 +170,7 @@ rule plot_gallery:
             results("plots/gallery.png")[0],
             caption="../resources/captions/gallery.rst",
             category="Plots",
+            subcategory="Images",
         ),
     log:
         results("logs/plot_gallery.log"),
@@ -99,11 +180,183 @@ rule plot_gallery:
         ENV
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     params:
         code=code("plot_gallery"),
         pack=subpath(input.images, parent=True),
     shell:
         "python {input.script} --settings {input.settings} --experiments {input.experiments}"
         " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
+
+
+rule plot_gallery_models:
+    """The same test images through the eyes of several models, before and after post-processing."""
+    input:
+        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
+        script=script("plot_gallery_models"),
+        experiments=results("settings/results.yaml"),
+        results=results("results.parquet"),
+        images=f"runs/{DS}/packed/images.bin",
+        images_index=f"runs/{DS}/packed/images.parquet",
+        masks=f"runs/{DS}/packed/masks.bin",
+        masks_index=f"runs/{DS}/packed/masks.parquet",
+    output:
+        report(
+            results("plots/gallery_models.png")[0],
+            caption="../resources/captions/gallery_models.rst",
+            category="Plots",
+            subcategory="Images",
+        ),
+    log:
+        results("logs/plot_gallery_models.log"),
+    benchmark:
+        results("benchmarks/plot_gallery_models.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        code=code("plot_gallery_models"),
+        pack=subpath(input.images, parent=True),
+    shell:
+        "python {input.script} --experiments {input.experiments}"
+        " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
+
+
+AUGMENTATIONS = results("plots/augmentations.png") if STUDY.augmentations() else []
+
+
+rule plot_augmentations:
+    """Training images beside several draws of every augmentation of the study."""
+    input:
+        script=script("plot_augmentations"),
+        settings=results("settings/augmentations.yaml"),
+        split=f"runs/{DS}/split.csv",
+        images=f"runs/{DS}/packed/images.bin",
+        images_index=f"runs/{DS}/packed/images.parquet",
+        masks=f"runs/{DS}/packed/masks.bin",
+        masks_index=f"runs/{DS}/packed/masks.parquet",
+    output:
+        report(
+            results("plots/augmentations.png")[0],
+            caption="../resources/captions/augmentations.rst",
+            category="Plots",
+        ),
+    log:
+        results("logs/plot_augmentations.log"),
+    benchmark:
+        results("benchmarks/plot_augmentations.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=10,
+    params:
+        code=code("plot_augmentations"),
+        pack=subpath(input.images, parent=True),
+    shell:
+        "python {input.script} --settings {input.settings} --pack {params.pack} --split {input.split}"
+        " --png {output} 2>&1 | tee {log}"
+
+
+for name, (subcategory, files) in RECORD_PLOTS.items():
+
+    rule:
+        name:
+            f"plot_{name}"
+        input:
+            of_each(*files),
+            script=script(f"plot_{name}"),
+            experiments=results("settings/results.yaml"),
+            results=results("results.parquet"),
+            pairwise=results("pairwise.csv") if name == "ablations" else [],
+        output:
+            png=results(f"plots/{name}.png"),
+            svg=report(
+                results(f"plots/{name}.svg")[0],
+                caption=f"../resources/captions/{name}.rst",
+                category="Plots",
+                subcategory=subcategory,
+            ),
+        log:
+            results(f"logs/plot_{name}.log"),
+        benchmark:
+            results(f"benchmarks/plot_{name}.tsv")[0]
+        conda:
+            ENV
+        threads: 1
+        resources:
+            mem_mb=memory(4000),
+            runtime=minutes(30),
+        params:
+            code=code(f"plot_{name}"),
+            pairwise=lambda wildcards, input: (
+                f"--pairwise {input.pairwise}" if input.pairwise else ""
+            ),
+        shell:
+            "python {input.script} --experiments {input.experiments} --results {input.results} {params.pairwise}"
+            " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
+
+
+rule page:
+    """One HTML file: the answer, leaderboards, cards, comparisons, pictures, provenance; it needs no network."""
+    input:
+        of_each(
+            "run.json",
+            "metrics.json",
+            "calibration.json",
+            "per_image.parquet",
+            "pooled_hist.parquet",
+            "test.pred.parquet",
+        ),
+        script=script("page"),
+        templates=[
+            os.path.relpath(path)
+            for path in sorted(
+                (LIBRARY / "defectbench/reporting/page/templates").iterdir()
+            )
+        ],
+        captions=[
+            os.path.relpath(PROJECT / f"resources/captions/{Path(path).stem}.rst")
+            for path in PAGE_PLOTS
+        ],
+        plots=PAGE_PLOTS,
+        experiments=results("settings/results.yaml"),
+        results=results("results.parquet"),
+        pairwise=results("pairwise.csv"),
+        issues=f"runs/{DS}/issues.csv",
+        leaks=f"runs/{DS}/leaks.csv",
+        split=f"runs/{DS}/split.csv",
+        images=f"runs/{DS}/packed/images.bin",
+        images_index=f"runs/{DS}/packed/images.parquet",
+        masks=f"runs/{DS}/packed/masks.bin",
+        masks_index=f"runs/{DS}/packed/masks.parquet",
+    output:
+        report(
+            PAGE[0],
+            caption="../resources/captions/page.rst",
+            category="Page",
+        ),
+    log:
+        results("logs/page.log"),
+    benchmark:
+        results("benchmarks/page.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        code=code("page"),
+        study=STUDY.name,
+        pack=subpath(input.images, parent=True),
+        captions=os.path.relpath(PROJECT / "resources/captions"),
+    shell:
+        "python {input.script} --study {params.study} --experiments {input.experiments} --results {input.results}"
+        " --pairwise {input.pairwise} --issues {input.issues} --leaks {input.leaks} --split {input.split}"
+        " --pack {params.pack} --plots {input.plots} --captions {params.captions} --out {output} 2>&1 | tee {log}"

@@ -14,7 +14,7 @@ rule train_reference:
         images_index="runs/{ds}/packed/images.parquet",
         masks="runs/{ds}/packed/masks.bin",
         masks_index="runs/{ds}/packed/masks.parquet",
-        split="runs/{ds}/split.csv",
+        split=training_split,
         subset=subset_file,
     output:
         model="runs/{ds}/reference/{exp}/model/model.json",
@@ -29,8 +29,8 @@ rule train_reference:
         "runs/{ds}/reference/{exp}/benchmarks/train.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(120),
     conda:
         ENV
     shell:
@@ -45,7 +45,7 @@ rule predict_reference:
         model="runs/{ds}/reference/{exp}/model/model.json",
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
-        split="runs/{ds}/split.csv",
+        split=prediction_split,
     output:
         val="runs/{ds}/reference/{exp}/val.pred.parquet",
         test="runs/{ds}/reference/{exp}/test.pred.parquet",
@@ -59,8 +59,8 @@ rule predict_reference:
         "runs/{ds}/reference/{exp}/benchmarks/predict.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(60, 60),
     conda:
         ENV
     shell:

@@ -10,12 +10,15 @@ rule train_unet:
         script=script("train_unet"),
         settings="runs/{ds}/unet/{exp}/settings/train.yaml",
         identity="runs/{ds}/unet/{exp}/settings/identity.yaml",
+        trackers=ancient("runs/{ds}/unet/{exp}/settings/trackers.yaml"),
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         masks="runs/{ds}/packed/masks.bin",
         masks_index="runs/{ds}/packed/masks.parquet",
-        split="runs/{ds}/split.csv",
+        tiles=tile_pack,
+        split=training_split,
         subset=subset_file,
+        init_from=initial_weights,
     output:
         weights="runs/{ds}/unet/{exp}/model/weights.safetensors",
         run="runs/{ds}/unet/{exp}/run.json",
@@ -23,6 +26,7 @@ rule train_unet:
     params:
         code=code("train_unet"),
         pack=subpath(input.images, parent=True),
+        tiles=tiles_option,
         folder=subpath(output.run, parent=True),
     log:
         "runs/{ds}/unet/{exp}/logs/train.log",
@@ -30,14 +34,16 @@ rule train_unet:
         "runs/{ds}/unet/{exp}/benchmarks/train.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=8000,
-        runtime=1440,
+        mem_mb=memory(8000),
+        runtime=minutes(1440),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --identity {input.identity} --pack {params.pack}"
-        " --split {input.split} --subset {input.subset} --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --settings {input.settings} --identity {input.identity} --pack {params.pack}"
+        " {params.tiles} --split {input.split} --subset {input.subset} --folder {params.folder}"
+        " --trackers {input.trackers} --code-digest {params.code} 2>&1 | tee {log}"
 
 
 rule predict_unet:
@@ -48,7 +54,7 @@ rule predict_unet:
         run="runs/{ds}/unet/{exp}/run.json",
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
-        split="runs/{ds}/split.csv",
+        split=prediction_split,
     output:
         val="runs/{ds}/unet/{exp}/val.pred.parquet",
         test="runs/{ds}/unet/{exp}/test.pred.parquet",
@@ -62,11 +68,12 @@ rule predict_unet:
         "runs/{ds}/unet/{exp}/benchmarks/predict.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000),
+        runtime=minutes(60, 60),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --run {input.run} --weights {input.weights} --pack {params.pack} --split {input.split}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --run {input.run} --weights {input.weights} --pack {params.pack} --split {input.split}"
         " --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"

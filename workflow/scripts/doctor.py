@@ -81,7 +81,7 @@ def study(configfile: Path) -> list[Check]:
     """The study's configuration and data."""
     try:
         config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
-        found = load_study(config)
+        found = load_study(config, str(configfile))
     except FileNotFoundError:
         return [(False, f"study: no such file: {configfile}")]
     except yaml.YAMLError as error:

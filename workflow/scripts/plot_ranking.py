@@ -17,12 +17,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="ranking.yaml: the metric")
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--png", type=Path, required=True, help="PNG file to write")
     parser.add_argument("--svg", type=Path, required=True, help="SVG file to write")
     args = parser.parse_args(argv)
 
     settings = RankingSettings.read(args.settings)
-    save(ranking_figure(pd.read_parquet(args.results), settings.metric), args.png, args.svg)
+    figure = ranking_figure(pd.read_parquet(args.results), pd.read_csv(args.pairwise), settings.metric)
+    save(figure, args.png, args.svg)
     print(f"ranking by {settings.metric}: {args.png}")
 
 

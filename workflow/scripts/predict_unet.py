@@ -5,15 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 
-from defectbench.config.train_unet import UNetSettings
 from defectbench.data.packing import ImagePack
 from defectbench.files import read_json, write_json
-from defectbench.inference.geometry import Geometry
-from defectbench.inference.network import NetworkPredictor, device_name
+from defectbench.inference.network import device_name
 from defectbench.inference.predict import predict_roles, timing_record
-from defectbench.models.unet import UNet
+from defectbench.inference.unet import load_unet
 from defectbench.script import run_script
 
 
@@ -31,14 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     run = read_json(args.run)
-    settings = UNetSettings.model_validate(run["settings"])
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    network = UNet(settings, run["in_channels"], len(run["classes"]))
-    network.load_state_dict(load_file(args.weights))
-
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    predictor = NetworkPredictor(network, Geometry.of(settings.img_size, settings.resize), device)
+    predictor = load_unet(run, args.weights, device)
     split = pd.read_csv(args.split, dtype=str)
     outputs = {"val": args.val, "test": args.test}
     seconds = predict_roles(predictor, ImagePack(args.pack), split, outputs, tuple(run["classes"]), has_scores=True)

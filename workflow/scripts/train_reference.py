@@ -12,7 +12,7 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.files import write_json
 from defectbench.models.reference import MAX_TUNING_IMAGES, Constant, to_dict, tune
 from defectbench.script import run_script
-from defectbench.training.run_record import file_facts, run_record
+from defectbench.training.run_record import file_facts, images_seen, run_record
 
 
 @run_script
@@ -49,11 +49,13 @@ def main(argv: list[str] | None = None) -> None:
         track="reference",
         prompt_source="none",
         n_labels_train=n_labels,
+        zero_shot=n_labels == 0,
         n_labels_val=int((split["role"] == "val").sum()) if n_labels else 0,
         train_seconds=time.perf_counter() - started,
         device="CPU",
         code_digest=args.code_digest,
         data_digest=images.digest,
+        **images_seen(train_ids, split.loc[split["role"] == "val", "image_id"]),
         params_total=0,
         params_trainable=0,
         **file_facts(path),

@@ -1,6 +1,7 @@
 """What all configuration modules share: strict settings, and how they are written, read and complained about."""
 
 import difflib
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
 
@@ -25,12 +26,28 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the values of the others: they make no result another one."""
+        return set()
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What keys have that are not given."""
+        return {key: field.default for key, field in type(self).model_fields.items()}
+
     def write(self, path: Path) -> None:
-        """Write as YAML, atomically, and only if the content changed (an untouched file keeps its time)."""
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
+        """Write all but idle keys as YAML, atomically; a file of the same content is left untouched, time and all."""
+        if path.is_file() and path.read_text(encoding="utf-8") == self._yaml:
             return
-        write_text(path, text)
+        write_text(path, self._yaml)
+
+    @cached_property
+    def _yaml(self) -> str:
+        """The file's content, made once: a study writes some settings for every experiment."""
+        values = self.model_dump(mode="json", exclude=self.idle_keys)
+        # libyaml: the same text as from safe_dump, five times as fast.
+        return yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from defectbench.config.base import Settings
 
+MONITORS = ("val_iou_fixed", "val_dice_fixed")
+
 
 class TrainSettings(Settings):
     """Budget, optimiser and hardware settings of a training.
@@ -20,19 +22,136 @@ class TrainSettings(Settings):
     resize: Literal["native", "longest_pad", "squash"] = Field(
         "native", description="How an image reaches img_size; 'native' pads to the next multiple of 32"
     )
+    mode: Literal["full", "crops", "pre_crops"] = Field(
+        "full",
+        description="A training sample is the whole image, a crop placed anew in every pass, or a tile cut beforehand",
+    )
+    crop: str = Field(
+        "256x512",
+        pattern=r"^[1-9]\d*x[1-9]\d*$",
+        description="Size of crops and tiles, HEIGHTxWIDTH in pixels; a smaller image is taken whole",
+    )
+    defect_crops: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="crops: share that is centred on a defect pixel; the others lie anywhere",
+    )
+    stride: int = Field(
+        256, ge=1, description="pre_crops: pixels between neighbouring tiles; the last is aligned to the edge"
+    )
+    empty_tiles: float = Field(
+        1.0, ge=0, le=1, description="pre_crops: share of the tiles without a defect that is kept; all others are"
+    )
+    prediction: Literal["full", "tiles"] = Field(
+        "full",
+        description="The network predicts whole images, or tiles of the size crop, blended where they overlap",
+    )
+    overlap: int = Field(64, ge=0, description="prediction: tiles: least overlap of neighbouring tiles, pixels")
+    tta: str = Field(
+        "none",
+        pattern=r"^(none|(hflip|\d*\.?\d+)(\+(hflip|\d*\.?\d+))*)$",
+        description="Test-time augmentation: views averaged with the image as it is, joined by '+': hflip, and scales "
+        "of height and width, e.g. hflip+0.75+1.25; mirrored views come at every scale",
+    )
     batch_size: int = Field(8, ge=1)
     epochs: int = Field(30, ge=1)
     steps: int | None = Field(None, ge=1)
     eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; null: one pass over the images")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step; BatchNorm sees single batches")
+    sampler: Literal["shuffle", "balanced"] = Field(
+        "shuffle", description="balanced: every other image is defective, the classes in turn"
+    )
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: Nesterov momentum 0.9")
     lr: float = Field(1e-4, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which lr rises from 0")
+    schedule: Literal["cosine", "cosine_restarts", "plateau", "one_cycle"] = Field(
+        "cosine", description="Course of lr; plateau: a tenth whenever the monitor stands still"
+    )
+    warmup: float = Field(
+        0.05, ge=0, lt=1, description="Share of the steps in which lr rises; for cosine and one_cycle"
+    )
+    cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
+    lr_patience: int = Field(2, ge=0, description="Evaluations without a better one that plateau lets pass")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
     patience: int = Field(7, ge=1, description="Evaluations without a better one before stopping")
-    monitor: Literal["val_mIoU", "val_Dice"] = Field("val_mIoU", description="At fixed p = 0.5")
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the hardware has it")
+    checkpoint_every: str | None = Field(
+        None,
+        pattern=r"^[1-9]\d* (steps|epochs)$",
+        description="Weights kept besides the best and the last, e.g. '500 steps' or '5 epochs' (passes); no result "
+        "depends on it",
+    )
+    monitor: Literal["val_iou_fixed", "val_dice_fixed"] = Field(
+        "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; chooses the checkpoints"
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"
+    )
+    compile: bool = Field(False, description="torch.compile: minutes at the start, faster steps; needs a C++ compiler")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
+    workers: int | None = Field(
+        None, ge=0, description="Processes that read samples; null: 4 beside a GPU, else none; no result depends on it"
+    )
     seed: int = Field(42, ge=0)
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width of ``crop``."""
+        height, width = self.crop.split("x")
+        return int(height), int(width)
+
+    def checkpoint_interval(self, steps_per_pass: int) -> int | None:
+        """``checkpoint_every`` in steps; None if no such checkpoints are kept."""
+        if self.checkpoint_every is None:
+            return None
+        number, unit = self.checkpoint_every.split()
+        return int(number) * (steps_per_pass if unit == "epochs" else 1)
+
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the others."""
+        used_by = {
+            "crop": self.mode != "full",
+            "defect_crops": self.mode == "crops",
+            "stride": self.mode == "pre_crops",
+            "empty_tiles": self.mode == "pre_crops",
+            "overlap": self.prediction == "tiles",
+            "warmup": self.schedule in ("cosine", "one_cycle"),
+            "cycles": self.schedule == "cosine_restarts",
+            "lr_patience": self.schedule == "plateau",
+            # A budget in steps leaves that in epochs without effect.
+            "epochs": self.steps is None,
+        }
+        return {key for key, used in used_by.items() if not used}
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> Self:
+        if self.mode == "full":
+            if self.prediction == "tiles":
+                raise ValueError("prediction 'tiles' needs mode 'crops' or 'pre_crops': a tile has the size of a crop")
+            return self
+        if self.img_size != "native":
+            raise ValueError(f"mode {self.mode!r} cuts images at their own pixels: give img_size and resize 'native'")
+        side = min(self.crop_size)
+        if self.mode == "pre_crops" and self.stride > side:
+            raise ValueError(f"stride {self.stride} leaves gaps between tiles of {self.crop}; allowed: at most {side}")
+        if self.prediction == "tiles" and self.overlap >= side:
+            raise ValueError(
+                f"overlap {self.overlap} does not go with tiles of {self.crop}; allowed: at most {side - 1}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _views_differ(self) -> Self:
+        parts = [] if self.tta == "none" else self.tta.split("+")
+        scales = [float(part) for part in parts if part != "hflip"]
+        if len(parts) != len(set(parts)) or len(scales) != len({*scales, 1.0} - {1.0}):
+            raise ValueError(f"tta {self.tta!r}: a view comes twice; scale 1 is always there")
+        if any(not 0.25 <= scale <= 4 for scale in scales):
+            raise ValueError(f"tta {self.tta!r}: allowed scales: 0.25 to 4")
+        if scales and self.img_size != "native":
+            raise ValueError(f"tta {self.tta!r}: the network sees every scale at img_size; set img_size: native")
+        return self
 
     @model_validator(mode="after")
     def _size_fits_resize(self) -> Self:

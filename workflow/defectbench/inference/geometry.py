@@ -48,7 +48,7 @@ class Geometry:
         """Scale and pad ``image`` (H, W) or (H, W, C), uint8.
 
         ``size`` is a larger input size, for batches of images that differ in size; ``mask`` scales without
-        mixing labels.
+        mixing labels. What has that size already is given back as it is, not copied.
         """
         height, width = image.shape[:2]
         inner = self.scaled_size(height, width)
@@ -57,8 +57,10 @@ class Geometry:
             method = cv2.INTER_NEAREST if mask else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
             image = cv2.resize(image, inner[::-1], interpolation=method)
         target = size or self.input_size(height, width)
-        padding = [(0, target[0] - inner[0]), (0, target[1] - inner[1])] + [(0, 0)] * (image.ndim - 2)
-        return np.pad(image, padding, mode="edge")
+        if inner == target:
+            return image
+        below, right = target[0] - inner[0], target[1] - inner[1]
+        return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
     def restore(self, maps: np.ndarray, height: int, width: int) -> np.ndarray:
         """Bring ``maps`` (C, h, w), float32, back to the image's own (C, ``height``, ``width``)."""

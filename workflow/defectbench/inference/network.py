@@ -5,27 +5,40 @@ import torch
 from torch import nn
 
 from defectbench.inference.geometry import Geometry
+from defectbench.inference.tiling import Tiling
 from defectbench.metrics.codes import codes_from_logits
 
 
 class NetworkPredictor:
     """Calls a network on one image at a time, in float32 whatever the training's precision."""
 
-    def __init__(self, network: nn.Module, geometry: Geometry, device: torch.device) -> None:
-        """``network`` maps uint8 images (B, C, H, W) to logits (B, n_maps, H, W)."""
+    def __init__(
+        self, network: nn.Module, geometry: Geometry, device: torch.device, tiling: Tiling | None = None
+    ) -> None:
+        """``network`` maps uint8 images (B, C, H, W) to logits (B, n_maps, H, W).
+
+        With ``tiling``, it sees an image tile by tile; without, as a whole.
+        """
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
+        self.tiling = tiling
 
-    @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Codes (n_maps, H, W) of a uint8 image (H, W) or (H, W, 3), at the image's own pixels."""
+        logits = self.logits(image) if self.tiling is None else self.tiling.apply(image, self.logits)
+        return codes_from_logits(logits)
+
+    @torch.inference_mode()
+    def logits(self, image: np.ndarray) -> np.ndarray:
+        """Logits (n_maps, H, W), float32, of an image or tile that the network sees at once."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        batch = torch.from_numpy(np.ascontiguousarray(pixels))[None].to(self.device)
+        # Copied where it is a read-only view of a pack.
+        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
         # .cpu() waits for the device, so a caller's clock sees the whole computation.
         logits = self.network(batch)[0].float().cpu().numpy()
-        return codes_from_logits(self.geometry.restore(logits, *image.shape[:2]))
+        return self.geometry.restore(logits, *image.shape[:2])
 
 
 def device_name(device: torch.device) -> str:

@@ -1,5 +1,6 @@
 """Prediction of whole roles: from packed images to a prediction file, with honest timing."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,5 +55,7 @@ def timing_record(seconds: list[float], device: str, peak_memory_bytes: int | No
         "peak_memory_infer_bytes": peak_memory_bytes,
         "batch_size": 1,
         "device": device,
+        # The one that defectbench.on_gpu took.
+        "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "n_images": len(seconds),
     }

@@ -44,6 +44,8 @@ class PredictionHeader:
     role: str
     classes: tuple[str, ...]
     has_scores: bool
+    defective_only: bool = False
+    """Whether only images with a defect are predicted: prompts drawn from the truth exist for no other."""
 
 
 def compress(codes: np.ndarray) -> bytes:
@@ -122,7 +124,7 @@ class PredictionFile:
         if _KEY not in metadata:
             raise PredictionFileError(f"{path}: not a prediction file (written by predict_*)")
         fields = json.loads(metadata[_KEY])
-        self.header = PredictionHeader(fields["role"], tuple(fields["classes"]), fields["has_scores"])
+        self.header = PredictionHeader(**fields | {"classes": tuple(fields["classes"])})
 
     def image_ids(self) -> list[str]:
         """Ids in the order of the file."""

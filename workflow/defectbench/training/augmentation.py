@@ -1,4 +1,4 @@
-"""Augmentation: one definition for all families."""
+"""Augmentation by albumentations: one definition for all families."""
 
 import os
 
@@ -7,20 +7,30 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 import cv2
 
+from defectbench.config.augment import AugmentSettings
 
-def make_augmentation(name: str) -> A.Compose | None:
-    """The augmentation of the settings, for uint8 images and masks of the same size.
 
-    ``steel``: horizontal flip, brightness and contrast, noise, mild blur, rotation of at most 5 degrees. No
-    vertical flip and no strong elastic deformation: both make pictures that no camera over a strip takes.
+def make_augmentation(settings: AugmentSettings) -> A.Compose | None:
+    """The augmentation of ``settings``, for uint8 images (H, W) or (H, W, C) and masks of the same size.
+
+    None if nothing is to be changed.
     """
-    if name == "none":
+    if settings.is_none:
         return None
-    return A.Compose(
-        [
-            A.HorizontalFlip(p=0.5),
-            A.Rotate(limit=5, border_mode=cv2.BORDER_REPLICATE, p=0.3),
-            A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
-            A.OneOf([A.GaussNoise(std_range=(0.01, 0.04)), A.GaussianBlur(blur_limit=(3, 5))], p=0.2),
-        ]
-    )
+    steps = [
+        A.HorizontalFlip(p=settings.hflip),
+        A.VerticalFlip(p=settings.vflip),
+        A.Rotate(limit=settings.degrees, border_mode=cv2.BORDER_REPLICATE, p=settings.rotate),
+        A.RandomBrightnessContrast(
+            brightness_limit=settings.brightness, contrast_limit=settings.contrast, p=settings.tone
+        ),
+    ]
+    exclusive = [
+        A.GaussNoise(std_range=(settings.noise_std / 4, settings.noise_std), p=settings.noise),
+        A.GaussianBlur(blur_limit=(3, settings.blur_kernel), p=settings.blur),
+    ]
+    if settings.noise + settings.blur > 0:
+        # OneOf chooses in proportion to the probabilities of its steps.
+        steps.append(A.OneOf(exclusive, p=settings.noise + settings.blur))
+    # A step that never happens would still draw a random number, and change what the others draw.
+    return A.Compose([step for step in steps if step.p > 0])

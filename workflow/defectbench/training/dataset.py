@@ -1,55 +1,132 @@
 """Training and validation samples, read from the packs."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import albumentations as A
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.config.train import TrainSettings
+from defectbench.data.packing import ImagePack, MaskPack, Window
+from defectbench.data.tiles import Size, choose_tiles
 from defectbench.inference.geometry import Geometry
 
 
 @dataclass(frozen=True)
 class Samples(Dataset):
-    """Images and masks at the size the network sees, all of one size."""
+    """Images and masks at the size the network sees, all of one size.
+
+    With ``crop``, a sample is a part of its image, of that size where the image is as large, placed anew in every
+    pass; a share ``defect_crops`` of them is centred on a defect pixel.
+    """
 
     images: ImagePack
     masks: MaskPack
-    image_ids: list[str]
+    image_ids: Sequence[str]
     geometry: Geometry
     task: str
     augmentation: A.Compose | None = None
     seed: int = 0
+    crop: Size | None = None
+    defect_crops: float = 0.0
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Number of images, or tiles."""
         return len(self.image_ids)
+
+    @property
+    def input_size(self) -> Size:
+        """Height and width of every sample: that of the largest image, or crop of it."""
+        height, width = self.images.largest
+        if self.crop is not None:
+            height, width = min(height, self.crop[0]), min(width, self.crop[1])
+        return self.geometry.input_size(height, width)
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Image (C, H, W) uint8, masks (n_maps, H, W) uint8 and index of the sample (pass, index)."""
         number, index = item
         image_id = self.image_ids[index]
-        size = self.geometry.input_size(*self.images.largest)
-        image = self.geometry.apply(self.images[image_id], size)
-        masks = self.true_masks(index).transpose(1, 2, 0)
-        masks = self.geometry.apply(np.ascontiguousarray(masks), size, mask=True).reshape(*size, -1)
+        window = self.window(number, index)
+        masks = self.masks.read(image_id, window, merged=self.task == "merged")
+        size = self.input_size
+        image = self.geometry.apply(self.images[image_id][window], size)
+        if masks.shape[1:] != size:
+            masks = np.stack([self.geometry.apply(mask, size, mask=True) for mask in masks])
         if self.augmentation is not None:
-            # Seeded by pass and image alone: the same for any number of loader workers, and after a resume.
-            key = hashlib.blake2b(f"{self.seed} {number} {image_id}".encode(), digest_size=4).digest()
-            self.augmentation.set_random_seed(int.from_bytes(key))
-            augmented = self.augmentation(image=image, mask=masks)
-            image, masks = augmented["image"], augmented["mask"].reshape(*size, -1)
-        image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-        return (
-            torch.from_numpy(np.ascontiguousarray(image)),
-            torch.from_numpy(np.ascontiguousarray(masks.transpose(2, 0, 1))),
-            index,
-        )
+            self.augmentation.set_random_seed(self._seed(f"{number} {image_id}"))
+            augmented = self.augmentation(image=image, mask=cv2.merge(tuple(masks)))
+            image, masks = augmented["image"], np.stack(cv2.split(augmented["mask"]))
+        # (H, W) or (H, W, C) to (C, H, W).
+        image = image[None] if image.ndim == 2 else np.stack(cv2.split(image))
+        return _tensor(image), _tensor(masks), index
+
+    def window(self, number: int, index: int) -> Window:
+        """Rows and columns of the image that the sample (pass ``number``, ``index``) shows."""
+        image_id = self.image_ids[index]
+        size = np.array(self.images[image_id].shape[:2])
+        crop = size if self.crop is None else np.minimum(size, self.crop)
+        if (crop < size).any():
+            rng = np.random.default_rng(self._seed(f"{number} {image_id} crop"))
+            start = rng.integers(0, size - crop, endpoint=True)
+            if rng.random() < self.defect_crops:
+                defect = np.argwhere(self.masks.read(image_id, merged=True)[0])
+                if len(defect):
+                    start = np.clip(rng.choice(defect) - crop // 2, 0, size - crop)
+        else:
+            start = np.zeros(2, int)
+        (top, left), (bottom, right) = start.tolist(), (start + crop).tolist()
+        return slice(top, bottom), slice(left, right)
+
+    def _seed(self, key: str) -> int:
+        """Seed drawn from the samples' seed, pass and image: the same for any number of workers, and after a resume."""
+        return int.from_bytes(hashlib.blake2b(f"{self.seed} {key}".encode(), digest_size=4).digest())
 
     def true_masks(self, index: int) -> np.ndarray:
         """Masks (n_maps, H, W) of an image at its own size, one for all classes if the task is 'merged'."""
-        masks = self.masks[self.image_ids[index]]
-        return masks.max(axis=0, keepdims=True) if self.task == "merged" else masks
+        return self.masks.read(self.image_ids[index], merged=self.task == "merged")
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """``array`` as a tensor; copied only if it is a part of another, or a read-only view of a pack."""
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def make_samples(
+    settings: TrainSettings,
+    pack: Path,
+    tiles: Path | None,
+    train_ids: Sequence[str],
+    val_ids: Sequence[str],
+    augmentation: A.Compose | None,
+) -> tuple[Samples, Samples]:
+    """Samples of the training, in the mode of ``settings``, and of the validation: whole images in every mode.
+
+    ``pack`` is the folder of the packed images, ``tiles`` that of their tiles, which the mode pre_crops alone reads.
+
+    Raises:
+        TileError: if there is no tile to train on.
+    """
+    images, masks = ImagePack(pack), MaskPack(pack)
+    geometry = Geometry.of(settings.img_size, settings.resize)
+    val = Samples(images, masks, val_ids, geometry, settings.task)
+    crop = settings.crop_size if settings.mode == "crops" else None
+    if settings.mode == "pre_crops":
+        images, masks = ImagePack(tiles), MaskPack(tiles)
+        train_ids = choose_tiles(masks, train_ids, settings.empty_tiles, settings.seed)
+    train = Samples(
+        images,
+        masks,
+        train_ids,
+        geometry,
+        settings.task,
+        augmentation,
+        settings.seed,
+        crop,
+        settings.defect_crops,
+    )
+    return train, val

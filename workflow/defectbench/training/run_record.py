@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.metadata
+import os
 import platform
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -27,12 +29,23 @@ def run_record(
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude=settings.idle_keys),
         **facts,
+        # The one that defectbench.on_gpu took.
+        "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in PACKAGES},
     }
+
+
+def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
+    """Digest of the images that a training read, be it to learn or to stop by.
+
+    Cross-validation accepts a prediction only from a model that says so.
+    """
+    seen = sorted({image_id for ids in image_ids for image_id in ids})
+    return {"seen_ids_sha256": hashlib.sha256("\n".join(seen).encode()).hexdigest()}
 
 
 def file_facts(path: Path) -> dict[str, Any]:
@@ -52,5 +65,6 @@ def parameter_facts(network: Any) -> dict[str, Any]:
         "params_trainable": sum(p.numel() for p in network.parameters() if p.requires_grad),
         "params_by_module": {
             name: sum(p.numel() for p in child.parameters() if p.requires_grad) for name, child in root.named_children()
-        },
+        }
+        | {name: p.numel() for name, p in root.named_parameters(recurse=False) if p.requires_grad},
     }

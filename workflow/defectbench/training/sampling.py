@@ -1,12 +1,13 @@
-"""Which images make up which training step: a pure function of seed and step, so that a run can resume anywhere."""
+"""Which images make up which batch: pure functions of seed and batch number, so that a run can resume anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 
 class StepBatches:
-    """Batches of dataset indices for the steps ``start`` … ``start + n_steps``.
+    """Batches of dataset indices, numbers ``start`` … ``start + n_batches``.
 
     The images are visited in passes, each in an order of its own drawn from (seed, pass). An incomplete batch
     at the end of a pass is left out (unless there are fewer images than one batch holds); the images in it
@@ -19,21 +20,63 @@ class StepBatches:
         self.batch_size = min(batch_size, n_images)
         self.seed = seed
         self.start = 0
-        self.n_steps = self.steps_per_pass
+        self.n_batches = self.batches_per_pass
 
     @property
-    def steps_per_pass(self) -> int:
+    def batches_per_pass(self) -> int:
         """Batches in one pass over the images."""
         return self.n_images // self.batch_size
 
     def __len__(self) -> int:
         """Number of batches that iterating gives."""
-        return self.n_steps
+        return self.n_batches
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield the batches of the steps set by ``start`` and ``n_steps``."""
-        for step in range(self.start, self.start + self.n_steps):
-            number, position = divmod(step, self.steps_per_pass)
-            order = np.random.default_rng((self.seed, number)).permutation(self.n_images)
-            chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
-            yield [(number, int(index)) for index in chosen]
+        """Yield the batches set by ``start`` and ``n_batches``."""
+        for number in range(self.start, self.start + self.n_batches):
+            yield self.batch(number)
+
+    def batch(self, number: int) -> list[tuple[int, int]]:
+        """Items of one batch."""
+        pass_number, position = divmod(number, self.batches_per_pass)
+        order = _order(self.n_images, self.seed, pass_number)
+        chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
+        return [(pass_number, int(index)) for index in chosen]
+
+
+class BalancedBatches(StepBatches):
+    """Batches in which every other image is clean, and the rest show the classes in turn.
+
+    Within the clean images, and within those of each class, all are visited once before any comes again. An image of
+    two classes belongs to both. What the data do not have (clean images, a class) has no turn. Items are (draw, index)
+    with a number of its own for every draw: an image that comes often is augmented anew each time.
+    """
+
+    def __init__(self, presence: np.ndarray, batch_size: int, seed: int) -> None:
+        """``presence`` (n_images, n_classes), bool: which image shows which class."""
+        super().__init__(len(presence), batch_size, seed)
+        clean = np.flatnonzero(~presence.any(axis=1))
+        classes = [np.flatnonzero(column) for column in presence.T if column.any()]
+        # One round of turns; every stratum has the same number of turns in each.
+        self._turns: Sequence[np.ndarray] = classes or [clean]
+        if classes and len(clean):
+            self._turns = [stratum for members in classes for stratum in (clean, members)]
+
+    def batch(self, number: int) -> list[tuple[int, int]]:
+        """Items of one batch."""
+        first = number * self.batch_size
+        return [(draw, self._index(draw)) for draw in range(first, first + self.batch_size)]
+
+    def _index(self, draw: int) -> int:
+        round_number, turn = divmod(draw, len(self._turns))
+        members = self._turns[turn]
+        same = [t for t, other in enumerate(self._turns) if other is members]
+        visit, place = divmod(round_number * len(same) + same.index(turn), len(members))
+        # Orders differ between the strata, hence their first turn in the seed.
+        return int(members[_order(len(members), self.seed, visit, same[0])[place]])
+
+
+@lru_cache(maxsize=64)
+def _order(n: int, *seed: int) -> np.ndarray:
+    """A random order of 0 … n - 1, drawn from ``seed``."""
+    return np.random.default_rng(seed).permutation(n)

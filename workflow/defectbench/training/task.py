@@ -1,19 +1,27 @@
-"""The Lightning module: loss, optimiser, schedule, and validation at the images' own pixels."""
+"""The Lightning module: training steps, schedule, history, and validation at the images' own pixels."""
 
-import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import nn
 
-from defectbench.config.train import TrainSettings
+from defectbench.config.train import MONITORS, TrainSettings
 from defectbench.metrics import counts
+from defectbench.metrics.codes import codes_from_logits
 from defectbench.script import UserError
 from defectbench.training.dataset import Samples
-from defectbench.training.losses import Loss
+from defectbench.training.losses import deeply_supervised
+from defectbench.training.memory import peak_memory_bytes
+from defectbench.training.optimisation import make_optimizer, make_schedule
+from defectbench.training.samples import Extremes
+from defectbench.training.trackers import track_row
+from defectbench.training.validation import Evaluation
+
+Outputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
+"""Loss of a batch, logits (N, C, H, W), in training perhaps several, finest first, and the masks they are to be."""
 
 
 class TrainingError(UserError):
@@ -21,33 +29,51 @@ class TrainingError(UserError):
 
 
 class SegmentationTask(L.LightningModule):
-    """Trains ``network`` (uint8 images -> logits) and validates it at the fixed threshold p = 0.5."""
+    """Trains ``network`` (uint8 images -> logits) and validates it."""
 
     def __init__(
-        self, name: str, network: nn.Module, loss: Loss, settings: TrainSettings, total_steps: int, val: Samples
+        self,
+        name: str,
+        network: nn.Module,
+        loss: Any,
+        settings: TrainSettings,
+        total_steps: int,
+        val: Samples,
+        classes: Sequence[str],
     ) -> None:
-        """``name`` opens each line of progress; ``total_steps`` is the length of the schedule."""
+        """``name`` opens each line of progress, ``total_steps`` is the length of the schedule, ``classes`` name maps.
+
+        In training the network may return a tuple of logits, finest first, for deep supervision.
+        """
         super().__init__()
         self.name = name
         self.network = network
-        self.loss = loss
+        self.loss = deeply_supervised(loss)
         self.settings = settings
         self.total_steps = total_steps
         self.val = val
+        self.classes = classes
         self.history: list[dict[str, float]] = []
+        self.extremes: Extremes | None = None
+        """Where set, each validated image is added to it."""
+        self._evaluation = Evaluation(classes)
+        self._metrics: dict[str, float | None] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
-        self._val_counts: list[tuple[int, int, int]] = []
-        self._started = self._trained_seconds = 0.0
+        self._train_counts: torch.Tensor | int = 0
+        self._started = self._waiting_since = self._waited = self._trained_seconds = 0.0
 
     def on_train_epoch_start(self) -> None:
-        """Start the clock of one row of the history."""
-        self._started = time.perf_counter()
-        self._losses = []
+        """Start the clocks of one row of the history."""
+        self._started = self._waiting_since = time.perf_counter()
+        self._waited = 0.0
+        self._losses, self._train_counts = [], 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed by step, so that a resumed run draws what an undisturbed one would have drawn."""
-        torch.manual_seed(self.settings.seed + self.global_step)
+        """Seed by batch, so that a resumed run draws what an undisturbed one would have drawn."""
+        self._waited += time.perf_counter() - self._waiting_since
+        accumulate = self.settings.accumulate
+        torch.manual_seed(self.settings.seed + self.global_step * accumulate + batch_idx % accumulate)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
         """Loss of one batch.
@@ -56,90 +82,134 @@ class SegmentationTask(L.LightningModule):
             TrainingError: if it is not finite, naming step and images.
         """
         images, masks, indices = batch
-        loss = self.loss(self.network(images), masks)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} at step {self.global_step}, dataset indices {indices.tolist()}; "
-                f"the last good checkpoint is kept. Try a lower lr than {self.settings.lr:g} or precision: fp32"
-            )
+        loss, outputs, wanted = self.training_outputs(images, masks, indices)
+        self._check_finite(loss, indices)
         self._losses.append(loss.detach())
+        self._train_counts = self._train_counts + _confusion(outputs, wanted)
         return loss
+
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+        """What a training step computes; families whose networks need more than the image have their own."""
+        outputs = self.network(images)
+        return self.loss(outputs, masks), outputs, masks
+
+    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+        """What a validation step computes: one map of logits per image and class."""
+        return self.training_outputs(images, masks, indices)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """From here on the next batch is waited for."""
+        self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
         """Stop the clock of the training steps and forget the last validation."""
         self._trained_seconds = time.perf_counter() - self._started
-        self._val_losses, self._val_counts = [], []
+        self._val_losses, self._evaluation = [], Evaluation(self.classes)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> None:
-        """Count the merged masks of one batch, each at its image's own pixels."""
+        """Score the maps of one batch, each at its image's own pixels.
+
+        Raises:
+            TrainingError: if they are not finite, naming step and images.
+        """
         images, masks, indices = batch
-        logits = self.network(images)
-        self._val_losses.append(self.loss(logits, masks).detach())
+        loss, logits, _ = self.validation_outputs(images, masks, indices)
+        self._check_finite(loss, indices, "val ")
+        self._val_losses.append(loss)
         for index, maps in zip(indices.tolist(), logits.float().cpu().numpy(), strict=True):
-            truth = self.val.true_masks(index).max(axis=0)
-            merged = self.val.geometry.restore(maps, *truth.shape).max(axis=0) >= 0
-            self._val_counts.append(counts.confusion(truth, merged))
+            truth = self.val.true_masks(index)
+            maps = self.val.geometry.restore(maps, *truth.shape[1:])
+            codes = codes_from_logits(maps)
+            self._evaluation.add(codes, truth)
+            if self.extremes is not None:
+                self.extremes.add(index, codes, truth)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics that checkpoints and early stopping watch."""
-        table = np.array(self._val_counts)
-        defective = table[table[:, 0] + table[:, 2] > 0]
-        self.log_dict(
-            {
-                "val_loss": torch.stack(self._val_losses).mean().item(),
-                "val_mIoU": float(counts.iou(*defective.T).mean()),
-                "val_Dice": float(counts.dice(*defective.T).mean()),
-            }
-        )
+        """Log the metrics that checkpoints and early stopping watch.
+
+        Raises:
+            TrainingError: if they are not defined, because no val image has a defect.
+        """
+        self._metrics = self._evaluation.metrics()
+        if self._metrics[self.settings.monitor] is None:
+            raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split anew")
+        self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
 
     def on_train_epoch_end(self) -> None:
-        """Add a row to the history and show it."""
-        metrics = self.trainer.callback_metrics
-        images = self.trainer.datamodule.batches.batch_size
+        """Add a row to the history and show it; a schedule that watches the monitor takes its step."""
+        batch_size = self.trainer.datamodule.batches.batch_size
         self.history.append(
             {
                 "epoch": self.current_epoch,
                 "step": self.global_step,
-                "images_seen": self.global_step * images,
+                "images_seen": self.global_step * self.settings.accumulate * batch_size,
                 "train_loss": torch.stack(self._losses).mean().item(),
-                **{name: metrics[name].item() for name in ("val_loss", "val_mIoU", "val_Dice")},
+                "val_loss": torch.stack(self._val_losses).mean().item(),
+                **self._metrics,
+                "train_iou": float(counts.iou(*self._train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,
-                "images_per_second": len(self._losses) * images / self._trained_seconds,
+                "images_per_second": len(self._losses) * batch_size / self._trained_seconds,
+                "data_wait_share": self._waited / self._trained_seconds,
+                "peak_memory": peak_memory_bytes(),
             }
         )
         print(self._progress(self.history[-1]), flush=True)
+        track_row(self.loggers, self.history[-1])
+        if self.settings.schedule == "plateau":
+            self.lr_schedulers().step(self._metrics[self.settings.monitor])
+
+    def _check_finite(self, loss: torch.Tensor, indices: torch.Tensor, role: str = "") -> None:
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the {role}loss is {loss.item()} at step {self.global_step}, dataset indices {indices.tolist()}; "
+                f"the last good checkpoint is kept. Try a lower lr than {self.settings.lr:g} or precision: fp32"
+            )
 
     def _progress(self, row: dict[str, float]) -> str:
         return (
             f"{self.name}  step {row['step']:>5}/{self.total_steps}  loss {row['train_loss']:.3f}"
-            f"  val_mIoU {row['val_mIoU']:.3f}  val_Dice {row['val_Dice']:.3f}"
+            f"  val IoU {row['val_iou_fixed']:.3f}  val Dice {row['val_dice_fixed']:.3f}"
             f"  {row['images_per_second']:.1f} images/s"
         )
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with warm-up and cosine decay, per step."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.settings.lr, weight_decay=self.settings.wd)
-        warmup = max(1, round(self.settings.warmup * self.total_steps))
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_with_warmup(step, warmup, self.total_steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        """Optimiser and schedule of the settings."""
+        optimizer = make_optimizer(self.settings, self.parameter_groups())
+        schedule = make_schedule(self.settings, optimizer, self.total_steps)
+        watches = {"interval": "epoch", "monitor": self.settings.monitor, "reduce_on_plateau": True}
+        how = watches if self.settings.schedule == "plateau" else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
+
+    def parameter_groups(self) -> list[Any]:
+        """What trains: parameters, or groups of them with settings of their own."""
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step schedules that go by step. Lightning would step the others after the checkpoint is written, and a
+        resumed training would miss that step; :meth:`on_train_epoch_end` comes before."""
+        if metric is None:
+            scheduler.step()
+
+    @property
+    def strict_loading(self) -> bool:
+        """Whether a checkpoint holds all weights; those of frozen parameters are left out."""
+        return all(parameter.requires_grad for parameter in self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the state."""
+        """Keep the history with the state, and no frozen parameters: a training starts with the same ones anew."""
         checkpoint["history"] = self.history
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                del checkpoint["state_dict"][name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history up again."""
         self.history = checkpoint["history"]
 
 
-def cosine_with_warmup(step: int, warmup: int, total: int) -> float:
-    """Factor on the learning rate: rises linearly over ``warmup`` steps, then falls as half a cosine to 0.
-
-    I. Loshchilov and F. Hutter, SGDR, ICLR 2017.
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+def _confusion(outputs: torch.Tensor | tuple[torch.Tensor, ...], masks: torch.Tensor) -> torch.Tensor:
+    """True and false positive and false negative pixels (3,), int64, of the merged masks at p = 0.5."""
+    logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
+    predicted, truth = (logits.detach() >= 0).any(dim=1), masks.bool().any(dim=1)
+    return torch.stack([(predicted & truth).sum(), (predicted & ~truth).sum(), (~predicted & truth).sum()])

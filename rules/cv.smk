@@ -1,0 +1,154 @@
+"""Cross-validation: an experiment with `cv: k` is trained once per fold, in {exp}/fold{k}/, by its family's own rules.
+
+Needs folds.csv and the folds' predictions. Makes the images of each fold, the out-of-fold predictions, the mean of the
+folds' models on test, and the metrics of each fold.
+"""
+
+CV = [
+    f"{folder(found)}/cv.json"
+    for found in STUDY.experiments
+    if found.cv and found.family != "ensemble"
+]
+
+
+def folds(name):
+    """An input function: the file ``name`` of every fold of an experiment."""
+    return lambda wildcards: [
+        f"{folder(experiment(wildcards))}/fold{fold}/{name}"
+        for fold in range(experiment(wildcards).cv)
+    ]
+
+
+def fold_images(name):
+    """An input function: the table ``name`` of the images of every fold."""
+    return lambda wildcards: [
+        f"runs/{wildcards.ds}/cv/fold{fold}/{name}"
+        for fold in range(experiment(wildcards).cv)
+    ]
+
+
+rule cv_fold:
+    """Choose what the model of one fold learns from, stops by, and predicts."""
+    input:
+        script=script("cv_fold"),
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/split.csv",
+        folds="runs/{ds}/folds.csv",
+    output:
+        training="runs/{ds}/cv/fold{fold}/training.csv",
+        subset="runs/{ds}/cv/fold{fold}/subset.csv",
+        prediction="runs/{ds}/cv/fold{fold}/prediction.csv",
+    params:
+        code=code("cv_fold"),
+        inner_val=STUDY.split.inner_val,
+        seed=STUDY.split.seed,
+    wildcard_constraints:
+        fold="[0-9]+",
+    log:
+        "runs/{ds}/logs/cv_fold{fold}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/cv_fold{fold}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --manifest {input.manifest} --split {input.split} --folds {input.folds}"
+        " --fold {wildcards.fold} --inner-val {params.inner_val} --seed {params.seed} --training {output.training}"
+        " --subset {output.subset} --prediction {output.prediction} 2>&1 | tee {log}"
+
+
+rule cv_split:
+    """The split by which cross-validated experiments are calibrated and scored."""
+    input:
+        script=script("cv_split"),
+        split="runs/{ds}/split.csv",
+    output:
+        "runs/{ds}/cv/split.csv",
+    params:
+        code=code("cv_split"),
+    log:
+        "runs/{ds}/logs/cv_split.log",
+    benchmark:
+        "runs/{ds}/benchmarks/cv_split.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --split {input.split} --out {output} 2>&1 | tee {log}"
+
+
+rule cv_gather:
+    """Join the out-of-fold predictions and average the folds' models on test; a leak stops it."""
+    input:
+        script=script("cv_gather"),
+        identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
+        runs=folds("run.json"),
+        timings=folds("timing.json"),
+        val=folds("val.pred.parquet"),
+        test=folds("test.pred.parquet"),
+        training=fold_images("training.csv"),
+        split="runs/{ds}/cv/split.csv",
+    output:
+        oof="runs/{ds}/{fam}/{exp}/oof.pred.parquet",
+        test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
+        run="runs/{ds}/{fam}/{exp}/run.json",
+        timing="runs/{ds}/{fam}/{exp}/timing.json",
+    params:
+        code=code("cv_gather"),
+        folds=lambda wildcards, input: [Path(run).parent for run in input.runs],
+    wildcard_constraints:
+        fam="(?!ensemble/)[^/]+",
+        exp=CROSS_VALIDATED,
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/cv_gather.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/cv_gather.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --identity {input.identity} --folds {params.folds} --training {input.training}"
+        " --split {input.split} --code-digest {params.code} --oof {output.oof} --test {output.test}"
+        " --run {output.run} --timing {output.timing} 2>&1 | tee {log}"
+
+
+rule cv_metrics:
+    """Metrics of each fold, at thresholds chosen on the other folds, and of all together."""
+    input:
+        script=script("cv_metrics"),
+        settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
+        predictions=calibration_maps,
+        histograms="runs/{ds}/{fam}/{exp}/hist.parquet",
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/cv/split.csv",
+        folds="runs/{ds}/folds.csv",
+    output:
+        records="runs/{ds}/{fam}/{exp}/cv.parquet",
+        metrics="runs/{ds}/{fam}/{exp}/cv.json",
+    params:
+        code=code("cv_metrics"),
+    wildcard_constraints:
+        exp=CROSS_VALIDATED,
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/cv_metrics.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/cv_metrics.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --predictions {input.predictions}"
+        " --histograms {input.histograms} --manifest {input.manifest} --split {input.split} --folds {input.folds}"
+        " --records {output.records} --metrics {output.metrics} 2>&1 | tee {log}"

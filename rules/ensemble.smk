@@ -1,0 +1,59 @@
+"""The ensemble family: the mean of the maps of other experiments.
+
+Needs their predictions and records and, to choose members or fit weights, the labels of the val images. Makes the same
+files as a network's training and prediction.
+"""
+
+
+def members(name):
+    """An input function: the file ``name`` of every member of an ensemble."""
+    return lambda wildcards: [
+        f"{folder(EXPERIMENTS[member])}/{name}"
+        for member in experiment(wildcards).settings.members
+    ]
+
+
+def member_maps(wildcards):
+    """Predictions of every member on the images that thresholds are chosen on."""
+    name = "oof" if experiment(wildcards).cv else "val"
+    return members(f"{name}.pred.parquet")(wildcards)
+
+
+rule average_members:
+    """Choose and weigh the members on val, or out of fold, and average their maps; test data are only averaged."""
+    input:
+        script=script("average_members"),
+        settings="runs/{ds}/ensemble/{exp}/settings/train.yaml",
+        identity="runs/{ds}/ensemble/{exp}/settings/identity.yaml",
+        runs=members("run.json"),
+        timings=members("timing.json"),
+        val=member_maps,
+        test=members("test.pred.parquet"),
+        manifest="runs/{ds}/manifest.parquet",
+        split=evaluation_split,
+    output:
+        choice="runs/{ds}/ensemble/{exp}/ensemble.json",
+        val="runs/{ds}/ensemble/{exp}/val.pred.parquet",
+        test="runs/{ds}/ensemble/{exp}/test.pred.parquet",
+        run="runs/{ds}/ensemble/{exp}/run.json",
+        timing="runs/{ds}/ensemble/{exp}/timing.json",
+    params:
+        code=code("average_members"),
+        members=lambda wildcards, input: [Path(run).parent for run in input.runs],
+    wildcard_constraints:
+        exp=EVALUATED,
+    log:
+        "runs/{ds}/ensemble/{exp}/logs/average_members.log",
+    benchmark:
+        "runs/{ds}/ensemble/{exp}/benchmarks/average_members.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --identity {input.identity} --members {params.members}"
+        " --val-maps {input.val} --test-maps {input.test} --manifest {input.manifest} --split {input.split}"
+        " --code-digest {params.code} --choice {output.choice} --val {output.val} --test {output.test}"
+        " --run {output.run} --timing {output.timing} 2>&1 | tee {log}"

@@ -1,0 +1,41 @@
+"""Label audit, on demand: runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv.
+
+Needs out-of-fold predictions of a cross-validated experiment, which cover every train and val image, or val
+predictions, and their calibration. Makes the ranked list, pictures and an export for re-annotation.
+"""
+
+
+rule label_audit:
+    """Rank images by how much label and model disagree."""
+    input:
+        script=script("label_audit"),
+        settings="runs/{ds}/{fam}/{exp}/settings/label_audit.yaml",
+        predictions=calibration_maps,
+        calibration="runs/{ds}/{fam}/{exp}/calibration.json",
+        manifest="runs/{ds}/manifest.parquet",
+        split=evaluation_split,
+        images="runs/{ds}/packed/images.bin",
+        images_index="runs/{ds}/packed/images.parquet",
+    output:
+        table="runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv",
+        findings="runs/{ds}/{fam}/{exp}/label_audit/findings.csv",
+    params:
+        code=code("label_audit"),
+        pack=subpath(input.images, parent=True),
+        folder=subpath(output.table, parent=True),
+    wildcard_constraints:
+        exp=EVALUATED,
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/label_audit.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/label_audit.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --predictions {input.predictions}"
+        " --calibration {input.calibration} --manifest {input.manifest} --split {input.split} --pack {params.pack}"
+        " --out {params.folder} 2>&1 | tee {log}"

@@ -1,0 +1,37 @@
+"""Kaggle submissions, on demand: runs/{ds}/{fam}/{exp}/submission.csv.
+
+Needs per-class predictions and their calibration. Makes the submission in both layouts of the competition and its score.
+"""
+
+
+rule submission:
+    """Masks of the test images at calibrated thresholds and smallest areas, behind a gate chosen on val."""
+    input:
+        script=script("submission"),
+        val=calibration_maps,
+        test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
+        calibration="runs/{ds}/{fam}/{exp}/calibration.json",
+        manifest="runs/{ds}/manifest.parquet",
+        split=evaluation_split,
+    output:
+        joined="runs/{ds}/{fam}/{exp}/submission.csv",
+        separate="runs/{ds}/{fam}/{exp}/submission_separate.csv",
+        report="runs/{ds}/{fam}/{exp}/submission.json",
+    params:
+        code=code("submission"),
+    wildcard_constraints:
+        exp=EVALUATED,
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/submission.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/submission.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    conda:
+        ENV
+    shell:
+        "python {input.script} --val {input.val} --test {input.test} --calibration {input.calibration}"
+        " --manifest {input.manifest} --split {input.split} --joined {output.joined} --separate {output.separate}"
+        " --report {output.report} 2>&1 | tee {log}"

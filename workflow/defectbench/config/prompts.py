@@ -1,0 +1,41 @@
+"""Prompts of promptable models: their kinds, where they come from, and how the fixed files of them are drawn."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from defectbench.config.base import Settings
+
+PromptKind = Literal["box", "points", "full_box"]
+Track = Literal["automatic", "oracle"]
+
+ORACLE = "oracle"
+
+# Where the prompts of each kind come from: the true masks, or the image's size alone.
+SOURCES: dict[str, str] = {"box": ORACLE, "points": ORACLE, "full_box": "fixed"}
+
+
+def track_of(source: str) -> Track:
+    """Track of results whose prompts come from ``source``: 'oracle' only if that is the truth.
+
+    Any other source is fixed, or another trained model. This is the only place where a prompt's source decides a track.
+    """
+    return "oracle" if source == ORACLE else "automatic"
+
+
+class PromptSettings(Settings):
+    """How prompts are drawn from true masks, once for all promptable models."""
+
+    seed: int = Field(42, ge=0)
+    merge_distance: int = Field(
+        10, ge=0, description="Components with at most this many pixels between them share a prompt"
+    )
+    min_points: int = Field(3, ge=1, description="Least number of positive, and of negative, points of an object")
+    max_points: int = Field(5, ge=1, description="Largest number of each")
+    near: int = Field(20, ge=1, description="Negative points lie at most this many pixels from their object")
+
+    @model_validator(mode="after")
+    def _points_are_in_order(self) -> Self:
+        if self.min_points > self.max_points:
+            raise ValueError(f"min_points {self.min_points} is greater than max_points {self.max_points}")
+        return self

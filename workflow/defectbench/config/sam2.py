@@ -1,0 +1,98 @@
+"""What all models on SAM 2's encoder share in their settings."""
+
+import re
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from defectbench.config.augment import AugmentSettings
+from defectbench.config.base import ConfigError
+from defectbench.config.train import TrainSettings
+
+SIZES = ("tiny", "small", "base_plus", "large")
+_BASE_NAME = re.compile(r"sam(2|2\.1)_hiera_(tiny|small|base_plus|large)(?:_random_s(\d+))?")
+
+
+def parse_base_name(name: str) -> tuple[str, str, int | None]:
+    """Version, size, and seed of random weights (None: pretrained) behind a :attr:`Sam2EncoderSettings.base_name`.
+
+    Raises:
+        ConfigError: if ``name`` is none.
+    """
+    match = _BASE_NAME.fullmatch(name)
+    if match is None:
+        raise ConfigError([f"{name!r} names no weights; allowed: sam2_hiera_SIZE or sam2.1_hiera_SIZE, {SIZES}"])
+    version, size, seed = match.groups()
+    return version, size, None if seed is None else int(seed)
+
+
+class Sam2EncoderSettings(TrainSettings):
+    """SAM 2's encoder: which weights, and how it is adapted."""
+
+    # Protocol values that differ from those of other families, by the value of ``tune``.
+    PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    size: Literal["tiny", "small", "base_plus", "large"] = "tiny"
+    version: Literal["2", "2.1"] = "2.1"
+    init: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: weights drawn with the seed, for tests and demos; every row says so"
+    )
+    lora_rank: Literal[4, 8, 16, 32] = 8
+    lora_alpha: float = Field(16, gt=0)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    dora: bool = Field(False, description="Weight-decomposed LoRA (S.-Y. Liu et al., ICML 2024)")
+    rslora: bool = Field(False, description="Scale by alpha / sqrt(rank), not alpha / rank (D. Kalajdzievski, 2023)")
+    gradient_checkpointing: bool = Field(
+        False, description="Compute the encoder's blocks again in the backward pass: less memory, slower"
+    )
+    cache_embeddings: bool = Field(
+        False,
+        description="Keep what a frozen encoder makes of images on disk, about 16 bytes a pixel; changes no result",
+    )
+    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    patience: int = Field(3, ge=1, description="Evaluations without a better one before stopping")
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _version_is_text(cls, value: Any) -> Any:
+        # YAML reads 2.1 as a number.
+        return str(value) if isinstance(value, int | float) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_protocol(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return cls._protocol(values.get("tune", cls.model_fields["tune"].default)) | values
+
+    @classmethod
+    def _protocol(cls, tune: Any) -> dict[str, Any]:
+        return cls.PROTOCOL.get(tune, {}) if isinstance(tune, str) else {}
+
+    @model_validator(mode="after")
+    def _schedule_goes_with_groups(self) -> Self:
+        if getattr(self, "layer_decay", 1.0) < 1 and self.schedule == "one_cycle":
+            raise ValueError("layer_decay below 1 does not go with schedule 'one_cycle', which has one lr for all")
+        return self
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What keys have that are not given: the protocol's values for this ``tune``."""
+        return super().defaults | self._protocol(self.tune)
+
+    @property
+    def variant(self) -> str:
+        """Version and size, and a mark if the weights are random."""
+        return f"{self.version}-{self.size}" + ("-random" if self.init == "random" else "")
+
+    @property
+    def base_name(self) -> str:
+        """Name of the file of weights that all starts from, without its suffix."""
+        name = f"sam{self.version}_hiera_{self.size}"
+        return f"{name}_random_s{self.seed}" if self.init == "random" else name
+
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the others."""
+        lora = {"lora_rank", "lora_alpha", "lora_dropout", "dora", "rslora"}
+        return super().idle_keys | (set() if self.tune == "lora" else lora)

@@ -1,0 +1,87 @@
+"""Settings of the YOLO family's training: detection and segmentation through ultralytics."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from defectbench.config.augment import AugmentSettings
+from defectbench.config.base import Settings
+
+
+class YoloSettings(Settings):
+    """A YOLO network and how ultralytics trains it: AdamW, cosine, its own losses, no mosaic.
+
+    The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
+    """
+
+    model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
+        description="-seg: segmentation; the others give boxes alone and have a results table of their own"
+    )
+    scale: Literal["p", "n", "s", "m", "l", "x"] = Field(
+        "n", description="Size of the network; p is ours: half the width of n, from scratch only"
+    )
+    weights: Literal["coco", "none"] = Field("none", description="coco: the published weights; none: from scratch")
+    task: Literal["merged", "per_class"] = Field(
+        "merged", description="One class 'merged' of any defect, or the dataset's classes"
+    )
+    img_size: str = Field("640", pattern=r"^[1-9]\d*$", description="Long side in pixels; the aspect is kept")
+    rect: bool = Field(
+        True,
+        description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Images "
+        "of several aspects are not shuffled if true",
+    )
+    batch_size: int = Field(16, ge=1)
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(20, ge=1, description="Epochs without a better fitness before stopping")
+    lr: float = Field(1e-3, gt=0)
+    wd: float = Field(1e-4, ge=0, description="Weight decay")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
+    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    mask_ratio: Literal[1, 2, 4] = Field(
+        4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"
+    )
+    tta: Literal["none", "hflip"] = Field(
+        "none", description="Segmentation: maps are averaged with those of the mirrored image"
+    )
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
+    threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
+    workers: int = Field(4, ge=0, description="Loader processes beside a GPU, results depend on it; without one: none")
+    seed: int = Field(42, ge=0)
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether the network gives boxes and no masks."""
+        return not self.model.endswith("-seg")
+
+    @property
+    def variant(self) -> str:
+        """What stands beside the model's name."""
+        return self.scale
+
+    @property
+    def network_name(self) -> str:
+        """The name that ultralytics has for this network, e.g. ``yolo11n-seg``."""
+        return f"{self.model.removesuffix('-seg')}{self.scale}{'' if self.is_detector else '-seg'}"
+
+    @property
+    def labels(self) -> str:
+        """Which labels it is trained on; see :mod:`defectbench.data.yolo_labels`."""
+        return ("boxes" if self.is_detector else "polygons") + ("_merged" if self.task == "merged" else "")
+
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the others."""
+        return {"mask_ratio", "tta"} if self.is_detector else set()
+
+    @field_validator("img_size")
+    @classmethod
+    def _strides_fit(cls, value: str) -> str:
+        if int(value) % 32:
+            raise ValueError(f"{value!r} is not allowed; allowed: multiples of 32")
+        return value
+
+    @model_validator(mode="after")
+    def _weights_exist(self) -> Self:
+        if self.weights == "coco" and self.scale == "p":
+            raise ValueError("weights 'coco': nobody has published any for scale 'p'; allowed: 'none'")
+        return self

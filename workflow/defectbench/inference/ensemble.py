@@ -1,0 +1,149 @@
+"""The weighted mean of several models' maps, image by image.
+
+Probabilities are averaged, not logits: a linear pool, as the competition's winners used it. In a mean of logits one
+overconfident member has a veto, since its logits have no bound; in a mean of probabilities its say is its weight.
+Both the mean of p and the mean of 1 - p are kept, so that maps whose p lies within rounding of 0 or 1 keep their
+ranking: identical members give exactly their own map.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from defectbench.inference.prediction_file import (
+    PredictionFile,
+    PredictionFileError,
+    PredictionHeader,
+    write_predictions,
+)
+from defectbench.metrics.codes import HALF, STEPS_PER_LOGIT
+from defectbench.metrics.histograms import N_CODES
+
+_LOGITS = (np.arange(N_CODES) - HALF) / STEPS_PER_LOGIT
+# The probability of a defect that a code stands for, and of none. The smallest is exp(-64) = 1.6e-28: float32 holds it.
+_DEFECT = (1 / (1 + np.exp(-_LOGITS))).astype(np.float32)
+_NO_DEFECT = (1 / (1 + np.exp(_LOGITS))).astype(np.float32)
+
+
+def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Codes of the weighted mean probability of ``maps``, uint16 arrays of one shape; same shape, uint16.
+
+    ``weights`` are not negative and need not add up to 1; equal ones if not given.
+    """
+    defect = no_defect = None
+    for codes, weight in zip(maps, [1.0] * len(maps) if weights is None else weights, strict=True):
+        p, q = _DEFECT[codes], _NO_DEFECT[codes]
+        if weight != 1:
+            p *= np.float32(weight)
+            q *= np.float32(weight)
+        if defect is None:
+            defect, no_defect = p, q
+        else:
+            defect += p
+            no_defect += q
+    defect /= no_defect
+    logits = np.log(defect, out=defect)
+    logits *= STEPS_PER_LOGIT
+    logits += HALF
+    np.rint(logits, out=logits)
+    return np.clip(logits, 0, N_CODES - 1, out=logits).astype(np.uint16)
+
+
+class MeanPredictor:
+    """Several predictors as one: its codes are the mean of theirs."""
+
+    def __init__(self, members: Sequence[Callable[[np.ndarray], np.ndarray]], weights: Sequence[float]) -> None:
+        """``members`` map an image to codes (C, H, W), all of the same classes."""
+        self.members = members
+        self.weights = weights
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Codes (C, H, W) of a uint8 image (H, W) or (H, W, 3)."""
+        return mean_codes([member(image) for member in self.members], self.weights)
+
+
+def write_mean(paths: Sequence[Path], weights: Sequence[float], out: Path, role: str) -> int:
+    """Write the mean of the prediction files ``paths``, of the same images in the same order; the number of images.
+
+    One image is in memory at a time, so the peak does not grow with their number. Members of weight 0 are not read.
+
+    Raises:
+        PredictionFileError: if the files differ in classes, images, order or sizes, or hold no scores.
+    """
+    used = [(path, weight) for path, weight in zip(paths, weights, strict=True) if weight > 0]
+    files = [PredictionFile(path) for path, _ in used]
+    header = PredictionHeader(role, common_classes(files), has_scores=True)
+    n_images = 0
+    with write_predictions(out, header) as writer:
+        for image_id, maps in together(files):
+            writer.add(image_id, mean_codes(maps, [weight for _, weight in used]))
+            n_images += 1
+    return n_images
+
+
+def together(files: Sequence[PredictionFile]) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Yield (image_id, codes (C, H, W) of every file), streamed.
+
+    Raises:
+        PredictionFileError: if the files are not of the same images, in the same order and at the same sizes.
+    """
+    done = (None, None)
+    iterators = [iter(file) for file in files]
+    while True:
+        found = [next(iterator, done) for iterator in iterators]
+        ids = [image_id for image_id, _ in found]
+        if set(ids) == {None}:
+            return
+        for file, (image_id, codes) in zip(files, found, strict=True):
+            if image_id != ids[0]:
+                raise PredictionFileError(
+                    f"{file.path} has {image_id or 'no more images'} where {files[0].path} has "
+                    f"{ids[0] or 'no more images'}: an ensemble needs predictions of the same images in one order"
+                )
+            if codes.shape != found[0][1].shape:
+                raise PredictionFileError(
+                    f"{file.path}: {image_id}: the map is {codes.shape}, in {files[0].path} {found[0][1].shape}"
+                )
+        yield ids[0], [codes for _, codes in found]
+
+
+def join(paths: Sequence[Path], out: Path, role: str) -> list[list[str]]:
+    """Write the images of several prediction files, each sorted by id, as one sorted file, streamed.
+
+    Returns the image ids of each file.
+
+    Raises:
+        PredictionFileError: if the files differ in classes, hold no scores, are not sorted, or share an image.
+    """
+    files = [PredictionFile(path) for path in paths]
+    header = PredictionHeader(role, common_classes(files), has_scores=True)
+    ids = [file.image_ids() for file in files]
+    for file, own in zip(files, ids, strict=True):
+        if own != sorted(own):
+            raise PredictionFileError(f"{file.path}: its images are not sorted by id: predict anew")
+    repeated = sum(map(len, ids)) - len(set().union(*ids))
+    if repeated:
+        raise PredictionFileError(f"{', '.join(map(str, paths))}: {repeated} image(s) were predicted by several models")
+    with write_predictions(out, header) as writer:
+        for image_id, codes in heapq.merge(*files, key=lambda entry: entry[0]):
+            writer.add(image_id, codes)
+    return ids
+
+
+def common_classes(files: Sequence[PredictionFile]) -> tuple[str, ...]:
+    """The classes that all ``files`` predict.
+
+    Raises:
+        PredictionFileError: if they differ, or a file holds mere yes/no, whose mean is not a probability.
+    """
+    for file in files:
+        if not file.header.has_scores:
+            raise PredictionFileError(f"{file.path}: holds no scores, only yes/no: it has no part in a mean")
+        if file.header.classes != files[0].header.classes:
+            raise PredictionFileError(
+                f"{file.path} predicts {', '.join(file.header.classes)}, {files[0].path} predicts "
+                f"{', '.join(files[0].header.classes)}: give all members the same task"
+            )
+    return files[0].header.classes

@@ -1,0 +1,50 @@
+"""Prediction by tiles: an image is cut into overlapping tiles, and their maps are blended into one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from defectbench.data.tiles import Size, origins
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tiles of ``size``, neighbours overlapping by at least ``overlap`` pixels, the last aligned to the edge.
+
+    Logits are blended, not probabilities: the stored map is one of logits, and a confident tile keeps its say.
+    A tile's weight falls off linearly to its edges along both axes, so that a map has no steps at the seams.
+    Weights add up to 1 in every pixel: where only one tile lies, the result is that tile's, exactly.
+    """
+
+    size: Size
+    overlap: int
+
+    def apply(self, image: np.ndarray, predict: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Logits (n_maps, H, W), float32, of ``image`` (H, W) or (H, W, 3).
+
+        ``predict`` maps a tile (h, w) or (h, w, 3) to its logits (n_maps, h, w); a side shorter than a tile is
+        taken whole.
+        """
+        (height, width), (tile_height, tile_width) = image.shape[:2], self.size
+        stitched = None
+        for rows, row_weights in axis_weights(height, tile_height, self.overlap):
+            for columns, column_weights in axis_weights(width, tile_width, self.overlap):
+                logits = predict(image[rows, columns])
+                if stitched is None:
+                    # In float64 the sum of weighted equal logits rounds to that logit.
+                    stitched = np.zeros((len(logits), height, width))
+                stitched[:, rows, columns] += logits * np.outer(row_weights, column_weights)
+        return stitched.astype(np.float32)
+
+
+def axis_weights(length: int, tile: int, overlap: int) -> list[tuple[slice, np.ndarray]]:
+    """Tiles along one axis: the pixels of each, and its weights there (float64, above 0, at most 1)."""
+    starts, tile = origins(length, tile, tile - overlap), min(tile, length)
+    slices = [slice(start, start + tile) for start in starts]
+    # Distance to the nearer edge of the tile, the outermost pixel counting 1.
+    ramp = np.minimum(np.arange(1, tile + 1), np.arange(tile, 0, -1)).astype(np.float64)
+    total = np.zeros(length)
+    for part in slices:
+        total[part] += ramp
+    return [(part, ramp / total[part]) for part in slices]

@@ -1,0 +1,64 @@
+"""Published weights: downloaded once, and used only if the file is the one that is listed."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pooch
+import yaml
+
+from defectbench.script import UserError
+
+_SECONDS = 30  # without an answer
+
+
+class PublishedWeightsError(UserError):
+    """Weights that are not there, or not the ones that are listed."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """One file of resources/weights.yaml."""
+
+    name: str
+    url: str
+    sha256: str
+
+
+def listed(listing: Path, name: str) -> Published:
+    """Entry ``name`` of resources/weights.yaml.
+
+    Raises:
+        PublishedWeightsError: if there is none.
+    """
+    entries = yaml.safe_load(listing.read_text(encoding="utf-8"))
+    if name not in entries:
+        raise PublishedWeightsError(f"{listing} lists no weights of {name}; it lists {', '.join(entries)}")
+    return Published(name, **entries[name])
+
+
+def fetch_published(weights: Published, folder: Path) -> Path:
+    """The file of ``weights`` in ``folder``, downloaded if it is not there; its SHA-256 is the one that is listed.
+
+    Raises:
+        PublishedWeightsError: if it cannot be downloaded, or has another SHA-256.
+    """
+    path = folder / Path(weights.url).name
+    if not path.is_file():
+        try:
+            downloader = pooch.HTTPDownloader(timeout=_SECONDS)
+            pooch.retrieve(weights.url, weights.sha256, path.name, folder, downloader=downloader)
+        except (OSError, ValueError) as error:
+            raise PublishedWeightsError(
+                f"pretrained weights are absent: {path.name}, and the download failed ({error}).\n"
+                f"From: {weights.url}\nSHA-256: {weights.sha256}\nTo use it here, put the file at {path}; or start "
+                "from random weights (yolo: weights: none; sam2: init: random)."
+            ) from None
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != weights.sha256:
+        raise PublishedWeightsError(
+            f"{path} is not used: its SHA-256 is\n  {found}, expected\n  {weights.sha256}\nDelete it, or get it anew "
+            f"from {weights.url}"
+        )
+    return path

@@ -1,0 +1,86 @@
+"""Which checkpoints a training keeps, and how they are written and read."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from defectbench.files import atomic
+
+
+def best_checkpoints(metric: str, n: int, state: Path) -> ModelCheckpoint:
+    """Keeps the weights of the ``n`` evaluations with the highest ``metric``, in a folder of its own."""
+    return ModelCheckpoint(
+        dirpath=state / metric,
+        filename="best_step{step}_iou{val_iou_fixed:.4f}_dice{val_dice_fixed:.4f}",
+        auto_insert_metric_name=False,
+        monitor=metric,
+        mode="max",
+        save_top_k=n,
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def regular_checkpoints(every: int, folder: Path) -> ModelCheckpoint:
+    """Keeps the weights of every so many steps, all of them."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="step{step}",
+        auto_insert_metric_name=False,
+        save_top_k=-1,
+        every_n_train_steps=every,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+
+
+def step_of(path: str | Path) -> int:
+    """The optimiser step in a checkpoint's name."""
+    return int(re.search(r"step(\d+)", Path(path).stem)[1])
+
+
+class Stopping(EarlyStopping):
+    """Early stopping that a training remembers: killed after it had stopped, it does not go on when taken up again."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop again."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints in one move: Lightning's way is a copy across file systems, of which a kill leaves half."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write ``checkpoint`` to ``path``."""
+        with atomic(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class KeptWeights(Mapping[str, dict[str, torch.Tensor]]):
+    """The network's weights in checkpoints of the task, by the checkpoints' names; read when they are asked for."""
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        """Checkpoints of the same name hold the same weights."""
+        self._paths = {Path(path).stem: path for path in paths}
+
+    def __getitem__(self, name: str) -> dict[str, torch.Tensor]:
+        """Weights by the names that the network has for them."""
+        values = torch.load(self._paths[name], map_location="cpu", weights_only=True)["state_dict"]
+        # Without the task's prefix; safetensors holds contiguous tensors only.
+        return {key.removeprefix("network."): value.contiguous() for key, value in values.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, best first."""
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        """Number of checkpoints."""
+        return len(self._paths)

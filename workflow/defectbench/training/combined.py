@@ -1,0 +1,108 @@
+"""The records of a mean of several models: it costs what all of them cost."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import read_json
+from defectbench.script import UserError
+
+_SUMMED = ("steps", "params_total", "params_trainable", "weights_bytes", "train_seconds")
+
+
+class MemberError(UserError):
+    """Models that cannot be averaged."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the models."""
+
+    folder: Path
+    weight: float
+    run: dict[str, Any]
+    timing: dict[str, Any]
+
+
+def read_members(folders: Sequence[Path], weights: Sequence[float]) -> list[Member]:
+    """The models in ``folders``, finished experiments or folds; those of weight 0 have no part and are left out.
+
+    Raises:
+        MemberError: if they were trained on different data.
+    """
+    members = [
+        Member(Path(folder), weight, read_json(Path(folder) / "run.json"), read_json(Path(folder) / "timing.json"))
+        for folder, weight in zip(folders, weights, strict=True)
+        if weight > 0
+    ]
+    for member in members:
+        if member.run.get("data_digest") != members[0].run.get("data_digest"):
+            raise MemberError(f"{member.folder} and {members[0].folder} were trained on different data: train anew")
+    return members
+
+
+def combined_record(
+    identity: ExperimentIdentity, settings: dict[str, Any], members: Sequence[Member], **facts: Any
+) -> dict[str, Any]:
+    """run.json of the mean of ``members``: sums of their costs, and what they have in common.
+
+    The track is automatic only if every member's is; one oracle member makes it oracle. Times of training and
+    prediction are added, peak memory is the largest, the time stamp the latest. ``facts`` are added, or replace these.
+    """
+    runs = [member.run for member in members]
+    experiments = [run["experiment"] for run in runs]
+    tracks = {experiment["track"] for experiment in experiments}
+    track = tracks.pop() if len(tracks) == 1 else "oracle" if "oracle" in tracks else "reference"
+    hashes = " ".join(str(run.get("weights_sha256")) for run in runs)
+    return {
+        "experiment": {
+            **identity.model_dump(mode="json"),
+            "track": track,
+            "prompt_source": _common([experiment["prompt_source"] for experiment in experiments]),
+        },
+        "settings": settings,
+        "members": [{"folder": member.folder.as_posix(), "weight": member.weight} for member in members],
+        "classes": runs[0].get("classes"),
+        **{name: _sum([run.get(name) for run in runs]) for name in _SUMMED},
+        "n_labels_train": _largest([run.get("n_labels_train") for run in runs]),
+        "n_labels_val": _largest([run.get("n_labels_val") for run in runs]),
+        "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
+        "zero_shot": all(run.get("zero_shot", False) for run in runs),
+        "weights_source": _common([run.get("weights_source") for run in runs]),
+        "weights_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
+        "device": _common([run.get("device") for run in runs]),
+        "data_digest": runs[0].get("data_digest"),
+        "finished_at": max(run["finished_at"] for run in runs),
+        "versions": runs[0].get("versions"),
+    } | facts
+
+
+def combined_timing(members: Sequence[Member]) -> dict[str, Any]:
+    """timing.json of the mean of ``members``, run one after the other; percentiles of a sum are not known."""
+    timings = [member.timing for member in members]
+    return {
+        "avg_inference_time": _sum([timing["avg_inference_time"] for timing in timings]),
+        "infer_seconds_total": _sum([timing["infer_seconds_total"] for timing in timings]),
+        "infer_ms_p50": None,
+        "infer_ms_p95": None,
+        "peak_memory_infer_bytes": _largest([timing.get("peak_memory_infer_bytes") for timing in timings]),
+        "batch_size": 1,
+        "device": _common([timing["device"] for timing in timings]),
+        "n_images": timings[0]["n_images"],
+    }
+
+
+def _sum(values: list[float | None]) -> float | None:
+    return None if None in values else sum(values)
+
+
+def _largest(values: list[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _common(values: list[str | None]) -> str | None:
+    """The value that all share, or 'mixed'."""
+    return values[0] if len(set(values)) == 1 else "mixed"

@@ -1,0 +1,62 @@
+"""Optimisers and the courses of their learning rates, all from torch."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch.optim import lr_scheduler
+
+from defectbench.config.train import TrainSettings
+
+PLATEAU_FACTOR = 0.1
+MOMENTUM = 0.9
+
+
+def make_optimizer(settings: TrainSettings, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of the settings; weight decay is decoupled from the gradient in AdamW alone."""
+    common = {"lr": settings.lr, "weight_decay": settings.wd}
+    match settings.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(parameters, **common)
+        case "adam":
+            return torch.optim.Adam(parameters, **common)
+        case "sgd":
+            return torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=True, **common)
+    raise ValueError(f"unknown optimiser {settings.optimizer!r}")
+
+
+def make_schedule(
+    settings: TrainSettings, optimizer: torch.optim.Optimizer, total: int
+) -> lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau:
+    """The course of the learning rate over ``total`` steps; ReduceLROnPlateau steps by evaluation, all others by step.
+
+    - cosine: :func:`cosine_with_warmup`.
+    - cosine_restarts: half cosines from lr to 0, each twice as long as the one before; the last ends with the budget
+      (I. Loshchilov and F. Hutter, SGDR, ICLR 2017).
+    - one_cycle: up to lr in the share ``warmup`` of the steps, then down, momentum the other way (L. N. Smith and
+      N. Topin, Super-convergence, 2018).
+    - plateau: a tenth whenever the monitor has not risen in more than ``lr_patience`` evaluations.
+    """
+    match settings.schedule:
+        case "cosine":
+            warmup = max(1, round(settings.warmup * total))
+            return lr_scheduler.LambdaLR(optimizer, lambda step: cosine_with_warmup(step, warmup, total))
+        case "cosine_restarts":
+            first = math.ceil(total / (2**settings.cycles - 1))
+            return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=first, T_mult=2)
+        case "one_cycle":
+            return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=total, pct_start=settings.warmup)
+        case "plateau":
+            # eps 0: by default torch leaves steps smaller than 1e-8 out.
+            return lr_scheduler.ReduceLROnPlateau(optimizer, "max", PLATEAU_FACTOR, settings.lr_patience, eps=0)
+    raise ValueError(f"unknown schedule {settings.schedule!r}")
+
+
+def cosine_with_warmup(step: int, warmup: int, total: int) -> float:
+    """Factor on the learning rate: rises linearly over ``warmup`` steps, then falls as half a cosine to 0.
+
+    I. Loshchilov and F. Hutter, SGDR, ICLR 2017.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))

@@ -1,0 +1,92 @@
+"""Experiment trackers: MLflow and Weights & Biases, by Lightning's loggers. Nothing is sent unless the user says so."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
+
+from defectbench.config.base import Settings
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.trackers import TrackerSettings
+
+FOLDER = Path("runs")
+"""Where trackers keep their files, relative to the working folder."""
+
+
+def open_trackers(
+    path: Path | None, identity: ExperimentIdentity, settings: Settings, state: Path
+) -> list[MLFlowLogger | WandbLogger]:
+    """The trackers that ``path``, a trackers.yaml, asks for; none without a file.
+
+    A training that is taken up again goes on in the run that it began: its ids lie in ``state``, named by the
+    training's fingerprint.
+    """
+    if path is None:
+        return []
+    chosen = TrackerSettings.read(path)
+    make = {"mlflow": _mlflow, "wandb": _wandb}
+    loggers = [make[name](chosen, identity, state) for name in chosen.use]
+    for logger in loggers:
+        logger.log_hyperparams(
+            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.idle_keys)}
+        )
+    return loggers
+
+
+def track_row(loggers: Sequence[Logger], row: Mapping[str, float | None]) -> None:
+    """Log one row of the history at its step; what is not defined is left out."""
+    values = {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
+    for logger in loggers:
+        logger.log_metrics(values, step=int(row["step"]))
+
+
+def close_trackers(
+    loggers: Sequence[MLFlowLogger | WandbLogger], record: Mapping[str, Any], pictures: Sequence[Path]
+) -> None:
+    """Log the numbers of run.json and the pictures, and end the runs."""
+    numbers = {key: value for key, value in record.items() if isinstance(value, int | float)}
+    for logger in loggers:
+        if isinstance(logger, MLFlowLogger):
+            logger.log_metrics({f"run/{key}": value for key, value in numbers.items()})
+            for picture in pictures:
+                logger.experiment.log_artifact(logger.run_id, str(picture), "samples")
+            logger.finalize("success")
+        else:
+            logger.experiment.summary.update(numbers)
+            for picture in pictures:
+                logger.log_image(f"samples/{picture.stem}", [str(picture)])
+            logger.experiment.finish()
+
+
+def _mlflow(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) -> MLFlowLogger:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    FOLDER.mkdir(exist_ok=True)
+    known = state / "mlflow_run_id"
+    logger = MLFlowLogger(
+        experiment_name=identity.dataset,
+        run_name=identity.exp_id,
+        tracking_uri=chosen.mlflow_uri,
+        tags={"family": identity.family},
+        artifact_location=str(FOLDER / "mlflow") if chosen.mlflow_uri.startswith("sqlite:") else None,
+        run_id=known.read_text() if known.is_file() else None,
+    )
+    known.write_text(logger.run_id)
+    return logger
+
+
+def _wandb(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) -> WandbLogger:
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    FOLDER.mkdir(exist_ok=True)
+    return WandbLogger(
+        name=identity.exp_id,
+        project=identity.dataset,
+        save_dir=FOLDER,
+        offline=chosen.wandb_mode == "offline",
+        id=state.name,
+        resume="allow",
+        group=identity.family,
+    )

@@ -1,0 +1,26 @@
+"""Write the split by which cross-validated experiments are calibrated and scored: every train and val image is val."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.data.cross_validation import whole_split
+from defectbench.files import write_text
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--split", type=Path, required=True, help="role and group of each image (CSV)")
+    parser.add_argument("--out", type=Path, required=True, help="to write: the same with roles val and test (CSV)")
+    args = parser.parse_args(argv)
+
+    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
+    write_text(args.out, whole_split(split).to_csv(index=False))
+
+
+if __name__ == "__main__":
+    main()

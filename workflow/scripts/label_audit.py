@@ -1,0 +1,100 @@
+"""Rank images by how much label and model disagree: missed, phantom, misnamed and shifted labels.
+
+Writes into --out: label_audit.csv (a row per image, the most suspicious first), findings.csv (all disagreements),
+pictures/ and export/labels, export/model (labels and masks of the first images, to be annotated anew).
+"""
+
+import argparse
+import shutil
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.label_audit import LabelAuditSettings
+from defectbench.data.manifest import Manifest, read_manifest
+from defectbench.data.packing import ImagePack
+from defectbench.data.rle import encode_coco
+from defectbench.data.writers import coco, supervisely
+from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.gate import final_masks
+from defectbench.evaluation.label_audit import Finding, find_regions, judge, rank_images
+from defectbench.evaluation.truth import ValidationData, read_truth
+from defectbench.files import read_json, write_text
+from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.reporting.audit_pictures import audit_picture, explain
+from defectbench.reporting.new_images import write_png
+from defectbench.script import run_script
+
+WRITERS = {"coco": coco.write, "supervisely": supervisely.write}
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Find, rank, draw, export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", type=Path, required=True, help="label_audit.yaml: how many images, which format")
+    parser.add_argument("--predictions", type=Path, required=True, help="out-of-fold (or val) predictions")
+    parser.add_argument("--calibration", type=Path, required=True, help="calibration.json")
+    parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
+    parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    args = parser.parse_args(argv)
+
+    settings = LabelAuditSettings.read(args.settings)
+    calibration = Calibration(**read_json(args.calibration))
+    with PredictionFile(args.predictions) as predictions:
+        data = ValidationData(predictions, read_truth(args.manifest, args.split))
+        findings = judge(find_regions(data, calibration))
+        table = rank_images(findings, data.ids)
+        shown = table[(table["score"] > 0) & (table["rank"] <= settings.images)]
+        shutil.rmtree(args.out / "pictures", ignore_errors=True)
+        model = draw(data, calibration, ImagePack(args.pack), shown, args.out / "pictures")
+    columns = [field.name for field in fields(Finding)]
+    write_text(args.out / "findings.csv", pd.DataFrame(map(asdict, findings), columns=columns).to_csv(index=False))
+    labels = read_manifest(args.manifest)
+    export(labels, model, settings.export, args.out / "export")
+    # Last: the rule's output, written only if all else is there.
+    write_text(args.out / "label_audit.csv", table.to_csv(index=False))
+    n_suspicious = table["n_findings"].gt(0).sum()
+    print(f"{args.out}: {len(table)} images, {len(findings)} disagreements in {n_suspicious} of them")
+    for row in table.head(5).itertuples():
+        if row.score > 0:
+            print(f"  {row.rank}. {row.image_id}: {explain(row)}, score {row.score:.2f}")
+
+
+def draw(
+    data: ValidationData, calibration: Calibration, images: ImagePack, shown: pd.DataFrame, folder: Path
+) -> dict[str, np.ndarray]:
+    """Draw the images of ``shown``, in one pass over the maps; returns the model's masks (C, H, W) of each."""
+    rows = {row.image_id: row for row in shown.itertuples()}
+    masks = {}
+    for sample in data:
+        row = rows.get(sample.image_id)
+        if row is not None:
+            masks[sample.image_id] = found = final_masks(sample.codes, calibration)
+            picture = audit_picture(images[sample.image_id], sample.truth, found, sample.classes, row)
+            write_png(folder / f"{row.rank:04d}_{sample.image_id.replace('/', '_')}.png", picture)
+    return masks
+
+
+def export(labels: Manifest, model: dict[str, np.ndarray], form: str, folder: Path) -> None:
+    """Write the labels of the images in ``model``, and beside them the model's masks, for annotators."""
+    frame = labels.frame[labels.frame["image_id"].isin(model)]
+    names, values = labels.class_names, labels.class_values
+    shutil.rmtree(folder, ignore_errors=True)
+    WRITERS[form](Manifest(frame, labels.dataset, names, values, 0), folder / "labels")
+    found = [model[image_id] for image_id in frame["image_id"]]
+    if any(len(masks) != len(names) for masks in found):
+        names, values = (MERGED,), (1,)
+    seen = frame.assign(
+        rle=[[encode_coco(mask) for mask in masks] for masks in found],
+        area=[[int(mask.sum()) for mask in masks] for masks in found],
+    )
+    WRITERS[form](Manifest(seen, labels.dataset, names, values, 0), folder / "model")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Rank trained experiments on the val images alone."""
+
+import argparse
+from pathlib import Path
+
+from defectbench.files import write_text
+from defectbench.reporting.search import as_markdown, ranked
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Read what the trainings recorded, and write the ranking."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folders", type=Path, nargs="+", required=True, help="folders of the experiments")
+    parser.add_argument("--title", required=True, help="heading of the page")
+    parser.add_argument("--csv", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--markdown", type=Path, required=True, help="Markdown file to write")
+    args = parser.parse_args(argv)
+
+    table = ranked(args.folders)
+    page = as_markdown(table, args.title)
+    write_text(args.csv, table.to_csv(index=False))
+    write_text(args.markdown, page)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Write the tables of a study for a paper, LaTeX and Markdown."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.files import write_text
+from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.paper import as_latex, as_markdown, paper_tables
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Read results and tests and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--tex", type=Path, required=True, help="LaTeX file to write")
+    parser.add_argument("--md", type=Path, required=True, help="Markdown file to write")
+    args = parser.parse_args(argv)
+
+    results = pd.read_parquet(args.results)
+    tables = paper_tables(results, pd.read_csv(args.pairwise), names_of_experiments(results))
+    write_text(args.tex, as_latex(tables))
+    write_text(args.md, as_markdown(tables))
+    print(f"{len(tables)} tables in {args.tex} and {args.md}")
+
+
+if __name__ == "__main__":
+    main()

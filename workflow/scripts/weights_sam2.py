@@ -1,0 +1,39 @@
+"""Have the weights that a SAM 2 starts from, as safetensors: an official checkpoint, or random ones.
+
+An official checkpoint is taken from --folder, downloaded to it if it is not there, and refused unless its SHA-256 is
+the one listed. Random ones (a name that ends with _random_sSEED) are for tests and demos.
+"""
+
+import argparse
+from pathlib import Path
+
+from defectbench.config.sam2 import parse_base_name
+from defectbench.models.published import fetch_published, listed
+from defectbench.models.sam2.official import convert_checkpoint, random_weights, save_base
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Find or make the weights called --name, and write them to --out."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True, help="e.g. sam2.1_hiera_tiny, sam2.1_hiera_tiny_random_s42")
+    parser.add_argument(
+        "--table", type=Path, required=True, help="weights.yaml: URL and SHA-256 of official checkpoints"
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="folder of official checkpoints")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors to write")
+    args = parser.parse_args(argv)
+
+    _, _, seed = parse_base_name(args.name)
+    if seed is not None:
+        values, source = random_weights(args.name), "random"
+    else:
+        checkpoint = fetch_published(listed(args.table, args.name), args.folder)
+        values, source = convert_checkpoint(checkpoint, args.name), checkpoint.name
+    save_base(args.out, values, source)
+    print(f"{args.out}: {sum(value.numel() for value in values.values()):,} weights, {source}")
+
+
+if __name__ == "__main__":
+    main()
