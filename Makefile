@@ -1,5 +1,10 @@
 # make demo   the whole workflow on synthetic steel: environment, training, leaderboard
 # make test   linters and tests
+# make test-slow  tests that train for minutes
+# make test-slurm install Slurm (as root), run a small study through it
+# make chaos  kill a small study 20 times at random times: same results each time
+# make resume go on after a kill, crash or power loss (CONFIG=...; no other run may work here)
+# make plan   jobs, hours and memory that a study would take, from past runs (CONFIG=...)
 # make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
 # make lock   pin all dependencies anew
 
@@ -15,7 +20,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Without bytecode every job would compile torch's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test doctor env lock
+.PHONY: demo test test-slow test-slurm chaos resume plan doctor env lock
 
 demo: $(READY)
 	snakemake --cores all --resources gpu=1
@@ -26,6 +31,23 @@ test: $(READY)
 	snakefmt --check --no-sort Snakefile rules
 	lint-imports
 	pytest
+
+test-slow: $(READY)
+	pytest -m slow
+
+test-slurm: $(READY)
+	tests/slurm/install.sh
+	pytest -m slow -rs tests/slurm
+
+chaos: $(READY)
+	python tests/chaos.py --kills 20
+
+resume: $(READY)
+	snakemake --unlock --configfile $(CONFIG)
+	snakemake --cores all --configfile $(CONFIG)
+
+plan: $(READY)
+	snakemake -n --quiet host --configfile $(CONFIG) 2>&1 | python workflow/scripts/plan.py
 
 doctor: $(READY)
 	python workflow/scripts/doctor.py --configfile $(CONFIG)

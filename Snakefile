@@ -10,7 +10,7 @@ min_version("9.0")
 # A file given with --configfile stands alone: the default study is not mixed into it.
 if "experiments" not in config:
 
-    configfile: f"{workflow.basedir}/config/config.yaml"
+    configfile: workflow.source_path("config/config.yaml")
 
 
 include: "rules/common.smk"
@@ -19,17 +19,34 @@ include: "rules/split.smk"
 include: "rules/pack.smk"
 include: "rules/export_labels.smk"
 include: "rules/unet.smk"
+include: "rules/yolo.smk"
+include: "rules/sam2.smk"
 include: "rules/reference.smk"
+include: "rules/cv.smk"
+include: "rules/ensemble.smk"
 include: "rules/evaluate.smk"
+include: "rules/submission.smk"
+include: "rules/label_audit.smk"
+include: "rules/predict_images.smk"
 include: "rules/results.smk"
+include: "rules/detectors.smk"
+include: "rules/search.smk"
 include: "rules/plots.smk"
+include: "rules/benchmarks.smk"
+
+
+# Without experiments, a study only divides its data.
+if EXPERIMENTS:
+    ALL = (RESULTS + PLOTS + PAGE if mapping() else []) + DETECTORS + AUGMENTATIONS + CV
+else:
+    ALL = [f"runs/{DS}/{name}" for name in ("split.csv", "folds.csv")]
 
 
 rule all:
     default_target: True
     input:
-        results("results.csv", "results.parquet", "leaderboard.md"),
-        PLOTS,
+        ALL,
+        f"runs/{DS}/card.md",
 
 
 # One target per model family, e.g. `snakemake --cores 1 unet`.

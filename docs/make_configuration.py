@@ -2,7 +2,7 @@
 
 import inspect
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -59,7 +59,9 @@ def leaves(annotation: Any) -> list[Any]:
     """The plain types inside an annotation."""
     if get_origin(annotation) in (None, Literal):
         return [annotation]
-    return [leaf for argument in get_args(annotation) for leaf in leaves(argument)]
+    if get_origin(annotation) is Annotated:
+        return leaves(get_args(annotation)[0])
+    return [leaf for argument in get_args(annotation) if argument is not ... for leaf in leaves(argument)]
 
 
 def allowed(field: FieldInfo) -> str:
@@ -87,6 +89,10 @@ def default(field: FieldInfo) -> str:
     """Default of a key; 'required' if it has none."""
     if field.default is PydanticUndefined:
         return "required"
+    if isinstance(field.default, Settings):
+        return "as below"
+    if isinstance(field.default, tuple):
+        return f"`{list(field.default)}`"
     return f"`{field.default}`" if field.default is not None else "`null`"
 
 

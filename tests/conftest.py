@@ -1,10 +1,12 @@
 """Shared fixtures. The library and the scripts are importable from any folder."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tiny_study import Project
 
 # A slow machine is no bug.
 settings.register_profile("defectbench", deadline=None)
@@ -12,6 +14,23 @@ settings.load_profile("defectbench")
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Project:
+    """A copy of the project that has run its tiny study once."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    done = project.snakemake("--cores", "2", "--resources", "gpu=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    project.first_output = done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture
+def clean(project) -> Iterator[Project]:
+    """The project, put back after the test's edits."""
+    yield project
+    project.put_back()
 
 
 @pytest.fixture(scope="session")

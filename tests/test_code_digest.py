@@ -47,6 +47,16 @@ def test_a_real_edit_of_a_loss_makes_training_stale_and_nothing_before_it(projec
     assert {name for name in before if after[name] != before[name]} == {"train_unet"}
 
 
+def test_a_real_edit_of_a_script_counts_and_a_comment_in_it_does_not(project):
+    path = project / "scripts" / "ingest.py"
+    before = ask(project, "of", ["ingest", "score"])
+    path.write_text(path.read_text() + "# the end\n")
+    assert ask(project, "of", ["ingest", "score"]) == before
+    path.write_text(path.read_text() + "OTHER = 1\n")
+    after = ask(project, "of", ["ingest", "score"])
+    assert {name for name in before if after[name] != before[name]} == {"ingest"}
+
+
 def test_comments_and_docstrings_do_not_count(project):
     before = ask(project, "of", ["train_unet"])
     edit(project, "training/losses.py", '"""Losses on', '"""The losses on')

@@ -158,8 +158,9 @@ def test_every_study_in_config_is_valid(path, tmp_path):
     if "synthetic" not in config["dataset"]:
         # A stand-in for the data, which a clone does not have.
         config["dataset"]["root"] = str(tmp_path)
-        for name in ("images", "train_images", "masks"):
-            (tmp_path / name).mkdir()
+        own = [config["dataset"][key] for key in ("images_dir", "masks_dir") if key in config["dataset"]]
+        for name in ("images", "train_images", "masks", *own):
+            (tmp_path / name).mkdir(parents=True)
             (tmp_path / name / "a.jpg").touch()
         (tmp_path / "train.csv").touch()
     assert load_study(config).experiments

@@ -38,6 +38,25 @@ def test_longest_pad_keeps_the_aspect_and_fills_one_side(height, width):
     assert geometry.apply(np.zeros((height, width, 3), np.uint8)).shape == (64, 96, 3)
 
 
+def test_a_severstal_image_at_1024_by_256_keeps_its_aspect():
+    geometry = Geometry.of("256x1024", "longest_pad")
+    image = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 1600, axis=1)
+    # 1024 / 1600 = 0.64, and 0.64 · 256 = 163.84.
+    assert geometry.scaled_size(256, 1600) == (164, 1024)
+    seen = geometry.apply(image)
+    assert seen.shape == (256, 1024)
+    assert (seen[164:] == seen[163]).all()
+    back = geometry.restore(seen[None].astype(np.float32), 256, 1600)
+    assert back.shape == (1, 256, 1600)
+    assert np.abs(back[0] - image).max() <= 1
+
+
+def test_what_has_the_size_already_is_not_copied():
+    image = np.zeros((64, 96), np.uint8)
+    assert Geometry.of("64x96", "squash").apply(image) is image
+    assert Geometry.of("native", "native").apply(image) is image
+
+
 def test_squash_reaches_the_size_and_comes_back_to_the_image():
     geometry = Geometry.of("64", "squash")
     image = np.zeros((30, 200), np.uint8)

@@ -1,11 +1,15 @@
-"""The leaderboard: sorted within tracks, aligned, and silent about winners."""
+"""Leaderboard and findings: sorted within tracks, aligned, and winners only where the tests name one."""
 
+import findings as findings_script
 import leaderboard as script
 import pandas as pd
 import pytest
 
+from defectbench.evaluation.pairwise import PAIRWISE, SEEDS
 from defectbench.evaluation.results import COLUMNS
+from defectbench.reporting.findings import findings
 from defectbench.reporting.leaderboard import leaderboard, markdown_table, short_names
+from defectbench.reporting.power_law import FITS
 
 ISSUES = pd.DataFrame(columns=["file", "row", "problem"])
 LEAKS = pd.DataFrame(columns=["dropped_image_id", "dropped_role", "kept_image_id", "kept_role"])
@@ -34,6 +38,9 @@ def row(exp_id, track="automatic", dice=0.8, **changes):
         "params_total": 14_328_209,
         "avg_inference_time": 0.01234,
         "n_test": 86,
+        "n_test_groups": 80,
+        "experiment": exp_id,
+        "seed": 42,
         "n_test_defective": 45,
     }
     return base | changes
@@ -43,6 +50,20 @@ def table(*rows):
     return pd.DataFrame(
         {name: pd.Series([r.get(name) for r in rows], dtype=kind) for name, kind in COLUMNS.items()},
     )
+
+
+def pair(a, b, claim="no claim", kind="vs_best", track="automatic", **changes):
+    base = {"track": track, "metric": "dice_all", "a": a, "b": b, "kind": kind, "n_images": 87, "n_groups": 80}
+    base |= {"difference": 1.23, "difference_lo": -0.4, "difference_hi": 2.8, "p": 0.07, "p_holm": 0.21}
+    return base | {"claim": claim} | changes
+
+
+def pairs(*rows):
+    return pd.DataFrame([{name: row.get(name) for name in PAIRWISE} for row in rows], columns=list(PAIRWISE))
+
+
+NO_PAIRS = pairs()
+NO_FITS = pd.DataFrame(columns=list(FITS))
 
 
 @pytest.fixture
@@ -69,7 +90,7 @@ def lines_of(page, start):
 
 
 def test_tracks_have_their_own_tables_sorted_by_their_metric(results):
-    page = leaderboard(results, ISSUES, LEAKS)
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     assert lines_of(page, "## ") == ["## Automatic track", "## Reference track", "## Notes"]
     unets = lines_of(page, "| unet")
     assert [line.split("|")[1].strip() for line in unets] == [
@@ -78,9 +99,9 @@ def test_tracks_have_their_own_tables_sorted_by_their_metric(results):
         "unet-resnet18 80",
     ]
     expected = ["0.800 [.750, .850]", "0.600", "0.700", "0.125", "0.336", "336", "14.3 M", "12.3"]
-    assert [cell.strip() for cell in unets[0].split("|")[2:-1]] == expected
+    assert [cell.strip() for cell in unets[0].split("|")[3:-1]] == expected
     assert page.index("all_empty") > page.index("## Reference track")
-    assert "86 test images, 45 of them defective" in page
+    assert "86 test images in 80 groups, 45 images defective" in page
 
 
 def test_an_oracle_table_is_sorted_by_dice_on_defective_images():
@@ -88,53 +109,134 @@ def test_an_oracle_table_is_sorted_by_dice_on_defective_images():
         row("unet-resnet18_a", "oracle", dice=0.8, test_Dice=0.2),
         row("unet-resnet18_b", "oracle", dice=0.7, test_Dice=0.9),
     ]
-    page = leaderboard(table(*rows), ISSUES, LEAKS)
+    page = leaderboard(table(*rows), NO_PAIRS, ISSUES, LEAKS)
     assert "## Oracle track" in page
     assert "test_Dice [95 % CI]" in page
     assert [line.split("|")[1].strip() for line in lines_of(page, "| unet")] == ["unet-resnet18 b", "unet-resnet18 a"]
 
 
 def test_nulls_are_dashes_and_methods_without_scores_have_no_threshold(results):
-    page = leaderboard(results, ISSUES, LEAKS)
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     (line,) = lines_of(page, "| all_empty")
-    assert [cell.strip() for cell in line.split("|")[6:9]] == ["–", "0", "0"]
-    assert lines_of(page, "| unet-resnet18 full task")[0].split("|")[6].strip() == "–"
+    assert [cell.strip() for cell in line.split("|")[7:10]] == ["–", "0", "0"]
+    assert lines_of(page, "| unet-resnet18 full task")[0].split("|")[7].strip() == "–"
     assert "nan" not in page.lower().replace("resnet", "")
 
 
 def test_tables_are_aligned_and_narrow(results):
-    page = leaderboard(results, ISSUES, LEAKS)
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     for section in page.split("## ")[1:3]:
         widths = {len(line) for line in lines_of(section, "|")}
         assert len(widths) == 1
-        assert widths.pop() <= 140
+        assert widths.pop() <= 144
     assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
 
 
 def test_short_names_are_unique_and_every_id_is_listed(results):
     automatic = results[results["track"] == "automatic"]
     assert len(set(short_names(automatic))) == 3
-    page = leaderboard(results, ISSUES, LEAKS)
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     for exp_id in results["exp_id"]:
         assert f"`{exp_id}`" in page
 
 
-def test_what_the_numbers_mean_is_said_and_no_winner_is_named(results):
-    page = " ".join(leaderboard(results, ISSUES, LEAKS).split())
+def test_what_the_numbers_mean_is_said(results):
+    page = said(leaderboard(results, NO_PAIRS, ISSUES, LEAKS))
     assert "Thresholds were chosen on validation images alone" in page
-    assert "percentile bootstrap over test images" in page
-    assert "no significance test yet" in page
-    for word in ("best", "wins", "significantly", "outperforms"):
-        assert word not in page
+    assert "studentised bootstrap over groups of test images" in page
+
+
+def said(page):
+    return " ".join(page.split())
+
+
+def marked(page):
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
+    return [cells[1].strip() for cells in rows if cells[2].strip() == "●"]
+
+
+A, B, C = (f"unet-resnet18_{subset}_{TAIL}" for subset in ("full", "80", "160"))
+EMPTY = "all_empty_full_none_native_s42"
+
+
+@pytest.fixture
+def three():
+    return table(
+        row(A, dice=0.8),
+        row(B, dice=0.7),
+        row(C, dice=0.75),
+        row(EMPTY, "reference", 0.5, model="all_empty", variant=""),
+    )
+
+
+def test_a_winner_is_named_only_when_every_other_is_significantly_worse(three):
+    beaten = pairs(pair(A, B, "a better"), pair(A, C, "a better"), pair(A, EMPTY, "a better", "vs_reference"))
+    page = leaderboard(three, beaten, ISSUES, LEAKS)
+    assert "Winner: unet-resnet18 full; every other experiment of the track is significantly worse." in said(page)
+    assert marked(page) == ["unet-resnet18 full"]
+    for claim in ("no claim", "too few groups"):
+        page = leaderboard(three, pairs(pair(A, B, "a better"), pair(A, C, claim)), ISSUES, LEAKS)
+        assert "Winner" not in page
+        assert marked(page) == ["unet-resnet18 full", "unet-resnet18 160"]
+
+
+def test_whoever_beats_the_best_on_val_stands_above_all_that_it_beats(three):
+    page = leaderboard(three, pairs(pair(A, B, "a better"), pair(A, C, "b better")), ISSUES, LEAKS)
+    assert "Winner: unet-resnet18 160;" in said(page)
+    untested = leaderboard(three, pairs(pair(A, B), pair(A, C, "b better")), ISSUES, LEAKS)
+    assert marked(untested) == ["unet-resnet18 160", "unet-resnet18 80"]
+    assert "Winner" not in untested
+
+
+def test_few_groups_and_methods_no_worse_than_a_reference_are_said(three):
+    few = pairs(*(pair(A, other, "too few groups") for other in (B, C)), pair(A, EMPTY, "no claim", "vs_reference"))
+    page = said(leaderboard(three, few, ISSUES, LEAKS))
+    assert "No winner is named: too few groups of test images for a test; at least 20 are needed." in page
+    assert "Not shown to be worse than unet-resnet18 full: all_empty." in page
+
+
+def test_findings_say_each_comparison_and_rank_only_what_is_claimed(three):
+    tests = pairs(
+        pair(A, B),
+        pair(A, C, "a better", difference_lo=0.2, p_holm=0.0123),
+        pair(A, EMPTY, "too few groups", "vs_reference", n_images=12, n_groups=11),
+    )
+    page = findings(three, tests, pd.DataFrame(columns=SEEDS), NO_FITS)
+    full, b, c = "unet-resnet18 full", "unet-resnet18 80", "unet-resnet18 160"
+    sentence = "+1.2 pp dice_all [−0.4, 2.8], not significant (Holm p = 0.21, 87 images in 80 groups)."
+    assert f"- {full} − {b}: {sentence}" in page
+    assert f"- {full} − {c}: +1.2 pp dice_all [0.2, 2.8]: {full} is better (Holm p = 0.012, 87 images" in page
+    assert "all_empty: +1.2 pp dice_all [−0.4, 2.8], too few groups for a test (12 images in 11 groups)." in page
+    assert page.count("is better") == 1
+
+
+def test_findings_of_several_seeds_and_of_nothing(three):
+    seeded = three.assign(experiment=["u_s1+2", "u_s1+2", C, EMPTY])
+    spread = pd.DataFrame([("automatic", "dice_all", "u_s1+2", 2, 0.75, 0.05, 0.04, 0.3, 0.1)], columns=SEEDS)
+    page = findings(seeded, pairs(pair("u_s1+2", C)), spread, NO_FITS)
+    assert "0.750 ± 0.050 over 2 seeds (standard deviations: seeds 0.040, images 0.300, rest 0.100)." in page
+    assert "No two experiments were compared." in findings(three, NO_PAIRS, pd.DataFrame(columns=SEEDS), NO_FITS)
+
+
+def test_the_findings_script_writes_the_page(three, tmp_path):
+    tests, seeds = pairs(pair(A, B), pair(A, C, "a better")), pd.DataFrame(columns=SEEDS)
+    three.to_parquet(tmp_path / "results.parquet")
+    tests.to_csv(tmp_path / "pairwise.csv", index=False)
+    seeds.to_csv(tmp_path / "seeds.csv", index=False)
+    NO_FITS.to_csv(tmp_path / "fits.csv", index=False)
+    names = {"results": "results.parquet", "pairwise": "pairwise.csv", "seeds": "seeds.csv", "fits": "fits.csv"}
+    names["out"] = "findings.md"
+    findings_script.main([text for key, name in names.items() for text in (f"--{key}", str(tmp_path / name))])
+    assert (tmp_path / "findings.md").read_text() == findings(three, tests, seeds, NO_FITS)
 
 
 def test_problems_of_the_data_are_said_where_there_are_any(results):
-    page = leaderboard(results, ISSUES, LEAKS)
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     assert "quarantined" not in page
     assert "dropped" not in page
     issues = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "row": ["", ""], "problem": ["truncated", "wrong size"]})
     leaks = pd.DataFrame([["t1", "train", "v1", "test"], ["t2", "train", "v2", "val"]], columns=LEAKS.columns)
-    page = " ".join(leaderboard(results, issues, leaks).split())
+    page = " ".join(leaderboard(results, NO_PAIRS, issues, leaks).split())
     assert "2 problem(s) in the source files" in page
     assert "a.jpg: truncated" in page
     assert "2 image(s) dropped (2 from train)" in page
@@ -154,7 +256,14 @@ def test_the_script_writes_the_page(results, tmp_path, capsys):
     results.to_parquet(tmp_path / "results.parquet")
     ISSUES.to_csv(tmp_path / "issues.csv", index=False)
     LEAKS.to_csv(tmp_path / "leaks.csv", index=False)
-    paths = {"results": "results.parquet", "issues": "issues.csv", "leaks": "leaks.csv", "out": "leaderboard.md"}
+    NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
+    paths = {
+        "results": "results.parquet",
+        "pairwise": "pairwise.csv",
+        "issues": "issues.csv",
+        "leaks": "leaks.csv",
+        "out": "leaderboard.md",
+    }
     script.main([text for name, path in paths.items() for text in (f"--{name}", str(tmp_path / path))])
-    assert (tmp_path / "leaderboard.md").read_text() == leaderboard(results, ISSUES, LEAKS)
+    assert (tmp_path / "leaderboard.md").read_text() == leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     assert "4 experiments in" in capsys.readouterr().out

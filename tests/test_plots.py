@@ -14,6 +14,7 @@ from defectbench.data.ingest import ingest
 from defectbench.data.packing import MaskPack
 from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.evaluation.pairwise import PAIRWISE
 from defectbench.evaluation.results import COLUMNS
 from defectbench.files import write_json
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
@@ -23,6 +24,7 @@ from defectbench.reporting.plots import overlay, style, words
 from defectbench.reporting.plots.data_efficiency import data_efficiency_figure, spread
 from defectbench.reporting.plots.ranking import MOST_ROWS, ranking_figure
 from defectbench.reporting.plots.samples import choose_images
+from defectbench.reporting.power_law import CURVES
 
 BEST = "unet-resnet18_full_none_native_steps-9_s42"
 
@@ -44,7 +46,7 @@ def row(exp_id, dice, n=336, track="automatic", **changes):
         "n_test_defective": 46,
     }
     for metric, value in {"dice_all": dice, "test_Dice": dice - 0.1, "test_mIoU": dice - 0.2}.items():
-        base |= {metric: value, f"{metric}_lo": value - 0.03, f"{metric}_hi": value + 0.02}
+        base |= {"experiment": exp_id, metric: value, f"{metric}_lo": value - 0.03, f"{metric}_hi": value + 0.02}
     return base | changes
 
 
@@ -61,6 +63,8 @@ ROWS = (
     row("all_empty_full_none_native_s42", 0.46, 0, "reference"),
     row("tophat_otsu_full_none_native_s42", 0.49, 336, "reference"),
 )
+NO_CURVES = pd.DataFrame(columns=list(CURVES))
+NO_PAIRS = pd.DataFrame(columns=list(PAIRWISE))
 ORACLE = row(
     "sam-tiny_80_box_native_s42", 0.95, 80, "oracle", prompt_type="box", model="sam", variant="tiny",
     dice_all=None, dice_all_lo=None, dice_all_hi=None,
@@ -79,7 +83,7 @@ def texts(figure):
 
 @pytest.mark.parametrize("metric", ["dice_all", "test_Dice", "test_mIoU"])
 def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
-    figure = ranking_figure(table(*ROWS), metric)
+    figure = ranking_figure(table(*ROWS), NO_PAIRS, metric)
     (axes,) = figure.axes
     values, intervals = drawn(axes, "value"), drawn(axes, "interval")
     assert len(values) == len(intervals) == len(ROWS)
@@ -94,8 +98,21 @@ def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
     assert by_place == [r["exp_id"] for r in by_value]
 
 
+def test_dots_are_hollow_where_a_test_shows_the_model_to_be_worse():
+    worse = ROWS[0]["exp_id"]
+    tests = pd.DataFrame([{"kind": "vs_best", "a": BEST, "b": worse, "claim": "a better"}], columns=list(PAIRWISE))
+    figure = ranking_figure(table(*ROWS), tests, "dice_all")
+    faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
+    assert [exp_id for exp_id, face in faces.items() if face == "white"] == [worse]
+    assert "Hollow dot: significantly worse than another model" in texts(figure)
+    assert "No model is significantly worse" in texts(ranking_figure(table(*ROWS), NO_PAIRS, "dice_all"))
+    other = ranking_figure(table(*ROWS), tests, "test_mIoU")
+    assert "white" not in [dot.get_markerfacecolor() for dot in drawn(other.axes[0], "value").values()]
+    assert "tested for another metric" in texts(other)
+
+
 def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
-    said = texts(ranking_figure(table(*ROWS), "dice_all"))
+    said = texts(ranking_figure(table(*ROWS), NO_PAIRS, "dice_all"))
     assert "mean Dice over all 86 test images, the 40 clean ones included; both masks empty = 1" in said
     assert "sam tiny, seed 1" in said
     assert "unet resnet18, task per class" in said
@@ -103,11 +120,11 @@ def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
 
 
 def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
-    first, second = ranking_figure(table(*ROWS, ORACLE), "dice_all").axes
+    first, second = ranking_figure(table(*ROWS, ORACLE), NO_PAIRS, "dice_all").axes
     assert ORACLE["exp_id"] not in drawn(first, "value")
     assert list(drawn(second, "value")) == [ORACLE["exp_id"]]
     assert drawn(second, "value")[ORACLE["exp_id"]].get_xdata()[0] == ORACLE["test_Dice"]
-    automatic, oracle = data_efficiency_figure(table(*ROWS, ORACLE)).axes
+    automatic, oracle = data_efficiency_figure(table(*ROWS, ORACLE), NO_CURVES).axes
     assert len(drawn(automatic, "value")) == 3
     assert len(drawn(oracle, "value")) == 1
     assert not drawn(oracle, "level")
@@ -116,7 +133,7 @@ def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
 def test_missing_values_and_intervals_are_said_not_drawn():
     unknown = row("sam-tiny_full_none_native_s3", 0.7, None, dice_all_lo=None, dice_all_hi=None)
     empty = row("sam-tiny_full_none_native_s4", 0.7, dice_all=None)
-    figure = ranking_figure(table(ROWS[0], unknown, empty), "dice_all")
+    figure = ranking_figure(table(ROWS[0], unknown, empty), NO_PAIRS, "dice_all")
     assert len(drawn(figure.axes[0], "value")) == 2
     assert list(drawn(figure.axes[0], "interval")) == [ROWS[0]["exp_id"]]
     assert "No bar: the interval could not be determined." in texts(figure)
@@ -125,22 +142,22 @@ def test_missing_values_and_intervals_are_said_not_drawn():
 
 def test_a_long_ranking_is_cut_and_says_so():
     rows = [row(f"unet-resnet18_full_none_native_s{seed}", 0.5 + seed / 1000) for seed in range(MOST_ROWS + 5)]
-    figure = ranking_figure(table(*rows), "dice_all")
+    figure = ranking_figure(table(*rows), NO_PAIRS, "dice_all")
     assert len(drawn(figure.axes[0], "value")) == MOST_ROWS
     assert "5 more experiments" in texts(figure)
 
 
 @pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
 def test_empty_tracks_are_no_error(rows, tmp_path):
-    style.save(ranking_figure(table(*rows), "dice_all"), tmp_path / "ranking.png")
-    style.save(data_efficiency_figure(table(*rows)), tmp_path / "data_efficiency.png")
+    style.save(ranking_figure(table(*rows), NO_PAIRS, "dice_all"), tmp_path / "ranking.png")
+    style.save(data_efficiency_figure(table(*rows), NO_CURVES), tmp_path / "data_efficiency.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in ("ranking", "data_efficiency"))
 
 
 def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
     rows = [row(f"unet-resnet18_{n}_none_native_s{s}", 0.6 + n / 1000 + s / 50, n) for n in (50, 100) for s in (1, 2)]
     zero_shot = row("sam3-base_0_none_native_s42", 0.6, 0)
-    (axes,) = data_efficiency_figure(table(*rows, zero_shot, *ROWS[-2:])).axes
+    (axes,) = data_efficiency_figure(table(*rows, zero_shot, *ROWS[-2:]), NO_CURVES).axes
     (points,) = drawn(axes, "value").values()
     assert sorted(points.get_ydata()) == sorted(r["dice_all"] for r in rows)
     (mean,) = drawn(axes, "mean").values()
@@ -155,7 +172,7 @@ def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
 
 
 def test_one_number_of_labels_gives_points_and_a_note():
-    figure = data_efficiency_figure(table(ROWS[1], ROWS[2], ROWS[-1]))
+    figure = data_efficiency_figure(table(ROWS[1], ROWS[2], ROWS[-1]), NO_CURVES)
     assert len(drawn(figure.axes[0], "value")) == 2
     assert not drawn(figure.axes[0], "mean")
     assert "No model was trained on two numbers of labels yet" in texts(figure)
@@ -259,6 +276,8 @@ def study(tmp_path):
     thresholds = dict.fromkeys(masks.class_names, 100)
     write_json(folder / "calibration.json", {"thresholds": thresholds, "has_scores": True})
     table(*ROWS).to_parquet(tmp_path / "results.parquet")
+    NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
+    NO_CURVES.to_csv(tmp_path / "curves.csv", index=False)
     (tmp_path / "results.yaml").write_text(f"experiments: [elsewhere, {folder}]")
     (tmp_path / "report.yaml").write_text("gallery_images: 3")
     (tmp_path / "ranking.yaml").write_text("metric: dice_all")
@@ -312,10 +331,11 @@ def test_the_same_numbers_give_the_same_bytes(study):
     results = ["--results", str(study / "results.parquet")]
     for name in ("first", "second"):
         pictures = ["--png", str(study / name / "plot.png"), "--svg", str(study / name / "plot.svg")]
-        plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *pictures])
+        tests = ["--pairwise", str(study / "pairwise.csv")]
+        plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *tests, *pictures])
         draw_gallery(study, f"{name}/gallery.png")
         pictures = [part.replace("plot.", "data.") for part in pictures]
-        plot_data_efficiency.main([*results, *pictures])
+        plot_data_efficiency.main([*results, *pictures, "--curves", str(study / "curves.csv")])
     names = sorted(path.name for path in (study / "first").iterdir())
     assert names == ["data.png", "data.svg", "gallery.png", "plot.png", "plot.svg"]
     for name in names:

@@ -1,4 +1,4 @@
-"""Which library code a script runs, as one digest: it changes with a real edit of that code and with nothing else."""
+"""Which code a script runs, as one digest: it changes with a real edit of that code and with nothing else."""
 
 import ast
 import hashlib
@@ -19,12 +19,12 @@ class CodeDigests:
         self._files: dict[str, bytes] = {}
 
     def of(self, script: Path) -> str:
-        """Digest (16 hex digits) of all library modules that ``script`` imports, directly or not.
+        """Digest (16 hex digits) of ``script`` and all library modules that it imports, directly or not.
 
         Comments, docstrings and layout do not count. Imports inside functions are seen; names built at run time
         (``importlib``) are not, so the library has none.
         """
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(_without_docstrings(script.read_text(encoding="utf-8")).encode())
         for module in sorted(self.modules(script)):
             digest.update(module.encode() + b"\0" + self._code(module) + b"\0")
         return digest.hexdigest()[:16]

@@ -5,52 +5,64 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.reporting.verdicts import Standing
+
 NOTHING = "–"
 WIDTH = 120
-# Track -> (primary metric, what the track is). The order is that of the page.
+# What each track is, in the order of the page.
 TRACKS = {
-    "automatic": ("dice_all", "The model sees the image alone, or prompts that were not taken from the truth."),
-    "oracle": (
-        "test_Dice",
-        "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
-    ),
-    "reference": ("dice_all", "What a number is worth: methods without a trained network."),
+    "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
+    "oracle": "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
+    "reference": "What a number is worth: methods without a trained network.",
 }
 MEANING = {
     "dice_all": "mean Dice over all test images; a clean image scores 1 if nothing is predicted, else 0",
     "test_Dice": "mean Dice over defective test images",
 }
 NOTES = (
-    "No winner is named: there is no significance test yet, and rows whose intervals overlap may be equally good.",
+    "●: no test shows another experiment of the track to be better. Each was tested against the one with the highest "
+    "validation score, by groups of images, with Holm's correction; see pairwise.csv and findings.md.",
     "Thresholds were chosen on validation images alone; – for a method without scores or with a threshold per class.",
-    "Intervals are a plain 95 % percentile bootstrap over test images: they do not cover the chance of training.",
+    "Intervals: 95 %, studentised bootstrap over groups of test images. They do not cover the chance of training.",
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction.",
 )
 
 
-def leaderboard(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> str:
-    """Write the page, Markdown, from the results table and the tables of problems found in the data.
+def leaderboard(results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> str:
+    """Write the page, Markdown, from results, tests, and the tables of problems found in the data.
 
-    ``issues`` has columns file, row, problem (samples left out at ingest); ``leaks`` has dropped_image_id,
-    dropped_role, kept_image_id, kept_role (images left out of the split).
+    ``pairwise`` has the columns of pairwise.csv; ``issues`` has file, row, problem (samples left out at ingest);
+    ``leaks`` has dropped_image_id, dropped_role, kept_image_id, kept_role (images left out of the split).
     """
     parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
-    for track, (primary, meaning) in TRACKS.items():
-        rows = results[results["track"] == track]
+    called = names_of_experiments(results)
+    for track in TRACKS:
+        rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
         if len(rows):
-            parts.append(_section(track, rows.sort_values(primary, ascending=False, kind="stable"), primary, meaning))
+            standing = Standing.of(results, pairwise, track)
+            parts.append(_section(track, rows, standing, standing.sentence(called)))
     parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in (*_data_notes(issues, leaks), *NOTES)))
     return "\n\n".join(parts) + "\n"
 
 
-def _section(track: str, rows: pd.DataFrame, primary: str, meaning: str) -> str:
-    n_test, n_defective = rows[["n_test", "n_test_defective"]].iloc[0]
+def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -> str:
+    primary, n_test, n_defective, n_groups = (
+        PRIMARY[track],
+        *rows[["n_test", "n_test_defective", "n_test_groups"]].iloc[0],
+    )
     names = short_names(rows)
-    cells = [[name, *_cells(row, primary)] for name, (_, row) in zip(names, rows.iterrows(), strict=True)]
+    # Reference methods do not compete.
+    marked = () if track == "reference" else standing.unbeaten
+    cells = [
+        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary)]
+        for name, (_, row) in zip(names, rows.iterrows(), strict=True)
+    ]
     header = [
         "experiment",
+        "top",
         f"{primary} [95 % CI]",
         "test_mIoU",
         "IoU@50",
@@ -61,9 +73,14 @@ def _section(track: str, rows: pd.DataFrame, primary: str, meaning: str) -> str:
         "ms/image",
     ]
     ids = "\n".join(f"- {name}: `{exp_id}`" for name, exp_id in zip(names, rows["exp_id"], strict=True))
-    about = f"{meaning} {n_test} test images, {n_defective} of them defective. Sorted by {primary}: {MEANING[primary]}."
-    table = markdown_table(header, cells)
-    return f"## {track.capitalize()} track\n\n{_wrapped(about)}\n\n{table}\n\nExperiment ids:\n\n{ids}"
+    about = (
+        f"{TRACKS[track]} {n_test} test images in {n_groups} groups, {n_defective} images defective. "
+        f"Sorted by {primary}: {MEANING[primary]}."
+    )
+    paragraphs = [f"## {track.capitalize()} track", _wrapped(about), markdown_table(header, cells)]
+    if track != "reference":
+        paragraphs.append(_wrapped(verdict))
+    return "\n\n".join([*paragraphs, "Experiment ids:", ids])
 
 
 def _cells(row: pd.Series, primary: str) -> list[str]:
@@ -93,6 +110,17 @@ def short_names(rows: pd.DataFrame) -> list[str]:
         " ".join([name, *(part for part in own if part not in shared[model])])
         for name, own, model in zip(names, parts, rows["model"], strict=True)
     ]
+
+
+def names_of_experiments(results: pd.DataFrame) -> dict[str, str]:
+    """Map each value of ``experiment`` to a short name; several seeds of one share it."""
+    firsts = results.drop_duplicates("experiment")
+    n_seeds = results["experiment"].value_counts()
+    named = zip(firsts["experiment"], short_names(firsts), firsts["seed"], strict=True)
+    return {
+        name: short if n_seeds[name] == 1 else f"{short.removesuffix(f' s{seed}')} ({n_seeds[name]} seeds)"
+        for name, short, seed in named
+    }
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -29,6 +29,8 @@ class Panel:
     metric: str
     trained: pd.DataFrame
     levels: pd.DataFrame
+    curves: pd.DataFrame
+    """Points of the fitted power laws"""
 
     def explanations(self) -> list[str]:
         """What the panel shows, in words."""
@@ -43,6 +45,11 @@ class Panel:
             points += " Dashed: no labels, or reference."
         if by_size.groupby("series").size().max() == 1:
             points += " No model was trained on two numbers of labels yet, so no lines."
+        if len(self.curves):
+            points += (
+                " Smooth line: power law of the error fitted to three numbers of labels or more; band: its pointwise "
+                "95 % interval over test images."
+            )
         return [*texts, points]
 
     def names(self) -> dict[str, str]:
@@ -66,9 +73,12 @@ class Mark:
 
 
 @style.house_style
-def data_efficiency_figure(table: pd.DataFrame) -> Figure:
-    """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track."""
-    panels = [panel for panel in (_panel(table, track) for track in METRIC_OF_TRACK) if len(panel.trained)]
+def data_efficiency_figure(table: pd.DataFrame, curves: pd.DataFrame) -> Figure:
+    """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track.
+
+    ``curves`` are the rows of data_efficiency_curves.csv: a fitted line takes the place of the line through the means.
+    """
+    panels = [panel for panel in (_panel(table, curves, track) for track in METRIC_OF_TRACK) if len(panel.trained)]
     if not panels:
         return style.message(TITLES["automatic"], "No experiment of this study was trained on labels.")
     texts = [style.wrapped(panel.explanations(), WIDTH - 2 * style.MARGIN) for panel in panels]
@@ -83,14 +93,15 @@ def data_efficiency_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(table: pd.DataFrame, track: str) -> Panel:
+def _panel(table: pd.DataFrame, curves: pd.DataFrame, track: str) -> Panel:
     metric = METRIC_OF_TRACK[track]
     rows = words.track(table, track, metric).dropna(subset="n_labels_train")
     with_labels = rows["n_labels_train"] > 0
     levels = rows[~with_labels]
     if track == "automatic":
         levels = pd.concat([levels, words.track(table, "reference", metric)])
-    return Panel(track, metric, rows[with_labels], levels)
+    trained = rows[with_labels]
+    return Panel(track, metric, trained, levels, curves[curves["series"].isin(trained["series"])])
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -103,7 +114,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
     for i, (series, rows) in enumerate(groups):
         shift = _span(axes) ** (min(DODGE, WITHIN / len(groups)) * (i - (len(groups) - 1) / 2))
         marker = style.MARKERS[i % len(style.MARKERS)]
-        x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker)
+        law = panel.curves[panel.curves["series"] == series]
+        x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker, joined=law.empty)
+        if len(law):
+            curve = law["n_labels"], law["score_lo"], law["score_hi"]
+            axes.fill_between(*curve, color=colours[series], alpha=0.12, linewidth=0, gid=f"band {series}")
+            axes.plot(law["n_labels"], law["score"], color=colours[series], linewidth=1.8, gid=f"fit {series}")
         marks.append(Mark(names[series], colours[series], marker, x, y))
     for row in panel.levels.to_dict("records"):
         y, colour = row[panel.metric], colours.get(row["series"], style.MUTED)
@@ -113,7 +129,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def _draw_series(
-    axes: Axes, rows: pd.DataFrame, metric: str, shift: float, colour: str, marker: str
+    axes: Axes, rows: pd.DataFrame, metric: str, shift: float, colour: str, marker: str, *, joined: bool
 ) -> tuple[float, float]:
     """Draw one series; returns its right end."""
     x, y = rows["n_labels_train"].to_numpy(float) * shift, rows[metric].to_numpy(float)
@@ -122,7 +138,7 @@ def _draw_series(
     axes.vlines(x, low, high, color=colour, linewidth=2.2, alpha=0.4, gid=f"interval {series}")
     axes.plot(x, y, marker, color=colour, markersize=7, markeredgecolor="white", gid=f"value {series}")
     means = rows.groupby("n_labels_train")[metric].mean()
-    if len(means) > 1:
+    if joined and len(means) > 1:
         axes.plot(means.index.to_numpy(float) * shift, means, color=colour, linewidth=1.8, gid=f"mean {series}")
     return float(means.index[-1]) * shift, float(means.iloc[-1])
 

@@ -5,21 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from defectbench.metrics.boundary import boundary
+
 # Blue, orange-red and yellow are told apart with any colour vision, on light metal and on dark.
 HIT, FALSE_ALARM, MISSED = "#56B4E9", "#E8500A", "#F0E442"
 # None of them is a colour of the prediction's, and they differ in lightness too.
 CLASS_COLOURS = ("#00E0A0", "#FF5CC8", "#FFA500", "#8C9BFF", "#C8FF3B", "#FFFFFF")
 _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45
-
-
-def boundary(mask: np.ndarray) -> np.ndarray:
-    """Pixels of ``mask``, (H, W) bool, that have a pixel outside it above, below, left or right of them.
-
-    What lies beyond the image counts as outside, so that every outline is closed.
-    """
-    padded = np.pad(mask, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inside
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

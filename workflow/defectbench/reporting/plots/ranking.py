@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.plots import style, words
+from defectbench.reporting.verdicts import Standing
 
 WIDTH = 10.0
 ROW = 0.3  # inches from one row to the next
@@ -29,6 +31,8 @@ class Panel:
     reference: pd.DataFrame
     n_hidden: int
     """Experiments of the track that are not among the rows"""
+    unbeaten: tuple[str, ...] | None
+    """Names of those that no test shows to be worse than another; None where the tests are of another metric"""
 
     @property
     def height(self) -> float:
@@ -55,12 +59,14 @@ class Panel:
 
 
 @style.house_style
-def ranking_figure(table: pd.DataFrame, metric: str) -> Figure:
+def ranking_figure(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> Figure:
     """Draw the rows of results.parquet by ``metric``: a panel for the automatic track, another for the oracle's.
+
+    ``pairwise`` has the columns of pairwise.csv: dots of experiments that a test shows to be worse are hollow.
 
     Reference methods stand apart, below the automatic ones, so that a reader sees what a number is worth.
     """
-    panels = _panels(table, metric)
+    panels = _panels(table, pairwise, metric)
     if not panels:
         return style.message("Ranking", f"No experiment of this study has a value of {metric}.")
     texts = [style.wrapped(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
@@ -79,7 +85,7 @@ def ranking_figure(table: pd.DataFrame, metric: str) -> Figure:
     return figure
 
 
-def _panels(table: pd.DataFrame, metric: str) -> list[Panel]:
+def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Panel]:
     # Oracle models are not run on clean images, so a mean over all images does not exist for them.
     oracle_metric = "test_Dice" if metric == "dice_all" else metric
     reference = words.track(table, "reference", metric)
@@ -91,7 +97,8 @@ def _panels(table: pd.DataFrame, metric: str) -> list[Panel]:
     for title, track, by, beside in choices:
         rows = words.track(table, track, by).head(MOST_ROWS)
         n_hidden = int((table["track"] == track).sum()) - len(rows)
-        panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden))
+        unbeaten = Standing.of(table, pairwise, track).unbeaten if by == PRIMARY[track] else None
+        panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden, unbeaten))
     return [panel for panel in panels if len(panel.rows) or len(panel.reference)]
 
 
@@ -105,11 +112,21 @@ def _explanations(panel: Panel) -> list[str]:
         texts[-1] += " Dotted line: best reference."
     if not len(panel.rows):
         texts.append("No experiment of the automatic track has a value: these are the reference methods alone.")
+    elif panel.unbeaten is None:
+        texts.append("Which differences are significant was tested for another metric: see pairwise.csv.")
+    elif len(panel.rows) > 1:
+        texts.append(_said_of_dots(panel))
     if panel.n_hidden:
         texts.append(f"{panel.n_hidden:,} more experiments, with lower values or none, are in results.csv.")
     if rows[f"{panel.metric}_lo"].isna().any():
         texts.append("No bar: the interval could not be determined.")
     return texts
+
+
+def _said_of_dots(panel: Panel) -> str:
+    if panel.rows["experiment"].isin(panel.unbeaten).all():
+        return "No model is significantly worse than another (Wilcoxon by groups of images, Holm)."
+    return "Hollow dot: significantly worse than another model (Wilcoxon by groups of images, Holm)."
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
@@ -122,7 +139,10 @@ def _draw(axes: Axes, panel: Panel) -> None:
             axes.hlines(
                 y, row[low], row[high], color=colour, linewidth=2.5, alpha=0.55, gid=f"interval {row['exp_id']}"
             )
-        axes.plot(row[value], y, "o", color=colour, markersize=7, markeredgecolor="white", gid=f"value {row['exp_id']}")
+        beaten = row["track"] != "reference" and panel.unbeaten is not None and row["experiment"] not in panel.unbeaten
+        face, edge = ("white", colour) if beaten else (colour, "white")
+        look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": edge}
+        axes.plot(row[value], y, "o", **look, gid=f"value {row['exp_id']}")
         _write_row(axes, y, row, panel)
     _write_headers(axes, panel)
     axes.set_ylim(panel.bottom + 0.6, -0.6)

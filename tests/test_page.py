@@ -1,0 +1,233 @@
+"""The page says what the tables say, asks nothing of the network, and works by keyboard and on a phone."""
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import page as script
+import pandas as pd
+import pytest
+from browser import probe
+from synthetic_study import write_study
+
+from defectbench.files import write_text
+from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.page.answer import answer, standings_of
+from defectbench.reporting.page.caveats import caveats
+from defectbench.reporting.records import read_records
+
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+N_IMAGES, N = 30, 8
+NO_ROWS = pd.DataFrame({"dropped_role": []})
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes; complains of tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open, self.elements, self.texts = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self.open):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def make_page(folder: Path, n_experiments: int, n_images: int = N_IMAGES, **how) -> Path:
+    study = write_study(folder, n_experiments, n_images, **how)
+    captions, plot = folder / "captions", folder / "ranking.svg"
+    write_text(captions / "ranking.rst", "Every value\nwith its interval.\n")
+    write_text(plot, '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
+    out = folder / "index.html"
+    script.main([*study.page_arguments, "--plots", str(plot), "--captions", str(captions), "--out", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return make_page(tmp_path_factory.mktemp("study"), N)
+
+
+def tables_of(folder):
+    return pd.read_parquet(folder / "results.parquet"), pd.read_csv(folder / "pairwise.csv")
+
+
+def test_every_experiment_has_a_row_and_a_card_with_its_numbers(page):
+    outline, (results, _) = Outline(page.read_text()), tables_of(page.parent)
+    rows = [row for row in outline.all("tr") if "data-card" in row]
+    assert sorted(row["data-card"] for row in rows) == sorted(f"card-{i}" for i in range(N))
+    assert [dialog["id"] for dialog in outline.all("dialog")] == [f"card-{i}" for i in range(N)]
+    for row in results.to_dict("records"):
+        assert row["exp_id"] in outline.text
+        value = row["test_Dice"] if row["track"] == "oracle" else row["dice_all"]
+        assert f"{value:.3f}" in outline.text
+    tracks = [section["aria-labelledby"] for section in outline.all("section") if section.get("class") == "board"]
+    assert tracks == ["track-automatic", "track-oracle", "track-reference"]
+
+
+def test_the_page_is_well_formed_and_says_what_its_controls_and_pictures_are(page):
+    outline = Outline(page.read_text())
+    ids = Counter(attributes["id"] for _, attributes in outline.elements if "id" in attributes)
+    assert max(ids.values()) == 1
+    assert all(image.get("alt") for image in outline.all("img"))
+    assert all("aria-label" in svg or svg.get("aria-hidden") for svg in outline.all("svg"))
+    targets = [a["href"].removeprefix("#") for a in outline.all("a")]
+    assert set(targets) <= set(ids)
+    assert all("scope" in header for header in outline.all("th"))
+    assert "Every value with its interval." in outline.text
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    text = page.read_text()
+    for name, attributes in Outline(text).elements:
+        for key in ("src", "href"):
+            assert attributes.get(key, "#").startswith(("#", "data:")), (name, attributes)
+    assert not re.search(r"url\((?!data:)|@import|fetch\(|XMLHttpRequest", text)
+    assert "default-src 'none'" in text
+
+
+ACTIONS = """
+const board = document.querySelector("#track-automatic ~ .scroll");
+const rows = () => [...board.querySelectorAll("tbody tr")];
+const head = (k) => board.querySelectorAll("thead th")[k];
+const cell = (row, k) => row.cells[k].dataset.value;
+const sort = (k) => head(k).querySelector("button").click();
+found.start = rows().map((row) => Number(cell(row, 2)));
+sort(2); found.ascending = rows().map((row) => Number(cell(row, 2)));
+found.state = head(2).getAttribute("aria-sort");
+sort(0); found.names = rows().map((row) => cell(row, 0));
+const filter = document.querySelector(".filter"); filter.value = "unetpp"; filter.dispatchEvent(new Event("input"));
+found.shown = rows().filter((row) => !row.hidden).map((row) => cell(row, 0));
+found.count = document.querySelector(".count").textContent;
+filter.value = ""; filter.dispatchEvent(new Event("input"));
+rows()[0].querySelector(".open").click();
+const card = document.querySelector("dialog[open]");
+found.card = card.querySelector("h2").textContent; found.focusInside = card.contains(document.activeElement);
+found.pictures = card.querySelectorAll(".shot").length;
+card.querySelector(".close").click(); found.closed = document.querySelector("dialog[open]") === null;
+const choose = (id, value) => { byId(id).value = value; byId(id).dispatchEvent(new Event("input")); };
+choose("model-a", 0); choose("model-b", 1);
+found.compared = byId("compared").textContent; found.dots = document.querySelectorAll("#scatter circle").length;
+found.difference = document.querySelector("#images tr").textContent;
+choose("model-b", data.experiments.findIndex((e) => e.track === "oracle")); found.mixed = byId("compared").textContent;
+choose("gallery-model", 1); found.layers = document.querySelectorAll("#pictures .shot:first-child img").length;
+byId("show-truth").click(); found.fewer = document.querySelectorAll("#pictures .shot:first-child img").length;
+"""
+
+
+def test_the_page_sorts_filters_opens_and_compares_in_a_browser(page):
+    found = probe(page, ACTIONS)
+    results, pairwise = tables_of(page.parent)
+    values = results.loc[results["track"] == "automatic", "dice_all"].tolist()
+    assert found["start"] == pytest.approx(sorted(values, reverse=True))
+    assert found["ascending"] == pytest.approx(sorted(values))
+    assert found["state"] == "ascending"
+    assert found["names"] == sorted(found["names"])
+    assert found["shown"] == ["unetpp-resnet34"]
+    assert found["count"] == f"1 of {len(values)} shown"
+    assert found["card"] == found["names"][0]
+    assert found["focusInside"]
+    assert found["closed"]
+    assert found["pictures"] > 3
+    assert found["dots"] == N_IMAGES
+    first, second = (_dice(page.parent, results["exp_id"][i]) for i in (0, 1))
+    higher = (first.round(3) > second.round(3)).sum(), (first.round(3) < second.round(3)).sum()
+    assert f"A has the higher Dice on {higher[0]}, B on {higher[1]};" in found["compared"]
+    assert ("Test on all images" in found["compared"]) == _tested(results, pairwise)
+    largest = (first - second).abs().max()
+    assert f"{largest:.3f}" in found["difference"]
+    assert "never compared" in found["mixed"]
+    assert (found["layers"], found["fewer"]) == (3, 2)
+    assert found["problems"] == found["requests"] == found["console"] == []
+
+
+def _dice(folder, exp_id):
+    rows = pd.read_parquet(folder / "experiments" / exp_id / "per_image.parquet")
+    rows = rows[(rows["role"] == "test") & (rows["policy"] == "calibrated")].set_index("image_id").sort_index()
+    return ((2 * rows["tp"]) / (2 * rows["tp"] + rows["fp"] + rows["fn"])).fillna(1)
+
+
+def _tested(results, pairwise):
+    names = set(results["experiment"][:2])
+    return any({a, b} == names for a, b in zip(pairwise["a"], pairwise["b"], strict=True))
+
+
+def test_a_phone_needs_no_sideways_scrolling_and_the_gallery_fits(page):
+    script = "found.width = document.documentElement.scrollWidth; found.window = innerWidth;"
+    found = probe(page, script, width=500)
+    assert found["width"] <= found["window"]
+    assert found["problems"] == []
+
+
+@pytest.mark.parametrize(("n", "bare"), [(1, False), (1, True), (5, True)])
+def test_pages_of_one_experiment_and_of_missing_values_are_whole(n, bare, tmp_path):
+    text = make_page(tmp_path / "study", n, 12, bare=bare).read_text()
+    outline = Outline(text)
+    assert len([row for row in outline.all("tr") if "data-card" in row]) == n
+    assert not re.search(r"\b(nan|None|NaN|null)\b", outline.text)
+    if n == 1:
+        assert "There is only one experiment." in outline.text
+        assert "there is nothing to compare" in outline.text
+
+
+def said(folder, results=None, pairwise=None, issues=NO_ROWS, leaks=NO_ROWS):
+    stored = tables_of(folder)
+    results = stored[0] if results is None else results
+    pairwise = stored[1] if pairwise is None else pairwise
+    folders = sorted((folder / "experiments").iterdir())
+    called, standings = names_of_experiments(results), standings_of(results, pairwise)
+    records = read_records(results, folders)
+    return caveats(results, records, standings, called, issues, leaks), answer(results, pairwise, standings, called)
+
+
+def test_caveats_follow_the_data(page):
+    results, _ = tables_of(page.parent)
+    found = " ".join(said(page.parent)[0])
+    assert "Too few test images to test anything: 30 images in 10 groups; 20 groups are needed." in found
+    assert "5 of 5 experiments started from random weights" in found
+    assert "1 experiment(s) were given prompts from the true masks" in found
+    assert "with one seed: the intervals do not cover the chance of training" in found
+    assert "quarantined" not in found
+    issues = pd.DataFrame({"file": ["train.csv", "b"], "row": [3, 4], "problem": ["no such image", "-"]})
+    leaks = pd.DataFrame({"dropped_role": ["train", "train"]})
+    many = results.assign(n_test_groups=2000, n_test=2000, weights_source="resnet")
+    found = " ".join(said(page.parent, many, issues=issues, leaks=leaks)[0])
+    assert "2 problem(s) in the source files" in found
+    assert "The first: train.csv: no such image" in found
+    assert "2 image(s) were dropped (2 from train)" in found
+    assert "random weights" not in found
+    assert "Too few" not in found
+    assert "Few test images" not in found
+
+
+def test_a_lead_without_a_significant_test_is_no_win(page):
+    results, pairwise = tables_of(page.parent)
+    results = results[results["track"] == "automatic"]
+    inside = pairwise[pairwise["kind"] == "vs_best"]
+    none = inside.assign(claim="no claim")
+    found, told = said(page.parent, results, none)
+    assert any("lead is not significant" in text for text in found)
+    assert told.which[0].startswith("No winner is named")
+    best = none["a"].iloc[0]
+    all_worse = none[none["a"] == best].assign(claim="a better")
+    found, told = said(page.parent, results, all_worse)
+    assert told.which[0].startswith(f"Winner: {names_of_experiments(results)[best]};")
+    assert not any("lead is not significant" in text for text in found)

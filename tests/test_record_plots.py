@@ -1,0 +1,280 @@
+"""Plots of the experiments' records show what independent computations from the same records give."""
+
+import numpy as np
+import pandas as pd
+import plot_ablations
+import plot_cost
+import plot_gallery_models
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from sklearn.metrics import precision_recall_curve
+from synthetic_study import write_study
+
+from defectbench.data.packing import MaskPack
+from defectbench.inference.prediction_file import PredictionFile
+from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
+from defectbench.reporting.page.gallery import choose, read_maps
+from defectbench.reporting.plots import band, style
+from defectbench.reporting.plots.ablations import ablations_figure
+from defectbench.reporting.plots.by_class import by_class_figure
+from defectbench.reporting.plots.cost import cost_figure, front
+from defectbench.reporting.plots.gallery_models import draw_gallery_models
+from defectbench.reporting.plots.histograms import read_histograms
+from defectbench.reporting.plots.image_scores import image_scores_figure
+from defectbench.reporting.plots.precision_recall import precision_recall_figure
+from defectbench.reporting.plots.reliability import FEWEST, reliability_figure
+from defectbench.reporting.plots.success import success_figure
+from defectbench.reporting.plots.training import training_figure
+from defectbench.reporting.records import RecordsError, read_records
+
+FIGURES = {
+    "cost": cost_figure,
+    "success": success_figure,
+    "image_scores": image_scores_figure,
+    "by_class": by_class_figure,
+    "precision_recall": precision_recall_figure,
+    "reliability": reliability_figure,
+    "training": training_figure,
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return write_study(tmp_path_factory.mktemp("study"), 8, 40)
+
+
+@pytest.fixture(scope="module")
+def records(study):
+    return read_records(pd.read_parquet(study.folder / "results.parquet"), study.experiments)
+
+
+def drawn(axes, kind):
+    artists = [*axes.lines, *axes.collections]
+    return {a.get_gid().removeprefix(f"{kind} "): a for a in artists if (a.get_gid() or "").startswith(f"{kind} ")}
+
+
+def pixels(record, pack_of):
+    """True and predicted values of all test pixels, from the maps themselves."""
+    truth, codes = [], []
+    with PredictionFile(record.folder / "test.pred.parquet") as file:
+        for image_id, maps in file:
+            truth.append(pack_of[image_id].ravel())
+            codes.append(maps.max(axis=0).ravel())
+    return np.concatenate(truth), np.concatenate(codes)
+
+
+@pytest.fixture(scope="module")
+def masks(study):
+    pack = MaskPack(study.folder / "packed")
+    return {image_id: pack[image_id].any(axis=0) for image_id in pack.image_ids}
+
+
+def test_every_experiment_of_the_automatic_track_is_drawn_and_none_of_another(records):
+    automatic = {record.exp_id for record in records if record.row["track"] == "automatic"}
+    for name in ("success", "precision_recall", "reliability", "training"):
+        figure = FIGURES[name](records)
+        assert set(drawn(figure.axes[0], "curve")) == automatic, name
+    said = " ".join(text.get_text() for text in success_figure(records).texts)
+    assert "oracle track" in said
+
+
+def test_success_is_the_share_of_defective_images_that_reach_t(records):
+    record = records[0]
+    rows = pd.read_parquet(record.folder / "per_image.parquet").query("role == 'test' and policy == 'calibrated'")
+    rows = rows[rows["n_truth"] > 0]
+    iou = (rows["tp"] / (rows["tp"] + rows["fp"] + rows["fn"])).to_numpy()
+    x, y = drawn(success_figure(records).axes[0], "curve")[record.exp_id].get_data()
+    np.testing.assert_allclose(y, [(iou >= t).mean() for t in x])
+    at = {round(t, 2): share for t, share in zip(x, y, strict=True)}
+    assert at[0.5] == pytest.approx(record.row["IoU@50"])
+    assert at[0.75] == pytest.approx(record.row["IoU@75"])
+
+
+def test_precision_at_recall_is_that_of_scikit_learn(records, masks):
+    record = records[0]
+    truth, codes = pixels(record, masks)
+    cuts = np.array([threshold_code(k) for k in range(1, N_BINS)])
+    levels = np.searchsorted(cuts, codes, side="right")
+    precision, recall, _ = precision_recall_curve(truth, levels, drop_intermediate=False)
+    left, right = precision_recall_figure(records).axes[:2]
+    x, y = drawn(left, "curve")[record.exp_id].get_data()
+    for wanted, found in zip(x, y, strict=True):
+        reached = precision[:-1][(recall[:-1] >= wanted)]
+        if np.isfinite(found):
+            assert found == pytest.approx(reached[-1]), wanted
+    p, f1 = drawn(right, "curve")[record.exp_id].get_data()
+    k = round(p[100] * N_BINS)
+    predicted = codes >= threshold_code(k)
+    assert f1[100] == pytest.approx(2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()))
+
+
+def test_reliability_counts_the_pixels_of_each_bin(records, masks):
+    record = records[1]
+    truth, codes = pixels(record, masks)
+    p = probabilities_from_codes(codes)
+    # Bins of sixteen candidate thresholds.
+    cuts = [threshold_code(k) for k in range(16, N_BINS, 16)]
+    bins = np.searchsorted(cuts, codes, side="right")
+    x, y = drawn(reliability_figure(records).axes[0], "curve")[record.exp_id].get_data()
+    for b in np.unique(bins):
+        assert y[b] == pytest.approx(truth[bins == b].mean())
+        assert np.isnan(x[b]) == ((bins == b).sum() < FEWEST)
+        if np.isfinite(x[b]):
+            assert x[b] == pytest.approx(p[bins == b].mean(), abs=1 / N_BINS)
+
+
+def test_histograms_are_of_the_test_images_with_their_groups(records, masks):
+    groups, histograms = read_histograms(records[0].folder)
+    assert histograms.shape == (40, 2, N_BINS)
+    assert histograms[:, 1].sum() == sum(mask.sum() for mask in masks.values())
+    assert len(set(groups)) == 14
+
+
+def test_bands_are_percentiles_over_draws_of_groups():
+    rng = np.random.default_rng(0)
+    values, groups = rng.random((60, 3)), np.repeat(np.arange(20), 3)
+    low, high = band.band((values, np.ones_like(values)), band.bootstrap_of(groups), lambda a, n: a / n)
+    means = values.reshape(20, 3, 3).mean(axis=1)
+    draws = np.random.default_rng(1).integers(20, size=(4000, 20))
+    expected = np.quantile(means[draws].mean(axis=1), (0.025, 0.975), axis=0)
+    np.testing.assert_allclose([low, high], expected, atol=0.02)
+
+
+points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12)
+
+
+@given(points)
+def test_the_pareto_front_holds_what_nothing_dominates(pairs):
+    costs, scores = zip(*pairs, strict=True)
+    found = {pairs[i] for i in front(costs, scores)}
+    assert found == {(c, s) for c, s in pairs if not any(d <= c and t >= s and (d, t) != (c, s) for d, t in pairs)}
+    assert len(front(costs, scores)) == len(found)
+
+
+def test_cost_shows_every_value_with_its_interval(records):
+    figure = cost_figure(records)
+    own = [record for record in records if record.row["track"] == "automatic"]
+    values, intervals = drawn(figure.axes[0], "value"), drawn(figure.axes[0], "interval")
+    assert set(values) == set(intervals) == {record.exp_id for record in own}
+    for record in own:
+        (x,), (y,) = values[record.exp_id].get_data()
+        assert (x, y) == (pytest.approx(1000 * record.row["avg_inference_time"]), record.row["dice_all"])
+
+
+def test_bars_by_size_are_those_of_metrics_json(records):
+    axes = by_class_figure(records).axes[0]
+    record = max((r for r in records if r.row["track"] == "automatic"), key=lambda r: r.row["dice_all"])
+    heights = [bar.get_height() for bar in axes.containers[0]]
+    expected = [quartile["mIoU"] for quartile in record.metrics["by_size"]["quartiles"]]
+    np.testing.assert_allclose(heights, expected)
+
+
+def test_ablations_say_what_was_tested_and_what_was_not(records):
+    a, b = records[0], records[1]
+    row = {"kind": "ablation", "a": a.row["experiment"], "b": b.row["experiment"], "difference": 2.5}
+    row |= {"difference_lo": 1.0, "difference_hi": 4.0, "claim": "a better"}
+    tests = pd.DataFrame([row, row | {"a": records[2].row["experiment"], "claim": "no claim"}])
+    figure = ablations_figure(records, tests)
+    faces = [dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()]
+    assert faces == [style.HUES[0], "white"]
+    (x,), _ = next(iter(drawn(figure.axes[0], "value").values())).get_data()
+    assert x == 2.5
+    described = {dot.get_markerfacecolor() for axes in figure.axes[1:] for dot in drawn(axes, "value").values()}
+    assert described == {style.MUTED}
+    gains = {gid: dot.get_xdata()[0] for gid, dot in drawn(figure.axes[1], "value").items()}
+    assert gains[a.name] == pytest.approx(100 * (a.metrics["dice_all_pp"] - a.metrics["dice_all"]))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_to_show_is_said(name, records, tmp_path):
+    references = [record for record in records if record.row["track"] == "reference"]
+    figure = FIGURES[name](references)
+    assert not figure.axes
+    assert len(figure.texts) >= 2
+
+
+def test_texts_of_plots_do_not_overlap(records):
+    for name, draw in FIGURES.items():
+        figure = draw(records)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [text.get_window_extent(renderer) for text in figure.texts if text.get_text()]
+        for i, first in enumerate(boxes):
+            assert not any(_overlap(first, second) for second in boxes[i + 1 :]), name
+
+
+def _overlap(first, second):
+    across = min(first.x1, second.x1) - max(first.x0, second.x0)
+    up = min(first.y1, second.y1) - max(first.y0, second.y0)
+    return across > 1 and up > 3
+
+
+def test_scripts_write_the_same_bytes_every_time(study, tmp_path):
+    arguments = ["--experiments", str(study.folder / "results.yaml")]
+    arguments += ["--results", str(study.folder / "results.parquet")]
+    tests = ["--pairwise", str(study.folder / "pairwise.csv")]
+    for script, more in ((plot_cost, []), (plot_ablations, tests)):
+        name = script.__name__
+        for folder in ("first", "second"):
+            stem = tmp_path / folder / name
+            script.main([*arguments, *more, "--png", f"{stem}.png", "--svg", f"{stem}.svg"])
+        for suffix in (".png", ".svg"):
+            first, second = (tmp_path / folder / f"{name}{suffix}" for folder in ("first", "second"))
+            assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_row_without_a_folder_is_refused(study):
+    results = pd.read_parquet(study.folder / "results.parquet")
+    with pytest.raises(RecordsError, match="make the results anew"):
+        read_records(results, study.experiments[1:])
+
+
+def test_gallery_images_are_chosen_by_rule_and_once():
+    scores = pd.DataFrame({0: np.linspace(1, 0, 21), 1: np.linspace(1, 0, 21)}, index=[f"i{k:02d}" for k in range(21)])
+    scores.loc["i20"] = [0.0, 1.0]  # clean
+    scores.loc["i07"] = [0.0, 1.0]
+    scores.loc["i13"] = [0.2, 0.9]
+    defective = pd.Series(True, index=scores.index)
+    defective["i20"] = False
+    shown = {}
+    for item in choose(scores, defective):
+        shown.setdefault(item.why, []).append(item.image_id)
+    assert shown["models disagree most"] == ["i07", "i13"]
+    assert shown["clean, models disagree most"] == ["i20"]
+    assert shown["best"] == ["i00", "i01", "i02"]
+    assert shown["worst"] == ["i19", "i18", "i17"]
+    assert len(shown["median"]) == 3
+    assert set(shown["median"]) <= {"i08", "i09", "i10", "i11", "i12"}
+    alone = [item.why for item in choose(scores[[0]], defective)]
+    assert "models disagree most" not in alone
+
+
+def test_the_gallery_of_models_shows_each_image_with_its_dice_before_and_after(study, records, tmp_path):
+    figure = draw_gallery_models(records, study.folder / "packed")
+    said = [text.get_text() for text in figure.texts]
+    models = [record for record in records if record.row["track"] == "automatic"][:4]
+    heads = [text for text in said if ".png: " in text]
+    assert {text.split(": ")[1] for text in heads} >= {"models disagree most", "best", "median", "worst"}
+    assert len(figure.axes) == len(heads) * (2 + 2 * len(models))
+    first = heads[0].split(":")[0]
+    for record in models:
+        rows = record.counts().set_index("image_id").loc[first]
+        total = 2 * rows["tp"] + rows["fp"] + rows["fn"]
+        value = 2 * rows["tp"] / total if total else 1.0
+        assert f"{value:.3f}  {record.name}" in said
+    assert any(text.endswith("post-processed") for text in said)
+    arguments = ["--experiments", str(study.folder / "results.yaml"), "--pack", str(study.folder / "packed")]
+    results = ["--results", str(study.folder / "results.parquet")]
+    plot_gallery_models.main([*arguments, *results, "--png", str(tmp_path / "gallery.png")])
+    assert (tmp_path / "gallery.png").stat().st_size > 0
+
+
+def test_maps_of_single_images_are_those_of_the_whole_file(records):
+    path = records[0].folder / "test.pred.parquet"
+    with PredictionFile(path) as file:
+        every = dict(file)
+    wanted = set(list(every)[3:30:9])
+    found = read_maps(path, wanted)
+    assert set(found) == wanted
+    assert all((found[image_id] == every[image_id]).all() for image_id in wanted)

@@ -1,0 +1,45 @@
+"""What every rule must have, so that nothing of it is stale unseen, unlogged, or without a limit on a cluster."""
+
+import re
+
+import pytest
+from conftest import ROOT
+
+NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:")
+
+
+def rules() -> dict[str, str]:
+    """Name -> text of every rule that runs a command; fetch.smk is a Snakefile of its own."""
+    found = {}
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        if path.name != "fetch.smk":
+            blocks = re.split(r"^\s*rule (?=\w+:$)", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+            found |= {block[: block.index(":")]: block for block in blocks if "shell:" in block}
+    return found
+
+
+RULES = rules()
+
+
+def test_rules_are_found():
+    assert {"ingest", "train_unet", "score", "leaderboard"} <= set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_has_log_benchmark_threads_limits_and_environment(name):
+    assert [part for part in NEEDED if part not in RULES[name]] == []
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_digest_of_a_rule_is_that_of_its_script(name):
+    script, code = (
+        re.findall(rf"{word}=?{call}\(\"(\w+)\"\)", RULES[name])
+        for word, call in (("script", "script"), ("code", "code"))
+    )
+    assert script == code
+    assert len(script) == 1
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_gpu_job_takes_a_device_of_its_own(name):
+    assert ("gpu=1" in RULES[name]) == ("-m defectbench.on_gpu " in RULES[name])

@@ -1,0 +1,135 @@
+"""What changed -> exactly which jobs run again. The table is docs/staleness.md's, written down before the runs."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+import yaml
+from tiny_study import CONFIG, Project
+
+Jobs = list[tuple[str, str]]
+PER_CLASS = "_task-per-class"
+
+
+def trained(subset: int | str, task: str = "", lr: str = "", seed: int = 42) -> str:
+    return f"unet-resnet18_{subset}_none_native{task}_batch-size-4_steps-4_eval-every-2{lr}_threads-1_s{seed}"
+
+
+# The experiments of the tiny study by family; a new family is a line here.
+FAMILIES = {
+    "unet": [trained(10), trained("full"), trained("full", PER_CLASS)],
+    "reference": [f"{model}_full_none_native_s42" for model in ("all_empty", "all_full", "tophat_otsu")],
+}
+PLOTS = """ranking ablations by_class calibration cost data_efficiency gallery image_scores precision_recall
+    reliability success training"""
+AFTER_SCORES = "results data_efficiency pairwise findings leaderboard tables page"
+BEFORE_TRAINING = "ingest card split subset subset pack plot_augmentations"
+TABLES = [(name, "") for name in AFTER_SCORES.split()] + [(f"plot_{name}", "") for name in PLOTS.split()]
+DATA = [(name, "") for name in BEFORE_TRAINING.split()]
+
+
+def experiment(family: str, exp_id: str) -> Jobs:
+    return [(f"train_{family}", exp_id), (f"predict_{family}", exp_id), ("calibrate", exp_id), ("score", exp_id)]
+
+
+def experiments(*families: str) -> Jobs:
+    return [job for family in families for exp_id in FAMILIES[family] for job in experiment(family, exp_id)]
+
+
+EXPECTED: dict[str, Jobs] = {
+    "every file touched": [],
+    "a branch switch and back": [],
+    "a comment in a script": [],
+    "one image edited": DATA + experiments(*FAMILIES) + TABLES,
+    "one label edited": DATA + experiments(*FAMILIES) + TABLES,
+    "the code of a loss": experiments("unet") + TABLES,
+    "the code of a plot": [("page", ""), ("plot_ranking", "")],
+    "the code of the dataset card": [("card", "")],
+    "one learning rate": experiment("unet", trained("full", PER_CLASS, "_lr-0.01")) + TABLES,
+    # Every seed draws its own images.
+    "one seed": [("subset", ""), *experiment("unet", trained("full", PER_CLASS, seed=7)), *TABLES],
+    "a new experiment": experiment("unet", trained(10, PER_CLASS)) + TABLES,
+    "the threshold policy": [
+        job for job in experiments(*FAMILIES) + TABLES if not job[0].startswith(("train_", "predict_"))
+    ],
+}
+
+
+def touch(project: Project) -> None:
+    for path in [*project.files(), *project.folder.glob("runs/*/source/**/*")]:
+        path.touch()
+
+
+def switch_branches(project: Project) -> None:
+    def git(*arguments: str) -> None:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=project.folder, check=True, capture_output=True)
+
+    git("init")
+    git("add", "rules", "workflow")
+    git("commit", "-m", "here")
+    git("switch", "-c", "other")
+    for name in ("workflow/defectbench/training/losses.py", "workflow/scripts/ingest.py", "rules/unet.smk"):
+        project.edit(name, b"", b"\nOTHER = 1\n")
+    git("commit", "-a", "-m", "there")
+    git("switch", "-")
+    shutil.rmtree(project.folder / ".git")
+
+
+def with_last_unet(**keys) -> Callable[[Project], str]:
+    """The study with some keys of its last network changed."""
+
+    def config(project: Project) -> str:
+        first, last, reference = tiny(project)["experiments"]
+        return project.config(experiments=[first, {**last, **keys}, reference])
+
+    return config
+
+
+def with_one_more(project: Project) -> str:
+    return project.config(
+        experiments=[*tiny(project)["experiments"], {"model": "unet", "task": "per_class", "subset": 10}]
+    )
+
+
+def tiny(project: Project) -> dict:
+    return yaml.safe_load((project.folder / CONFIG).read_text())
+
+
+SOURCE = "runs/tiny_steel/source"
+LIBRARY = "workflow/defectbench"
+CHANGES: dict[str, Callable[[Project], str | None]] = {
+    "every file touched": touch,
+    "a branch switch and back": switch_branches,
+    "a comment in a script": lambda p: p.edit(
+        "workflow/scripts/train_unet.py", b"import torch\n", b"import torch  # !\n"
+    ),
+    "one image edited": lambda p: p.edit(f"{SOURCE}/train_images/steel_00003.jpg", b"", b"\0"),
+    "one label edited": lambda p: p.edit(f"{SOURCE}/train.csv", b"", b"steel_00000.jpg,1,1 2\n"),
+    "the code of a loss": lambda p: p.edit(f"{LIBRARY}/training/losses.py", b"smooth=1.0", b"smooth=2.0"),
+    "the code of a plot": lambda p: p.edit(f"{LIBRARY}/reporting/plots/ranking.py", b"", b"\nDPI = 301\n"),
+    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/card.py", b"_FEW = 3", b"_FEW = 4"),
+    "one learning rate": with_last_unet(lr=0.01),
+    "one seed": with_last_unet(seed=7),
+    "a new experiment": with_one_more,
+    "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
+}
+
+
+@pytest.mark.parametrize("change", EXPECTED)
+def test_exactly_these_jobs_are_stale_after(change, clean):
+    configfile = CHANGES[change](clean) or CONFIG
+    assert clean.stale_jobs(configfile=configfile) == sorted(EXPECTED[change])
+
+
+def test_a_real_edit_of_a_script_reruns_its_rule_and_what_follows(clean):
+    clean.edit("workflow/scripts/train_reference.py", b"", b"\nOTHER = 1\n")
+    assert clean.stale_jobs() == sorted(experiments("reference") + TABLES)
+
+
+def test_an_edited_command_of_a_rule_is_noticed_and_its_docstring_is_not(clean):
+    clean.edit("rules/results.smk", b'"""The table that a person reads."""', b'"""The table."""')
+    assert clean.stale_jobs() == []
+    clean.edit("rules/results.smk", b" --leaks {input.leaks}", b"  --leaks {input.leaks}")
+    assert clean.stale_jobs() == [("leaderboard", "")]

@@ -1,0 +1,110 @@
+"""The training and prediction scripts of the UNet family, end to end on four tiny images."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import predict_unet as predict_script
+import pytest
+import torch
+import train_unet as train_script
+from safetensors.torch import load_file
+from small_datasets import write_image, write_severstal
+
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.train_unet import UNetSettings
+from defectbench.data.ingest import ingest
+from defectbench.data.rle import encode_severstal
+from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.files import read_json
+from defectbench.inference.prediction_file import PredictionFile
+
+CLASSES = ("pitted", "inclusion", "scratch", "patch")
+IDS = [f"{i}.png" for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packs of six images of 64 x 64; 0, 1 and 4 have a defect; four are for training, one for val and test each."""
+    root = tmp_path_factory.mktemp("unet")
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:40, 20:50] = 1
+    rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
+    for index in range(6):
+        write_image(root / "train_images" / f"{index}.png", seed=index, size=(64, 64))
+    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
+    pack_images(manifest, root, root / "packed")
+    pack_masks(manifest, root / "packed")
+    roles = ["train"] * 4 + ["val", "test"]
+    pd.DataFrame({"image_id": IDS, "role": roles}).to_csv(root / "split.csv", index=False)
+    pd.DataFrame({"image_id": IDS[:4]}).to_csv(root / "subset.csv", index=False)
+    named = {"exp_id": "x", "dataset": "steel", "family": "unet", "model": "unet", "variant": "tu-test_resnet"}
+    identity = ExperimentIdentity(**named, subset=4, prompt_type="none", img_size="native", seed=42)
+    identity.write(root / "identity.yaml")
+    return root
+
+
+def call(script, **options):
+    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
+
+
+def train(folder, where, **keys):
+    defaults = {
+        "encoder": "tu-test_resnet",
+        "batch_size": 2,
+        "steps": 2,
+        "eval_every": 1,
+        "threads": 1,
+        "precision": "fp32",
+    }
+    UNetSettings(**{**defaults, **keys}).write(where / "train.yaml")
+    inputs = {name: folder / f"{name}.csv" for name in ("split", "subset")}
+    inputs |= {"identity": folder / "identity.yaml", "pack": folder / "packed"}
+    call(train_script, settings=where / "train.yaml", folder=where / "exp", code_digest="0", **inputs)
+    return read_json(where / "exp" / "run.json"), where / "exp" / "model" / "weights.safetensors"
+
+
+EVERYTHING = {
+    "model": "dsc_unet",
+    "task": "per_class",
+    "loss": "bce75_dice25",
+    "pos_weight": dict(zip(CLASSES, (2.0, 2.0, 1.0, 1.5), strict=True)),
+    "sampler": "balanced",
+    "accumulate": 2,
+    "optimizer": "sgd",
+    "schedule": "plateau",
+}
+
+
+def test_all_settings_together_train_and_predict(folder, tmp_path):
+    run, weights = train(folder, tmp_path, **EVERYTHING)
+    assert (run["steps"], run["weights_source"]) == (2, "random")
+    history = pd.read_csv(tmp_path / "exp" / "history.csv")
+    assert len(history) == 2
+    assert {f"dice_{name}" for name in CLASSES} <= set(history)
+    outputs = {name: tmp_path / f"{name}.parquet" for name in ("val", "test")}
+    files = {"run": tmp_path / "exp" / "run.json", "weights": weights, "timing": tmp_path / "timing.json"}
+    call(predict_script, **files, **outputs, pack=folder / "packed", split=folder / "split.csv")
+    ((image_id, codes),) = PredictionFile(outputs["test"])
+    assert (image_id, codes.shape) == ("5.png", (4, 64, 64))
+
+
+@pytest.fixture(scope="module")
+def first(folder, tmp_path_factory):
+    """Weights of a training with the defaults."""
+    return train(folder, tmp_path_factory.mktemp("first"))[1]
+
+
+def test_a_training_starts_where_another_ended_and_says_so(folder, first, tmp_path):
+    # With a learning rate this small the weights stay what they were.
+    run, second = train(folder, tmp_path, init_from=first, lr=1e-12, wd=0, steps=1)
+    assert run["weights_source"] == "checkpoint"
+    assert run["init_from_sha256"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    name = "network.decoder.blocks.0.conv1.0.weight"
+    torch.testing.assert_close(load_file(first)[name], load_file(second)[name])
+
+
+def test_weights_that_do_not_fit_end_the_training_with_their_names(folder, first, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        train(folder, tmp_path, init_from=first, task="per_class")
+    assert "network.segmentation_head.0.weight is 1 × 16 × 3 × 3, in the network 4 × 16" in capsys.readouterr().err

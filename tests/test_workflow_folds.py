@@ -1,0 +1,57 @@
+"""Cross-validation in the workflow: five folds, test-time augmentation, an ensemble, a submission, an audit."""
+
+import json
+
+import pandas as pd
+import pytest
+from tiny_study import Project
+
+from defectbench.inference.prediction_file import PredictionFile
+
+pytestmark = pytest.mark.slow
+FOLDED = "runs/folded_steel/unet/unet-resnet18_full_none_native_task-per-class_tta-hflip_batch-size-4_steps-4"
+FOLDED += "_eval-every-2_threads-1_cv5_s42"
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory):
+    project = Project(tmp_path_factory.mktemp("folded"))
+    targets = [f"{FOLDED}/{name}" for name in ("cv.json", "submission.csv", "label_audit/label_audit.csv")]
+    done = project.snakemake(
+        "--cores", "2", "--resources", "gpu=1", "--", *targets, configfile="config/test/folds.yaml"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def test_every_train_and_val_image_is_predicted_once_out_of_fold(folded):
+    data = folded.folder / "runs/folded_steel"
+    split = pd.read_csv(data / "split.csv")
+    oof = PredictionFile(folded.folder / FOLDED / "oof.pred.parquet").image_ids()
+    assert oof == sorted(split.loc[split["role"] != "test", "image_id"])
+    for fold in range(5):
+        training = pd.read_csv(data / f"cv/fold{fold}/training.csv")
+        predicted = PredictionFile(folded.folder / FOLDED / f"fold{fold}/val.pred.parquet").image_ids()
+        assert not set(predicted) & set(training["image_id"])
+
+
+def test_what_comes_of_it(folded):
+    folder = folded.folder / FOLDED
+    metrics = json.loads((folder / "cv.json").read_text())
+    assert metrics["n_folds"] == 5
+    assert sum(metrics["n_images"].values()) == len(PredictionFile(folder / "oof.pred.parquet").image_ids())
+    assert len(json.loads((folder / "run.json").read_text())["members"]) == 5
+    report = json.loads((folder / "submission.json").read_text())
+    table = pd.read_csv(folder / "submission.csv")
+    assert len(table) == 4 * report["n_images"]
+    if table["EncodedPixels"].isna().all():
+        assert report["dice_kaggle"] == report["dice_kaggle_empty"]
+    assert (folder / "label_audit/findings.csv").exists()
+
+
+def test_another_inner_val_retrains_the_folds_and_nothing_before_them(folded):
+    text = (folded.folder / "config/test/folds.yaml").read_text()
+    (folded.folder / "changed.yaml").write_text(text.replace("n_folds: 5", "n_folds: 5, inner_val: 0.3"))
+    stale = folded.stale("--", f"{FOLDED}/cv.json", configfile="changed.yaml")
+    assert stale["cv_fold"] == stale["train_unet"] == 5
+    assert not stale.keys() & {"ingest", "split", "folds", "pack"}

@@ -1,0 +1,167 @@
+"""Run a script on a GPU of its own: `python -m defectbench.on_gpu --usage FILE script.py [arguments]`.
+
+Snakemake counts GPUs and does not assign them. Here the job takes a free one: it holds a lock on a file of that device
+until its process ends, however it ends, and sees no other device. The choice is among the devices of
+CUDA_VISIBLE_DEVICES where it is set, as Slurm does, and among all otherwise; numbers count as in nvidia-smi.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import runpy
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from defectbench.files import write_json
+
+MIB = 2**20
+POLL_SECONDS = 1.0
+
+
+def visible_devices() -> list[str]:
+    """The GPUs that this process may use, by UUID where nvidia-smi knows them; none on a machine without."""
+    outer = os.environ.get("CUDA_VISIBLE_DEVICES")
+    physical = _physical_devices()
+    if outer is None:
+        return physical
+    devices = []
+    for name in (part.strip() for part in outer.split(",")):
+        # CUDA ignores what follows a device that does not exist; Slurm says NoDevFiles for none.
+        if name in ("", "-1", "NoDevFiles"):
+            break
+        devices.append(physical[int(name)] if name.isdigit() and int(name) < len(physical) else name)
+    return devices
+
+
+def _physical_devices() -> list[str]:
+    try:
+        listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return []
+    devices: list[str] = []
+    for uuid in re.findall(r"UUID: ([\w/-]+)", listing):
+        # Slices of a partitioned GPU follow it, and are used in its place.
+        if uuid.startswith("MIG-") and devices and devices[-1].startswith("GPU-"):
+            devices.pop()
+        devices.append(uuid)
+    return devices
+
+
+@contextlib.contextmanager
+def leased_gpu(folder: Path | None = None) -> Iterator[str | None]:
+    """Take a free device, make it the only visible one, and give its name; None where there is no GPU.
+
+    Waits while all are taken. The lock is the kernel's, so it goes with the process, even a killed one. It lies in
+    ``folder``, by default one of this user on this machine, which all runs share.
+    """
+    devices = visible_devices()
+    if not devices:
+        yield None
+        return
+    folder = folder or Path(tempfile.gettempdir()) / f"defectbench-gpus-{os.getuid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        files = {device: stack.enter_context((folder / f"{_file_name(device)}.lock").open("a+")) for device in devices}
+        device = _wait_for(files)
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+        yield device
+
+
+def _file_name(device: str) -> str:
+    return re.sub(r"[^\w.-]", "-", device)
+
+
+def _wait_for(files: dict[str, TextIO]) -> str:
+    told = False
+    while True:
+        for device, file in files.items():
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n")
+                file.flush()
+                return device
+        if not told:
+            holders = ", ".join(f"{device} by process {_holder(file)}" for device, file in files.items())
+            print(f"Waiting for a GPU: {holders}. More gpu= than GPUs, or a job left over?", file=sys.stderr)
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    return file.read().strip() or "unknown"
+
+
+class Usage(threading.Thread):
+    """Looks at a device every few seconds, as Snakemake's `benchmark:` does not."""
+
+    def __init__(self, device: str, query: Callable[[str], tuple[float, float]] | None = None) -> None:
+        """``query`` gives a device's utilisation (percent) and used memory (MiB); by default it asks nvidia-smi."""
+        super().__init__(daemon=True)
+        self.device, self.query = device, query or _nvidia_smi
+        self.utilisation: list[float] = []
+        self.memory: list[float] = []
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Query until :meth:`end`, or until a query fails: then the device cannot be watched."""
+        while True:
+            try:
+                utilisation, memory = self.query(self.device)
+            except (FileNotFoundError, subprocess.CalledProcessError, ValueError):
+                return
+            self.utilisation.append(utilisation)
+            self.memory.append(memory)
+            if self._ended.wait(5 * POLL_SECONDS):
+                return
+
+    def end(self) -> dict[str, float | None]:
+        """Mean utilisation in percent and peak memory in bytes; None if nothing could be seen."""
+        self._ended.set()
+        self.join()
+        if not self.memory:
+            return {"gpu_utilisation_mean": None, "gpu_memory_peak_bytes": None}
+        return {
+            "gpu_utilisation_mean": sum(self.utilisation) / len(self.utilisation),
+            "gpu_memory_peak_bytes": int(max(self.memory) * MIB),
+        }
+
+
+def _nvidia_smi(device: str) -> tuple[float, float]:
+    query = ["nvidia-smi", "-i", device, "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
+    utilisation, memory = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split(",")
+    return float(utilisation), float(memory)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Lease a device, run the script as if it had been called itself, and write what it used."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--usage", type=Path, required=True, help="JSON to write: device, times, memory, utilisation")
+    parser.add_argument("script", type=Path)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    args = parser.parse_args(argv)
+
+    with leased_gpu() as device:
+        usage = Usage(device) if device else None
+        if usage:
+            usage.start()
+        started = time.time()
+        sys.argv = [str(args.script), *args.arguments]
+        runpy.run_path(str(args.script), run_name="__main__")
+        record: dict[str, Any] = {"device": device, "host": socket.gethostname(), "pid": os.getpid()}
+        record |= {"started": started, "ended": time.time()}
+        write_json(args.usage, record | (usage.end() if usage else {}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""The dataset card: what a dataset holds and what is odd about it, on one page."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.ingest import DatasetSettings, YoloFolder
+from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, picture_clusters
+from defectbench.data.manifest import Manifest, areas
+
+PICTURES = {
+    "examples": "A typical image of each class",
+    "classes": "Images and pixels of each class",
+    "areas": "Areas of the defects of each class",
+    "sizes": "Sizes of the images",
+    "duplicates": "How many images show the same picture",
+}
+"""Pictures of the card by the name of their file, and what they show."""
+NOT_KNOWN = "–"
+_MANY = 12  # classes, of which the summary tells the number alone
+_FEW = 3  # examples that stand in the text; all are in the tables beside it
+
+
+def dataset_card(
+    manifest: Manifest, audit: Audit, issues: pd.DataFrame, settings: DatasetSettings, pictures: Collection[str]
+) -> str:
+    """Write the card, Markdown.
+
+    ``issues`` has the columns file, row, problem of issues.csv; ``pictures`` are those of PICTURES that were drawn, to
+    be found as card/NAME.png.
+    """
+    shown = {name: f"![{title}](card/{name}.png)" for name, title in PICTURES.items() if name in pictures}
+    parts = [
+        f"# Dataset {manifest.dataset}",
+        *_warnings(manifest, audit, settings),
+        _summary(manifest, settings),
+        shown.get("examples"),
+        _table(["", ""], _facts(manifest)),
+        "## Classes",
+        _class_table(manifest, audit),
+        *_without_images(manifest),
+        shown.get("classes"),
+        shown.get("areas"),
+        "## Sizes" if "sizes" in shown else None,
+        shown.get("sizes"),
+        "## Same picture more than once",
+        _repeated(manifest),
+        shown.get("duplicates"),
+        "## Audit",
+        _findings(audit.findings, OF_AREAS if only_areas(manifest) else FINDINGS),
+        "## Left out at ingest",
+        _left_out(manifest, issues),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _warnings(manifest: Manifest, audit: Audit, settings: DatasetSettings) -> Iterator[str]:
+    if isinstance(settings, YoloFolder) and settings.boxes == "fill":
+        n_filled = int((audit.regions["area"] == audit.regions["box_area"]).sum())
+        yield (
+            "> **Boxes were filled.** `boxes: fill` is set: a box in the label files was read as a filled rectangle, "
+            f"far more than the defect inside it. {n_filled:,} of {len(audit.regions):,} regions of the masks are full "
+            "rectangles: scores against such masks say how well a model draws boxes."
+        )
+    if only_areas(manifest):
+        yield "> **Areas only.** The dataset is a table of areas, without images and masks."
+    if not _n_clean(manifest):
+        reason = ", since `images: defective` is set" if settings.images == "defective" else ""
+        yield f"> **No clean images**{reason}: false alarms on clean surfaces cannot be measured."
+
+
+def _n_clean(manifest: Manifest) -> int:
+    return int((areas(manifest.frame).sum(axis=1) == 0).sum())
+
+
+def _summary(manifest: Manifest, settings: DatasetSettings) -> str:
+    n, n_clean, names = len(manifest.frame), _n_clean(manifest), manifest.class_names
+    classes = f"{len(names)} classes" if len(names) > _MANY else f"Classes: {', '.join(names)}"
+    return (
+        f"**{n:,} images**: {n - n_clean:,} with a defect ({(n - n_clean) / n:.1%}), {n_clean:,} clean "
+        f"({n_clean / n:.1%}). {classes}. Labels: `{settings.format}`."
+    )
+
+
+def _facts(manifest: Manifest) -> Iterator[Sequence[str]]:
+    frame = manifest.frame
+    sizes = frame.groupby(["height", "width"]).size().sort_values(ascending=False, kind="stable")
+    most = [f"{height} x {width}: {count:,} images" for (height, width), count in sizes.head(_FEW).items()]
+    if len(sizes) > _FEW:
+        most.append(f"{len(sizes) - _FEW:,} other sizes: {sizes.iloc[_FEW:].sum():,} images")
+    yield "height x width", "<br>".join(most)
+    yield "quarantined samples", f"{manifest.n_quarantined:,}"
+    if not only_areas(manifest):
+        formats = frame["stored_as"].value_counts()
+        yield "stored as", "<br>".join(f"{name}: {count:,} images" for name, count in formats.items())
+        n_grey = int((frame["channels"] == 1).sum())
+        yield "colours", f"grey: {n_grey:,} images, coloured: {len(frame) - n_grey:,} images"
+        yield "data digest", f"`{manifest.digest()}`"
+
+
+def _class_table(manifest: Manifest, audit: Audit) -> str:
+    area, n = areas(manifest.frame), len(manifest.frame)
+    pixels = int((manifest.frame["height"].astype(np.int64) * manifest.frame["width"]).sum())
+    rows = []
+    for c, (name, value) in enumerate(zip(manifest.class_names, manifest.class_values, strict=True)):
+        regions = audit.regions.loc[audit.regions["class"] == c, "area"]
+        n_shown, total = int((area[:, c] > 0).sum()), int(area[:, c].sum())
+        median = f"{regions.median():,.0f}" if len(regions) else NOT_KNOWN
+        n_regions = NOT_KNOWN if only_areas(manifest) else f"{len(regions):,}"
+        counts = [f"{n_shown:,}", f"{n_shown / n:.1%}", n_regions, median]
+        rows.append([name, str(value), *counts, f"{total:,}", f"{total / pixels:.3%}"])
+    header = [
+        "class",
+        "label value",
+        "images",
+        "share of images",
+        "regions",
+        "median area",
+        "pixels",
+        "share of pixels",
+    ]
+    note = "A region is a connected part of a class's mask (8 neighbours); median area: of the regions, in pixels."
+    return f"{_table(header, rows)}\n\n{note}"
+
+
+def _without_images(manifest: Manifest) -> Iterator[str]:
+    empty = areas(manifest.frame).sum(axis=0) == 0
+    if empty.any():
+        names = [name for name, none in zip(manifest.class_names, empty, strict=True) if none]
+        yield f"**No image shows {', '.join(names)}**: nothing can be learned or measured there."
+
+
+def _repeated(manifest: Manifest) -> str:
+    if only_areas(manifest):
+        return "Not known without the images."
+    clusters = picture_clusters(manifest.frame)
+    if clusters.empty:
+        return "No picture was found twice."
+    n_near = int(clusters["near"].sum())
+    return (
+        f"Pictures that come at least twice: {len(clusters):,}, in {clusters['images'].sum():,} images. "
+        f"Re-encoded, resized or mirrored: {n_near:,}; as exact copies alone: {len(clusters) - n_near:,}. "
+        "The images of one picture never stand in two roles of a split."
+    )
+
+
+def _findings(findings: pd.DataFrame, looked_for: Collection[str]) -> str:
+    rows = []
+    for kind, meaning in FINDINGS.items():
+        found = findings[findings["finding"] == kind]
+        if len(found):
+            first = [f"{row.image_id}: {row.detail}" for row in found.head(_FEW).itertuples()]
+            rows.append([f"**{kind}**", f"{found['image_id'].nunique():,}", meaning, "<br>".join(first)])
+    parts = []
+    if rows:
+        parts.append(_table(["finding", "images", "meaning", "first of them"], rows))
+        parts.append(
+            f"Every finding, {len(findings):,} in all: [audit.csv](audit.csv). None of them leaves an image out."
+        )
+    absent = [kind for kind in looked_for if kind not in set(findings["finding"])]
+    if absent:
+        parts.append(f"Looked for and not found: {', '.join(absent)}.")
+    return "\n\n".join(parts)
+
+
+def _left_out(manifest: Manifest, issues: pd.DataFrame) -> str:
+    if issues.empty:
+        return "Nothing: every sample could be used."
+    first = [
+        f"- {issue.file}{'' if pd.isna(issue.row) else f', row {issue.row:.0f}'}: {issue.problem}"
+        for issue in issues.head(_FEW).itertuples()
+    ]
+    samples = f"Samples that cannot be used: {manifest.n_quarantined:,}; problems: {len(issues):,}. The first of them:"
+    return "\n\n".join([samples, "\n".join(first), "All of them: [issues.csv](issues.csv)."])
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in (header, ["---"] * len(header), *rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)

@@ -1,0 +1,57 @@
+"""What the tests say, in sentences: one per comparison, words of ranking only where a test backs them."""
+
+import pandas as pd
+
+from defectbench.evaluation.statistics import A_BETTER, B_BETTER, TOO_FEW
+from defectbench.reporting import power_law
+from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.verdicts import Standing
+
+MINUS = "−"
+
+
+def findings(results: pd.DataFrame, pairwise: pd.DataFrame, seeds: pd.DataFrame, fits: pd.DataFrame) -> str:
+    """Write the page, Markdown, from the tables results.parquet, pairwise.csv, seeds.csv and data_efficiency.csv."""
+    called = names_of_experiments(results)
+    parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
+    for track in pairwise["track"].drop_duplicates():
+        rows = pairwise[pairwise["track"] == track]
+        lines = [f"- {difference_sentence(row, called)}" for row in rows.to_dict("records")]
+        lines += [f"- {_spread(row, called)}" for row in seeds[seeds["track"] == track].to_dict("records")]
+        standing = "" if track == "reference" else f"{Standing.of(results, pairwise, track).sentence(called)}\n\n"
+        parts.append(f"## {track.capitalize()} track\n\n{standing}" + "\n".join(lines))
+    if len(fits):
+        lines = [f"- {power_law.sentence(row)}" for row in fits.to_dict("records")]
+        parts.append("## Numbers of labels\n\n" + "\n".join(lines))
+    if pairwise.empty:
+        parts.append("No two experiments were compared.")
+    return "\n\n".join(parts) + "\n"
+
+
+def difference_sentence(row: dict, called: dict[str, str]) -> str:
+    """One row of pairwise.csv in words; ``called`` maps the names of experiments to what they are called."""
+    a, b = called[row["a"]], called[row["b"]]
+    counts = f"{row['n_images']} images in {row['n_groups']} groups"
+    if pd.isna(row["difference"]):
+        return f"{a} {MINUS} {b}: no image has a value of {row['metric']} for both."
+    interval = f"[{_pp(row['difference_lo'])}, {_pp(row['difference_hi'])}]"
+    value = f"{a} {MINUS} {b}: {_pp(row['difference'], '+')} pp {row['metric']} {interval}"
+    if row["claim"] == TOO_FEW:
+        return f"{value}, too few groups for a test ({counts})."
+    p = "< 0.001" if row["p_holm"] < 0.001 else f"= {row['p_holm']:.2g}"
+    tested = f"Holm p {p}, {counts}"
+    better = {A_BETTER: a, B_BETTER: b}.get(row["claim"])
+    return f"{value}, not significant ({tested})." if better is None else f"{value}: {better} is better ({tested})."
+
+
+def _spread(row: dict, called: dict[str, str]) -> str:
+    return (
+        f"{called[row['experiment']]}: {row['metric']} {row['mean']:.3f} ± {row['sd']:.3f} over {row['n_seeds']} seeds "
+        f"(standard deviations: seeds {row['seed_sd']:.3f}, images {row['image_sd']:.3f}, rest {row['rest_sd']:.3f})."
+    )
+
+
+def _pp(value: float, sign: str = "") -> str:
+    if pd.isna(value):
+        return "?"
+    return f"{value:{sign}.1f}".replace("-", MINUS)

@@ -1,0 +1,92 @@
+"""Predictions of images without labels: what is written for people and for other tools."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from defectbench.config.predict_images import SUFFIXES, image_files
+from defectbench.data.images import ImageError, decode_image
+from defectbench.data.manifest import Manifest
+from defectbench.data.rle import encode_coco
+from defectbench.evaluation.gate import image_score
+from defectbench.files import atomic
+from defectbench.metrics.codes import probabilities_from_codes
+from defectbench.reporting.plots import overlay
+from defectbench.script import UserError
+
+
+class NewImagesError(UserError):
+    """A folder that cannot be predicted."""
+
+
+def find_images(folder: Path) -> list[str]:
+    """Ids of all images below ``folder``: their paths there, with '/' and suffix, sorted.
+
+    Raises:
+        NewImagesError: if there are none.
+    """
+    ids = [path.relative_to(folder).as_posix() for path in image_files(folder)]
+    if not ids:
+        raise NewImagesError(f"{folder}: no image below it; names must end with {', '.join(SUFFIXES)}")
+    return ids
+
+
+def read_images(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (image id, RGB image (H, W, 3) uint8).
+
+    Raises:
+        NewImagesError: naming the file that cannot be read: no image is left out in silence.
+    """
+    for image_id in ids:
+        try:
+            yield image_id, decode_image((Path(folder) / image_id).read_bytes())
+        except (OSError, ImageError) as error:
+            raise NewImagesError(f"{Path(folder) / image_id}: {error}; mend or remove it") from None
+
+
+@dataclass
+class Found:
+    """What was found so far: run-length codes and areas, no pixels, so that memory stays small."""
+
+    class_names: tuple[str, ...]
+    class_values: tuple[int, ...]
+    images: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, image_id: str, codes: np.ndarray, masks: np.ndarray) -> None:
+        """Add the final masks (C, H, W) bool of one image, and how sure its maps (C, H, W) uint16 are."""
+        height, width = masks.shape[1:]
+        area = [int(np.count_nonzero(mask)) for mask in masks]
+        rle = [encode_coco(mask) for mask in masks]
+        size = {"image_id": image_id, "height": height, "width": width}
+        self.images.append(size | {"rle": rle, "area": area})
+        for name, plane, pixels in zip(self.class_names, codes, area, strict=True):
+            score = float(probabilities_from_codes(image_score(plane)))
+            measured = {"defect": pixels > 0, "area": pixels, "area_share": pixels / (height * width), "score": score}
+            self.rows.append(size | {"class": name} | measured)
+
+    def manifest(self, name: str) -> Manifest:
+        """The predictions as a manifest, so that every label writer can write them."""
+        return Manifest(pd.DataFrame(self.images), name, self.class_names, self.class_values, 0)
+
+    def table(self) -> pd.DataFrame:
+        """A row per image and class: defect or not, area in pixels and as a share, and the image's defect score."""
+        return pd.DataFrame(self.rows)
+
+
+def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, class_names: Sequence[str]) -> None:
+    """Write the RGB ``image`` (H, W, 3) with the outlines of ``masks`` (C, H, W) bool, in its own pixels, as PNG."""
+    drawn = overlay.draw_truth(image, masks, list(overlay.class_colours(class_names).values()))
+    write_png(path, drawn)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image (H, W, 3) uint8, atomically."""
+    with atomic(path) as temporary:
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+            raise OSError(f"cannot write {path}")

@@ -1,0 +1,92 @@
+"""The study's question answered first: which model, how sure, at what cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.evaluation.statistics import A_BETTER, B_BETTER
+from defectbench.reporting.leaderboard import MEANING
+from defectbench.reporting.page.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.verdicts import Standing
+
+_MOST = 5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Sentences under three headings."""
+
+    which: list[str]
+    sure: list[str]
+    cost: list[str]
+
+
+def answer(
+    results: pd.DataFrame, pairwise: pd.DataFrame, standings: Mapping[str, Standing], called: Mapping[str, str]
+) -> Answer:
+    """Answer for the automatic track, or for the oracle track where no model is automatic."""
+    track = next((track for track in ("automatic", "oracle") if track in standings), None)
+    if track is None:
+        return Answer(["No trained model is in this study, only reference methods."], [], [])
+    standing, metric = standings[track], PRIMARY[track]
+    rows = results[results["track"] == track]
+    which = [f"Oracle track: {standing.sentence(called)}" if track == "oracle" else standing.sentence(called)]
+    means = rows.groupby("experiment", sort=False)[metric].mean()
+    if standing.winner is None and len(standing.unbeaten) > 1 and standing.tested:
+        ordered = sorted(standing.unbeaten, key=lambda name: -means.fillna(-1)[name])
+        shown = "; ".join(f"{called[name]} ({decimal(means[name])})" for name in ordered[:_MOST])
+        more = f"; and {len(ordered) - _MOST} more" if len(ordered) > _MOST else ""
+        which.append(f"Those by test value: {shown}{more}.")
+    focus = standing.winner or standing.best or rows["experiment"].iloc[0]
+    own = rows[rows["experiment"] == focus]
+    return Answer(which, _sure(own, called[focus], metric, pairwise), _cost(own, called[focus], rows, standing, called))
+
+
+def _sure(own: pd.DataFrame, name: str, metric: str, pairwise: pd.DataFrame) -> list[str]:
+    row = own.iloc[0]
+    if len(own) > 1:
+        value = f"{name}: {decimal(own[metric].mean())}, mean of {len(own)} seeds"
+    else:
+        value = f"{name}: {decimal(row[metric])} [{decimal(row[f'{metric}_lo'])}, {decimal(row[f'{metric}_hi'])}]"
+    texts = [
+        f"{value}; {metric} is the {MEANING[metric]}.",
+        f"{row['n_test']:,} test images in {row['n_test_groups']:,} groups; brackets: 95 % interval.",
+    ]
+    claims = pairwise["claim"].isin([A_BETTER, B_BETTER]).sum()
+    if len(pairwise):
+        texts.append(f"Comparisons declared: {len(pairwise)}; significant: {claims}.")
+    return texts
+
+
+def _cost(own: pd.DataFrame, name: str, rows: pd.DataFrame, standing: Standing, called: Mapping[str, str]) -> list[str]:
+    row = own.iloc[0]
+    parts = {
+        "per image": milliseconds(row["avg_inference_time"]),
+        "parameters": amount(row["params_total"]),
+        "peak memory of prediction": memory(row["peak_memory_infer_bytes"]),
+        "training": minutes(row["train_seconds"]),
+        "labelled training images": amount(row["n_labels_train"]),
+    }
+    known = ", ".join(f"{value} {what}" for what, value in parts.items() if value)
+    texts = [f"{name}: {known or 'nothing was measured'}{_on(row['device'])}."]
+    times = rows[rows["experiment"].isin(standing.unbeaten)].groupby("experiment")["avg_inference_time"].mean().dropna()
+    if len(times) > 1 and rows["device"].nunique() == 1:
+        least = times.idxmin()
+        texts.append(
+            f"Lowest measured time among those not shown to be worse: {called[least]}, {milliseconds(times[least])} "
+            "per image."
+        )
+    return texts
+
+
+def _on(device: Any) -> str:
+    return f" ({device})" if isinstance(device, str) and device else ""
+
+
+def standings_of(results: pd.DataFrame, pairwise: pd.DataFrame) -> dict[str, Standing]:
+    """The standing of every track of trained models."""
+    tracks: Sequence[str] = [track for track in ("automatic", "oracle") if (results["track"] == track).any()]
+    return {track: Standing.of(results, pairwise, track) for track in tracks}

@@ -1,0 +1,124 @@
+"""Put a study's records into one HTML file."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from defectbench.data.packing import MaskPack
+from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.reporting.findings import difference_sentence
+from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.page import gallery
+from defectbench.reporting.page.answer import answer, standings_of
+from defectbench.reporting.page.cards import card
+from defectbench.reporting.page.caveats import caveats
+from defectbench.reporting.page.provenance import provenance
+from defectbench.reporting.page.tables import tables
+from defectbench.reporting.plots.overlay import FALSE_ALARM, HIT, MISSED, class_colours
+from defectbench.reporting.plots.style import colours
+from defectbench.reporting.records import Record, read_records
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The tables and folders of a study."""
+
+    study: str
+    results: pd.DataFrame
+    pairwise: pd.DataFrame
+    issues: pd.DataFrame
+    leaks: pd.DataFrame
+    split: pd.DataFrame
+    folders: Sequence[Path]
+    pack: Path
+    plots: Sequence[Path]
+    captions: Path
+    """Folder of texts of the plots' names"""
+
+
+def build_page(inputs: Inputs) -> str:
+    """The page as HTML: all it needs is inside."""
+    results, pairwise = inputs.results, inputs.pairwise
+    records = read_records(results, inputs.folders)
+    standings, called = standings_of(results, pairwise), names_of_experiments(results)
+    defective, scores = _scores(records)
+    automatic = [i for i, record in enumerate(records) if record.row["track"] == "automatic"]
+    shown = gallery.choose(scores[automatic or list(scores)], defective)
+    masks = MaskPack(inputs.pack)
+    comparisons = pairwise.to_dict("records")
+    findings = [difference_sentence(row, called) for row in comparisons]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["points"] = _polyline
+    return environment.get_template("page.html").render(
+        study=inputs.study,
+        dataset=", ".join(results["dataset"].unique()),
+        answer=answer(results, pairwise, standings, called),
+        caveats=caveats(results, records, standings, called, inputs.issues, inputs.leaks),
+        tables=tables(records, standings),
+        families=colours(results["family"]),
+        records=records,
+        cards=[card(record) for record in records],
+        findings=findings,
+        plots=[_plot(path, inputs.captions) for path in inputs.plots],
+        provenance=provenance(records, inputs.split),
+        legend={"hit": HIT, "false alarm": FALSE_ALARM, "missed": MISSED},
+        classes=class_colours(masks.class_names),
+        data={
+            "experiments": [_experiment(record) for record in records],
+            "pairs": {f"{row['a']}|{row['b']}": said for row, said in zip(comparisons, findings, strict=True)},
+            "images": list(scores.index),
+            "defective": [int(value) for value in defective],
+            "scores": [_thousandths(scores[i]) for i in scores],
+            "pictures": gallery.pictures(shown, inputs.pack),
+            "overlays": [gallery.overlays(record, shown, masks) for record in records],
+        },
+    )
+
+
+def _scores(records: Sequence[Record]) -> tuple[pd.Series, pd.DataFrame]:
+    """Which images are defective, and Dice (images x experiments): NaN where an experiment did not see an image."""
+    columns, truth = {}, {}
+    for i, record in enumerate(records):
+        rows = record.counts().set_index("image_id")
+        total = (2 * rows["tp"] + rows["fp"] + rows["fn"]).astype(float)
+        dice = (2 * rows["tp"] / total).where(total > 0, 1.0)
+        defective = rows["tp"] + rows["fn"] > 0
+        columns[i] = dice.where(defective) if PRIMARY[record.row["track"]] == "test_Dice" else dice
+        truth |= defective.to_dict()
+    scores = pd.DataFrame(columns).sort_index()
+    return pd.Series(truth).reindex(scores.index), scores
+
+
+def _thousandths(scores: pd.Series) -> list[int | None]:
+    return [None if np.isnan(value) else round(1000 * value) for value in scores]
+
+
+def _experiment(record: Record) -> dict[str, Any]:
+    row = record.row
+    keys = ("exp_id", "experiment", "track", "family")
+    return {key: row[key] for key in keys} | {"name": record.name, "metric": PRIMARY[row["track"]]}
+
+
+def _plot(path: Path, captions: Path) -> dict[str, str]:
+    """A plot as a data URI, with its caption."""
+    kind = {".svg": "svg+xml", ".png": "png"}[path.suffix]
+    caption = (captions / f"{path.stem}.rst").read_text(encoding="utf-8")
+    uri = f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return {"name": path.stem.replace("_", " "), "uri": uri, "caption": " ".join(caption.split())}
+
+
+def _polyline(points: Sequence[tuple[float, float]], x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
+    """Points of a polyline in a box of 200 x 100, y upwards."""
+    (left, right), (low, high) = x_range, y_range
+    across, up = max(right - left, 1e-12), max(high - low, 1e-12)
+    return " ".join(f"{200 * (x - left) / across:.1f},{100 - 100 * (y - low) / up:.1f}" for x, y in points)

@@ -1,0 +1,136 @@
+"""What a reader must know before believing a study, each sentence from the data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.evaluation.statistics import FEWEST_GROUPS
+from defectbench.reporting.records import Record
+from defectbench.reporting.verdicts import Standing
+
+FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
+_MOST_NAMES = 4
+
+
+def caveats(
+    results: pd.DataFrame,
+    records: Sequence[Record],
+    standings: Mapping[str, Standing],
+    called: Mapping[str, str],
+    issues: pd.DataFrame,
+    leaks: pd.DataFrame,
+) -> list[str]:
+    """The sentences that apply; ``standings`` by track, ``called`` what experiments are called."""
+    return [
+        *_data(results, issues, leaks),
+        *_training(records),
+        *_leads(results, standings, called),
+        *_tracks(results),
+        *_missing(results, records),
+    ]
+
+
+def _data(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> Iterator[str]:
+    n, defective, groups = (int(results[name].max()) for name in ("n_test", "n_test_defective", "n_test_groups"))
+    if groups < FEWEST_GROUPS:
+        yield f"Too few test images to test anything: {n} images in {groups} groups; {FEWEST_GROUPS} groups are needed."
+    elif n < FEW_IMAGES:
+        yield f"Few test images: {n}, of which {defective} are defective."
+    if groups < n:
+        yield f"The {n:,} test images come in {groups:,} groups; a group counts as one observation."
+    if n == defective:
+        yield "No test image is clean: false alarms on clean surfaces were not measured."
+    if len(issues):
+        first = issues.iloc[0]
+        yield (
+            f"{len(issues):,} problem(s) in the source files; the samples concerned are quarantined and in no number "
+            f"here. The first: {first['file']}: {first['problem']}"
+        )
+    if len(leaks):
+        roles = ", ".join(f"{count} from {role}" for role, count in leaks["dropped_role"].value_counts().items())
+        yield f"{len(leaks):,} image(s) were dropped ({roles}): the split file had the same picture in two roles."
+
+
+def _training(records: Sequence[Record]) -> Iterator[str]:
+    trained = [record for record in records if record.row["track"] != "reference"]
+    random = [record for record in trained if record.row["weights_source"] == "random"]
+    if random:
+        yield (
+            f"{len(random)} of {len(trained)} experiments started from random weights, not from pretrained ones: "
+            f"{_names(random)}."
+        )
+    seeds = pd.Series([record.row["experiment"] for record in trained], dtype=object).value_counts()
+    if len(seeds) and (seeds == 1).all():
+        yield "Every experiment was trained with one seed: the intervals do not cover the chance of training."
+    elif (seeds == 1).any():
+        yield f"{(seeds == 1).sum()} of {len(seeds)} experiments were trained with one seed only."
+    labels = {record.row["n_labels_train"] for record in trained} - {None}
+    if len(labels) > 1:
+        yield (
+            f"Numbers of training labels differ, {min(labels):,} to {max(labels):,}: a place on the leaderboard is "
+            "that of a model with its labels."
+        )
+    halved = [record for record in trained if (record.run.get("accumulate") or 1) > 1]
+    if halved:
+        yield f"Trained in smaller batches with accumulated gradients: {_names(halved)}."
+
+
+def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], called: Mapping[str, str]) -> Iterator[str]:
+    for track, standing in standings.items():
+        metric = PRIMARY[track]
+        means = results[results["track"] == track].groupby("experiment", sort=False)[metric].mean().dropna()
+        if len(means) < 2:
+            continue
+        first = means.idxmax()
+        shared = [called[name] for name in means.index[means.round(12) == means.round(12).max()]]
+        equal = [name for name in standing.unbeaten if name != first]
+        if len(shared) > 1:
+            yield f"{track.capitalize()} track: {', '.join(shared)} share the highest {metric} on the test images."
+        elif first in standing.unbeaten and equal:
+            names = ", ".join(called[name] for name in equal[:_MOST_NAMES])
+            more = f" and {len(equal) - _MOST_NAMES} more" if len(equal) > _MOST_NAMES else ""
+            yield (
+                f"{track.capitalize()} track: {called[first]} has the highest {metric} on the test images, but that "
+                f"lead is not significant over {names}{more}."
+            )
+        if standing.best and called[standing.best] not in shared:
+            yield (
+                f"{track.capitalize()} track: the highest validation score has {called[standing.best]}, the highest "
+                f"test score {called[first]}; tests are against the former."
+            )
+        if standing.not_above:
+            names = ", ".join(called[name] for name in standing.not_above)
+            yield f"{called[standing.best]} is not shown to be better than the reference: {names}."
+
+
+def _tracks(results: pd.DataFrame) -> Iterator[str]:
+    n_oracle = int((results["track"] == "oracle").sum())
+    if n_oracle:
+        yield (
+            f"{n_oracle} experiment(s) were given prompts from the true masks (oracle track): a ceiling for "
+            "annotation, not to be compared with the automatic track."
+        )
+    devices = results.loc[results["track"] != "reference", "device"].dropna().unique()
+    if len(devices) > 1:
+        yield f"Times were measured on different devices and do not compare: {'; '.join(devices)}."
+
+
+def _missing(results: pd.DataFrame, records: Sequence[Record]) -> Iterator[str]:
+    for track, metric in PRIMARY.items():
+        rows = results[results["track"] == track]
+        without = [r for r in records if r.row["track"] == track and r.row[metric] is None]
+        if without:
+            yield f"{track.capitalize()} track: no value of {metric} for {_names(without)}."
+        if track != "reference" and (rows[metric].notna() & rows[f"{metric}_lo"].isna()).any():
+            yield f"{track.capitalize()} track: some intervals could not be determined."
+    if len(results) and results["recall_at_fp_1"].isna().all():
+        yield "recall_at_fp is empty: true defects are fragmented, or no method has scores."
+    if len(results) and results["peak_memory_infer_bytes"].isna().all():
+        yield "Memory of prediction was not measured."
+
+
+def _names(records: Sequence[Record]) -> str:
+    names = [record.name for record in records]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more

@@ -1,0 +1,88 @@
+"""Tables for a paper, LaTeX and Markdown, from the records that all other tables are made of."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.reporting.leaderboard import MEANING, TRACKS, markdown_table, short_names
+from defectbench.reporting.page.numbers import DASH, amount, decimal
+
+# Column of results.parquet -> column of the table, and places after the point; None: a count.
+COLUMNS: dict[str, tuple[str, int | None]] = {
+    "test_mIoU": ("mIoU", 3),
+    "IoU@50": ("IoU@50", 3),
+    "AUPRC": ("AUPRC", 3),
+    "fp_image_rate": ("FP images", 3),
+    "n_labels_train": ("labels", None),
+    "params_total": ("parameters", None),
+}
+Tables = Mapping[str, tuple[str, pd.DataFrame]]
+"""Name -> caption and table of texts"""
+
+
+def paper_tables(results: pd.DataFrame, pairwise: pd.DataFrame, called: Mapping[str, str]) -> Tables:
+    """A table per track, best first, and one of the tests; ``called`` maps names of experiments to short ones."""
+    found = {}
+    for track in TRACKS:
+        rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
+        if len(rows):
+            caption = (
+                f"{track.capitalize()} track by {PRIMARY[track]}: {MEANING[PRIMARY[track]]}. Brackets: 95 % interval."
+            )
+            found[track] = (caption, _track(rows, PRIMARY[track]))
+    if len(pairwise):
+        caption = "Differences in percentage points, Wilcoxon signed rank test by groups of images, Holm's correction."
+        found["tests"] = (caption, _tests(pairwise, called))
+    return found
+
+
+def as_markdown(tables: Tables) -> str:
+    """The tables one below the other, each under its caption."""
+    parts = [f"{caption}\n\n{markdown_table(list(t.columns), t.to_numpy().tolist())}" for caption, t in tables.values()]
+    return "\n\n".join(parts) + "\n"
+
+
+def as_latex(tables: Tables) -> str:
+    """The tables as ``table`` environments; the document needs the package booktabs."""
+    found = []
+    for name, (caption, table) in tables.items():
+        how = {"label": f"tab:{name}", "column_format": "l" + "r" * (table.shape[1] - 1)}
+        escaped = table.map(_escaped).rename(columns=_escaped)
+        found.append(escaped.to_latex(index=False, caption=_escaped(caption), **how))
+    return "\n".join(found)
+
+
+def _track(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    columns = {"experiment": short_names(rows)}
+    columns[metric] = [
+        f"{decimal(row[metric])} [{decimal(row[f'{metric}_lo'])}, {decimal(row[f'{metric}_hi'])}]"
+        for row in rows.to_dict("records")
+    ]
+    for name, (header, places) in COLUMNS.items():
+        if rows[name].notna().any():
+            columns[header] = [
+                (amount(value) or DASH) if places is None else decimal(value, places) for value in rows[name]
+            ]
+    return pd.DataFrame(columns)
+
+
+def _tests(pairwise: pd.DataFrame, called: Mapping[str, str]) -> pd.DataFrame:
+    rows = pairwise.to_dict("records")
+    return pd.DataFrame(
+        {
+            "a": [called[row["a"]] for row in rows],
+            "b": [called[row["b"]] for row in rows],
+            "a - b": [decimal(row["difference"], 1) for row in rows],
+            "95 % interval": [f"[{decimal(r['difference_lo'], 1)}, {decimal(r['difference_hi'], 1)}]" for r in rows],
+            "Holm p": [DASH if pd.isna(r["p_holm"]) else f"{r['p_holm']:.2g}" for r in rows],
+            "claim": [row["claim"] for row in rows],
+        }
+    )
+
+
+def _escaped(text: str) -> str:
+    """``text`` as LaTeX shows it."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", DASH: "--"}
+    special |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)

@@ -1,0 +1,117 @@
+"""What the networks see in training: real images beside several draws of each augmentation, masks outlined."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from defectbench.config.augment import AugmentSettings
+from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.reporting.plots import overlay, style
+from defectbench.training.augmentation import make_augmentation
+
+TITLE = "Augmentation: what the networks see in training"
+N_DRAWS = 4
+PAGE, GAP = 1500, 10  # pixels: width of a row of pictures, space between them
+TALLEST = 500  # pixels
+ASPECT_OF_STRIPS = 2
+BOLDER = 1.15  # how much more room bold letters take
+
+
+def choose(pack: Path, image_ids: Sequence[str], n: int) -> list[str]:
+    """``n`` of the images that have a defect, evenly spaced in the order of their ids; of all if none has one."""
+    areas = MaskPack(pack).areas()
+    candidates = sorted(image_id for image_id in image_ids if any(areas[image_id])) or sorted(image_ids)
+    places = np.linspace(0, len(candidates) - 1, min(n, len(candidates))).round().astype(int)
+    return [candidates[place] for place in places]
+
+
+def draws(image: np.ndarray, masks: np.ndarray, settings: AugmentSettings, seed: int) -> list[tuple[np.ndarray, ...]]:
+    """Images and masks (C, H, W): as they are, then N_DRAWS augmentations of them."""
+    augmentation = make_augmentation(settings)
+    found = [(image, masks)]
+    for number in range(N_DRAWS):
+        augmentation.set_random_seed(seed + number)
+        drawn = augmentation(image=image, mask=cv2.merge(tuple(masks)))
+        found.append((drawn["image"], np.stack(cv2.split(drawn["mask"]))))
+    return found
+
+
+@style.house_style
+def augmentations_figure(augmentations: Sequence[AugmentSettings], pack: Path, image_ids: Sequence[str]) -> Figure:
+    """Draw every augmentation that changes anything, on a few of the training images ``image_ids``."""
+    shown = [settings for settings in augmentations if not settings.is_none]
+    if not shown:
+        return style.message(TITLE, "No experiment augments its training images.")
+    images, masks = ImagePack(pack), MaskPack(pack)
+    height, width = images.largest
+    strips = width > ASPECT_OF_STRIPS * height
+    chosen = choose(pack, image_ids, 2 if strips else 3)
+    colours = list(overlay.class_colours(masks.class_names).values())
+    grids = []
+    for settings in shown:
+        pictures = []
+        for place, image_id in enumerate(chosen):
+            samples = draws(images[image_id], masks[image_id], settings, seed=N_DRAWS * place)
+            pictures.append([overlay.draw_truth(image, mask.astype(bool), colours) for image, mask in samples])
+        # Strips stand on top of one another, other pictures side by side.
+        grids.append(_grid(list(zip(*pictures, strict=True)) if strips else pictures))
+    lines = style.wrapped([_explanation(strips)], PAGE / style.DPI)
+    return _figure(lines, [style.wrapped([_words(settings)], PAGE / style.DPI / BOLDER) for settings in shown], grids)
+
+
+def _explanation(strips: bool) -> str:
+    where = "From top to bottom" if strips else "From left to right"
+    return f"{where}: a training image as it is, then {N_DRAWS} draws; the true masks are outlined."
+
+
+def _words(settings: AugmentSettings) -> str:
+    """The steps of an augmentation, with their probabilities and strengths."""
+    steps = {
+        "horizontal flip": settings.hflip,
+        "vertical flip": settings.vflip,
+        f"rotation up to {settings.degrees:g}°": settings.rotate,
+        f"brightness ±{settings.brightness:.0%}, contrast ±{settings.contrast:.0%}": settings.tone,
+        f"noise of up to {255 * settings.noise_std:.0f} grey levels": settings.noise,
+        f"blur of up to {settings.blur_kernel} px": settings.blur,
+    }
+    said = "; ".join(f"{step} in {p:.0%}" for step, p in steps.items() if p)
+    return f"{'steel' if settings.model_dump() == 'steel' else 'changed'}: {said} of the samples"
+
+
+def _grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Pictures (H, W, 3) in rows, all brought to the same width, on white."""
+    n = max(map(len, rows))
+    width = (PAGE - (n - 1) * GAP) // n
+    bands = []
+    for row in rows:
+        scaled = [_fit(picture, width) for picture in row]
+        band = np.full((max(picture.shape[0] for picture in scaled) + GAP, PAGE, 3), 255, np.uint8)
+        for i, picture in enumerate(scaled):
+            band[: picture.shape[0], i * (width + GAP) : i * (width + GAP) + picture.shape[1]] = picture
+        bands.append(band)
+    return np.concatenate(bands)
+
+
+def _fit(picture: np.ndarray, width: int) -> np.ndarray:
+    scale = min(width / picture.shape[1], TALLEST / picture.shape[0])
+    size = max(1, int(scale * picture.shape[1])), max(1, int(scale * picture.shape[0]))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+
+
+def _figure(lines: Sequence[str], captions: Sequence[Sequence[str]], grids: Sequence[np.ndarray]) -> Figure:
+    top = style.heading_height(lines) + 0.1
+    both = list(zip(captions, grids, strict=True))
+    heights = [style.LINE * len(caption) + 0.1 + grid.shape[0] / style.DPI for caption, grid in both]
+    size = PAGE / style.DPI + 2 * style.MARGIN, top + sum(heights) + style.MARGIN * len(heights)
+    figure = Figure(figsize=size, dpi=style.DPI)
+    style.heading(figure, TITLE, lines)
+    for caption, grid, height in zip(captions, grids, heights, strict=True):
+        for i, line in enumerate(caption):
+            style.write(figure, style.MARGIN, top + style.LINE * i, line, fontweight="bold")
+        above = figure.get_size_inches()[1] - top - height
+        figure.figimage(grid, round(style.MARGIN * style.DPI), round(above * style.DPI))
+        top += height + style.MARGIN
+    return figure

@@ -1,0 +1,127 @@
+"""The same test images through the eyes of several models, before and after post-processing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.evaluation import policies
+from defectbench.evaluation.calibration import Calibration
+from defectbench.metrics.counts import confusion, dice
+from defectbench.reporting.page.gallery import Shown, choose, read_maps
+from defectbench.reporting.plots import overlay, style
+from defectbench.reporting.plots.lines import best_of
+from defectbench.reporting.records import Record
+
+TITLE = "The same images, model by model"
+WIDTH, GAP, CAPTION = 10.0, 0.15, 0.24  # inches
+MOST_MODELS = 4
+LONGEST = 800  # pixels of a picture's longer side; larger ones are thinned out
+LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture, (H, W, 3) uint8, and what is written above it."""
+
+    caption: str
+    picture: np.ndarray
+
+
+def draw_gallery_models(records: Sequence[Record], pack: Path) -> Figure:
+    """Draw one image of each kind of :func:`choose` with the masks of each family's best experiment, then others."""
+    shown_models = _models(records)
+    if not shown_models:
+        return style.message(TITLE, "No experiment of the automatic track has a value of dice_all.")
+    images, masks = ImagePack(pack), MaskPack(pack)
+    chosen = _chosen(records)
+    maps = [read_maps(r.folder / "test.pred.parquet", {item.image_id for item in chosen}) for r in shown_models]
+    rows = []
+    for item in chosen:
+        image, truth = images[item.image_id], masks[item.image_id].astype(bool)
+        colours = list(overlay.class_colours(masks.class_names).values())
+        tiles = [Tile("image", overlay.as_rgb(image)), Tile("truth", overlay.draw_truth(image, truth, colours))]
+        for record, own in zip(shown_models, maps, strict=True):
+            tiles += _tiles(record, own[item.image_id], image, truth.any(axis=0))
+        rows.append((item, tiles))
+    return _figure(rows, overlay.class_colours(masks.class_names))
+
+
+def _models(records: Sequence[Record]) -> list[Record]:
+    """The best of each family, then others, best first."""
+    ranked, _ = best_of(records, "automatic", len(records))
+    families: dict[str, Record] = {}
+    for record in ranked:
+        families.setdefault(record.row["family"], record)
+    others = [record for record in ranked if record not in families.values()]
+    return [*families.values(), *others][:MOST_MODELS]
+
+
+def _chosen(records: Sequence[Record]) -> list[Shown]:
+    columns, defective = {}, pd.Series(dtype=bool)
+    for record in records:
+        if record.row["track"] == "automatic":
+            rows = record.counts().set_index("image_id")
+            scores = dice(*(rows[name].to_numpy() for name in ("tp", "fp", "fn")))
+            columns[record.exp_id], defective = pd.Series(scores, rows.index), rows["n_truth"] > 0
+    firsts: dict[str, Shown] = {}
+    for item in choose(pd.DataFrame(columns), defective):
+        firsts.setdefault(item.why, item)
+    return list(firsts.values())
+
+
+def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Iterator[Tile | None]:
+    """Without and with post-processing; None where none was sought, so that pairs stay side by side."""
+    by_policy = policies.masks(codes, Calibration(**record.calibration))
+    for policy, suffix in ((record.row["policy"], ""), (policies.POST_PROCESSED, ", post-processed")):
+        if policy not in by_policy:
+            yield None
+            continue
+        prediction = by_policy[policy].any(axis=0)
+        value = float(dice(*confusion(truth, prediction)))
+        yield Tile(f"{value:.3f}  {record.name}{suffix}", overlay.draw_prediction(image, truth, prediction))
+
+
+@style.house_style
+def _figure(rows: Sequence[tuple[Shown, Sequence[Tile | None]]], classes: dict[str, str]) -> Figure:
+    height, width = np.max([tiles[0].picture.shape[:2] for _, tiles in rows], axis=0)
+    n_columns = 2 if width > 2 * height else 4
+    across = (WIDTH - 2 * style.MARGIN - GAP * (n_columns - 1)) / n_columns
+    down = across * height / width
+    lines = style.wrapped(
+        [
+            "One image of each kind, chosen by rule among the defective test images, and the clean one that models "
+            "disagree on most. Above each picture: Dice of the image, 1 if truth and prediction are empty. At most "
+            f"{MOST_MODELS} models: the best of each family first."
+        ],
+        WIDTH - 2 * style.MARGIN,
+    )
+    legends = {"Truth": [(colour, name) for name, colour in classes.items()], "Prediction": LEGEND}
+    legends = {title: style.legend_rows(own, WIDTH - 2 * style.MARGIN - 1.2) for title, own in legends.items()}
+    top = style.heading_height(lines) + 0.08
+    start = top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.1
+    heights = [0.32 + -(-len(tiles) // n_columns) * (down + CAPTION + GAP) + 0.1 for _, tiles in rows]
+    figure = Figure(figsize=(WIDTH, start + sum(heights)), dpi=style.DPI)
+    style.heading(figure, TITLE, lines)
+    for title, own in legends.items():
+        style.legend(figure, top, title, own)
+        top += style.LEGEND_ROW * len(own)
+    for (item, tiles), of_row in zip(rows, heights, strict=True):
+        style.write(figure, style.MARGIN, start, f"{item.image_id}: {item.why}", fontweight="bold")
+        for k, tile in enumerate(tiles):
+            if tile is None:
+                continue
+            left = style.MARGIN + k % n_columns * (across + GAP)
+            above = start + 0.32 + k // n_columns * (down + CAPTION + GAP)
+            text = style.shortened(tile.caption, across, style.SMALL_SIZE)
+            style.write(figure, left, above, text, fontsize=style.SMALL_SIZE)
+            axes = style.add_axes(figure, left, above + CAPTION, across, down)
+            step = -(-max(tile.picture.shape) // LONGEST)
+            axes.imshow(tile.picture[::step, ::step], interpolation="nearest")
+            axes.set_axis_off()
+        start += of_row
+    return figure

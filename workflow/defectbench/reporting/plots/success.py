@@ -1,0 +1,43 @@
+"""On how many images a model is good enough, whatever "enough" is: the share of images with IoU of at least t."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from defectbench.metrics.counts import iou
+from defectbench.reporting.plots.band import SAID, band, bootstrap_of
+from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.records import Record
+
+TITLE = "Success at every demand on IoU"
+T = np.arange(0, 1.0001, 0.01)
+
+
+def success_figure(records: Sequence[Record]) -> Figure:
+    """Draw the share of defective test images with IoU ≥ t against t, for the best experiments of each track."""
+    rows = []
+    for track in ("automatic", "oracle"):
+        shown, n_hidden = best_of(records, track)
+        curves = [curve for curve in map(_curve, shown) if curve is not None]
+        if curves:
+            panel = Panel("demanded IoU t", "share of defective images with IoU ≥ t", curves)
+            rows.append(Row(track, [panel], n_hidden))
+    texts = [f"Its area is the mean IoU; at 0.5, 0.75 and 0.9 it is IoU@50, @75 and @90. {SAID}"]
+    return lines_figure(TITLE, texts, rows, "No experiment has a defective test image.")
+
+
+def _curve(record: Record) -> Curve | None:
+    counts = record.counts()
+    counts = counts[counts["n_truth"] > 0]
+    if counts.empty:
+        return None
+    values = iou(*(counts[name].to_numpy() for name in ("tp", "fp", "fn")))
+    reached = (values[:, None] >= T).astype(float)
+    bootstrap = bootstrap_of(counts["group"].to_numpy())
+    low, high = band((reached, np.ones_like(reached)), bootstrap, _share)
+    return Curve(record, T, reached.mean(axis=0), low, high)
+
+
+def _share(reached: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return np.divide(reached, n, out=np.full_like(reached, np.nan), where=n > 0)

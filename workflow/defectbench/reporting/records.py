@@ -1,0 +1,85 @@
+"""What a study's experiments left behind, read once and under the names that all tables and pictures share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from defectbench.files import read_json
+from defectbench.inference.prediction_file import MERGED
+from defectbench.metrics.histograms import N_CODES, coarsen
+from defectbench.reporting.leaderboard import short_names
+from defectbench.script import UserError
+
+
+class RecordsError(UserError):
+    """Tables and folders that are not of one study."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One experiment: its row of results.parquet, what it is called, and its folder."""
+
+    row: dict[str, Any]
+    name: str
+    folder: Path
+
+    @property
+    def exp_id(self) -> str:
+        """Its id."""
+        return self.row["exp_id"]
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """run.json."""
+        return read_json(self.folder / "run.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json."""
+        return read_json(self.folder / "metrics.json")
+
+    @cached_property
+    def calibration(self) -> dict[str, Any]:
+        """calibration.json."""
+        return read_json(self.folder / "calibration.json")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """history.csv, a row per evaluation; without rows for a method that is not trained."""
+        path = self.folder / "history.csv"
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+
+    def counts(self, policy: str | None = None, name: str = MERGED) -> pd.DataFrame:
+        """Rows of per_image.parquet of class ``name`` on the test images; ``policy`` None: that of unsuffixed names."""
+        wanted = [("role", "==", "test"), ("class", "==", name), ("policy", "==", policy or self.row["policy"])]
+        rows = pd.read_parquet(self.folder / "per_image.parquet", filters=wanted)
+        return rows.sort_values("image_id", ignore_index=True)
+
+    def histogram(self) -> np.ndarray:
+        """Pixels of the merged map on the test images, (2, 256) int64: negative and positive, per threshold bin."""
+        wanted = [("role", "==", "test"), ("class", "==", MERGED)]
+        rows = pd.read_parquet(self.folder / "pooled_hist.parquet", filters=wanted)
+        full = np.zeros((2, N_CODES), np.int64)
+        full[:, rows["code"].to_numpy(np.intp)] = rows[["negative", "positive"]].to_numpy(np.int64).T
+        return coarsen(full)
+
+
+def read_records(results: pd.DataFrame, folders: Sequence[Path]) -> list[Record]:
+    """The experiments of the rows of results.parquet, in their order; ``folders`` bear the names of the experiments.
+
+    Raises:
+        RecordsError: if a row has no folder.
+    """
+    folder_of = {folder.name: folder for folder in folders}
+    unknown = [exp_id for exp_id in results["exp_id"] if exp_id not in folder_of]
+    if unknown:
+        raise RecordsError(f"{unknown[0]} is in the results, but not in the settings: make the results anew")
+    rows = [
+        {key: None if pd.isna(value) else value for key, value in row.items()} for row in results.to_dict("records")
+    ]
+    return [Record(row, name, folder_of[row["exp_id"]]) for row, name in zip(rows, short_names(results), strict=True)]

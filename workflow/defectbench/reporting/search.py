@@ -1,0 +1,60 @@
+"""Which settings are the best by the val images alone: what a search may look at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from defectbench.files import read_json
+
+MEASURED = ("val_iou_fixed", "val_dice_fixed", "val_dice_opt", "dice_all")
+"""Columns of history.csv that the table shows, at the step of the kept weights."""
+
+
+def ranked(folders: Sequence[Path]) -> pd.DataFrame:
+    """A row per trained experiment, best first by its monitor on val; the settings in which they differ come first.
+
+    Reads run.json and history.csv alone: nothing of the test images.
+    """
+    runs = [read_json(folder / "run.json") for folder in folders]
+    settings = pd.DataFrame([{**run["settings"], "subset": run["experiment"]["subset"]} for run in runs], dtype=object)
+    differing = [key for key in settings if settings[key].map(str).nunique() > 1]
+    rows = []
+    for folder, run in zip(folders, runs, strict=True):
+        history = pd.read_csv(folder / "history.csv").set_index("step")
+        best = history.loc[run["best_step"]]
+        costs = {"best_step": run["best_step"], "steps": run["steps"], "train_seconds": round(run["train_seconds"], 1)}
+        rows.append({**{name: best[name] for name in MEASURED}, **costs, "exp_id": run["experiment"]["exp_id"]})
+    table = pd.concat([settings[differing], pd.DataFrame(rows)], axis=1)
+    monitors = {run["settings"]["monitor"] for run in runs}
+    by = monitors.pop() if len(monitors) == 1 else MEASURED[0]
+    return table.sort_values([by, "exp_id"], ascending=[False, True], ignore_index=True)
+
+
+def as_markdown(table: pd.DataFrame, title: str) -> str:
+    """The table for reading, below it the settings of the best row as a study would have them."""
+    shown = table.drop(columns="exp_id").rename_axis("rank").reset_index()
+    shown["rank"] += 1
+    cells = [[f"{v:.4f}" if name in MEASURED else str(v) for name, v in row.items()] for _, row in shown.iterrows()]
+    lines = [" | ".join(row) for row in (list(shown), ["---"] * shown.shape[1], *cells)]
+    first = table.iloc[0][: list(table).index(MEASURED[0])].to_dict()
+    # A key without a value is one that has no effect beside the others.
+    settings = {key: value for key, value in first.items() if value == value}
+    return "\n".join(
+        [
+            f"# {title}",
+            "",
+            "Ranked on the val images alone, at the weights that each training kept. Scores of the best of many are "
+            "too high: train the winner anew with other seeds, and read its score on test once.",
+            "",
+            *(f"| {line} |" for line in lines),
+            "",
+            "Settings of the first, for `defaults`:",
+            "",
+            "```yaml",
+            yaml.safe_dump(settings, sort_keys=False).strip(),
+            "```",
+            "",
+        ]
+    )
