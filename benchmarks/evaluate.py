@@ -47,9 +47,7 @@ def make_map(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     height = cv2.GaussianBlur(height, (0, 0), 14)
     height /= height.std()
     truth = height > 2.2
-    logits = (
-        4 * (height - 2.4) + cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 1)
-    )
+    logits = 4 * (height - 2.4) + cv2.GaussianBlur(rng.normal(size=SIZE).astype(np.float32), (0, 0), 1)
     return codes_from_logits(logits), truth
 
 

@@ -1,40 +1,35 @@
 """How many planted label errors does the label audit find?
 
 Paints a synthetic set, falsifies the labels of a tenth of its images (missed, phantom, misnamed and shifted labels in
-equal numbers), trains a cross-validated network (or, with --learner pixels, a classifier of single pixels) on the
-falsified labels, and reads where the audit ranks them.
+equal numbers), trains a cross-validated network on the falsified labels, and reads where the audit ranks them. With
+--experiment no network is trained: the val and test labels of a finished experiment are falsified instead.
 
-    python benchmarks/label_audit.py --folder FOLDER [--learner pixels] [--images 400]
+    python benchmarks/label_audit.py --folder FOLDER [--images 400]
+    python benchmarks/label_audit.py --folder FOLDER --experiment runs/steel_demo/unet/EXP_ID
 
 Prints the precision of the first 20 images, the recall of the first tenth (chance: 0.1), and the recall by kind.
 """
 
 import argparse
 import subprocess
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import yaml
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.config.ingest import SeverstalCsv
 from defectbench.config.study import load_study
-from defectbench.data.ingest import ingest
-from defectbench.data.rle import decode_severstal, encode_severstal
-from defectbench.data.splits import make_folds
+from defectbench.data.manifest import Manifest, read_manifest
+from defectbench.data.rle import decode_severstal, encode_coco, encode_severstal
 from defectbench.data.synthetic import CLASSES, load_prior, write_steel
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.label_audit import find_regions, judge, rank_images
 from defectbench.evaluation.truth import Truth, ValidationData
-from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
-from defectbench.metrics.codes import codes_from_probabilities
+from defectbench.inference.prediction_file import MERGED, PredictionFile, write_predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (64, 384)
@@ -51,14 +46,14 @@ def read_masks(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     return masks
 
 
-def falsify(masks: dict[str, np.ndarray], seed: int) -> dict[str, str]:
+def falsify(masks: dict[str, np.ndarray], seed: int, kinds: Sequence[str] = KINDS) -> dict[str, str]:
     """Falsify the labels of SHARE of the images in place; returns the kind of error of each."""
     rng = np.random.default_rng(seed)
     names = rng.permutation(sorted(masks))
     defective = [name for name in names if masks[name].any()]
-    per_kind = round(SHARE * len(masks) / len(KINDS))
+    per_kind = round(SHARE * len(masks) / len(kinds))
     planted: dict[str, str] = {}
-    for kind in KINDS:
+    for kind in kinds:
         for name in names:
             if sum(k == kind for k in planted.values()) == per_kind:
                 break
@@ -95,14 +90,14 @@ def _falsify(
         extent = np.array([columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1])
         shift = np.clip(0.6 * extent, 4, 40) * rng.choice([-1, 1], 2)
         matrix = np.float64([[1, 0, shift[0]], [0, 1, shift[1]]])
-        moved = cv2.warpAffine(own[c], matrix, SIZE[::-1], flags=cv2.INTER_NEAREST)
+        moved = cv2.warpAffine(own[c], matrix, own[c].shape[::-1], flags=cv2.INTER_NEAREST)
         if not moved.any():
             return False
         own[c] = moved
     return True
 
 
-def network_predictions(args: argparse.Namespace, source: Path) -> pd.DataFrame:
+def network_table(args: argparse.Namespace, source: Path) -> pd.DataFrame:
     """label_audit.csv of a cross-validated network, by the workflow itself."""
     experiment = {"model": args.model, "encoder": "resnet18", "task": "per_class", "cv": args.folds, "lr": 0.001}
     experiment |= {"loss": "dice_bce", "batch_size": 8, "steps": args.steps, "eval_every": max(1, args.steps // 4)}
@@ -121,83 +116,54 @@ def network_predictions(args: argparse.Namespace, source: Path) -> pd.DataFrame:
     return pd.read_csv(args.folder / target)
 
 
-def pixel_predictions(args: argparse.Namespace, source: Path) -> pd.DataFrame:
-    """label_audit.csv of a cross-validated classifier of single pixels: weak, but trained in a minute without a GPU."""
-    settings = SeverstalCsv(name="falsified", format="severstal_csv", root=source, classes=NAMES)
-    manifest, _ = ingest(settings, args.folder / "found.csv")
+def held_out_table(manifest: Manifest, path: Path) -> pd.DataFrame:
+    """label_audit.csv of given predictions, beside the labels of ``manifest``."""
     split = manifest.frame[["image_id", "group"]].assign(role="val")
-    folds = make_folds(manifest.frame, split, args.folds, args.seed).set_index("image_id")["fold"]
-    labels = {row.image_id: manifest.masks(row) for row in manifest.frame.itertuples()}
-    features = {name: pixel_features(cv2.imread(str(source / "train_images" / name), 0)) for name in labels}
-    maps = {}
-    # Fifteen passes are enough here.
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    for fold in range(args.folds):
-        x, y, prior = training_pixels(features, labels, folds[folds != fold].index, args.seed)
-        network = MLPClassifier((64, 32), max_iter=15, random_state=args.seed)
-        model = make_pipeline(StandardScaler(), network).fit(x, y)
-        for name in folds[folds == fold].index:
-            p = np.zeros((len(CLASSES) + 1, features[name].shape[1]))
-            p[model.classes_] = model.predict_proba(features[name].T).T
-            # Pixels of defects were drawn more often than they come.
-            p *= prior[:, None]
-            p /= p.sum(axis=0)
-            smooth = [cv2.GaussianBlur(plane.reshape(SIZE), (0, 0), 1.5) for plane in p[1:]]
-            maps[name] = codes_from_probabilities(np.clip(smooth, 0, 1))
-        print(f"fold {fold + 1} of {args.folds}", flush=True)
-    path = args.folder / "oof.pred.parquet"
-    with write_predictions(path, PredictionHeader("val", manifest.class_names, True)) as writer:
-        for name in sorted(maps):
-            writer.add(name, maps[name])
     data = ValidationData(PredictionFile(path), Truth(manifest, split))
-    calibration = calibrate(data, CalibrateSettings())
+    calibration = calibrate(data, CalibrateSettings(post_processing=None))
     return rank_images(judge(find_regions(data, calibration)), data.ids)
 
 
-def pixel_features(image: np.ndarray) -> np.ndarray:
-    """Brightness, contrast and shape around every pixel at several scales, (F, N) float32."""
-    grey = image.astype(np.float32)
-    found = [grey]
-    for sigma in (1, 2, 4, 8, 16):
-        blurred = cv2.GaussianBlur(grey, (0, 0), sigma)
-        spread = cv2.GaussianBlur((grey - blurred) ** 2, (0, 0), sigma)
-        found += [blurred, np.sqrt(spread), grey - blurred]
-        found += [cv2.Sobel(blurred, cv2.CV_32F, 1, 0), cv2.Sobel(blurred, cv2.CV_32F, 0, 1)]
-    for size in (5, 11):
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-        found += [cv2.morphologyEx(grey, how, kernel) for how in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)]
-    return np.stack(found).reshape(len(found), -1)
-
-
-def training_pixels(
-    features: dict[str, np.ndarray], labels: dict[str, np.ndarray], names: pd.Index, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features (N, F) and classes (N,), 0 for none, of pixels drawn from every image, and pixels per drawn one (C,)."""
-    rng = np.random.default_rng(seed)
-    x, y, there = [], [], np.zeros(len(CLASSES) + 1)
-    for name in names:
-        target = (labels[name] * np.arange(1, len(CLASSES) + 1)[:, None, None]).max(axis=0).ravel()
-        for value in np.unique(target):
-            pixels = np.flatnonzero(target == value)
-            drawn = rng.choice(pixels, min(150, len(pixels)), replace=False)
-            x.append(features[name][:, drawn].T)
-            y.append(target[drawn])
-            there[value] += len(pixels)
-    y = np.concatenate(y).astype(int)
-    return np.concatenate(x), y, there / np.maximum(1, np.bincount(y, minlength=len(there)))
+def held_out(args: argparse.Namespace) -> None:
+    """Falsify the val and test labels of a finished experiment, which its network never saw, several times."""
+    manifest = read_manifest(args.experiment.parents[1] / "manifest.parquet")
+    files = [PredictionFile(args.experiment / f"{role}.pred.parquet") for role in ("val", "test")]
+    maps = {image_id: codes for file in files for image_id, codes in file}
+    path = args.folder / "held_out.pred.parquet"
+    with write_predictions(path, replace(files[0].header, role="val")) as writer:
+        for image_id in sorted(maps):
+            writer.add(image_id, maps[image_id])
+    frame = manifest.frame[manifest.frame["image_id"].isin(maps)]
+    kinds = KINDS if files[0].header.classes != (MERGED,) else [kind for kind in KINDS if kind != "wrong class"]
+    found = []
+    for seed in range(args.repeats):
+        masks = {row.image_id: manifest.masks(row) for row in frame.itertuples()}
+        planted = falsify(masks, seed, kinds)
+        labels = frame.assign(rle=[[encode_coco(mask) for mask in masks[i]] for i in frame["image_id"]])
+        kind = held_out_table(replace(manifest, frame=labels), path)["image_id"].map(planted)
+        parts = [kind.notna()[: round(share * len(kind))] for share in (0.05, 0.1)]
+        found.append((parts[0].mean(), parts[1].sum() / len(planted)))
+    precision, recall = np.mean(found, axis=0)
+    print(f"{len(maps)} held-out images, {len(planted)} of them falsified, {args.repeats} times; means:")
+    print(f"precision of the first 5 %: {precision:.2f}, recall of the first 10 %: {recall:.2f}")
 
 
 def main() -> None:
     """Paint, falsify, train, audit, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="working folder, kept")
-    parser.add_argument("--learner", choices=["network", "pixels"], default="network")
+    parser.add_argument("--experiment", type=Path, help="instead of training: a finished experiment on synthetic steel")
+    parser.add_argument("--repeats", type=int, default=10, help="with --experiment: how often labels are falsified")
     parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=300, help="of the network")
     parser.add_argument("--model", default="unet", help="architecture of the network")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.experiment:
+        args.folder.mkdir(parents=True, exist_ok=True)
+        held_out(args)
+        return
 
     source = args.folder / "source"
     prior = load_prior(ROOT / "resources" / "severstal_prior.yaml")
@@ -208,7 +174,7 @@ def main() -> None:
     rows = [(n, c, encode_severstal(m)) for n in names for c, m in zip(CLASSES, masks[n], strict=True) if m.any()]
     pd.DataFrame(rows, columns=["ImageId", "ClassId", "EncodedPixels"]).to_csv(source / "train.csv", index=False)
 
-    table = {"network": network_predictions, "pixels": pixel_predictions}[args.learner](args, source)
+    table = network_table(args, source)
     kind = table["image_id"].map(planted)
     n_wrong, tenth = kind.notna().sum(), len(table) // 10
     print(f"{len(table)} images out of fold, {n_wrong} of them falsified")

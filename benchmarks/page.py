@@ -7,6 +7,7 @@ import argparse
 import importlib.util
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -33,8 +34,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep the studies here; one that is there is used again")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        print("| experiments | plots, s | page, s | page, MB | of it pictures, MB | opened, s |")
-        print("| --- | --- | --- | --- | --- | --- |")
+        print("| experiments | plots, s | page, s | CPU of both, s | page, MB | of it pictures, MB | opened, s |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
         for n in args.experiments:
             folder = (args.folder or Path(temporary)) / f"study_{n}"
             if not (folder / "seeds.csv").is_file():
@@ -46,7 +47,7 @@ def _measured(n: int, folder: Path, repeats: int) -> str:
     common = ["--experiments", str(folder / "results.yaml"), "--results", str(folder / "results.parquet")]
     pairwise = ["--pairwise", str(folder / "pairwise.csv")]
     plots = []
-    start = time.perf_counter()
+    start, before = time.perf_counter(), _cpu()
     for name in PLOTS:
         plots.append(folder / "plots" / f"{name}.svg")
         files = ["--png", str(plots[-1].with_suffix(".png")), "--svg", str(plots[-1])]
@@ -57,14 +58,22 @@ def _measured(n: int, folder: Path, repeats: int) -> str:
     tables = [text for path in files for text in (f"--{path.stem}", str(path))]
     shown = ["--plots", *map(str, plots), "--captions", str(ROOT / "resources" / "captions")]
     arguments = ["--study", f"of_{n}", *common, *pairwise, *tables, "--pack", str(folder / "packed"), *shown]
-    seconds = [_run("page", [*arguments, "--out", str(out)]) for _ in range(repeats)]
+    seconds = [_run("page", [*arguments, "--out", str(out)])]
+    cpu = _cpu() - before
+    seconds += [_run("page", [*arguments, "--out", str(out)]) for _ in range(repeats - 1)]
     text = out.read_text(encoding="utf-8")
     pictures = sum(len(part.split('"', 1)[0]) for part in text.split("data:image/")[1:] if not part.startswith("svg"))
     opened = _opened(out, repeats)
     return (
-        f"| {n} | {of_plots:.0f} | {statistics.median(seconds):.1f} | {len(text.encode()) / 1e6:.1f} | "
+        f"| {n} | {of_plots:.0f} | {statistics.median(seconds):.1f} | {cpu:.0f} | {len(text.encode()) / 1e6:.1f} | "
         f"{pictures / 1e6:.1f} | {opened} |"
     )
+
+
+def _cpu() -> float:
+    """Processor seconds of all children so far: unlike the clock's, they do not depend on who else uses the machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _run(script: str, arguments: list[str]) -> float:

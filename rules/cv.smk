@@ -50,8 +50,8 @@ rule cv_fold:
         "runs/{ds}/benchmarks/cv_fold{fold}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(4000),
+        runtime=minutes(30),
     conda:
         ENV
     shell:
@@ -75,8 +75,8 @@ rule cv_split:
         "runs/{ds}/benchmarks/cv_split.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     conda:
         ENV
     shell:
@@ -111,8 +111,8 @@ rule cv_gather:
         "runs/{ds}/{fam}/{exp}/benchmarks/cv_gather.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
     conda:
         ENV
     shell:
@@ -144,8 +144,8 @@ rule cv_metrics:
         "runs/{ds}/{fam}/{exp}/benchmarks/cv_metrics.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(120),
     conda:
         ENV
     shell:

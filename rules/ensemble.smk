@@ -48,8 +48,8 @@ rule average_members:
         "runs/{ds}/ensemble/{exp}/benchmarks/average_members.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=memory(4000),
+        runtime=minutes(240),
     conda:
         ENV
     shell:

@@ -31,8 +31,8 @@ rule label_audit:
         "runs/{ds}/{fam}/{exp}/benchmarks/label_audit.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(120),
     conda:
         ENV
     shell:

@@ -355,7 +355,7 @@ rule page:
         code=code("page"),
         study=STUDY.name,
         pack=subpath(input.images, parent=True),
-        captions=os.path.relpath(PROJECT / "resources/captions"),
+        captions=lambda wildcards, input: Path(input.captions[0]).parent,
     shell:
         "python {input.script} --study {params.study} --experiments {input.experiments} --results {input.results}"
         " --pairwise {input.pairwise} --issues {input.issues} --leaks {input.leaks} --split {input.split}"

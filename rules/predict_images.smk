@@ -33,11 +33,12 @@ if NEW.experiment:
             results("benchmarks/predict_images.tsv")[0]
         threads: 2
         resources:
-            mem_mb=8000,
-            runtime=240,
+            mem_mb=memory(8000),
+            runtime=minutes(240),
             gpu=1,
         conda:
             ENV
         shell:
-            "python {input.script} --experiment {params.experiment} --manifest {input.manifest}"
+            "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+            " --experiment {params.experiment} --manifest {input.manifest}"
             " --images {params.images} {params.gate} --out {output} 2>&1 | tee {log}"

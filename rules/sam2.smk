@@ -35,8 +35,8 @@ rule weights_sam2:
         "weights/benchmarks/{base}.tsv"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(8000),
+        runtime=minutes(60),
     conda:
         ENV
     shell:
@@ -63,8 +63,8 @@ rule prompts:
         "runs/{ds}/benchmarks/prompts_{source}_{kind}.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000),
+        runtime=minutes(60),
     conda:
         ENV
     shell:
@@ -104,13 +104,14 @@ rule train_sam2:
         "runs/{ds}/sam2/{exp}/benchmarks/train.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=memory(16000),
+        runtime=minutes(1440),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --identity {input.identity} --base {input.base}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --settings {input.settings} --identity {input.identity} --base {input.base}"
         " --pack {params.pack} {params.tiles} --prompts {input.prompts} --prompt-settings {input.prompt_settings}"
         " --split {input.split} --subset {input.subset} --embeddings runs/{wildcards.ds}/embeddings"
         " --folder {params.folder} --trackers {input.trackers} --code-digest {params.code} 2>&1 | tee {log}"
@@ -140,13 +141,14 @@ rule predict_sam2:
         "runs/{ds}/sam2/{exp}/benchmarks/predict.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=memory(8000),
+        runtime=minutes(480),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --run {input.run} --base {input.base} --weights {input.weights}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --run {input.run} --base {input.base} --weights {input.weights}"
         " --prompts {input.prompts} --pack {params.pack} --split {input.split}"
         " --embeddings runs/{wildcards.ds}/embeddings"
         " --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
@@ -182,13 +184,14 @@ rule train_sam2_head:
         "runs/{ds}/sam2_head/{exp}/benchmarks/train.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=16000,
-        runtime=1440,
+        mem_mb=memory(16000),
+        runtime=minutes(1440),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --identity {input.identity} --base {input.base}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --settings {input.settings} --identity {input.identity} --base {input.base}"
         " --pack {params.pack} {params.tiles} --split {input.split} --subset {input.subset}"
         " --embeddings runs/{wildcards.ds}/embeddings"
         " --folder {params.folder} --trackers {input.trackers} --code-digest {params.code} 2>&1 | tee {log}"
@@ -217,12 +220,13 @@ rule predict_sam2_head:
         "runs/{ds}/sam2_head/{exp}/benchmarks/predict.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=memory(8000),
+        runtime=minutes(480),
         gpu=1,
     conda:
         ENV
     shell:
-        "python {input.script} --run {input.run} --base {input.base} --weights {input.weights}"
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --run {input.run} --base {input.base} --weights {input.weights}"
         " --pack {params.pack} --split {input.split}"
         " --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"

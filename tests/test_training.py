@@ -6,8 +6,9 @@ import torch
 
 from defectbench.config.train_unet import UNetSettings
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import TrainingError, fingerprint, fit, training_state
+from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
+from defectbench.training.state import TrainingError, fingerprint, training_state
 
 
 class Squares:

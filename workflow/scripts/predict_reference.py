@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     outputs = {"val": args.val, "test": args.test}
     has_scores = not isinstance(model, Constant)
     seconds = predict_roles(model.codes, ImagePack(args.pack), split, outputs, (MERGED,), has_scores)
-    write_json(args.timing, timing_record(seconds, "CPU", None))
+    write_json(args.timing, timing_record(seconds, "CPU"))
     print(f"{args.model.parent.parent.name}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 

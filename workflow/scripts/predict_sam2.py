@@ -51,8 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     prompts = read_prompts(args.prompts, settings.prompt_source)
     outputs = {"val": args.val, "test": args.test}
     seconds = predict_prompted(predictor, ImagePack(args.pack), split, prompts, outputs, settings.prompt_source)
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    write_json(args.timing, timing_record(seconds, device_name(device), peak))
+    write_json(args.timing, timing_record(seconds, device_name(device)))
     print(f"{run['experiment']['exp_id']}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 

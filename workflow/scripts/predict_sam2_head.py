@@ -48,8 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     split = pd.read_csv(args.split, dtype=str)
     outputs = {"val": args.val, "test": args.test}
     seconds = predict_roles(predictor, ImagePack(args.pack), split, outputs, tuple(run["classes"]), has_scores=True)
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    write_json(args.timing, timing_record(seconds, device_name(device), peak))
+    write_json(args.timing, timing_record(seconds, device_name(device)))
     print(f"{run['experiment']['exp_id']}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 

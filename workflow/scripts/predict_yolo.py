@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from defectbench.config.train_yolo import YoloSettings
 from defectbench.data.packing import ImagePack
@@ -40,8 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     maps = augmented(predictor.maps, settings.tta)
     seconds = predict_roles(maps, ImagePack(args.pack), split, outputs, classes, has_scores=True)
     device = predictor.device
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    write_json(args.timing, timing_record(seconds, device_name(device), peak))
+    write_json(args.timing, timing_record(seconds, device_name(device)))
     print(f"{run['experiment']['exp_id']}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 

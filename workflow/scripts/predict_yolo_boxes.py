@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from defectbench.config.train_yolo import YoloSettings
 from defectbench.data.packing import ImagePack
@@ -54,8 +53,7 @@ def main(argv: list[str] | None = None) -> None:
             tables.append(pd.DataFrame(dict(zip(SCHEMA.names, values, strict=True))))
         write_boxes(path, BoxPredictions(role, classes, ids, pd.concat(tables, ignore_index=True)))
     device = predictor.device
-    peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-    write_json(args.timing, timing_record(seconds, device_name(device), peak))
+    write_json(args.timing, timing_record(seconds, device_name(device)))
     print(f"{run['experiment']['exp_id']}: boxes in {len(seconds)} images in {sum(seconds):.1f} s")
 
 

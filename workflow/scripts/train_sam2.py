@@ -31,12 +31,13 @@ from defectbench.models.sam2.native import NativeSam2
 from defectbench.script import run_script
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
-from defectbench.training.fit import Fit, fingerprint, fit, resolved_precision, training_state
+from defectbench.training.fit import Fit, fit, resolved_precision
 from defectbench.training.prompt_sampling import PromptSampler
 from defectbench.training.prompt_task import Prompting, PromptTask
 from defectbench.training.run_record import file_facts, parameter_facts, run_record
 from defectbench.training.sam2_loss import Sam2Loss
 from defectbench.training.samples import write_pictures
+from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers
 
 

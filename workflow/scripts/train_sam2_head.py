@@ -24,10 +24,11 @@ from defectbench.models.sam2.head import build_head
 from defectbench.script import run_script
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
-from defectbench.training.fit import fingerprint, fit, resolved_precision, training_state
+from defectbench.training.fit import fit, resolved_precision
 from defectbench.training.losses import make_loss
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
 from defectbench.training.samples import write_pictures
+from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers
 
 

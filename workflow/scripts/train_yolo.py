@@ -20,12 +20,12 @@ from defectbench.config.train_yolo import YoloSettings
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.files import atomic, write_json, write_text
+from defectbench.inference.memory import peak_memory_bytes
 from defectbench.inference.network import device_name
 from defectbench.inference.prediction_file import MERGED
 from defectbench.script import run_script
-from defectbench.training.fit import fingerprint, training_state
-from defectbench.training.memory import peak_memory_bytes
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
+from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers, track_row
 
 

@@ -23,9 +23,7 @@ class AugmentSettings(Settings):
     """Key of a strength -> key of the probability without which it has no effect."""
 
     hflip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip")
-    vflip: float = Field(
-        0.0, ge=0, le=1, description="Probability of a vertical flip; steel strips have none"
-    )
+    vflip: float = Field(0.0, ge=0, le=1, description="Probability of a vertical flip; steel strips have none")
     rotate: float = Field(0.3, ge=0, le=1, description="Probability of a rotation, edges repeated")
     degrees: float = Field(5.0, gt=0, le=180, description="Largest angle of a rotation, either way")
     tone: float = Field(0.5, ge=0, le=1, description="Probability of another brightness and contrast")

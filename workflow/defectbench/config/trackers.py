@@ -24,7 +24,5 @@ class TrackerSettings(Settings):
     def _installed(cls, names: list[str]) -> list[str]:
         missing = [name for name in names if importlib.util.find_spec(name) is None]
         if missing:
-            raise ValueError(
-                f"{', '.join(missing)} not installed; pip install {' '.join(missing)}, or leave it out"
-            )
+            raise ValueError(f"{', '.join(missing)} not installed; pip install {' '.join(missing)}, or leave it out")
         return names

@@ -22,9 +22,9 @@ import pandas as pd
 
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import final_masks
-from defectbench.evaluation.truth import ValidationData
+from defectbench.evaluation.truth import Sample, ValidationData
 from defectbench.metrics.codes import probabilities_from_codes
-from defectbench.metrics.components import Components, components
+from defectbench.metrics.components import Components, components, highest_codes
 
 Reason = Literal["missed label", "phantom label", "wrong class", "shifted outline"]
 Side = Literal["label", "prediction"]
@@ -44,6 +44,8 @@ class Region(NamedTuple):
     """x, y, width, height"""
     p: float
     """mean probability of its class inside it"""
+    p_max: float
+    """highest probability of its class inside it"""
     covered: float
     """share that the other side gives to the same class"""
     iou: float
@@ -81,15 +83,14 @@ def find_regions(data: ValidationData, calibration: Calibration) -> list[Region]
     for sample in data:
         masks = final_masks(sample.codes, calibration)
         p = probabilities_from_codes(sample.codes)
-        regions += _regions(sample.image_id, "label", sample.classes, sample.truth, masks, p)
-        regions += _regions(sample.image_id, "prediction", sample.classes, masks, sample.truth, p)
+        regions += _regions(sample, "label", sample.truth, masks, p)
+        regions += _regions(sample, "prediction", masks, sample.truth, p)
     return regions
 
 
-def _regions(
-    image_id: str, side: Side, classes: Sequence[str], own: np.ndarray, others: np.ndarray, p: np.ndarray
-) -> Iterable[Region]:
+def _regions(sample: Sample, side: Side, own: np.ndarray, others: np.ndarray, p: np.ndarray) -> Iterable[Region]:
     """The components of the masks ``own``, (C, H, W) bool, beside the masks ``others`` and the probabilities ``p``."""
+    classes = sample.classes
     for index, name in enumerate(classes):
         found = components(own[index])
         if not len(found):
@@ -97,16 +98,18 @@ def _regions(
         facing = components(others[index])
         mean_p = [_means(found, plane) for plane in p]
         shares = [_means(found, mask) for mask in others]
+        highest = probabilities_from_codes(highest_codes(found, sample.codes[index]))
         for i in range(len(found)):
             rivals = [k for k in range(len(classes)) if k != index and shares[k][i] > 0]
             rival = max(rivals, key=lambda k: shares[k][i], default=None)
             yield Region(
-                image_id,
+                sample.image_id,
                 side,
                 name,
                 int(found.areas[i]),
                 tuple(found.boxes[i].tolist()),
                 float(mean_p[index][i]),
+                float(highest[i]),
                 float(shares[index][i]),
                 _iou(found, i, facing),
                 "" if rival is None else classes[rival],
@@ -157,7 +160,8 @@ def judge(regions: Sequence[Region]) -> list[Finding]:
         }[reason]
         sure = {
             "missed label": region.p,
-            "phantom label": 1 - region.p,
+            # Where the model suspects a part of the defect, it more likely overlooks the rest.
+            "phantom label": 1 - region.p_max,
             "wrong class": region.other_p,
             "shifted outline": 1 - region.iou / _typical(ious, region.name) if reason == "shifted outline" else 0.0,
         }[reason]

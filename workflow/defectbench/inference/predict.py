@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.packing import ImagePack
+from defectbench.inference.memory import peak_memory_bytes
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 
 Predictor = Callable[[np.ndarray], np.ndarray]
@@ -44,7 +45,7 @@ def predict_roles(
     return seconds
 
 
-def timing_record(seconds: list[float], device: str, peak_memory_bytes: int | None) -> dict[str, Any]:
+def timing_record(seconds: list[float], device: str) -> dict[str, Any]:
     """timing.json: the cost of prediction at batch size 1."""
     milliseconds = 1000 * np.array(seconds)
     return {
@@ -52,7 +53,7 @@ def timing_record(seconds: list[float], device: str, peak_memory_bytes: int | No
         "infer_seconds_total": float(np.sum(seconds)),
         "infer_ms_p50": float(np.percentile(milliseconds, 50)),
         "infer_ms_p95": float(np.percentile(milliseconds, 95)),
-        "peak_memory_infer_bytes": peak_memory_bytes,
+        "peak_memory_infer_bytes": peak_memory_bytes(),
         "batch_size": 1,
         "device": device,
         # The one that defectbench.on_gpu took.

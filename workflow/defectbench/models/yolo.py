@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -32,6 +33,7 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
+_open_image = Image.open
 try:
     # What training.yolo needs comes through this module too: ultralytics must not be imported before the above.
     from ultralytics.data.augment import LetterBox
@@ -45,6 +47,9 @@ except ImportError as error:
     raise UserError(
         f"YOLO needs ultralytics, an extra under AGPL-3.0 ({error}); install it with: pip install 'defectbench[yolo]'"
     ) from None
+
+# Ultralytics' own wants a package that is not here when it is given a damaged file.
+Image.open = _open_image
 
 # Usage data and the hooks of trackers that happen to be installed.
 SETTINGS.update(dict.fromkeys([name for name, value in SETTINGS.items() if value is True], False))

@@ -1,13 +1,9 @@
 """One training from start, or from its last checkpoint, to its best weights."""
 
-import fcntl
-import hashlib
 import logging
 import math
-import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from defectbench.config.train import MONITORS, TrainSettings
+from defectbench.inference.memory import peak_memory_bytes
 from defectbench.training.checkpoints import (
     AtomicCheckpoints,
     KeptWeights,
@@ -32,10 +29,10 @@ from defectbench.training.checkpoints import (
 )
 from defectbench.training.dataset import Samples
 from defectbench.training.losses import Loss
-from defectbench.training.memory import peak_memory_bytes
 from defectbench.training.samples import Extremes
 from defectbench.training.sampling import BalancedBatches, StepBatches
-from defectbench.training.task import SegmentationTask, TrainingError
+from defectbench.training.state import TrainingError
+from defectbench.training.task import SegmentationTask
 
 
 @dataclass(frozen=True)
@@ -216,39 +213,6 @@ def resolved_precision(precision: str) -> str:
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if torch.cpu.get_capabilities().get("avx512_bf16", False) else "fp32"
-
-
-def fingerprint(*parts: str | bytes) -> str:
-    """Key (16 hex digits) of everything a training depends on: a state is resumed only if it agrees."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8) + data)
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def training_state(folder: Path, key: str) -> Iterator[Path]:
-    """The folder of the training state ``key``, locked; it goes when the block ends without an error.
-
-    States of other keys are removed: they belong to other settings, data or code.
-
-    Raises:
-        TrainingError: if another process, such as one left over from a killed run, trains here.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TrainingError(f"another process is training in {folder}; wait for it or stop it") from None
-        for stale in folder.iterdir():
-            if stale.is_dir() and stale.name != key:
-                shutil.rmtree(stale)
-        (folder / key).mkdir(exist_ok=True)
-        yield folder / key
-        # In one move, so that a kill leaves no half of it.
-        shutil.rmtree((folder / key).rename(folder / f"{key}.done"))
 
 
 def quiet_lightning() -> None:

@@ -9,23 +9,19 @@ import torch
 from torch import nn
 
 from defectbench.config.train import MONITORS, TrainSettings
+from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
-from defectbench.script import UserError
 from defectbench.training.dataset import Samples
 from defectbench.training.losses import deeply_supervised
-from defectbench.training.memory import peak_memory_bytes
 from defectbench.training.optimisation import make_optimizer, make_schedule
 from defectbench.training.samples import Extremes
+from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
 
 Outputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
 """Loss of a batch, logits (N, C, H, W), in training perhaps several, finest first, and the masks they are to be."""
-
-
-class TrainingError(UserError):
-    """A training that cannot go on."""
 
 
 class SegmentationTask(L.LightningModule):

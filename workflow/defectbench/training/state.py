@@ -1,0 +1,47 @@
+"""The folder in which a running training keeps what it needs to go on after a kill."""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from defectbench.script import UserError
+
+
+class TrainingError(UserError):
+    """A training that cannot go on."""
+
+
+def fingerprint(*parts: str | bytes) -> str:
+    """Key (16 hex digits) of everything a training depends on: a state is resumed only if it agrees."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8) + data)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def training_state(folder: Path, key: str) -> Iterator[Path]:
+    """The folder of the training state ``key``, locked; it goes when the block ends without an error.
+
+    States of other keys are removed: they belong to other settings, data or code.
+
+    Raises:
+        TrainingError: if another process, such as one left over from a killed run, trains here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainingError(f"another process is training in {folder}; wait for it or stop it") from None
+        for stale in folder.iterdir():
+            if stale.is_dir() and stale.name != key:
+                shutil.rmtree(stale)
+        (folder / key).mkdir(exist_ok=True)
+        yield folder / key
+        # In one move, so that a kill leaves no half of it.
+        shutil.rmtree((folder / key).rename(folder / f"{key}.done"))
