@@ -35,7 +35,7 @@ def runs_from_severstal(text: str, height: int, width: int) -> np.ndarray:
     starts, ends = starts - 1, starts - 1 + lengths
     if beyond.any() or (ends > height * width).any() or (starts[1:] < ends[:-1]).any():
         raise RleError(_explain(numbers.tolist(), height, width))
-    return _tidy(np.stack([starts, ends], axis=1))
+    return _joined(np.stack([starts, ends], axis=1))
 
 
 def _whole_numbers(text: str) -> np.ndarray:
@@ -64,9 +64,8 @@ def _explain(numbers: list[int], height: int, width: int) -> str:
     raise AssertionError(f"no bad run in {numbers[:10]}")
 
 
-def _tidy(runs: np.ndarray) -> np.ndarray:
-    """``runs``, in order, without empty ones, and those that touch joined."""
-    runs = runs[runs[:, 0] < runs[:, 1]]
+def _joined(runs: np.ndarray) -> np.ndarray:
+    """``runs``, in order and none empty, those that touch joined."""
     apart = runs[1:, 0] > runs[:-1, 1]
     if apart.all():
         return runs
@@ -76,7 +75,8 @@ def _tidy(runs: np.ndarray) -> np.ndarray:
 def runs_from_counts(counts: list[int]) -> np.ndarray:
     """Runs of uncompressed COCO ``counts``: pixels without and with a defect by turns, none negative."""
     edges = np.cumsum(counts, dtype=np.int64)
-    return _tidy(edges[: len(edges) // 2 * 2].reshape(-1, 2))
+    runs = edges[: len(edges) // 2 * 2].reshape(-1, 2)
+    return _joined(runs[runs[:, 0] < runs[:, 1]])
 
 
 def severstal_from_runs(runs: np.ndarray) -> str:
