@@ -87,13 +87,14 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     except BadLabels as error:
         return error.problems
     phash, detail = fingerprint(image)
+    stored = stored_as(data)
     return {
         "image_id": image_id,
         "path": path,
         "height": image.shape[0],
         "width": image.shape[1],
-        "channels": 1 if is_grey(image) else 3,
-        "stored_as": stored_as(data),
+        "channels": 1 if stored.startswith("grey") or is_grey(image) else 3,
+        "stored_as": stored,
         "sha256": hashlib.sha256(data).hexdigest(),
         "phash": phash,
         "detail": detail,

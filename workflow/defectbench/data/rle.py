@@ -7,6 +7,7 @@ of runs, areas and bounds for instance, needs no pixels.
 
 import re
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco
 
@@ -151,7 +152,7 @@ def decode_coco(counts: bytes, height: int, width: int) -> np.ndarray:
     if len(runs):
         # Turning columns into rows is what takes time: only those with defects are turned.
         left, right = int(runs[0, 0]) // height, -(-int(runs[-1, 1]) // height)
-        mask[:, left:right] = draw_runs(runs - left * height, height, right - left)
+        mask[:, left:right] = cv2.transpose(draw_runs(runs - left * height, height, right - left).T)
     return mask
 
 
