@@ -31,7 +31,7 @@ from defectbench.models.sam2.native import NativeSam2
 from defectbench.script import run_script
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
-from defectbench.training.fit import Fit, fit, resolved_precision
+from defectbench.training.fit import Fit, fit, fit_facts
 from defectbench.training.prompt_sampling import PromptSampler
 from defectbench.training.prompt_task import Prompting, PromptTask
 from defectbench.training.run_record import file_facts, parameter_facts, run_record
@@ -127,19 +127,6 @@ def train(
     result = fit(name, network, loss, samples, val, settings, state, make_task=task, loggers=loggers)
     write_pictures(result.extremes, val, args.folder / "samples")
     return result, {"n_labels_train": len(train_ids), "n_labels_val": len(val_ids)}
-
-
-def fit_facts(result: Fit, settings: Sam2Settings) -> dict[str, object]:
-    """What the run record says of a training."""
-    return {
-        "precision": resolved_precision(settings.precision),
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "best_checkpoints": result.best_checkpoints,
-        "epochs": len(result.history),
-        "train_seconds": result.train_seconds,
-        "peak_memory_train_bytes": result.peak_memory_bytes,
-    }
 
 
 if __name__ == "__main__":

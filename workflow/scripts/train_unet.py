@@ -27,7 +27,7 @@ from defectbench.models.weights import fetch_encoder, load_weights
 from defectbench.script import run_script
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
-from defectbench.training.fit import fit, resolved_precision
+from defectbench.training.fit import fit, fit_facts
 from defectbench.training.losses import make_loss
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
 from defectbench.training.samples import write_pictures
@@ -80,20 +80,14 @@ def main(argv: list[str] | None = None) -> None:
             prompt_source="none",
             classes=classes,
             in_channels=images.channels,
-            precision=resolved_precision(settings.precision),
-            steps=result.steps,
-            best_step=result.best_step,
-            best_checkpoints=result.best_checkpoints,
-            epochs=len(result.history),
             n_labels_train=len(train_ids),
             n_labels_val=len(val_ids),
-            train_seconds=result.train_seconds,
-            peak_memory_train_bytes=result.peak_memory_bytes,
             device=device_name(next(network.parameters()).device),
             code_digest=args.code_digest,
             data_digest=images.digest,
             **images_seen(train_ids, val_ids),
             **origin,
+            **fit_facts(result, settings),
             **parameter_facts(network),
             **file_facts(weights),
         )

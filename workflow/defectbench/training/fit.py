@@ -150,23 +150,7 @@ def fit(
     every = settings.checkpoint_interval(data.steps_per_pass)
     if every is not None:
         callbacks.append(regular_checkpoints(every, kept))
-    trainer = L.Trainer(
-        accelerator="auto",
-        devices=1,
-        precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
-        accumulate_grad_batches=settings.accumulate,
-        max_epochs=data.n_intervals,
-        gradient_clip_val=settings.gradient_clip or None,
-        deterministic="warn",
-        callbacks=callbacks,
-        logger=list(loggers) or False,
-        plugins=[AtomicCheckpoints()],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        default_root_dir=state,
-    )
+    trainer = make_trainer(settings, data.n_intervals, callbacks, loggers, state)
     resume = state / "last.ckpt"
     try:
         trainer.fit(task, datamodule=data, ckpt_path=resume if resume.is_file() else None)
@@ -195,6 +179,42 @@ def fit(
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=peak_memory_bytes(),
     )
+
+
+def make_trainer(
+    settings: TrainSettings, n_intervals: int, callbacks: list[Callback], loggers: Sequence[Logger], state: Path
+) -> L.Trainer:
+    """Lightning's trainer for ``n_intervals`` evaluation intervals: deterministic, silent, one device."""
+    return L.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
+        accumulate_grad_batches=settings.accumulate,
+        max_epochs=n_intervals,
+        gradient_clip_val=settings.gradient_clip or None,
+        deterministic="warn",
+        callbacks=callbacks,
+        logger=list(loggers) or False,
+        plugins=[AtomicCheckpoints()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        default_root_dir=state,
+    )
+
+
+def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
+    """What the run record says of a training."""
+    return {
+        "precision": resolved_precision(settings.precision),
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "best_checkpoints": result.best_checkpoints,
+        "epochs": len(result.history),
+        "train_seconds": result.train_seconds,
+        "peak_memory_train_bytes": result.peak_memory_bytes,
+    }
 
 
 _LIGHTNING_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
