@@ -14,6 +14,7 @@ from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import SeverstalCsv
+from defectbench.data.duplicates import fingerprint
 from defectbench.data.images import ImageError, decode_image, stored_as, stream
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import SCHEMA, areas, read_manifest, write_manifest
@@ -66,6 +67,17 @@ def test_truncated_jpeg_is_refused_whatever_opencv_does(monkeypatch):
 def test_jpeg_with_data_behind_it_is_whole():
     data = encoded(NOISE, ".jpg")
     np.testing.assert_array_equal(decode_image(data + b"made by a camera"), decode_image(data))
+
+
+@pytest.mark.parametrize(("mode", "suffix"), [("L", "PNG"), ("L", "JPEG"), ("LA", "PNG"), ("L", "TIFF")])
+def test_a_grey_file_decoded_in_grey_is_each_channel_of_it_in_colour(mode, suffix):
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 53, len(mode)), np.uint8).squeeze()
+    file = io.BytesIO()
+    Image.fromarray(pixels, mode).save(file, suffix)
+    assert stored_as(file.getvalue()).startswith("grey")
+    grey, colour = decode_image(file.getvalue(), grey=True), decode_image(file.getvalue())
+    assert (grey[..., None] == colour).all()
+    assert all(np.array_equal(*pair) for pair in zip(fingerprint(grey), fingerprint(colour), strict=True))
 
 
 def test_decoded_image_is_rgb_uint8():

@@ -41,12 +41,12 @@ _CHANGED = np.array([_changed_signs(*steps) for steps in _STEPS])
 
 
 def fingerprint(image: np.ndarray) -> tuple[int, np.ndarray]:
-    """What an image, (H, W, 3) RGB uint8, is recognised by.
+    """What an image, uint8 (H, W) or RGB (H, W, 3), is recognised by.
 
     Returns the perceptual hash, 64 signs of the lowest frequencies, and the detail, (64, 64) int8: brightness less
     that of the surroundings, in units that do not depend on contrast; all 0 if the image is flat.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     frequencies = cv2.dct(cv2.resize(small, (_HASHED, _HASHED), interpolation=cv2.INTER_AREA))[:_LOW, :_LOW]
     detail = small - cv2.blur(small, (5, 5))

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 # Stored pixels as they are: a rotation flag in the file would turn the image away from its mask.
-_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _MODES = {
     "1": "black and white",
     "L": "grey 8-bit",
@@ -32,13 +32,16 @@ class ImageError(Exception):
     """A file that does not hold a whole 8-bit image."""
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, grey: bool = False) -> np.ndarray:
     """Decode the bytes of an image file to (H, W, 3) RGB uint8; grey and palette images are expanded, alpha dropped.
+
+    With ``grey``, for files that :func:`stored_as` calls grey, to (H, W): a third of the memory and faster.
 
     Raises:
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
     """
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS) if data else None
+    flags = _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
         raise ImageError("cannot be decoded: truncated, damaged or not an image")
     # Some versions of OpenCV fill what is missing of a JPEG with grey. A whole JPEG ends with its end marker,

@@ -78,7 +78,8 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     path = (PurePosixPath(settings.images_dir) / image_id).as_posix()
     try:
         data = (settings.root / path).read_bytes()
-        image = decode_image(data)
+        stored = stored_as(data)
+        image = decode_image(data, grey=stored.startswith("grey"))
         rles = labels.rles(image_id, *image.shape[:2])
     except OSError as error:
         return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
@@ -87,13 +88,12 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     except BadLabels as error:
         return error.problems
     phash, detail = fingerprint(image)
-    stored = stored_as(data)
     return {
         "image_id": image_id,
         "path": path,
         "height": image.shape[0],
         "width": image.shape[1],
-        "channels": 1 if stored.startswith("grey") or is_grey(image) else 3,
+        "channels": 1 if image.ndim == 2 or is_grey(image) else 3,
         "stored_as": stored,
         "sha256": hashlib.sha256(data).hexdigest(),
         "phash": phash,
