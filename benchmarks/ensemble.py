@@ -8,7 +8,6 @@ Every measurement runs in a process of its own, so that peaks do not mix. Maps a
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import cv2
 import numpy as np
 
 from defectbench.inference.ensemble import write_mean
+from defectbench.inference.memory import peak_resident_bytes
 from defectbench.inference.prediction_file import MERGED, PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities, probabilities_from_codes
 
@@ -64,7 +64,7 @@ def run(way: str, paths: list[Path], out: Path) -> None:
     else:
         plain_mean(paths, out)
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    print(json.dumps({"seconds": seconds, "mb": peak_resident_bytes() / 2**20}))
 
 
 def main() -> None:

@@ -8,7 +8,6 @@
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from defectbench.data.rle import encode_coco
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
+from defectbench.inference.memory import peak_resident_bytes
 from defectbench.inference.prediction_file import MERGED, PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits, probabilities_from_codes
 from defectbench.metrics.counts import confusion
@@ -174,7 +174,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.only:
         score_files(args.only)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        print(peak_resident_bytes() // 2**20)
         return
     rng = np.random.default_rng(0)
     maps = [make_map(rng) for _ in range(args.maps)]

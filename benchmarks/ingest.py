@@ -5,7 +5,6 @@ Also the peak memory of ingest at growing numbers of images. All in synthetic st
 
 import argparse
 import hashlib
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from defectbench.data.duplicates import fingerprint
 from defectbench.data.images import stream
 from defectbench.data.ingest import ingest
 from defectbench.data.synthetic import load_prior, write_steel
+from defectbench.inference.memory import peak_resident_bytes
 
 PRIOR = Path(__file__).parents[1] / "resources" / "severstal_prior.yaml"
 
@@ -68,7 +68,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.only:
         ingest(settings(args.only), args.only / "found.csv", args.threads)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        print(peak_resident_bytes() // 2**20)
         return
     with tempfile.TemporaryDirectory() as folder:
         compare(Path(folder) / "all", args)

@@ -14,7 +14,6 @@ machine counts little; with one they are wall time.
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
 from defectbench.inference.geometry import Geometry
+from defectbench.inference.memory import peak_resident_bytes
 from defectbench.inference.prompted import PromptedPredictor
 from defectbench.models.sam2.adapt import set_up
 from defectbench.models.sam2.native import CONFIGS, NativeSam2, enlarge
@@ -188,7 +188,7 @@ def peak() -> int:
     """Peak memory of this process so far, bytes."""
     if DEVICE.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_resident_bytes()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Splits, folds and subsets of a large manifest: seconds and peak memory."""
 
 import argparse
-import resource
 import time
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from defectbench.config.split import SplitSettings
 from defectbench.data.splits import make_folds, make_split
 from defectbench.data.subsets import make_subset
+from defectbench.inference.memory import peak_resident_bytes
 
 
 def manifest(n: int) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def main() -> None:
     for n in (100, 1000, 4000):
         make_subset(frame, split, n, 42)
     print(f"3 subsets {time.perf_counter() - started:.1f} s")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+    print(f"peak memory {peak_resident_bytes() / 2**30:.1f} GB")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """Peak memory of a training or a prediction."""
 
+import re
 import resource
 import sys
+from pathlib import Path
+
+_STATUS = Path("/proc/self/status")
 
 
 def peak_memory_bytes() -> int:
@@ -9,5 +13,13 @@ def peak_memory_bytes() -> int:
     torch = sys.modules.get("torch")  # a method that does without it needs no GPU
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
+    return peak_resident_bytes()
+
+
+def peak_resident_bytes() -> int:
+    """Largest resident set of this process so far."""
+    if _STATUS.is_file():
+        # Linux's ru_maxrss is no less than what the parent process held when it started this one.
+        return int(re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
