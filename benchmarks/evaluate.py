@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
@@ -32,13 +32,12 @@ from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.inference.memory import peak_resident_bytes
 from defectbench.inference.prediction_file import MERGED, PredictionFile, PredictionHeader, write_predictions
-from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits, probabilities_from_codes
-from defectbench.metrics.counts import confusion
+from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes
 from defectbench.metrics.definitions import METRICS, ImageCounts
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, sweep
 
 SIZE = (256, 1600)
-CUTS = (int(THRESHOLD_CODES[99]), HALF)  # a calibrated threshold, and p = 0.5
+CUTS = (100, 128)  # a calibrated threshold, and p = 0.5, in 256ths
 
 
 def make_map(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -51,19 +50,21 @@ def make_map(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return codes_from_logits(logits), truth
 
 
-def ours(maps: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """All metrics of counts and histograms of all maps; returns the average precision over all pixels."""
+def ours(maps: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
+    """All metrics of counts and histograms of all maps; returns the average precision over all pixels.
+
+    The counts at a threshold are sums of the histogram, as in calibration.
+    """
     pooled = np.zeros((2, 65536), np.int64)
-    coarse, rows = [], {cut: [] for cut in CUTS}
+    coarse, n_pixels = [], []
     for codes, truth in maps:
         full = full_histogram(codes, truth)
         pooled += full
         coarse.append(coarsen(full))
-        for cut in CUTS:
-            rows[cut].append((*confusion(truth, codes >= cut), truth.size))
-    sweep(np.stack(coarse))
-    for counts in rows.values():
-        images = ImageCounts(*np.array(counts).T)
+        n_pixels.append(truth.size)
+    counts = sweep(np.stack(coarse))
+    for cut in CUTS:
+        images = ImageCounts(*(count[:, cut - 1] for count in counts), np.array(n_pixels))
         for metric in METRICS.values():
             metric(images)
     return average_precision(pooled)

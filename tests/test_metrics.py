@@ -1,5 +1,6 @@
 """Metrics against independent implementations, hand-computed cases and the invariants that must always hold."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -202,6 +203,24 @@ def test_histogram_is_joint_in_bin_and_truth():
     expected = np.bincount(key.ravel(), minlength=512).reshape(2, 256)
     assert (joint_histogram(codes, truth) == expected).all()
     assert (coarsen(full_histogram(codes, truth.astype(np.uint8))) == expected).all()
+
+
+def test_histogram_counts_more_pixels_than_float32_can():
+    codes = np.zeros((2, 2**23 + 1), np.uint16)
+    truth = np.zeros(codes.shape, bool)
+    truth[0, 0] = True
+    codes[1, 5] = 65535
+    histogram = full_histogram(codes, truth)
+    assert (histogram[0, 0], histogram[1, 0], histogram[0, -1]) == (2**24, 1, 1)
+    assert histogram.sum() == codes.size
+
+
+def test_counting_leaves_opencv_as_many_threads_as_it_had():
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    full_histogram(np.zeros((4, 4), np.uint16), np.eye(4, dtype=bool))
+    assert cv2.getNumThreads() == 2
+    cv2.setNumThreads(threads)
 
 
 def test_sweep_equals_brute_force_over_probabilities():
