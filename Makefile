@@ -54,15 +54,18 @@ doctor: $(READY)
 
 env: $(READY)
 
-$(READY): requirements.lock envs/uv.lock
+$(READY): requirements.lock envs/uv.lock envs/crf.lock
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r envs/uv.lock
 	SAM2_BUILD_CUDA=0 uv pip install --python $(BIN)/python --compile-bytecode --require-hashes \
 		--build-constraints requirements.lock -r requirements.lock
+	uv pip install --python $(BIN)/python --quiet --require-hashes --no-deps -r envs/crf.lock || \
+		echo "No dense CRF: its package could not be compiled. Everything else works."
 	uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	touch $(READY)
 
 lock:
-	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras --no-emit-package pydensecrf2 pyproject.toml -o requirements.lock
 	echo uv | $(COMPILE) - -o envs/uv.lock
+	echo pydensecrf2 | $(COMPILE) --no-deps - -o envs/crf.lock
 	python envs/make_conda_env.py

@@ -14,6 +14,7 @@ from scipy import ndimage
 from skimage import morphology
 
 from defectbench.config.calibrate import PostProcessingSettings
+from defectbench.evaluation.dense_crf import ImageCrfs
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing, smallest
 from defectbench.metrics.counts import confusion
 
@@ -53,7 +54,7 @@ def main() -> None:
     }
     search = Candidates(PostProcessingSettings())
     ways = {
-        "ours": lambda mask: search.count(mask, truth),
+        "ours": lambda mask: search.count(np.where(mask, 65535, 0).astype(np.uint16), 128, truth, ImageCrfs(None)),
         "pipeline by pipeline": lambda mask: [confusion(truth, steps.apply(mask)) for steps in search.pipelines],
         "scikit-image, SciPy": lambda mask: [confusion(truth, plain(mask, steps)) for steps in search.pipelines],
     }

@@ -47,7 +47,8 @@ def section(title: str, model: type[Settings]) -> str:
 def fields(model: type[Settings], prefix: str = "") -> list[tuple[str, FieldInfo]]:
     """Keys of ``model`` with those of the groups inside it, as dotted paths."""
     found = []
-    for name, field in model.model_fields.items():
+    for key, field in model.model_fields.items():
+        name = field.alias or key
         inner = [leaf for leaf in leaves(field.annotation) if isinstance(leaf, type) and issubclass(leaf, Settings)]
         found += [(prefix + name, field)]
         for group in inner:

@@ -13,6 +13,7 @@ include: "setup.smk"
 from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
+from defectbench.config.prompts import prompts_path
 from defectbench.config.study import FAMILIES, load_study
 from defectbench.config.settings_files import write_settings_files
 
@@ -60,6 +61,11 @@ def memory(base, factor=0):
     )
 
 
+def memory_per_gpu(base):
+    """mem_mb of a training: ``base`` for each GPU, which has a process of its own, doubled with each further attempt."""
+    return lambda wildcards, attempt: base * gpus(wildcards) * 2 ** (attempt - 1)
+
+
 def minutes(base, per_gb=0):
     """runtime of a rule: ``base`` and ``per_gb`` for each GB of its input files, doubled with each further attempt."""
     return lambda wildcards, input, attempt: int(
@@ -68,8 +74,20 @@ def minutes(base, per_gb=0):
 
 
 def megabytes(input, factor):
-    """Size of a job's input files, where ``factor`` says that it matters: `input.size_mb` takes milliseconds."""
-    return sum(os.path.getsize(path) for path in input) / 1e6 if factor else 0
+    """Size of a job's input files, where ``factor`` says that it matters: `input.size_mb` takes milliseconds.
+
+    Packs do not count: they are mapped into memory.
+    """
+    if not factor:
+        return 0
+    return (
+        sum(os.path.getsize(path) for path in input if not path.endswith(".bin")) / 1e6
+    )
+
+
+def gpus(wildcards):
+    """GPUs that a training takes."""
+    return experiment(wildcards).settings.devices
 
 
 def experiment(wildcards):
@@ -112,6 +130,18 @@ def calibration_maps(wildcards):
     found = experiment(wildcards)
     name = "oof" if found.cv and found.family != "ensemble" else "val"
     return f"{folder(found)}/{name}.pred.parquet"
+
+
+def crf_images(wildcards):
+    """The packed images, if post-processing may be by a dense CRF, which looks at them; else none."""
+    if not STUDY.calibrate.needs_images:
+        return []
+    return multiext(f"runs/{wildcards.ds}/packed/images", ".bin", ".parquet")
+
+
+def pack_option(wildcards, input):
+    """The option by which a script is given the images of :func:`crf_images`."""
+    return f"--pack {Path(input.pack[0]).parent}" if input.pack else ""
 
 
 def subset_file(wildcards):

@@ -1,7 +1,11 @@
 """From predictions to scores.
 
-Needs predictions, manifest and split. Makes calibration.json (from val alone), the per-image records and metrics.json.
+Needs predictions, manifest, split and, if a dense CRF may be chosen, the packed images. Makes calibration.json (from
+val alone), the per-image records and metrics.json.
 """
+
+# A CRF takes a third of a second for a map of 256 x 1600 pixels.
+CRF_MINUTES = 240 if STUDY.calibrate.needs_images else 0
 
 
 rule calibrate:
@@ -12,12 +16,14 @@ rule calibrate:
         predictions=calibration_maps,
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
+        pack=crf_images,
     output:
         "runs/{ds}/{fam}/{exp}/calibration.json",
     wildcard_constraints:
         exp=EVALUATED,
     params:
         code=code("calibrate"),
+        pack=pack_option,
     log:
         "runs/{ds}/{fam}/{exp}/logs/calibrate.log",
     benchmark:
@@ -25,12 +31,12 @@ rule calibrate:
     threads: 1
     resources:
         mem_mb=memory(4000, 2),
-        runtime=minutes(30, 60),
+        runtime=minutes(30 + CRF_MINUTES, 60),
     conda:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --predictions {input.predictions}"
-        " --manifest {input.manifest} --split {input.split} --out {output} 2>&1 | tee {log}"
+        " --manifest {input.manifest} --split {input.split} {params.pack} --out {output} 2>&1 | tee {log}"
 
 
 rule score:
@@ -44,6 +50,7 @@ rule score:
         run="runs/{ds}/{fam}/{exp}/run.json",
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
+        pack=crf_images,
     output:
         per_image="runs/{ds}/{fam}/{exp}/per_image.parquet",
         hist="runs/{ds}/{fam}/{exp}/hist.parquet",
@@ -54,6 +61,7 @@ rule score:
         exp=EVALUATED,
     params:
         code=code("score"),
+        pack=pack_option,
     log:
         "runs/{ds}/{fam}/{exp}/logs/score.log",
     benchmark:
@@ -61,11 +69,11 @@ rule score:
     threads: 1
     resources:
         mem_mb=memory(4000, 2),
-        runtime=minutes(60, 120),
+        runtime=minutes(60 + CRF_MINUTES, 120),
     conda:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --val {input.val} --test {input.test}"
         " --calibration {input.calibration} --run {input.run} --manifest {input.manifest} --split {input.split}"
-        " --per-image {output.per_image} --hist {output.hist} --pooled {output.pooled}"
+        " {params.pack} --per-image {output.per_image} --hist {output.hist} --pooled {output.pooled}"
         " --components {output.components} --metrics {output.metrics} 2>&1 | tee {log}"

@@ -13,6 +13,8 @@ PLOTS = results(
     "plots/calibration.svg",
     "plots/gallery.png",
     "plots/gallery_models.png",
+    "plots/split.png",
+    "plots/split.svg",
 )
 
 # Plots of the experiments' own records: subcategory of the report, and the files of each experiment that are read.
@@ -21,6 +23,7 @@ RECORD_PLOTS = {
     "ablations": ("Which model", ("per_image.parquet", "metrics.json", "run.json")),
     "success": ("Images", ("per_image.parquet",)),
     "image_scores": ("Images", ("per_image.parquet",)),
+    "score_histograms": ("Images", ("per_image.parquet",)),
     "by_class": ("Images", ("per_image.parquet", "metrics.json")),
     "precision_recall": (
         "Thresholds",
@@ -32,6 +35,16 @@ RECORD_PLOTS = {
     ),
     "training": ("Training", ("run.json",)),
 }
+# Of two-stage experiments, where there are any.
+CASCADES = STUDY.of_family("cascade")
+if CASCADES:
+    RECORD_PLOTS |= {
+        "prompt_gap": ("Which model", ("per_image.parquet",)),
+        "box_noise": ("Which model", ()),
+    }
+    PLOTS += results("plots/cascades.png")
+if STUDY.report.gallery_bands:
+    PLOTS += results("plots/gallery_bands.png")
 PLOTS += [
     path
     for name in RECORD_PLOTS
@@ -45,13 +58,16 @@ PAGE_PLOTS = [
         "cost",
         "data_efficiency",
         "ablations",
+        *(("prompt_gap", "box_noise") if CASCADES else ()),
         "success",
         "image_scores",
+        "score_histograms",
         "by_class",
         "precision_recall",
         "reliability",
         "calibration",
         "training",
+        "split",
     )
 ]
 PAGE = results("index.html")
@@ -190,6 +206,44 @@ rule plot_gallery:
         " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
 
 
+rule plot_gallery_bands:
+    """Test images whose IoU lies in given bands, with their true masks and the best automatic experiment's."""
+    input:
+        # Which experiment is the best is known only when the results are.
+        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
+        script=script("plot_gallery_bands"),
+        settings=results("settings/report.yaml"),
+        experiments=results("settings/results.yaml"),
+        results=results("results.parquet"),
+        images=f"runs/{DS}/packed/images.bin",
+        images_index=f"runs/{DS}/packed/images.parquet",
+        masks=f"runs/{DS}/packed/masks.bin",
+        masks_index=f"runs/{DS}/packed/masks.parquet",
+    output:
+        report(
+            results("plots/gallery_bands.png")[0],
+            caption="../resources/captions/gallery_bands.rst",
+            category="Plots",
+            subcategory="Images",
+        ),
+    log:
+        results("logs/plot_gallery_bands.log"),
+    benchmark:
+        results("benchmarks/plot_gallery_bands.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        code=code("plot_gallery_bands"),
+        pack=subpath(input.images, parent=True),
+    shell:
+        "python {input.script} --settings {input.settings} --experiments {input.experiments}"
+        " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
+
+
 rule plot_gallery_models:
     """The same test images through the eyes of several models, before and after post-processing."""
     input:
@@ -224,6 +278,75 @@ rule plot_gallery_models:
     shell:
         "python {input.script} --experiments {input.experiments}"
         " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
+
+
+rule plot_split:
+    """What train, val and test hold."""
+    input:
+        script=script("plot_split"),
+        manifest=f"runs/{DS}/manifest.parquet",
+        split=f"runs/{DS}/split.csv",
+    output:
+        png=results("plots/split.png"),
+        svg=report(
+            results("plots/split.svg")[0],
+            caption="../resources/captions/split.rst",
+            category="Plots",
+            subcategory="Training",
+        ),
+    log:
+        results("logs/plot_split.log"),
+    benchmark:
+        results("benchmarks/plot_split.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(10),
+    params:
+        code=code("plot_split"),
+    shell:
+        "python {input.script} --manifest {input.manifest} --split {input.split} --png {output.png} --svg {output.svg}"
+        " 2>&1 | tee {log}"
+
+
+rule plot_cascades:
+    """Test images with the prompts of a first stage and the masks of the second."""
+    input:
+        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
+        script=script("plot_cascades"),
+        experiments=results("settings/results.yaml"),
+        results=results("results.parquet"),
+        prompts=sorted({prompts_of(found) for found in CASCADES}),
+        images=f"runs/{DS}/packed/images.bin",
+        images_index=f"runs/{DS}/packed/images.parquet",
+        masks=f"runs/{DS}/packed/masks.bin",
+        masks_index=f"runs/{DS}/packed/masks.parquet",
+    output:
+        report(
+            results("plots/cascades.png")[0],
+            caption="../resources/captions/cascades.rst",
+            category="Plots",
+            subcategory="Images",
+        ),
+    log:
+        results("logs/plot_cascades.log"),
+    benchmark:
+        results("benchmarks/plot_cascades.tsv")[0]
+    conda:
+        ENV
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    params:
+        code=code("plot_cascades"),
+        pack=subpath(input.images, parent=True),
+        prompts=lambda wildcards, input: Path(input.images).parents[1] / "prompts",
+    shell:
+        "python {input.script} --experiments {input.experiments} --results {input.results} --pack {params.pack}"
+        " --prompts {params.prompts} --png {output} 2>&1 | tee {log}"
 
 
 AUGMENTATIONS = results("plots/augmentations.png") if STUDY.augmentations() else []

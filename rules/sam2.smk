@@ -14,7 +14,8 @@ def sam2_base(wildcards):
 def sam2_prompts(wildcards):
     """The prompts of an experiment."""
     settings = experiment(wildcards).settings
-    return f"runs/{wildcards.ds}/prompts/{settings.prompt_source}/{settings.prompt}.parquet"
+    path = prompts_path(settings.prompt_source, settings.prompt)
+    return f"runs/{wildcards.ds}/prompts/{path}"
 
 
 rule weights_sam2:
@@ -51,16 +52,20 @@ rule prompts:
         settings="runs/{ds}/settings/prompts.yaml",
         manifest="runs/{ds}/manifest.parquet",
     output:
-        "runs/{ds}/prompts/{source}/{kind}.parquet",
+        "runs/{ds}/prompts/{source}/{kind}{noise}.parquet",
     params:
         code=code("prompts"),
+        noise=lambda wildcards: (
+            wildcards.noise.replace("_noise-", "--noise ") if wildcards.noise else ""
+        ),
     wildcard_constraints:
         source="oracle|fixed",
-        kind="box|points|full_box",
+        kind="box|points|box_points|mask|full_box",
+        noise=r"(_noise-[0-9.e-]+)?",
     log:
-        "runs/{ds}/logs/prompts_{source}_{kind}.log",
+        "runs/{ds}/logs/prompts_{source}_{kind}{noise}.log",
     benchmark:
-        "runs/{ds}/benchmarks/prompts_{source}_{kind}.tsv"
+        "runs/{ds}/benchmarks/prompts_{source}_{kind}{noise}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -69,7 +74,7 @@ rule prompts:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --manifest {input.manifest} --kind {wildcards.kind}"
-        " --out {output} 2>&1 | tee {log}"
+        " {params.noise} --out {output} 2>&1 | tee {log}"
 
 
 rule train_sam2:
@@ -102,15 +107,15 @@ rule train_sam2:
         "runs/{ds}/sam2/{exp}/logs/train.log",
     benchmark:
         "runs/{ds}/sam2/{exp}/benchmarks/train.tsv"
-    threads: lambda wildcards: experiment(wildcards).settings.threads
+    threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
-        mem_mb=memory(16000),
+        mem_mb=memory_per_gpu(16000),
         runtime=minutes(1440),
-        gpu=1,
+        gpu=gpus,
     conda:
         ENV
     shell:
-        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        "python -m defectbench.on_gpu --devices {resources.gpu} --usage {log}.gpu.json {input.script}"
         " --settings {input.settings} --identity {input.identity} --base {input.base}"
         " --pack {params.pack} {params.tiles} --prompts {input.prompts} --prompt-settings {input.prompt_settings}"
         " --split {input.split} --subset {input.subset} --embeddings runs/{wildcards.ds}/embeddings"
@@ -182,15 +187,15 @@ rule train_sam2_head:
         "runs/{ds}/sam2_head/{exp}/logs/train.log",
     benchmark:
         "runs/{ds}/sam2_head/{exp}/benchmarks/train.tsv"
-    threads: lambda wildcards: experiment(wildcards).settings.threads
+    threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
-        mem_mb=memory(16000),
+        mem_mb=memory_per_gpu(16000),
         runtime=minutes(1440),
-        gpu=1,
+        gpu=gpus,
     conda:
         ENV
     shell:
-        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        "python -m defectbench.on_gpu --devices {resources.gpu} --usage {log}.gpu.json {input.script}"
         " --settings {input.settings} --identity {input.identity} --base {input.base}"
         " --pack {params.pack} {params.tiles} --split {input.split} --subset {input.subset}"
         " --embeddings runs/{wildcards.ds}/embeddings"

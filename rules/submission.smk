@@ -13,12 +13,14 @@ rule submission:
         calibration="runs/{ds}/{fam}/{exp}/calibration.json",
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
+        pack=crf_images,
     output:
         joined="runs/{ds}/{fam}/{exp}/submission.csv",
         separate="runs/{ds}/{fam}/{exp}/submission_separate.csv",
         report="runs/{ds}/{fam}/{exp}/submission.json",
     params:
         code=code("submission"),
+        pack=pack_option,
     wildcard_constraints:
         exp=EVALUATED,
     log:
@@ -33,5 +35,5 @@ rule submission:
         ENV
     shell:
         "python {input.script} --val {input.val} --test {input.test} --calibration {input.calibration}"
-        " --manifest {input.manifest} --split {input.split} --joined {output.joined} --separate {output.separate}"
-        " --report {output.report} 2>&1 | tee {log}"
+        " --manifest {input.manifest} --split {input.split} {params.pack}"
+        " --joined {output.joined} --separate {output.separate} --report {output.report} 2>&1 | tee {log}"

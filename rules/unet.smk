@@ -32,15 +32,15 @@ rule train_unet:
         "runs/{ds}/unet/{exp}/logs/train.log",
     benchmark:
         "runs/{ds}/unet/{exp}/benchmarks/train.tsv"
-    threads: lambda wildcards: experiment(wildcards).settings.threads
+    threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
-        mem_mb=memory(8000),
+        mem_mb=memory_per_gpu(8000),
         runtime=minutes(1440),
-        gpu=1,
+        gpu=gpus,
     conda:
         ENV
     shell:
-        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        "python -m defectbench.on_gpu --devices {resources.gpu} --usage {log}.gpu.json {input.script}"
         " --settings {input.settings} --identity {input.identity} --pack {params.pack}"
         " {params.tiles} --split {input.split} --subset {input.subset} --folder {params.folder}"
         " --trackers {input.trackers} --code-digest {params.code} 2>&1 | tee {log}"

@@ -3,14 +3,16 @@
     python tests/chaos.py --kills 20        # or: make chaos
 
 Each round starts from nothing, is killed once with SIGKILL (Snakemake, a job of it, or both, in turn), and is continued
-with the README's command. It must end with the same results.csv, timings aside, no process and no lock left. As root,
-a last round runs on a small disk that fills up.
+with the README's command. It must end with the same results.csv, timings aside, no process and no lock left. Then a
+training runs out of memory and, as root, the study out of disk.
 """
 
 import argparse
 import io
+import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+import yaml
 from tiny_study import Project
 
 CONFIG = "config/test/chaos.yaml"
@@ -135,6 +138,8 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
         assert not leftovers(project), f"kill {number}: {leftovers(project)}"
         assert not processes_in(project.folder)
         yield f"kill {number + 1}: {target} after {delay:.0f} s{'' if killed else ' (over before)'}: same results"
+    parts = little_memory(project)
+    yield f"little memory: said so, the training went on with its batches in {parts} parts"
     if os.getuid() == 0:
         full_disk(project)
         assert results(project) == expected, "full disk: the results differ"
@@ -145,6 +150,36 @@ def start_over(project: Project) -> None:
     """Delete all that was computed."""
     for name in ("runs", "results", ".snakemake"):
         shutil.rmtree(project.folder / name)
+
+
+def little_memory(project: Project) -> int:
+    """Train with batches that need more memory than the job may have, call again until it has ended.
+
+    Returns the number of parts in which it took its batches in the end.
+    """
+    dataset = yaml.safe_load((project.folder / CONFIG).read_text())["dataset"]
+    dataset |= {"name": "large_steel", "root": "runs/large_steel/source"}
+    dataset["synthetic"] |= {"height": 256, "width": 512}
+    large = [{"model": "unet", "batch_size": 16, "steps": 2, "eval_every": 1, "threads": 1}]
+    config = project.config(CONFIG, dataset=dataset, experiments=large)
+    for _ in range(7):
+        command = project.command("unet", *RUN, configfile=config)
+        done = subprocess.run(**command, capture_output=True, check=False, preexec_fn=limit_memory)
+        output = done.stdout + done.stderr
+        if done.returncode == 0:
+            break
+        assert "out of memory with" in output, output
+        assert "The same command" in output, output
+    assert done.returncode == 0, output
+    (record,) = project.folder.glob("runs/large_steel/unet/*/run.json")
+    parts = json.loads(record.read_text())["batch_parts"]
+    assert parts > 1
+    return parts
+
+
+def limit_memory() -> None:
+    """Allow this process and its children 3.2 GB each, of which torch reserves 2.5."""
+    resource.setrlimit(resource.RLIMIT_DATA, (3200 * 2**20,) * 2)
 
 
 def full_disk(project: Project) -> None:

@@ -211,7 +211,7 @@ def _metrics(counted: pd.DataFrame, pooled: np.ndarray, has_scores: bool, ids: l
         "threshold": 0.5,
         "thresholds": {"merged": 0.5},
         "thresholds_calibrated": {"merged": 0.5},
-        "post_processing": {"merged": "none"},
+        "post_processing": {"merged": "open 1"} if has_scores else {},
         "AUPRC": average_precision(pooled) if has_scores else None,
         "by_size": by_size(headline),
         "per_class": {},
@@ -254,7 +254,7 @@ def _write_record(folder: Path, made: Made, prompt: str, rng: np.random.Generato
         steps = np.arange(1, 11) * 100
         values = (0.3 + 0.2 * made.skill) * (1 - np.exp(-steps / 300)) + rng.normal(0, 0.02, 10)
         history = {"epoch": np.arange(10), "step": steps, "train_loss": 1 - values, "val_loss": 1.1 - values}
-        history |= {"val_mIoU": values, "val_Dice": values + 0.05, "learning_rate": 1e-4}
+        history |= {"val_iou_fixed": values, "val_dice_fixed": values + 0.05, "learning_rate": 1e-4}
         pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
     if bare:
         run = {key: run[key] for key in ("experiment", "finished_at")}

@@ -104,6 +104,16 @@ def test_tracks_have_their_own_tables_sorted_by_their_metric(results):
     assert "86 test images in 80 groups, 45 images defective" in page
 
 
+def test_values_after_post_processing_stand_beside_the_others_where_any_was_chosen():
+    chosen = {"post_processing": '{"merged": "open 1"}', "dice_all_pp": 0.8125}
+    rows = [row("unet-resnet18_a", **chosen), row("unet-resnet18_b", dice=0.7, dice_all_pp=0.7)]
+    page = leaderboard(table(*rows), NO_PAIRS, ISSUES, LEAKS)
+    (header,) = lines_of(page, "| experiment")
+    assert [cell.strip() for cell in header.split("|")[3:6]] == ["dice_all [95 % CI]", "dice_all_pp", "test_mIoU"]
+    assert [line.split("|")[4].strip() for line in lines_of(page, "| unet")] == ["0.812", "–"]
+    assert "_pp" not in leaderboard(table(rows[1]), NO_PAIRS, ISSUES, LEAKS).split("## Notes")[0]
+
+
 def test_an_oracle_table_is_sorted_by_dice_on_defective_images():
     rows = [
         row("unet-resnet18_a", "oracle", dice=0.8, test_Dice=0.2),

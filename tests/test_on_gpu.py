@@ -15,21 +15,21 @@ from defectbench import on_gpu
 HOLD = """
 import sys, time
 from pathlib import Path
-from defectbench.on_gpu import leased_gpu
-with leased_gpu(Path(sys.argv[1])) as device:
-    print(device, flush=True)
+from defectbench.on_gpu import leased_gpus
+with leased_gpus(int(sys.argv[2]), Path(sys.argv[1])) as devices:
+    print(devices, flush=True)
     time.sleep(60)
 """
 
 
 @pytest.fixture
 def hold(tmp_path):
-    """Start a process that holds a device of "0,1"; gives the process and the device."""
+    """Start a process that holds one or more devices of "0,1", or waits for them."""
     started = []
 
-    def start(devices="0,1"):
+    def start(n=1, devices="0,1"):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "CUDA_VISIBLE_DEVICES": devices}
-        command = [sys.executable, "-c", HOLD, str(tmp_path)]
+        command = [sys.executable, "-c", HOLD, str(tmp_path), str(n)]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process
@@ -62,15 +62,33 @@ def test_two_jobs_get_two_devices_and_a_third_waits_until_one_is_killed(hold):
     assert third.stdout.readline().strip() == devices[second]
 
 
+def test_a_job_that_waits_for_two_devices_leaves_the_free_one_to_others(hold):
+    first = hold()
+    first.stdout.readline()
+    both = hold(n=2)
+    assert both.stderr.readline().startswith("Waiting for a GPU: ")
+    another = hold()
+    assert another.stdout.readline().strip() in ("0", "1")
+    first.kill()
+    another.kill()
+    assert both.stdout.readline().strip() == "0,1"
+
+
+def test_a_job_that_needs_more_devices_than_there_are_gets_all(no_smi, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-x,GPU-y")
+    with on_gpu.leased_gpus(3, tmp_path) as devices:
+        assert devices == "GPU-x,GPU-y" == os.environ["CUDA_VISIBLE_DEVICES"]
+
+
 def test_the_job_sees_its_device_alone(no_smi, monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-x,GPU-y")
-    with on_gpu.leased_gpu(tmp_path) as device:
+    with on_gpu.leased_gpus(1, tmp_path) as device:
         assert device == "GPU-x" == os.environ["CUDA_VISIBLE_DEVICES"]
 
 
 def test_without_a_gpu_nothing_is_leased(no_smi, monkeypatch, tmp_path):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with on_gpu.leased_gpu(tmp_path) as device:
+    with on_gpu.leased_gpus(1, tmp_path) as device:
         assert device is None
         assert "CUDA_VISIBLE_DEVICES" not in os.environ
     assert list(tmp_path.iterdir()) == []
@@ -121,6 +139,18 @@ def test_usage_is_mean_utilisation_and_peak_memory(monkeypatch):
     usage = on_gpu.Usage("0", query)
     usage.start()
     while usage.is_alive():
+        time.sleep(0.001)
+    assert usage.end() == {"gpu_utilisation_mean": 30.0, "gpu_memory_peak_bytes": 300 * 2**20}
+
+
+def test_of_several_devices_usage_is_the_mean_and_the_fullest_memory(monkeypatch, tmp_path):
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\n[ "$2" = GPU-a,GPU-b ] && printf "10, 100\\n50, 300\\n"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    usage = on_gpu.Usage("GPU-a,GPU-b")
+    usage.start()
+    while not usage.memory and usage.is_alive():
         time.sleep(0.001)
     assert usage.end() == {"gpu_utilisation_mean": 30.0, "gpu_memory_peak_bytes": 300 * 2**20}
 

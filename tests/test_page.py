@@ -1,6 +1,7 @@
 """The page says what the tables say, asks nothing of the network, and works by keyboard and on a phone."""
 
 import re
+import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from browser import probe
 from synthetic_study import write_study
 
-from defectbench.files import write_text
+from defectbench.files import read_json, write_json, write_text
 from defectbench.reporting.leaderboard import names_of_experiments
 from defectbench.reporting.page.answer import answer, standings_of
 from defectbench.reporting.page.caveats import caveats
@@ -216,6 +217,16 @@ def test_caveats_follow_the_data(page):
     assert "random weights" not in found
     assert "Too few" not in found
     assert "Few test images" not in found
+
+
+def test_batches_taken_in_parts_are_a_caveat(page, tmp_path):
+    study = shutil.copytree(page.parent, tmp_path / "study")
+    said_before = said(study)[0]
+    runs = sorted(study.glob("experiments/*/run.json"))
+    run = next(path for path in runs if read_json(path)["experiment"]["track"] == "automatic")
+    write_json(run, read_json(run) | {"batch_parts": 2})
+    (found,) = set(said(study)[0]) - set(said_before)
+    assert found.startswith("Batches did not fit into memory")
 
 
 def test_a_lead_without_a_significant_test_is_no_win(page):

@@ -8,22 +8,25 @@ import plot_gallery
 import plot_ranking
 import pytest
 from matplotlib.colors import to_rgb
+from scipy import ndimage
 from small_datasets import HEIGHT, WIDTH, write_severstal
 
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import MaskPack
 from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.pairwise import PAIRWISE
+from defectbench.evaluation.postprocessing import PostProcessing
 from defectbench.evaluation.results import COLUMNS
-from defectbench.files import write_json
+from defectbench.files import read_json, write_json
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
-from defectbench.metrics.codes import threshold_code
+from defectbench.metrics.codes import HALF, threshold_code
 from defectbench.metrics.counts import confusion
-from defectbench.reporting.plots import overlay, style, words
+from defectbench.reporting.plots import gallery, overlay, style, words
 from defectbench.reporting.plots.data_efficiency import data_efficiency_figure, spread
 from defectbench.reporting.plots.ranking import MOST_ROWS, ranking_figure
-from defectbench.reporting.plots.samples import choose_images
+from defectbench.reporting.plots.samples import choose_images, read_counts, read_samples
 from defectbench.reporting.power_law import CURVES
 
 BEST = "unet-resnet18_full_none_native_steps-9_s42"
@@ -41,6 +44,7 @@ def row(exp_id, dice, n=336, track="automatic", **changes):
         "img_size": "native",
         "seed": int(exp_id.rpartition("_s")[2]),
         "track": track,
+        "policy": "calibrated",
         "n_labels_train": n,
         "n_test": 86,
         "n_test_defective": 46,
@@ -104,7 +108,9 @@ def test_dots_are_hollow_where_a_test_shows_the_model_to_be_worse():
     figure = ranking_figure(table(*ROWS), tests, "dice_all")
     faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [worse]
-    assert "Hollow dot: significantly worse than another model" in texts(figure)
+    assert "● no test shows another model to be better; ○ significantly worse than another" in " ".join(
+        texts(figure).split()
+    )
     assert "No model is significantly worse" in texts(ranking_figure(table(*ROWS), NO_PAIRS, "dice_all"))
     other = ranking_figure(table(*ROWS), tests, "test_mIoU")
     assert "white" not in [dot.get_markerfacecolor() for dot in drawn(other.axes[0], "value").values()]
@@ -251,6 +257,15 @@ def test_images_are_chosen_by_rule():
     assert [c.image_id for c in choose_images(counts(*defective[:2]), 6)] == ["d1", "d0"]
 
 
+def calibrated(classes, **steps):
+    """calibration.json at k = 100 with the post-processing ``steps``; without any where there are none."""
+    chosen = {name: {"k": 100, **PostProcessing(**steps).record(), "value": 0.9} for name in classes if steps}
+    unused = {key: {} for key in ("threshold", "value", "value_at_half", "curve", "candidates")}
+    header = {"role": "val", "objective": "dice_all", "has_scores": True, "used_val_labels": True, "n_images": 9}
+    thresholds = dict.fromkeys(classes, 100)
+    return {**header, **unused, "val_ids_sha256": "", "thresholds": thresholds, "post_processed": chosen}
+
+
 @pytest.fixture
 def study(tmp_path):
     """Four packed images, two of them defective, with the predictions of one experiment."""
@@ -269,12 +284,12 @@ def study(tmp_path):
             codes[0, :2, :3] = 65535 if shift == 3 else 0
             writer.add(image_id, codes.astype(np.uint16))
             truth = masks[image_id].any(axis=0)
-            tp, fp, fn = confusion(truth, (codes >= threshold_code(100)).any(axis=0))
-            record = {"image_id": image_id, "n_truth": int(truth.sum()), "tp": tp, "fp": fp, "fn": fn}
-            per_image.append({"role": "test", "class": "merged", "policy": "calibrated"} | record)
+            for policy, cut in (("calibrated", threshold_code(100)), ("at_0.5", HALF)):
+                tp, fp, fn = confusion(truth, (codes >= cut).any(axis=0))
+                record = {"image_id": image_id, "n_truth": int(truth.sum()), "tp": tp, "fp": fp, "fn": fn}
+                per_image.append({"role": "test", "class": "merged", "policy": policy} | record)
     pd.DataFrame(per_image).to_parquet(folder / "per_image.parquet")
-    thresholds = dict.fromkeys(masks.class_names, 100)
-    write_json(folder / "calibration.json", {"thresholds": thresholds, "has_scores": True})
+    write_json(folder / "calibration.json", calibrated(masks.class_names))
     table(*ROWS).to_parquet(tmp_path / "results.parquet")
     NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
     NO_CURVES.to_csv(tmp_path / "curves.csv", index=False)
@@ -311,6 +326,50 @@ def test_the_gallery_shows_every_pixel_where_it_is(study):
     for i, picture in enumerate(enlarged):
         x = left + i * (WIDTH * scale + 10)
         np.testing.assert_array_equal(page[top : top + HEIGHT * scale, x : x + WIDTH * scale], picture)
+
+
+def gallery_of(study, policy="calibrated"):
+    """The gallery's words and samples."""
+    rows = pd.read_parquet(study / "results.parquet").assign(policy=policy)
+    folder, pack = study / BEST, study / "packed"
+    calibration = Calibration(**read_json(folder / "calibration.json"))
+    choices = choose_images(read_counts(folder, policy), 3)
+    figure = gallery.draw_gallery(rows, [folder], pack, 3)
+    words = " ".join(" ".join(text.get_text() for text in figure.texts).split())
+    return words, read_samples(folder, pack, choices, calibration, policy)
+
+
+def test_the_masks_of_a_model_that_saw_no_labels_are_those_at_half(study):
+    """Its codes on defects are below p = 0.5: at the calibrated threshold they are hits."""
+    words, samples = gallery_of(study)
+    assert "Threshold chosen on val images: p ≥ 0.39 (" in words
+    assert any(sample.choice.tp for sample in samples)
+    words, samples = gallery_of(study, "at_0.5")
+    assert "Threshold p ≥ 0.5, as in its metrics: this model was shown no labels" in words
+    assert not any(sample.choice.tp for sample in samples)
+    assert "0 pixels hit" in words
+
+
+def test_the_gallery_shows_masks_before_and_after_post_processing(study):
+    words, samples = gallery_of(study)
+    assert "No post-processing." in words
+    assert all(sample.post_processed is None for sample in samples)
+    classes = MaskPack(study / "packed").class_names
+    write_json(study / BEST / "calibration.json", calibrated(classes, min_area=20))
+    words, samples = gallery_of(study)
+    assert "image, truth, prediction of any class, the same after post-processing" in words
+    assert f"at p ≥ 0.39 ({classes[0]})" in words
+    assert f"area >= 20 px ({classes[0]})" in words
+    for sample in samples:
+        labels, _ = ndimage.label(sample.prediction, np.ones((3, 3)))
+        expected = sample.prediction & (np.bincount(labels.ravel()) >= 20)[labels]
+        np.testing.assert_array_equal(sample.post_processed, expected)
+    # The false alarm of 6 pixels on a clean image is gone.
+    assert samples[-1].choice.fp == 6
+    assert samples[-1].caption.endswith("post-processed: Dice 1.000")
+    # Chosen, but to do nothing: no second picture of the same.
+    write_json(study / BEST / "calibration.json", calibrated(classes, min_area=0))
+    assert "No post-processing." in gallery_of(study)[0]
 
 
 def test_the_gallery_refuses_counts_of_other_predictions(study, capsys):

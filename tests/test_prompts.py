@@ -1,6 +1,10 @@
 """Prompts: boxes and points where they belong, the same every time, and the file that holds them."""
 
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +15,9 @@ from scipy.spatial.distance import cdist
 
 from defectbench.config.prompts import PromptSettings, track_of
 from defectbench.config.train_sam2 import Sam2Settings
-from defectbench.data.prompts import INSIDE, OUTSIDE, PromptError, draw_prompts, objects, read_prompts, write_prompts
+from defectbench.data.prompt_file import PromptError, read_prompts, write_prompts
+from defectbench.data.prompts import INSIDE, LOWER_RIGHT, OUTSIDE, UPPER_LEFT, draw_prompts, objects
+from defectbench.data.rle import decode_coco
 from defectbench.training.prompt_sampling import NO_POINT, PromptSampler, correction
 
 MASKS = arrays(np.uint8, (24, 40), elements=st.integers(0, 19)).map(lambda a: (a == 0).astype(np.uint8))
@@ -104,24 +110,92 @@ def test_points_depend_on_seed_and_image_alone():
     assert one != reseeded
 
 
-def test_the_file_gives_back_what_was_drawn(tmp_path):
-    path = tmp_path / "points.parquet"
-    drawn = {"a": draw_prompts("points", squares((3, 3), (30, 60)), "a", PromptSettings()), "b": []}
-    assert write_prompts(path, "points", drawn.items()) == 2
-    found = read_prompts(path, "oracle")
-    assert list(found) == ["a"]
+def corners(noise: float, image_id: str, mask: np.ndarray) -> np.ndarray:
+    (box,) = draw_prompts("box", mask, image_id, PromptSettings(), noise)
+    return box.points.ravel()
+
+
+def test_noise_moves_each_side_of_a_box_by_a_share_of_its_length():
+    mask = np.zeros((100, 200), np.uint8)
+    mask[40:60, 80:120] = 1
+    tight = [80, 40, 119, 59]
+    moves = np.stack([corners(0.1, str(i), mask) - tight for i in range(800)]) / [40, 20, 40, 20]
+    assert moves.mean(axis=0) == pytest.approx(np.zeros(4), abs=4 * 0.1 / np.sqrt(800))
+    assert moves.std(axis=0) == pytest.approx(np.full(4, 0.1), rel=0.15)
+    further = corners(0.2, "0", mask) - tight
+    assert further == pytest.approx(2 * (corners(0.1, "0", mask) - tight), abs=1e-3)
+    assert corners(0.0, "0", mask).tolist() == tight
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 34), st.integers(0, 74), st.integers(0, 1000), st.floats(0.01, 1))
+def test_noisy_boxes_stay_in_the_image_and_are_boxes(y, x, seed, noise):
+    mask = squares((y, x), side=5)
+    left, top, right, bottom = draw_prompts("box", mask, str(seed), PromptSettings(), noise)[0].points.ravel()
+    assert 0 <= left <= right <= 79
+    assert 0 <= top <= bottom <= 39
+
+
+def test_a_box_with_points_is_the_box_and_the_points():
+    mask = squares((3, 3), (30, 60))
+    box, points, both = (draw_prompts(kind, mask, "a", PromptSettings()) for kind in ("box", "points", "box_points"))
+    for one, other, joined in zip(box, points, both, strict=True):
+        assert joined.points.tolist() == [*one.points.tolist(), *other.points.tolist()]
+        assert joined.labels.tolist() == [UPPER_LEFT, LOWER_RIGHT, *other.labels.tolist()]
+
+
+def test_a_mask_prompt_is_the_object_in_its_box():
+    mask = squares((3, 3), (30, 60))
+    found = draw_prompts("mask", mask, "a", PromptSettings())
+    assert np.array_equal(sum(decode_coco(prompt.rle, *mask.shape) for prompt in found), mask)
+    assert [prompt.points.tolist() for prompt in found] == [[[3, 3], [6, 6]], [[60, 30], [63, 33]]]
+
+
+@pytest.mark.parametrize("kind", ["points", "mask"])
+def test_the_file_gives_back_what_was_drawn(tmp_path, kind):
+    path = tmp_path / "prompts.parquet"
+    drawn = {"a": draw_prompts(kind, squares((3, 3), (30, 60)), "a", PromptSettings()), "b": []}
+    drawn["a"][0] = replace(drawn["a"][0], score=0.25, threshold=0.4)
+    assert write_prompts(path, kind, "yolo_x_s1", drawn.items()) == 2
+    found = read_prompts(path, "yolo_x_s1")
+    assert {image_id: len(prompts) for image_id, prompts in found.items()} == {"a": 2, "b": 0}
     for one, other in zip(found["a"], drawn["a"], strict=True):
         assert np.array_equal(one.points, other.points)
         assert np.array_equal(one.labels, other.labels)
+        assert (one.rle, one.score, one.threshold) == (other.rle, other.score, other.threshold)
 
 
 def test_prompts_of_another_source_or_no_prompts_at_all_are_refused(tmp_path):
     path = tmp_path / "box.parquet"
-    write_prompts(path, "box", [("a", draw_prompts("box", squares((3, 3)), "a", PromptSettings()))])
+    write_prompts(path, "box", "oracle", [("a", draw_prompts("box", squares((3, 3)), "a", PromptSettings()))])
     with pytest.raises(PromptError, match="source 'oracle', not 'fixed'"):
         read_prompts(path, "fixed")
     with pytest.raises(PromptError, match="no file of prompts"):
         read_prompts(tmp_path / "absent.parquet", "oracle")
+
+
+DAMAGE = {
+    "of an image that the file is not about": ("image_id", "z"),
+    "number 0 of its image": ("prompt_id", 3),
+    "has source 'oracle'": ("source", "oracle"),
+    "has 1 labels and 4 coordinates": ("labels", [2]),
+    "a coordinate that is no number": ("coordinates", [0.0, np.nan, 1.0, 1.0]),
+    "has a mask": ("mask", b"0"),
+    "score 1.5": ("score", 1.5),
+    "threshold 0.0": ("threshold", 0.0),
+}
+
+
+@pytest.mark.parametrize("problem", DAMAGE)
+def test_a_damaged_prompt_is_refused(tmp_path, problem):
+    path = tmp_path / "box.parquet"
+    write_prompts(path, "box", "x_s1", [("a", draw_prompts("box", squares((3, 3)), "a", PromptSettings()))])
+    table = pq.read_table(path)
+    (row,) = table.to_pylist()
+    column, value = DAMAGE[problem]
+    pq.write_table(pa.Table.from_pylist([row | {column: value}], schema=table.schema), path)
+    with pytest.raises(PromptError, match=problem):
+        read_prompts(path, "x_s1")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +206,7 @@ def test_only_prompts_of_the_truth_are_on_the_oracle_track(source, track):
 
 
 @pytest.mark.parametrize(
-    "keys", [{"prompt": "box"}, {"prompt": "points"}, {"prompt": "full_box"}, {"mixed_prompts": True}]
+    "keys", [{"prompt": kind} for kind in ("box", "points", "box_points", "full_box")] + [{"mixed_prompts": True}]
 )
 @settings(max_examples=20)
 @given(seed=st.integers(0, 50))

@@ -25,6 +25,7 @@ from defectbench.reporting.plots.histograms import read_histograms
 from defectbench.reporting.plots.image_scores import image_scores_figure
 from defectbench.reporting.plots.precision_recall import precision_recall_figure
 from defectbench.reporting.plots.reliability import FEWEST, reliability_figure
+from defectbench.reporting.plots.score_histograms import score_histograms_figure
 from defectbench.reporting.plots.success import success_figure
 from defectbench.reporting.plots.training import training_figure
 from defectbench.reporting.records import RecordsError, read_records
@@ -33,6 +34,7 @@ FIGURES = {
     "cost": cost_figure,
     "success": success_figure,
     "image_scores": image_scores_figure,
+    "score_histograms": score_histograms_figure,
     "by_class": by_class_figure,
     "precision_recall": precision_recall_figure,
     "reliability": reliability_figure,

@@ -131,6 +131,22 @@ def test_every_value_comes_from_its_file(folders):
     assert json.loads(table.loc["unet_b", "thresholds"]) == read_json(folders[1] / "calibration.json")["threshold"]
 
 
+def test_post_processing_is_named_where_any_was_chosen(folders):
+    for chosen, expected in (({"a": "none", "b": "none"}, None), ({}, None), ({"a": "none", "b": "open 1"},) * 2):
+        path = folders[0] / "metrics.json"
+        write_json(path, read_json(path) | {"post_processing": chosen})
+        found = consolidate(settings(folders))["post_processing"].iloc[0]
+        assert (None if pd.isna(found) else json.loads(found)) == expected
+
+
+def test_batches_taken_in_parts_are_noted(folders):
+    edit(folders[0] / "run.json", batch_parts=2, notes=["from scratch"])
+    edit(folders[1] / "run.json", batch_parts=1)
+    first, *others = consolidate(settings(folders))["notes"]
+    assert first.startswith("from scratch; batches in 2 parts with accumulated gradients")
+    assert pd.isna(others).all()
+
+
 def test_what_does_not_apply_is_null_never_zero(folders):
     table = consolidate(settings(folders)).set_index("exp_id")
     assert table.loc["all_empty", ["Precision", "AUPRC", "dice_kaggle", "peak_memory_train_bytes"]].isna().all()

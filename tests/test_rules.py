@@ -42,4 +42,14 @@ def test_the_digest_of_a_rule_is_that_of_its_script(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_gpu_job_takes_a_device_of_its_own(name):
-    assert ("gpu=1" in RULES[name]) == ("-m defectbench.on_gpu " in RULES[name])
+    assert ("gpu=" in RULES[name]) == ("-m defectbench.on_gpu " in RULES[name])
+
+
+# predict_images is not among them: its images have no labels, and the manifest says what they must look like.
+PREDICTING = [name for name in RULES if name.startswith("predict_") and name != "predict_images"]
+
+
+@pytest.mark.parametrize("name", [*PREDICTING, "cascade_prompts"])
+def test_prediction_is_given_no_labels(name):
+    given = re.search(r"input:\n(.*?)\n\s+output:", RULES[name], re.S)[1]
+    assert not re.search(r"manifest|masks|labels|/prompts/oracle", given)

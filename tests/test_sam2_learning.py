@@ -1,6 +1,7 @@
 """SAM 2 learns: images by heart, a lower loss in every variant; a killed training ends as it would have."""
 
 import functools
+import hashlib
 
 import cv2
 import numpy as np
@@ -97,6 +98,34 @@ def test_a_head_lowers_the_loss(tmp_path, tune):
         add_lora(network.sam, settings)
     history = fit("head", network, make_loss(settings.loss), data, data, settings, tmp_path).history
     assert (np.diff(history["train_loss"]) < 0).all()
+
+
+def digests(network):
+    """SHA-256 of every tensor."""
+    state = network.state_dict()
+    return {
+        name: hashlib.sha256(value.detach().contiguous().numpy().tobytes()).digest() for name, value in state.items()
+    }
+
+
+@pytest.mark.parametrize("part", ["lora", "decoder", "prompt_encoder"])
+def test_no_tensor_changes_but_those_that_are_said_to_train(tmp_path, part):
+    torch.set_num_threads(1)
+    keys = {"tune": "lora"} if part == "lora" else {"tune": "full", "train": part}
+    data = Strips(2, 32, 64)
+    quick = {"init": "random", "batch_size": 2, "steps": 2, "eval_every": 1, "lr": 1e-2, "precision": "fp32"}
+    settings = Sam2Settings(**quick, **keys)
+    torch.manual_seed(0)
+    network = NativeSam2("2.1", "tiny")
+    set_up(network, settings)
+    before = digests(network)
+    prompting = Prompting(PromptSampler(settings, PromptSettings()), data.prompts("box"))
+    task = functools.partial(PromptTask, prompting=prompting)
+    fit("strips", network, Sam2Loss("published"), data, data, settings, tmp_path, make_task=task)
+    changed = {name for name, digest in digests(network).items() if digest != before[name]}
+    trained = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert changed
+    assert changed <= trained
 
 
 def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch):

@@ -23,7 +23,8 @@ from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import PredictionFile
-from defectbench.models.sam2.base import WeightsError, file_sha256, load_base
+from defectbench.models.adapters import WeightsError, file_sha256
+from defectbench.models.sam2.base import load_base
 
 IDS = [f"{i}.png" for i in range(6)]
 BASE = "sam2.1_hiera_tiny_random_s42"

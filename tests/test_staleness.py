@@ -22,9 +22,9 @@ FAMILIES = {
     "reference": [f"{model}_full_none_native_s42" for model in ("all_empty", "all_full", "tophat_otsu")],
 }
 PLOTS = """ranking ablations by_class calibration cost data_efficiency gallery gallery_models image_scores
-    precision_recall reliability success training"""
+    precision_recall reliability score_histograms success training"""
 AFTER_SCORES = "results data_efficiency pairwise findings leaderboard tables page"
-BEFORE_TRAINING = "ingest card split subset subset pack plot_augmentations"
+BEFORE_TRAINING = "ingest card split subset subset pack plot_augmentations plot_split"
 TABLES = [(name, "") for name in AFTER_SCORES.split()] + [(f"plot_{name}", "") for name in PLOTS.split()]
 DATA = [(name, "") for name in BEFORE_TRAINING.split()]
 

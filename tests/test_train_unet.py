@@ -1,6 +1,9 @@
 """The training and prediction scripts of the UNet family, end to end on four tiny images."""
 
 import hashlib
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -8,6 +11,7 @@ import predict_unet as predict_script
 import pytest
 import torch
 import train_unet as train_script
+from conftest import ROOT
 from safetensors.torch import load_file
 from small_datasets import write_image, write_severstal
 
@@ -18,6 +22,7 @@ from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import PredictionFile
+from defectbench.models.unet import UNet
 
 CLASSES = ("pitted", "inclusion", "scratch", "patch")
 IDS = [f"{i}.png" for i in range(6)]
@@ -44,11 +49,12 @@ def folder(tmp_path_factory):
     return root
 
 
-def call(script, **options):
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
+def options(**values):
+    return [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def train(folder, where, **keys):
+def arguments(folder, where, **keys):
+    """Command line of a training, its settings written."""
     defaults = {
         "encoder": "tu-test_resnet",
         "batch_size": 2,
@@ -60,7 +66,11 @@ def train(folder, where, **keys):
     UNetSettings(**{**defaults, **keys}).write(where / "train.yaml")
     inputs = {name: folder / f"{name}.csv" for name in ("split", "subset")}
     inputs |= {"identity": folder / "identity.yaml", "pack": folder / "packed"}
-    call(train_script, settings=where / "train.yaml", folder=where / "exp", code_digest="0", **inputs)
+    return options(settings=where / "train.yaml", folder=where / "exp", code_digest="0", **inputs)
+
+
+def train(folder, where, **keys):
+    train_script.main(arguments(folder, where, **keys))
     return read_json(where / "exp" / "run.json"), where / "exp" / "model" / "weights.safetensors"
 
 
@@ -84,7 +94,7 @@ def test_all_settings_together_train_and_predict(folder, tmp_path):
     assert {f"dice_{name}" for name in CLASSES} <= set(history)
     outputs = {name: tmp_path / f"{name}.parquet" for name in ("val", "test")}
     files = {"run": tmp_path / "exp" / "run.json", "weights": weights, "timing": tmp_path / "timing.json"}
-    call(predict_script, **files, **outputs, pack=folder / "packed", split=folder / "split.csv")
+    predict_script.main(options(**files, **outputs, pack=folder / "packed", split=folder / "split.csv"))
     ((image_id, codes),) = PredictionFile(outputs["test"])
     assert (image_id, codes.shape) == ("5.png", (4, 64, 64))
 
@@ -108,3 +118,34 @@ def test_weights_that_do_not_fit_end_the_training_with_their_names(folder, first
     with pytest.raises(SystemExit):
         train(folder, tmp_path, init_from=first, task="per_class")
     assert "network.segmentation_head.0.weight is 1 × 16 × 3 × 3, in the network 4 × 16" in capsys.readouterr().err
+
+
+def test_a_training_that_ran_out_of_memory_ends_in_the_next_attempt_and_says_so(folder, tmp_path, monkeypatch, capsys):
+    forward = UNet.forward
+
+    def limited(self, images):
+        if self.training and len(images) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(self, images)
+
+    monkeypatch.setattr(UNet, "forward", limited)
+    with pytest.raises(SystemExit):
+        train(folder, tmp_path)
+    assert "with 2 images at a time (batch_size 2, accumulate 1, devices 1)" in capsys.readouterr().err
+    run, _ = train(folder, tmp_path)
+    assert (run["steps"], run["batch_parts"], run["settings"]["batch_size"]) == (2, 2, 2)
+    assert pd.read_csv(tmp_path / "exp" / "history.csv")["images_seen"].tolist() == [2, 4]
+
+
+@pytest.mark.slow
+def test_two_devices_leave_one_set_of_results(folder, tmp_path):
+    command = [sys.executable, "-m", "defectbench.on_gpu", "--devices", "2", "--usage", tmp_path / "usage.json"]
+    command += [ROOT / "workflow/scripts/train_unet.py", *arguments(folder, tmp_path, devices=2)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best at step") == 1
+    run = read_json(tmp_path / "exp" / "run.json")
+    assert (run["settings"]["devices"], run["steps"]) == (2, 2)
+    names = {path.name for path in (tmp_path / "exp").iterdir()}
+    assert names == {"checkpoints", "history.csv", "model", "run.json", "samples", "state"}

@@ -65,9 +65,9 @@ class Project:
             jobs.append((block[: block.index(":")], exp[1] if exp else ""))
         return sorted(job for job in jobs if job[0] not in ("all", "unet", "reference"))
 
-    def config(self, **changes) -> str:
-        """A configuration file like the tiny one, with some sections replaced."""
-        values = yaml.safe_load((self.folder / CONFIG).read_text())
+    def config(self, like: str = CONFIG, **changes) -> str:
+        """A configuration file ``like`` another, with some sections replaced."""
+        values = yaml.safe_load((self.folder / like).read_text())
         path = self.folder / "changed.yaml"
         path.write_text(yaml.safe_dump({**values, **changes}))
         return path.name

@@ -1,7 +1,7 @@
 """Run a script on a GPU of its own: `python -m defectbench.on_gpu --usage FILE script.py [arguments]`.
 
-Snakemake counts GPUs and does not assign them. Here the job takes a free one: it holds a lock on a file of that device
-until its process ends, however it ends, and sees no other device. The choice is among the devices of
+Snakemake counts GPUs and does not assign them. Here the job takes a free one, or `--devices` of them: it holds a lock
+on a file of each until its process ends, however it ends, and sees no other device. The choice is among the devices of
 CUDA_VISIBLE_DEVICES where it is set, as Slurm does, and among all otherwise; numbers count as in nvidia-smi.
 """
 
@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import random
 import re
 import runpy
 import socket
@@ -57,10 +58,11 @@ def _physical_devices() -> list[str]:
 
 
 @contextlib.contextmanager
-def leased_gpu(folder: Path | None = None) -> Iterator[str | None]:
-    """Take a free device, make it the only visible one, and give its name; None where there is no GPU.
+def leased_gpus(n: int = 1, folder: Path | None = None) -> Iterator[str | None]:
+    """Take ``n`` free devices, or all if there are fewer, and make them the only visible ones.
 
-    Waits while all are taken. The lock is the kernel's, so it goes with the process, even a killed one. It lies in
+    Gives their names, joined by commas as in CUDA_VISIBLE_DEVICES; None where there is no GPU. Waits while too many
+    are taken. The lock is the kernel's, so it goes with the process, even a killed one. It lies in
     ``folder``, by default one of this user on this machine, which all runs share.
     """
     devices = visible_devices()
@@ -71,30 +73,44 @@ def leased_gpu(folder: Path | None = None) -> Iterator[str | None]:
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         files = {device: stack.enter_context((folder / f"{_file_name(device)}.lock").open("a+")) for device in devices}
-        device = _wait_for(files)
-        os.environ["CUDA_VISIBLE_DEVICES"] = device
-        yield device
+        taken = ",".join(_wait_for(files, min(n, len(files))))
+        os.environ["CUDA_VISIBLE_DEVICES"] = taken
+        yield taken
 
 
 def _file_name(device: str) -> str:
     return re.sub(r"[^\w.-]", "-", device)
 
 
-def _wait_for(files: dict[str, TextIO]) -> str:
+def _wait_for(files: dict[str, TextIO], n: int) -> list[str]:
     told = False
     while True:
-        for device, file in files.items():
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n")
-                file.flush()
-                return device
+        taken = _take(files, n)
+        if len(taken) == n:
+            for device in taken:
+                files[device].truncate(0)
+                files[device].write(f"{os.getpid()}\n")
+                files[device].flush()
+            return taken
+        # All or none: two jobs that each hold a part of what they need would wait for ever.
+        for device in taken:
+            fcntl.flock(files[device], fcntl.LOCK_UN)
         if not told:
             holders = ", ".join(f"{device} by process {_holder(file)}" for device, file in files.items())
             print(f"Waiting for a GPU: {holders}. More gpu= than GPUs, or a job left over?", file=sys.stderr)
             told = True
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
+
+
+def _take(files: dict[str, TextIO], n: int) -> list[str]:
+    taken: list[str] = []
+    for device, file in files.items():
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken.append(device)
+            if len(taken) == n:
+                break
+    return taken
 
 
 def _holder(file: TextIO) -> str:
@@ -137,21 +153,24 @@ class Usage(threading.Thread):
         }
 
 
-def _nvidia_smi(device: str) -> tuple[float, float]:
-    query = ["nvidia-smi", "-i", device, "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
-    utilisation, memory = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split(",")
-    return float(utilisation), float(memory)
+def _nvidia_smi(devices: str) -> tuple[float, float]:
+    """Mean utilisation of the devices, and the memory of the fullest."""
+    query = ["nvidia-smi", "-i", devices, "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
+    rows = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
+    utilisation, memory = zip(*(map(float, row.split(",")) for row in rows), strict=True)
+    return sum(utilisation) / len(utilisation), max(memory)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Lease a device, run the script as if it had been called itself, and write what it used."""
+    """Lease devices, run the script as if it had been called itself, and write what it used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--usage", type=Path, required=True, help="JSON to write: device, times, memory, utilisation")
+    parser.add_argument("--devices", type=int, default=1, help="how many GPUs the job needs")
     parser.add_argument("script", type=Path)
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     args = parser.parse_args(argv)
 
-    with leased_gpu() as device:
+    with leased_gpus(args.devices) as device:
         usage = Usage(device) if device else None
         if usage:
             usage.start()

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from defectbench.config.calibrate import CalibrateSettings
+from defectbench.data.packing import ImagePack
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_json
@@ -20,12 +21,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predictions", type=Path, required=True, help="val.pred.parquet")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--pack", type=Path, help="folder of the packed images, which a dense CRF needs")
     parser.add_argument("--out", type=Path, required=True, help="calibration.json to write")
     args = parser.parse_args(argv)
 
     settings = CalibrateSettings.read(args.settings)
+    images = ImagePack(args.pack) if args.pack else None
     with PredictionFile(args.predictions) as predictions:
-        chosen = calibrate(ValidationData(predictions, read_truth(args.manifest, args.split)), settings)
+        data = ValidationData(predictions, read_truth(args.manifest, args.split), images)
+        chosen = calibrate(data, settings)
     write_json(args.out, asdict(chosen))
     choices = [f"{name} p >= {p:.3f}" for name, p in chosen.threshold.items()]
     choices += [f"{name} post-processing: {chosen.pipeline(name)[1]}" for name in chosen.post_processed]

@@ -46,12 +46,12 @@ def main(argv: list[str] | None = None) -> None:
     settings = LabelAuditSettings.read(args.settings)
     calibration = Calibration(**read_json(args.calibration))
     with PredictionFile(args.predictions) as predictions:
-        data = ValidationData(predictions, read_truth(args.manifest, args.split))
+        data = ValidationData(predictions, read_truth(args.manifest, args.split), ImagePack(args.pack))
         findings = judge(find_regions(data, calibration))
         table = rank_images(findings, data.ids)
         shown = table[(table["score"] > 0) & (table["rank"] <= settings.images)]
         shutil.rmtree(args.out / "pictures", ignore_errors=True)
-        model = draw(data, calibration, ImagePack(args.pack), shown, args.out / "pictures")
+        model = draw(data, calibration, shown, args.out / "pictures")
     columns = [field.name for field in fields(Finding)]
     write_text(args.out / "findings.csv", pd.DataFrame(map(asdict, findings), columns=columns).to_csv(index=False))
     labels = read_manifest(args.manifest)
@@ -65,17 +65,15 @@ def main(argv: list[str] | None = None) -> None:
             print(f"  {row.rank}. {row.image_id}: {explain(row)}, score {row.score:.2f}")
 
 
-def draw(
-    data: ValidationData, calibration: Calibration, images: ImagePack, shown: pd.DataFrame, folder: Path
-) -> dict[str, np.ndarray]:
+def draw(data: ValidationData, calibration: Calibration, shown: pd.DataFrame, folder: Path) -> dict[str, np.ndarray]:
     """Draw the images of ``shown``, in one pass over the maps; returns the model's masks (C, H, W) of each."""
     rows = {row.image_id: row for row in shown.itertuples()}
     masks = {}
     for sample in data:
         row = rows.get(sample.image_id)
         if row is not None:
-            masks[sample.image_id] = found = final_masks(sample.codes, calibration)
-            picture = audit_picture(images[sample.image_id], sample.truth, found, sample.classes, row)
+            masks[sample.image_id] = found = final_masks(sample.codes, calibration, sample.image)
+            picture = audit_picture(sample.image, sample.truth, found, sample.classes, row)
             write_png(folder / f"{row.rank:04d}_{sample.image_id.replace('/', '_')}.png", picture)
     return masks
 

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
         for image_id, image in read_images(args.images, ids):
             codes = predictor(image)
-            masks = final_masks(codes, calibration)
+            masks = final_masks(codes, calibration, image)
             if gate is not None:
                 masks = gate.apply(masks, codes)
             maps.add(image_id, codes)

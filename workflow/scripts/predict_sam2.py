@@ -4,19 +4,13 @@ import argparse
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prompts import read_prompts
+from defectbench.data.prompt_file import read_prompts
 from defectbench.files import read_json, write_json
-from defectbench.inference.geometry import Geometry
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import timing_record
-from defectbench.inference.prompted import PromptedPredictor, predict_prompted
-from defectbench.models.sam2.adapt import load_trained, merge_lora, set_up
-from defectbench.models.sam2.base import load_base
-from defectbench.models.sam2.embeddings import EmbeddingCache
+from defectbench.inference.prompted import load_prompted, predict_prompted
 from defectbench.script import run_script
 
 
@@ -37,21 +31,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     run = read_json(args.run)
-    settings = Sam2Settings.model_validate(run["settings"])
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    network, origin = load_base(args.base, settings.base_name)
-    set_up(network, settings)
-    load_trained(network, args.weights, origin["base_sha256"])
-    merge_lora(network)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cache = EmbeddingCache(network, args.embeddings, origin["base_sha256"]) if settings.cache_embeddings else None
-    predictor = PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, cache)
+    predictor = load_prompted(run, args.base, args.weights, args.embeddings)
     split = pd.read_csv(args.split, dtype=str)
-    prompts = read_prompts(args.prompts, settings.prompt_source)
+    source = run["experiment"]["prompt_source"]
     outputs = {"val": args.val, "test": args.test}
-    seconds = predict_prompted(predictor, ImagePack(args.pack), split, prompts, outputs, settings.prompt_source)
-    write_json(args.timing, timing_record(seconds, device_name(device)))
+    prompts = read_prompts(args.prompts, source)
+    seconds = predict_prompted(predictor, ImagePack(args.pack), split, prompts, outputs, source)
+    write_json(args.timing, timing_record(seconds, device_name(predictor.device)))
     print(f"{run['experiment']['exp_id']}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 

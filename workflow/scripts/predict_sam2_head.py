@@ -14,7 +14,7 @@ from defectbench.inference.network import NetworkPredictor, device_name
 from defectbench.inference.predict import predict_roles, timing_record
 from defectbench.inference.tiling import Tiling
 from defectbench.inference.tta import augmented
-from defectbench.models.sam2.adapt import load_trained, merge_lora
+from defectbench.models.adapters import load_trained, merge_lora
 from defectbench.models.sam2.head import build_head
 from defectbench.script import run_script
 

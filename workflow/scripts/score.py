@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.config.score import ScoreSettings
+from defectbench.data.packing import ImagePack
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="run.json: labels and prompts shown to the method")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--pack", type=Path, help="folder of the packed images, which a dense CRF needs")
     parser.add_argument("--per-image", type=Path, required=True, help="per_image.parquet to write")
     parser.add_argument("--hist", type=Path, required=True, help="hist.parquet to write")
     parser.add_argument("--pooled", type=Path, required=True, help="pooled_hist.parquet to write")
@@ -36,8 +38,10 @@ def main(argv: list[str] | None = None) -> None:
     calibration = Calibration(**read_json(args.calibration))
     run = read_json(args.run)
     kind = {"zero_shot": run.get("zero_shot", False), "oracle": run["experiment"]["track"] == "oracle"}
+    images = ImagePack(args.pack) if args.pack else None
     with PredictionFile(args.val) as val, PredictionFile(args.test) as test:
-        scores = score(ValidationData(val, truth), HeldOutData(test, truth), calibration, settings)
+        data = ValidationData(val, truth, images), HeldOutData(test, truth, images)
+        scores = score(*data, calibration, settings)
     metrics = summarise(scores, calibration, truth.manifest.digest(), settings, **kind)
     scores.write(args.per_image, args.hist, args.pooled, args.components)
     write_json(args.metrics, metrics)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from defectbench.data.manifest import read_manifest
+from defectbench.data.packing import ImagePack
 from defectbench.data.rle import runs_from_mask
 from defectbench.data.submission import SubmissionError, read_submission, true_runs, write_submission
 from defectbench.evaluation.calibration import Calibration
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--calibration", type=Path, required=True, help="calibration.json")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--pack", type=Path, help="folder of the packed images, which a dense CRF needs")
     parser.add_argument("--joined", type=Path, required=True, help="CSV to write, with the column ImageId_ClassId")
     parser.add_argument("--separate", type=Path, required=True, help="CSV to write, with columns ImageId, ClassId")
     parser.add_argument("--report", type=Path, required=True, help="JSON to write: score, gain, gate")
@@ -39,15 +41,16 @@ def main(argv: list[str] | None = None) -> None:
 
     truth = read_truth(args.manifest, args.split)
     calibration = Calibration(**read_json(args.calibration))
+    images = ImagePack(args.pack) if args.pack else None
     with PredictionFile(args.val) as val, PredictionFile(args.test) as test:
         if test.header.classes == (MERGED,):
             raise SubmissionError(f"{args.test}: a submission needs a map per class; train with task: per_class")
-        gate = choose_gate(ValidationData(val, truth), calibration)
-        data = HeldOutData(test, truth)
+        gate = choose_gate(ValidationData(val, truth, images), calibration)
+        data = HeldOutData(test, truth, images)
 
         def entries() -> Iterator[tuple[str, int, np.ndarray]]:
             for sample in data:
-                masks = gate.apply(final_masks(sample.codes, calibration), sample.codes)
+                masks = gate.apply(final_masks(sample.codes, calibration, sample.image), sample.codes)
                 for value, mask in zip(truth.manifest.class_values, masks, strict=True):
                     yield sample.image_id, value, runs_from_mask(mask)
 

@@ -21,10 +21,11 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings, track_of
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prompts import read_prompts
+from defectbench.data.prompt_file import read_prompts
 from defectbench.files import write_json, write_text
 from defectbench.inference.network import device_name
-from defectbench.models.sam2.adapt import save_kept, set_up
+from defectbench.models.adapters import save_kept
+from defectbench.models.sam2.adapt import set_up
 from defectbench.models.sam2.base import load_base
 from defectbench.models.sam2.embeddings import EmbeddingCache
 from defectbench.models.sam2.native import NativeSam2

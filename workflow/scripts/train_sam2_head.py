@@ -18,7 +18,7 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.train_sam2_head import Sam2HeadSettings
 from defectbench.files import write_json, write_text
 from defectbench.inference.network import device_name
-from defectbench.models.sam2.adapt import save_kept
+from defectbench.models.adapters import save_kept
 from defectbench.models.sam2.embeddings import EmbeddingCache
 from defectbench.models.sam2.head import build_head
 from defectbench.script import run_script

@@ -6,13 +6,19 @@ from pydantic import Field, model_validator
 
 from defectbench.config.base import Settings
 
-PromptKind = Literal["box", "points", "full_box"]
+PromptKind = Literal["box", "points", "box_points", "mask", "full_box", "text"]
 Track = Literal["automatic", "oracle"]
 
-ORACLE = "oracle"
+ORACLE, FIXED = "oracle", "fixed"
 
-# Where the prompts of each kind come from: the true masks, or the image's size alone.
-SOURCES: dict[str, str] = {"box": ORACLE, "points": ORACLE, "full_box": "fixed"}
+# Where the prompts of each kind come from unless another experiment makes them: the true masks, or nothing that the
+# image shows (its size, a phrase). The phrases of 'text' stand in the settings of the experiments that use them.
+SOURCES: dict[str, str] = {
+    **dict.fromkeys(("box", "points", "box_points", "mask"), ORACLE),
+    **dict.fromkeys(("full_box", "text"), FIXED),
+}
+# Kinds whose true boxes may be moved at random, as a careless annotator would draw them.
+NOISY_KINDS = ("box", "box_points")
 
 
 def track_of(source: str) -> Track:
@@ -23,8 +29,13 @@ def track_of(source: str) -> Track:
     return "oracle" if source == ORACLE else "automatic"
 
 
+def prompts_path(source: str, kind: str, noise: float = 0.0) -> str:
+    """Path of a file of prompts below the dataset's ``prompts/``; boxes that were moved at random say by how much."""
+    return f"{source}/{kind}" + (f"_noise-{noise:g}" if noise else "") + ".parquet"
+
+
 class PromptSettings(Settings):
-    """How prompts are drawn from true masks, once for all promptable models."""
+    """How prompts are drawn from masks, once for all promptable models."""
 
     seed: int = Field(42, ge=0)
     merge_distance: int = Field(

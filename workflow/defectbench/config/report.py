@@ -1,11 +1,13 @@
 """How results are compared and shown."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from defectbench.config.base import Settings
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class BootstrapSettings(Settings):
@@ -27,6 +29,16 @@ class ReportSettings(BootstrapSettings, AblationSettings):
     """Statistics and pictures of a study."""
 
     gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
+    gallery_bands: tuple[tuple[Share, Share], ...] = Field(
+        (), description="A further gallery shows images whose IoU lies in these ranges, e.g. [[0.9, 1], [0.7, 0.8]]"
+    )
+
+    @field_validator("gallery_bands")
+    @classmethod
+    def _bands_are_ranges(cls, bands: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if empty := [band for band in bands if band[0] >= band[1]]:
+            raise ValueError(f"{list(empty[0])!r} is no range: give the lower IoU first")
+        return bands
 
 
 class ResultsSettings(BootstrapSettings):

@@ -23,10 +23,12 @@ from defectbench.config.report import RankingSettings, ReportSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.split import SplitSettings
 from defectbench.config.trackers import TrackerSettings
+from defectbench.config.train_cascade import CascadeSettings, resolve_cascades
 from defectbench.config.train_ensemble import EnsembleSettings, resolve_ensembles
 from defectbench.config.train_reference import ReferenceSettings
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.config.train_sam2_head import Sam2HeadSettings
+from defectbench.config.train_sam3 import Sam3Settings
 from defectbench.config.train_unet import UNetSettings
 from defectbench.config.train_yolo import YoloSettings
 from defectbench.config.weights import WeightsSettings
@@ -37,7 +39,9 @@ FAMILIES: dict[str, type[Settings]] = {
     "yolo": YoloSettings,
     "sam2": Sam2Settings,
     "sam2_head": Sam2HeadSettings,
+    "sam3": Sam3Settings,
     "ensemble": EnsembleSettings,
+    "cascade": CascadeSettings,
     "reference": ReferenceSettings,
 }
 
@@ -78,6 +82,9 @@ ID_PARTS = {
     *("model", "encoder", "size", "scale", "version", "init", "prompt", "img_size", "seed"),
     *("cache_embeddings", "checkpoint_every", "workers"),
 }
+
+# Keys whose values are lists themselves.
+LISTS = ("members", "phrases")
 
 
 @dataclass(frozen=True)
@@ -134,14 +141,15 @@ class Experiment:
         name = f"{self.model}-{_token(self.variant)}" if self.variant else self.model
         defaults = self.settings.defaults
         unnamed = ID_PARTS | self.settings.idle_keys
+        values = getattr(self.settings, "named", None) or self.settings.model_dump(mode="json")
         changed = [
             f"{key.replace('_', '-')}-{_token(value)}"
-            for key, value in self.settings.model_dump(mode="json").items()
-            if key not in unnamed and value != defaults[key]
+            for key, value in values.items()
+            if key not in unnamed and value != defaults.get(key)
         ]
         # The rules tell by this last part that an experiment has folds.
         folds = [f"cv{self.cv}"] if self.cv else []
-        return "_".join([name, str(self.subset), self.prompt, self.img_size, *changed, *folds])
+        return "_".join([name, str(self.subset), _token(self.prompt), self.img_size, *changed, *folds])
 
 
 def _token(value: Any) -> str:
@@ -211,6 +219,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     sections = {key: _validated(model, config.get(key) or {}, key, problems) for key, model in SECTIONS.items()}
     experiments = _experiments(config.get("experiments"), config.get("defaults") or {}, problems)
     experiments = resolve_ensembles(experiments, problems)
+    experiments = resolve_cascades(experiments, problems)
     if isinstance(dataset, AreaTable) and experiments:
         problems.append("experiments: area_table holds no images to train on; set experiments: []")
     if dataset is not None:
@@ -250,10 +259,10 @@ def _wrong_classes(experiments: list[Experiment], dataset: DatasetSettings) -> l
     """Problems of settings that name classes."""
     wanted = ", ".join(dataset.class_names)
     return [
-        f"{experiment.exp_id}: pos_weight names {', '.join(weights)}; it must name {wanted}"
+        f"{experiment.exp_id}: {key} names {', '.join(named)}; it must name {wanted}"
         for experiment in experiments
-        if isinstance(weights := getattr(experiment.settings, "pos_weight", None), dict)
-        and set(weights) != set(dataset.class_names)
+        for key in ("pos_weight", "phrases")
+        if isinstance(named := getattr(experiment.settings, key, None), dict) and set(named) != set(dataset.class_names)
     ]
 
 
@@ -338,10 +347,10 @@ def _grid(entry: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _alternatives(key: str, value: Any) -> list[Any]:
-    """The values that a key of a grid takes; the members of an ensemble are one value, lists of them alternatives."""
+    """The values that a key of a grid takes; a list of members or phrases is one value, lists of them alternatives."""
     if not isinstance(value, list):
         return [value]
-    return [value] if key == "members" and not any(isinstance(part, list) for part in value) else value
+    return [value] if key in LISTS and not any(isinstance(part, list) for part in value) else value
 
 
 def _experiment(point: dict[str, Any], defaults: dict[str, Any], prefix: str, problems: list[str]) -> Experiment | None:

@@ -1,6 +1,6 @@
 """Settings that every training has, whatever the family. Defaults are those of the protocol."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ class TrainSettings(Settings):
 
     The budget is ``epochs``, unless ``steps`` (optimiser steps) is given.
     """
+
+    input_multiple: ClassVar[int] = 32
+    """Heights and widths that the network takes are multiples of this, in pixels."""
 
     task: Literal["merged", "per_class"] = Field("merged", description="One map of any defect, or one map per class")
     img_size: str = Field(
@@ -59,6 +62,9 @@ class TrainSettings(Settings):
     steps: int | None = Field(None, ge=1)
     eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; null: one pass over the images")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step; BatchNorm sees single batches")
+    devices: int = Field(
+        1, ge=1, description="GPUs that share every batch, or processes on a CPU; BatchNorm sees each one's share"
+    )
     sampler: Literal["shuffle", "balanced"] = Field(
         "shuffle", description="balanced: every other image is defective, the classes in turn"
     )
@@ -108,6 +114,11 @@ class TrainSettings(Settings):
         return int(number) * (steps_per_pass if unit == "epochs" else 1)
 
     @property
+    def least_share(self) -> int:
+        """Fewest images that a device can train on at a time."""
+        return 1
+
+    @property
     def idle_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         used_by = {
@@ -139,6 +150,12 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"overlap {self.overlap} does not go with tiles of {self.crop}; allowed: at most {side - 1}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_share_batches(self) -> Self:
+        if self.batch_size % self.devices:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {self.devices} devices")
         return self
 
     @model_validator(mode="after")

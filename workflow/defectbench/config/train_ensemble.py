@@ -48,7 +48,7 @@ class EnsembleSettings(Settings):
 
 def resolve_ensembles(experiments: Sequence["Experiment"], problems: list[str]) -> list["Experiment"]:
     """``experiments``, the ensembles among them with the ids of all their members, and their common subset and cv."""
-    trained = [experiment for experiment in experiments if experiment.family != "ensemble"]
+    trained = [experiment for experiment in experiments if experiment.family not in ("ensemble", "cascade")]
     return [
         _resolved(experiment, trained, problems) if experiment.family == "ensemble" else experiment
         for experiment in experiments

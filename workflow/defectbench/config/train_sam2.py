@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.prompts import SOURCES, PromptKind
+from defectbench.config.prompts import SOURCES
 from defectbench.config.sam2 import Sam2EncoderSettings
 
 _INFERENCE_KEYS = {
@@ -27,8 +27,8 @@ class Sam2Settings(Sam2EncoderSettings):
     model: Literal["sam2"] = "sam2"
     task: Literal["merged"] = Field("merged", description="One map of any defect: prompts name no class")
     tune: Literal["none", "full", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
-    prompt: PromptKind = Field(
-        "box", description="box and points are those of the true masks (oracle track); full_box is that of the image"
+    prompt: Literal["box", "points", "box_points", "full_box"] = Field(
+        "box", description="All but full_box, that of the image, are those of the true masks (oracle track)"
     )
     train: Literal["all", "decoder", "encoder", "prompt_encoder"] = Field("all", description="What tune: full trains")
     lora_target: Literal["encoder", "encoder_mlp", "decoder", "both"] = Field(

@@ -35,6 +35,11 @@ class UNetSettings(TrainSettings):
     )
     augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
 
+    @property
+    def least_share(self) -> int:
+        """Fewest images that a device can train on at a time: DeepLab normalises features of one pixel."""
+        return 2 if self.model.startswith("deeplab") else 1
+
     def pos_weights(self, classes: Sequence[str]) -> tuple[float, ...]:
         """Weights of the maps named ``classes``, or the one of all maps.
 
@@ -71,8 +76,8 @@ class UNetSettings(TrainSettings):
             raise ValueError(f"encoder_weights 'imagenet': the library has none for {self.encoder!r}; allowed: 'none'")
         if self.encoder_weights == "imagenet" and self.init_from is not None:
             raise ValueError("encoder_weights 'imagenet' and init_from exclude each other: give one of them")
-        if self.model.startswith("deeplab") and self.batch_size < 2:
-            raise ValueError(f"{self.model} normalises over the batch: batch_size must be at least 2")
+        if self.batch_size < self.devices * self.least_share:
+            raise ValueError(f"{self.model} normalises over the batch: batch_size must be at least 2 for each device")
         return self
 
     @model_validator(mode="after")

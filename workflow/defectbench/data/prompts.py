@@ -1,43 +1,25 @@
-"""Prompts for promptable models: drawn once from true masks, kept as files, shared by every model.
+"""Prompts for promptable models, drawn from masks: true ones, or those that another model predicted.
 
 A prompt is a set of points with SAM's labels: 0 outside, 1 inside the object, 2 and 3 the upper left and the lower
-right corner of its box. Coordinates are (x, y) in pixels of the image, the centre of the first pixel being (0, 0).
+right corner of its box; and, of kind 'mask', the mask of the object. Coordinates are (x, y) in pixels of the image, the
+centre of the first pixel being (0, 0).
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from scipy.sparse.csgraph import connected_components
 
-from defectbench.config.prompts import SOURCES, PromptSettings
+from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import Manifest
-from defectbench.files import atomic
-from defectbench.script import UserError
+from defectbench.data.rle import encode_coco
 
 OUTSIDE, INSIDE, UPPER_LEFT, LOWER_RIGHT = 0, 1, 2, 3
-SCHEMA = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("prompt_id", pa.int32()),  # from 0 up in each image
-        ("kind", pa.string()),  # box, points
-        ("coordinates", pa.list_(pa.float32())),  # x0, y0, x1, y1, ...
-        ("labels", pa.list_(pa.int8())),  # one for each point
-        ("source", pa.string()),  # oracle, fixed, or the model that made it
-        ("score", pa.float32()),  # of the model that made it; 1 for all others
-    ]
-)
 # Candidates among which the next point of an object is the one farthest from those it has.
 _CANDIDATES = 256
-
-
-class PromptError(UserError):
-    """Prompts that are absent or not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +30,34 @@ class Prompt:
     """(n, 2) float32, x and y."""
     labels: np.ndarray
     """(n,) int8."""
+    rle: bytes | None = None
+    """COCO counts of the object's mask in the image's own pixels; None of kinds without a mask."""
+    score: float = 1.0
+    """How sure the model that made the prompt is of the object, in [0, 1]; 1 if no model did."""
+    threshold: float = 0.5
+    """Score from which that model's objects count, in (0, 1)."""
+    mask: np.ndarray | None = None
+    """(H, W) uint8, 255 inside the object: ``rle`` in pixels of the network's input; None until it is asked there."""
+
+    @property
+    def margin(self) -> float:
+        """logit(score) - logit(threshold): not negative if the object counts; infinite for a score of 1."""
+        return _logit(self.score) - _logit(self.threshold)
 
     def scaled(self, height: float, width: float) -> "Prompt":
-        """The same prompt in an image whose sides are ``height`` and ``width`` times as long."""
-        return Prompt(self.points * np.array([width, height], np.float32), self.labels)
+        """The same prompt in an image whose sides are ``height`` and ``width`` times as long; ``rle`` stays."""
+        return replace(self, points=self.points * np.array([width, height], np.float32))
 
 
 def box_prompt(left: float, top: float, right: float, bottom: float) -> Prompt:
     """The prompt of a box; its corners are the centres of its first and last pixel."""
     points = np.array([[left, top], [right, bottom]], np.float32)
     return Prompt(points, np.array([UPPER_LEFT, LOWER_RIGHT], np.int8))
+
+
+def joined(parts: Sequence[Prompt]) -> Prompt:
+    """One prompt with the points of all ``parts``; a box goes first, as in SAM 2's own predictor."""
+    return Prompt(np.concatenate([part.points for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
 def objects(mask: np.ndarray, merge_distance: int) -> list[np.ndarray]:
@@ -114,62 +114,69 @@ def points_prompt(target: np.ndarray, mask: np.ndarray, settings: PromptSettings
     return Prompt(np.concatenate([inside, outside]), labels)
 
 
-def draw_prompts(kind: str, mask: np.ndarray, image_id: str, settings: PromptSettings) -> list[Prompt]:
-    """Prompts of one image with the true ``mask`` (H, W): a function of mask, id and settings alone.
+def moved_box(
+    box: Sequence[float], noise: float, shape: tuple[int, int], rng: np.random.Generator
+) -> tuple[float, ...]:
+    """``box`` (left, top, right, bottom), each side moved by N(0, ``noise`` · side length) and clipped to the image.
 
-    ``full_box`` does not look at the mask; of the others an image without a defect has none.
+    Of one generator's state a larger ``noise`` moves each side further the same way.
     """
-    height, width = mask.shape
+    left, top, right, bottom = box
+    lengths = np.array([right - left + 1, bottom - top + 1] * 2)
+    last = np.array([shape[1], shape[0]] * 2) - 1
+    x0, y0, x1, y1 = (np.array(box) + rng.normal(size=4) * noise * lengths).clip(0, last).tolist()
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def draw_prompts(
+    kind: str, mask: np.ndarray, image_id: str, settings: PromptSettings, noise: float = 0.0
+) -> list[Prompt]:
+    """Prompts of one image with the ``mask`` (H, W): a function of mask, id and settings alone.
+
+    ``full_box`` does not look at the mask; of the others an image without a defect has none. ``noise`` moves boxes.
+    """
     if kind == "full_box":
-        return [box_prompt(0, 0, width - 1, height - 1)]
-    found = objects(mask, settings.merge_distance)
-    if kind == "box":
-        return [box_prompt(*tight_box(target)) for target in found]
-    seed = hashlib.blake2b(f"{settings.seed} {image_id}".encode(), digest_size=8).digest()
-    rng = np.random.default_rng(int.from_bytes(seed))
-    return [points_prompt(target, mask, settings, rng) for target in found]
+        return [box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)]
+    return prompts_of(kind, objects(mask, settings.merge_distance), mask, image_id, settings, noise)
 
 
-def draw_all(kind: str, manifest: Manifest, settings: PromptSettings) -> Iterable[tuple[str, list[Prompt]]]:
+def prompts_of(
+    kind: str,
+    targets: Sequence[np.ndarray],
+    mask: np.ndarray,
+    image_id: str,
+    settings: PromptSettings,
+    noise: float = 0.0,
+) -> list[Prompt]:
+    """A prompt for each of ``targets``, masks (H, W) bool of objects in ``mask``.
+
+    ``mask`` prompts come with the box: SAM 2 has seen masks in its training only beside other prompts.
+    """
+    points_rng, box_rng = _generator(f"{settings.seed} {image_id}"), _generator(f"{settings.seed} {image_id} box")
+    found = []
+    for target in targets:
+        parts = []
+        if kind in ("box", "box_points", "mask"):
+            box = tight_box(target)
+            parts.append(box_prompt(*(moved_box(box, noise, mask.shape, box_rng) if noise else box)))
+        if kind in ("points", "box_points"):
+            parts.append(points_prompt(target, mask, settings, points_rng))
+        found.append(replace(joined(parts), rle=encode_coco(target) if kind == "mask" else None))
+    return found
+
+
+def draw_all(
+    kind: str, manifest: Manifest, settings: PromptSettings, noise: float = 0.0
+) -> Iterable[tuple[str, list[Prompt]]]:
     """Image ids and prompts of all images of ``manifest``, any defect being one class."""
     for row in manifest.frame.itertuples(index=False):
-        yield row.image_id, draw_prompts(kind, manifest.masks(row).max(axis=0), row.image_id, settings)
+        yield row.image_id, draw_prompts(kind, manifest.masks(row).max(axis=0), row.image_id, settings, noise)
 
 
-def write_prompts(path: Path, kind: str, prompts: Iterable[tuple[str, list[Prompt]]]) -> int:
-    """Write ``prompts`` of one ``kind`` as Parquet, atomically; return their number."""
-    rows = [
-        {
-            "image_id": image_id,
-            "prompt_id": number,
-            "kind": "points" if kind == "points" else "box",
-            "coordinates": prompt.points.ravel().tolist(),
-            "labels": prompt.labels.tolist(),
-            "source": SOURCES[kind],
-            "score": 1.0,
-        }
-        for image_id, found in prompts
-        for number, prompt in enumerate(found)
-    ]
-    with atomic(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), temporary)
-    return len(rows)
+def _logit(p: float) -> float:
+    with np.errstate(divide="ignore"):
+        return float(np.log(np.float64(p)) - np.log1p(-np.float64(p)))
 
 
-def read_prompts(path: Path, source: str) -> dict[str, list[Prompt]]:
-    """Prompts by image; images without any are not in the result.
-
-    Raises:
-        PromptError: if the file cannot be read, or holds prompts of another ``source``.
-    """
-    try:
-        table = pq.read_table(path, schema=SCHEMA)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise PromptError(f"{path}: no file of prompts: {error}") from None
-    found: dict[str, list[Prompt]] = {}
-    for row in table.to_pylist():
-        if row["source"] != source:
-            raise PromptError(f"{path}: {row['image_id']} has a prompt of source {row['source']!r}, not {source!r}")
-        points = np.array(row["coordinates"], np.float32).reshape(-1, 2)
-        found.setdefault(row["image_id"], []).append(Prompt(points, np.array(row["labels"], np.int8)))
-    return found
+def _generator(text: str) -> np.random.Generator:
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()))

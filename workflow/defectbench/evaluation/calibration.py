@@ -1,15 +1,16 @@
 """The choice of thresholds and of post-processing, on validation images only."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from defectbench.config.calibrate import CalibrateSettings, PostProcessingSettings
+from defectbench.evaluation.dense_crf import ImageCrfs
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.truth import ValidationData, ids_sha256
 from defectbench.metrics import counts
-from defectbench.metrics.codes import N_BINS, threshold_code
+from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import joint_histogram, sweep
 
 HALF_K = N_BINS // 2
@@ -44,7 +45,7 @@ class Calibration:
     def pipeline(self, name: str) -> tuple[int, PostProcessing]:
         """k and the pipeline that were chosen for class ``name``."""
         chosen = self.post_processed[name]
-        return chosen["k"], PostProcessing(**{step: chosen[step] for step in asdict(PostProcessing())})
+        return chosen["k"], PostProcessing.read(chosen)
 
 
 def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
@@ -120,7 +121,8 @@ def choose_post_processing(
     """Choose for each class the pipeline with the highest objective ``name`` over all val images.
 
     No post-processing at the calibrated threshold is always a candidate. Ties go to the calibrated threshold, then to
-    the fewest steps, then to the smallest area and radii. Returns ``post_processed`` and ``candidates`` of Calibration.
+    pipelines without a CRF, to the fewest steps, and to the smallest area and radii. Returns ``post_processed`` and
+    ``candidates`` of Calibration.
     """
     _require_validation(data)
     search = Candidates(settings)
@@ -133,7 +135,7 @@ def choose_post_processing(
         best = best_pipeline(pipelines, values, thresholds[class_name])
         k, steps = pipelines[best]
         numbers = _numbers(values)
-        chosen[class_name] = {"k": k, **asdict(steps), "value": numbers[best]}
+        chosen[class_name] = {"k": k, **steps.record(), "value": numbers[best]}
         several = len(tried[class_name]) > 1
         words = [f"p >= {k / N_BINS:g}, {steps}" if several else str(steps) for k, steps in pipelines]
         candidates[class_name] = dict(zip(words, numbers, strict=True))
@@ -147,8 +149,9 @@ def _count_candidates(
     counted: dict[str, list[np.ndarray]] = {class_name: [] for class_name in tried}
     n_pixels = []
     for sample in data:
+        crfs = ImageCrfs(sample.image)
         for class_name, codes, truth in zip(sample.classes, sample.codes, sample.truth, strict=True):
-            by_threshold = [search.count(codes >= threshold_code(k), truth) for k in tried[class_name]]
+            by_threshold = [search.count(codes, k, truth, crfs) for k in tried[class_name]]
             counted[class_name].append(np.concatenate(by_threshold).astype(np.int32))
         n_pixels.append(sample.truth[0].size)
     return {class_name: np.stack(images) for class_name, images in counted.items()}, np.array(n_pixels)
@@ -159,7 +162,13 @@ def best_pipeline(pipelines: list[tuple[int, PostProcessing]], values: np.ndarra
 
     def rank(index: int) -> tuple[float, ...]:
         k, steps = pipelines[index]
-        effort = (abs(k - calibrated), steps.n_steps, steps.min_area, steps.opening + steps.closing)
+        effort = (
+            abs(k - calibrated),
+            steps.crf is not None,
+            steps.n_steps,
+            steps.min_area,
+            steps.opening + steps.closing,
+        )
         return -np.nan_to_num(values[index], nan=-np.inf), *effort
 
     return min(range(len(pipelines)), key=rank)

@@ -44,9 +44,12 @@ def image_score(codes: np.ndarray) -> int:
     return int(np.partition(codes, codes.size - rank, axis=None)[codes.size - rank])
 
 
-def final_masks(codes: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Masks (C, H, W) bool at the calibrated thresholds, with post-processing if it was calibrated."""
-    found = policies.masks(codes, calibration)
+def final_masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None = None) -> np.ndarray:
+    """Masks (C, H, W) bool at the calibrated thresholds, with post-processing if it was calibrated.
+
+    ``image`` is needed if a dense CRF was chosen.
+    """
+    found = policies.masks(codes, calibration, image)
     return found.get(policies.POST_PROCESSED, found[policies.CALIBRATED])
 
 
@@ -62,7 +65,7 @@ def choose_gate(data: ValidationData, calibration: Calibration) -> Gate:
         raise TypeError(f"a gate is chosen on ValidationData only, not {type(data).__name__}")
     scores, kept, emptied = [], [], []
     for sample in data:
-        masks = final_masks(sample.codes, calibration)
+        masks = final_masks(sample.codes, calibration, sample.image)
         pairs = list(zip(sample.truth, masks, strict=True))
         kept.append([float(dice(*confusion(truth, mask))) for truth, mask in pairs])
         emptied.append([float(not truth.any()) for truth, _ in pairs])

@@ -3,22 +3,24 @@
 import numpy as np
 
 from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.dense_crf import ImageCrfs
 from defectbench.metrics.codes import HALF, threshold_code
 
 CALIBRATED, AT_HALF, POST_PROCESSED = "calibrated", "at_0.5", "post_processed"
 
 
-def masks(codes: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
+def masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Masks (C, H, W) bool of one image by policy, of its maps (C, H, W) uint16.
 
-    Classes come in the order of ``calibration.thresholds``. ``post_processed`` is absent if none was sought.
+    ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes come in
+    the order of ``calibration.thresholds``. ``post_processed`` is absent if none was sought.
     """
     cuts = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
     found = {CALIBRATED: codes >= cuts[:, None, None], AT_HALF: codes >= HALF}
     if calibration.post_processed:
-        pipelines = [calibration.pipeline(name) for name in calibration.thresholds]
-        chosen = zip(codes, pipelines, strict=True)
-        found[POST_PROCESSED] = np.stack([steps.apply(plane >= threshold_code(k)) for plane, (k, steps) in chosen])
+        crfs = ImageCrfs(image)
+        chosen = zip(codes, map(calibration.pipeline, calibration.thresholds), strict=True)
+        found[POST_PROCESSED] = np.stack([steps.mask(plane, k, crfs) for plane, (k, steps) in chosen])
     return found
 
 

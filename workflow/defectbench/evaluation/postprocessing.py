@@ -1,16 +1,19 @@
-"""Post-processing of masks: opening, closing, filling of holes, removal of small components, in this order.
+"""Post-processing: dense CRF, opening, closing, filling of holes, removal of small components, in this order.
 
-An opening first takes away specks and threads, so that the closing does not join them; holes are filled when the
-outlines are closed; areas are measured last, on the components as they come out.
+A CRF takes the place of the threshold, since it weighs the map against the image. An opening first takes away specks
+and threads, so that the closing does not join them; holes are filled when the outlines are closed; areas are measured
+last, on the components as they come out.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import product
+from typing import Any, Self
 
 import cv2
 import numpy as np
 
-from defectbench.config.calibrate import PostProcessingSettings
+from defectbench.config.calibrate import CrfSettings, PostProcessingSettings
+from defectbench.evaluation.dense_crf import ImageCrfs
 from defectbench.metrics.boundary import disc
 
 
@@ -26,9 +29,27 @@ class PostProcessing:
     """background that 4-connectivity does not join to the image's border becomes foreground"""
     min_area: float = 0
     """8-connected components below it are removed: from 1 up pixels, below 1 a share of the image's pixels"""
+    crf: CrfSettings | None = None
+    """decides on pixels instead of the threshold alone"""
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Self:
+        """Inverse of :meth:`record`; other keys are passed over."""
+        crf = record.get("crf")
+        steps = {field.name: record[field.name] for field in fields(cls) if field.name != "crf"}
+        return cls(**steps, crf=CrfSettings(**crf) if crf else None)
+
+    def record(self) -> dict[str, Any]:
+        """All fields, as JSON can hold them."""
+        steps = {field.name: getattr(self, field.name) for field in fields(self)}
+        return steps | {"crf": self.crf and self.crf.model_dump()}
+
+    def mask(self, codes: np.ndarray, k: int, crfs: ImageCrfs) -> np.ndarray:
+        """The mask (H, W) bool of a map of ``codes`` (H, W) uint16 at p ≥ k/256, after all steps."""
+        return self.apply(crfs.mask(codes, k, self.crf))
 
     def apply(self, mask: np.ndarray) -> np.ndarray:
-        """Post-process ``mask`` (H, W) bool into another of the same shape and type.
+        """Do all steps after the CRF on ``mask`` (H, W) bool; the result has the same shape and type.
 
         Pixels outside the image count neither as foreground nor as background.
         """
@@ -40,12 +61,13 @@ class PostProcessing:
     @property
     def n_steps(self) -> int:
         """Number of steps that are not left out."""
-        return sum(bool(value) for value in asdict(self).values())
+        return sum(bool(getattr(self, field.name)) for field in fields(self))
 
     def __str__(self) -> str:
         """The steps in words; 'none' if there are none."""
         small = f"{self.min_area:g} px" if self.min_area >= 1 else f"{100 * self.min_area:g} % of the image"
         steps = {
+            str(self.crf): self.crf,
             f"open {self.opening}": self.opening,
             f"close {self.closing}": self.closing,
             "fill holes": self.fill_holes,
@@ -86,19 +108,25 @@ class Candidates:
 
     def __init__(self, settings: PostProcessingSettings) -> None:
         """Combine the steps of ``settings``."""
+        self._crfs = (None, *settings.crf)
         self._radii = list(product((0, *settings.opening_radii), (0, *settings.closing_radii)))
         self._fills = (False, True) if settings.fill_holes else (False,)
         self._min_areas = (0.0, *settings.min_areas)
-        every = product(self._radii, self._fills, self._min_areas)
-        self.pipelines = [PostProcessing(*radii, fill, area) for radii, fill, area in every]
+        self._shapes = list(product(self._radii, self._fills, self._min_areas))
+        every = product(self._crfs, self._shapes)
+        self.pipelines = [PostProcessing(*radii, fill, area, crf) for crf, (radii, fill, area) in every]
 
-    def count(self, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Counts tp, fp, fn that each of ``pipelines`` gives, (P, 3) int64.
+    def count(self, codes: np.ndarray, k: int, truth: np.ndarray, crfs: ImageCrfs) -> np.ndarray:
+        """Counts tp, fp, fn that each of ``pipelines`` gives at p ≥ k/256, (P, 3) int64.
 
-        ``mask`` and ``truth`` are those of one class of one image, (H, W) bool.
+        ``codes`` (H, W) uint16 and ``truth`` (H, W) bool are those of one class, ``crfs`` those of its image.
         """
+        return np.concatenate([self._count_shapes(crfs.mask(codes, k, crf), truth) for crf in self._crfs])
+
+    def _count_shapes(self, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        """Counts tp, fp, fn of every way to go on from ``mask`` (H, W) bool."""
         if not mask.any():
-            return np.tile((0, 0, np.count_nonzero(truth)), (len(self.pipelines), 1))
+            return np.tile((0, 0, np.count_nonzero(truth)), (len(self._shapes), 1))
         counted = []
         for radii in self._radii:
             plain = shape(mask, *radii, fill=False)

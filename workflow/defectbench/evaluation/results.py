@@ -80,6 +80,11 @@ _LAST = {
     "policy": "str",
     "experiment": "str",  # the exp_ids of all its seeds
     "n_test_groups": "Int64",
+    "segmenter": "str",  # of a cascade, the experiment that is asked
+    "prompt_noise": "float64",  # by how much true boxes were moved, share of a side's length
+    "infer_ms_stage1": "float64",  # of a cascade: the experiment that makes the prompts, and these
+    "infer_ms_stage2": "float64",
+    "post_processing": "str",  # the steps by class, where any were chosen on val
     "notes": "str",  # what a reader must know of this row
 }
 # Columns of the same name in the files that they are taken from; of metrics.json, all that are there.
@@ -96,6 +101,8 @@ _OF_RUN = (
     "weights_source",
     "weights_sha256",
     "code_digest",
+    "segmenter",
+    "prompt_noise",
 )
 _OF_TIMING = (
     "avg_inference_time",
@@ -103,6 +110,8 @@ _OF_TIMING = (
     "infer_ms_p50",
     "infer_ms_p95",
     "peak_memory_infer_bytes",
+    "infer_ms_stage1",
+    "infer_ms_stage2",
 )
 COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _METRICS | _LAST).items() if name not in _FIRST}
 
@@ -156,9 +165,23 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "ckpt_path": run.get("weights_path"),
         "timestamp": run.get("finished_at"),
         "thresholds": json.dumps(metrics["thresholds"]),
+        "post_processing": _post_processing(metrics),
         "device": run.get("device") or timing.get("device"),
-        "notes": "; ".join(run.get("notes") or []) or None,
+        "notes": "; ".join(_notes(run)) or None,
     }
+
+
+def _post_processing(metrics: dict[str, Any]) -> str | None:
+    """The chosen steps as JSON, by class; None if all of them are 'none'."""
+    chosen = metrics["post_processing"]
+    return json.dumps(chosen) if set(chosen.values()) - {"none"} else None
+
+
+def _notes(run: dict[str, Any]) -> list[str]:
+    notes = list(run.get("notes") or [])
+    if (parts := run.get("batch_parts") or 1) > 1:
+        notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
+    return notes
 
 
 def _read(path: Path) -> dict[str, Any]:

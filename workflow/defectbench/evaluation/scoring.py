@@ -118,7 +118,7 @@ def _count(
     """Yield the rows of per_image.parquet of one image, and add its components to the records."""
     maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
     shapes = Shapes()
-    for policy, masks in policies.masks(sample.codes, calibration).items():
+    for policy, masks in policies.masks(sample.codes, calibration, sample.image).items():
         for name, prediction, truth in _layers(sample, masks, masks.any(axis=0)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}

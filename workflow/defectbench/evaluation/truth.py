@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.manifest import Manifest, read_manifest
+from defectbench.data.packing import ImagePack
 from defectbench.inference.prediction_file import MERGED, PredictionFile
 from defectbench.script import UserError
 
@@ -70,6 +71,8 @@ class Sample(NamedTuple):
     """(C, H, W) uint16"""
     truth: np.ndarray
     """(C, H, W) bool; for a map of any defect the union of all classes, (1, H, W)"""
+    image: np.ndarray | None
+    """(H, W) or (H, W, 3) uint8; None if no pack of images was given"""
 
 
 class RolePredictions:
@@ -77,14 +80,15 @@ class RolePredictions:
 
     role: ClassVar[str]
 
-    def __init__(self, predictions: PredictionFile, truth: Truth) -> None:
-        """Put ``predictions`` beside ``truth``.
+    def __init__(self, predictions: PredictionFile, truth: Truth, images: ImagePack | None = None) -> None:
+        """Put ``predictions`` beside ``truth`` and, for post-processing that needs them, beside ``images``.
 
         Raises:
             EvaluationError: if they are of another role, of other classes, or not of exactly this role's images.
         """
         self.header = predictions.header
         self.truth = truth
+        self.images = images
         self.ids = truth.ids(self.role)
         if self.header.defective_only:
             self.ids = [image_id for image_id in self.ids if truth.masks(image_id).any()]
@@ -111,7 +115,8 @@ class RolePredictions:
                 raise EvaluationError(
                     f"{self.predictions.path}: {image_id}: the map is {codes.shape[1:]}, the image {truth.shape[1:]}"
                 )
-            yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth)
+            image = None if self.images is None else self.images[image_id]
+            yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth, image)
 
     def true_masks(self, image_id: str) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes as in the header; for a map of any defect their union."""

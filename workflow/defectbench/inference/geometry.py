@@ -12,7 +12,7 @@ STRIDE = 32
 class Geometry:
     """``resize`` of the training settings, applied.
 
-    - ``native``: no scaling; padded at the right and bottom edge to a multiple of 32.
+    - ``native``: no scaling; padded at the right and bottom edge to a multiple of ``multiple``.
     - ``longest_pad``: scaled, aspect kept, to fit into ``size``, then padded to it.
     - ``squash``: scaled to ``size``, aspect lost.
 
@@ -21,14 +21,18 @@ class Geometry:
 
     resize: str
     size: tuple[int, int] | None
+    multiple: int = STRIDE
 
     @classmethod
-    def of(cls, img_size: str, resize: str) -> "Geometry":
-        """From the settings ``img_size`` ('native', 'SIDE' or 'HEIGHTxWIDTH') and ``resize``."""
+    def of(cls, img_size: str, resize: str, multiple: int = STRIDE) -> "Geometry":
+        """From the settings ``img_size`` ('native', 'SIDE' or 'HEIGHTxWIDTH') and ``resize``.
+
+        The network takes heights and widths that are multiples of ``multiple``.
+        """
         if img_size == "native":
-            return cls(resize, None)
+            return cls(resize, None, multiple)
         sides = [int(side) for side in img_size.split("x")]
-        return cls(resize, (sides[0], sides[-1]))
+        return cls(resize, (sides[0], sides[-1]), multiple)
 
     def scaled_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the image's content as the network sees it, padding excluded."""
@@ -42,7 +46,7 @@ class Geometry:
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the network's input for an image of ``height`` × ``width``."""
         height, width = self.size or (height, width)
-        return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+        return -(-height // self.multiple) * self.multiple, -(-width // self.multiple) * self.multiple
 
     def apply(self, image: np.ndarray, size: tuple[int, int] | None = None, *, mask: bool = False) -> np.ndarray:
         """Scale and pad ``image`` (H, W) or (H, W, C), uint8.

@@ -24,11 +24,12 @@ def predict_roles(
     outputs: dict[str, Path],
     classes: tuple[str, ...],
     has_scores: bool,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
     """Predict every image of the roles in ``outputs``, one at a time; return the seconds of each.
 
     ``predictor`` maps a uint8 image (H, W) or (H, W, 3) to codes (C, H, W) at the same size. Its time includes
-    everything between the decoded image and the codes; a few warm-up calls come first, uncounted.
+    everything between the decoded image and the codes, by ``clock``; a few warm-up calls come first, uncounted.
     """
     first = split.loc[split["role"].isin(list(outputs)), "image_id"].iloc[0]
     for _ in range(WARM_UP):
@@ -38,9 +39,9 @@ def predict_roles(
         with write_predictions(path, PredictionHeader(role, classes, has_scores)) as writer:
             for image_id in split.loc[split["role"] == role, "image_id"].sort_values():
                 image = np.asarray(images[image_id])
-                started = time.perf_counter()
+                started = clock()
                 codes = predictor(image)
-                seconds.append(time.perf_counter() - started)
+                seconds.append(clock() - started)
                 writer.add(image_id, codes)
     return seconds
 

@@ -2,19 +2,27 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from defectbench.config.prompts import ORACLE
+from defectbench.config.prompts import FIXED, ORACLE
+from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prompts import Prompt, PromptError
+from defectbench.data.prompt_file import PromptError
+from defectbench.data.prompts import Prompt
+from defectbench.data.rle import decode_coco
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.predict import WARM_UP
 from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits
+from defectbench.models.adapters import load_trained, merge_lora
+from defectbench.models.sam2.adapt import set_up
+from defectbench.models.sam2.base import load_base
 from defectbench.models.sam2.embeddings import EmbeddingCache
 from defectbench.models.sam2.native import NativeSam2
 from defectbench.models.sam2.prompting import maps
@@ -36,8 +44,15 @@ class PromptedPredictor:
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
-        """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels."""
+        """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels.
+
+        Without prompts nothing is asked: the lowest code everywhere, as of a method that never finds anything.
+        """
         started = time.perf_counter()
+        if not prompts:
+            codes = np.zeros((1, *image.shape[:2]), np.uint16)
+            self.seconds = time.perf_counter() - started
+            return codes
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
@@ -55,11 +70,38 @@ class PromptedPredictor:
         return codes
 
 
+def load_prompted(run: dict[str, Any], base: Path, weights: Path, embeddings: Path) -> PromptedPredictor:
+    """The predictor of a finished SAM 2 run, with the threads of its settings, on the GPU if there is one.
+
+    ``run`` is its run.json, ``base`` the weights it started from, ``weights`` what was trained; ``embeddings`` is the
+    folder of kept embeddings, used if the settings say so.
+
+    Raises:
+        WeightsError: if the files do not belong together.
+    """
+    settings = Sam2Settings.model_validate(run["settings"])
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    network, origin = load_base(base, settings.base_name)
+    set_up(network, settings)
+    load_trained(network, weights, origin["base_sha256"])
+    merge_lora(network)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cache = EmbeddingCache(network, embeddings, origin["base_sha256"]) if settings.cache_embeddings else None
+    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, cache)
+
+
 def scaled_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
-    """``prompts`` of an image of ``shape`` (height, width, ...) in pixels of the network's input."""
+    """``prompts`` of an image of ``shape`` (height, width, ...) in pixels of the network's input, with their masks."""
     height, width = shape[:2]
     inner = geometry.scaled_size(height, width)
-    return [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
+    scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
+    return [
+        prompt
+        if prompt.rle is None
+        else replace(prompt, mask=geometry.apply(255 * decode_coco(prompt.rle, *shape[:2])))
+        for prompt in scaled
+    ]
 
 
 def predict_prompted(
@@ -70,25 +112,30 @@ def predict_prompted(
     outputs: Mapping[str, Path],
     source: str,
 ) -> list[float]:
-    """Predict the images of the roles in ``outputs`` that have ``prompts``, one at a time; return the seconds of each.
+    """Predict the images of the roles in ``outputs``, one at a time; return the seconds of each.
 
-    Only prompts whose ``source`` is the truth may leave images out: those without a defect. A few warm-up calls come
-    first, uncounted.
+    ``prompts`` has a sequence for each of these images. Where that is empty, the truth as ``source`` has no defect, and
+    the image is left out; to a model as source it means that there is none, and the map is empty. A few warm-up calls
+    come first, uncounted.
 
     Raises:
-        PromptError: if an image has no prompt, and the source is not the truth.
+        PromptError: if ``prompts`` are not about all images, or an image has no fixed prompt.
     """
     wanted = split[split["role"].isin(list(outputs))].sort_values("image_id")
-    asked = wanted[wanted["image_id"].isin(prompts.keys())]
-    if source != ORACLE and len(asked) < len(wanted):
-        raise PromptError(f"{len(wanted) - len(asked)} image(s) have no prompt of source {source!r}; draw them anew")
+    absent = [i for i in wanted["image_id"] if i not in prompts or (source == FIXED and not prompts[i])]
+    if absent:
+        raise PromptError(
+            f"{len(absent)} image(s) have no prompt of source {source!r}, the first is {absent[0]}: draw them anew"
+        )
+    asked = wanted.loc[[bool(prompts[image_id]) for image_id in wanted["image_id"]]]
     for image_id in asked["image_id"][:1].repeat(WARM_UP):
         predictor(np.asarray(images[image_id]), prompts[image_id])
     seconds = []
     for role, path in outputs.items():
         header = PredictionHeader(role, (MERGED,), has_scores=True, defective_only=source == ORACLE)
+        chosen = asked if source == ORACLE else wanted
         with write_predictions(path, header) as writer:
-            for image_id in asked.loc[asked["role"] == role, "image_id"]:
+            for image_id in chosen.loc[chosen["role"] == role, "image_id"]:
                 codes = predictor(np.asarray(images[image_id]), prompts[image_id])
                 seconds.append(predictor.seconds)
                 writer.add(image_id, codes)

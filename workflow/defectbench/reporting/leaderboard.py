@@ -27,7 +27,9 @@ NOTES = (
     "Intervals: 95 %, studentised bootstrap over groups of test images. They do not cover the chance of training.",
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
-    "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction.",
+    "_pp: with the post-processing that was chosen on validation images; – where none was.",
+    "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction, of a "
+    "cascade with that of its two stages.",
 )
 
 
@@ -56,14 +58,16 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
     names = short_names(rows)
     # Reference methods do not compete.
     marked = () if track == "reference" else standing.unbeaten
+    with_pp = bool(rows["post_processing"].notna().any())
     cells = [
-        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary)]
+        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary, with_pp)]
         for name, (_, row) in zip(names, rows.iterrows(), strict=True)
     ]
     header = [
         "experiment",
         "top",
         f"{primary} [95 % CI]",
+        *([f"{primary}_pp"] if with_pp else []),
         "test_mIoU",
         "IoU@50",
         "fp_image_rate",
@@ -83,18 +87,19 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
     return "\n\n".join([*paragraphs, "Experiment ids:", ids])
 
 
-def _cells(row: pd.Series, primary: str) -> list[str]:
+def _cells(row: pd.Series, primary: str, with_pp: bool) -> list[str]:
     # Bounds without their leading zero keep the table within a terminal's width.
     low, high = (_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
     return [
         f"{_decimal(row[primary])} [{low}, {high}]",
+        *([_decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else NOTHING] if with_pp else []),
         _decimal(row["test_mIoU"]),
         _decimal(row["IoU@50"]),
         _decimal(row["fp_image_rate"]),
         _decimal(row["threshold"]) if row["used_val_labels"] else NOTHING,
         NOTHING if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
         _amount(row["params_total"]),
-        NOTHING if pd.isna(row["avg_inference_time"]) else f"{1000 * row['avg_inference_time']:.1f}",
+        _milliseconds(row),
     ]
 
 
@@ -157,6 +162,16 @@ def _data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:
             f"The first: {leaks['dropped_image_id'].iloc[0]} = {leaks['kept_image_id'].iloc[0]}"
         )
     return notes
+
+
+def _milliseconds(row: pd.Series) -> str:
+    """Mean time of an image, of a cascade with its stages."""
+    if pd.isna(row["avg_inference_time"]):
+        return NOTHING
+    total = f"{1000 * row['avg_inference_time']:.1f}"
+    if pd.isna(row["infer_ms_stage1"]):
+        return total
+    return f"{total} = {row['infer_ms_stage1']:.1f} + {row['infer_ms_stage2']:.1f}"
 
 
 def _decimal(value: float) -> str:

@@ -10,7 +10,38 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from defectbench.config.train import MONITORS
 from defectbench.files import atomic
+
+
+class Checkpoints:
+    """What a training keeps: the best weights by each monitor, the last state and, if asked for, regular weights."""
+
+    def __init__(self, monitor: str, every: int | None, state: Path) -> None:
+        """Three by ``monitor`` and one by each other; weights of ``every`` so many steps, or none; all in ``state``."""
+        # The monitor's first: it chooses the weights.
+        metrics = sorted(MONITORS, key=lambda metric: metric != monitor)
+        self._best = {metric: best_checkpoints(metric, 3 if metric == monitor else 1, state) for metric in metrics}
+        self._regular_folder = state / "kept"
+        self.last = state / "last.ckpt"
+        last = ModelCheckpoint(
+            dirpath=state, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+        )
+        regular = [] if every is None else [regular_checkpoints(every, self._regular_folder)]
+        self.callbacks = [*self._best.values(), last, *regular]
+
+    def weights(self) -> "KeptWeights":
+        """All that is kept, the best first and the last at the end."""
+        ranked = [
+            path
+            for found in self._best.values()
+            for path in sorted(found.best_k_models, key=found.best_k_models.get, reverse=True)
+        ]
+        return KeptWeights([*ranked, *sorted(self._regular_folder.glob("step*.ckpt"), key=step_of), self.last])
+
+    def best_names(self) -> dict[str, str]:
+        """The best by each monitor."""
+        return {metric: Path(found.best_model_path).stem for metric, found in self._best.items()}
 
 
 def best_checkpoints(metric: str, n: int, state: Path) -> ModelCheckpoint:

@@ -70,6 +70,7 @@ def combined_record(
         "n_labels_train": _largest([run.get("n_labels_train") for run in runs]),
         "n_labels_val": _largest([run.get("n_labels_val") for run in runs]),
         "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
+        "batch_parts": _largest([run.get("batch_parts") for run in runs]),
         "zero_shot": all(run.get("zero_shot", False) for run in runs),
         "weights_source": _common([run.get("weights_source") for run in runs]),
         "weights_sha256": hashlib.sha256(hashes.encode()).hexdigest(),

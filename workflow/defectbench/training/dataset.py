@@ -112,7 +112,7 @@ def make_samples(
         TileError: if there is no tile to train on.
     """
     images, masks = ImagePack(pack), MaskPack(pack)
-    geometry = Geometry.of(settings.img_size, settings.resize)
+    geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
     val = Samples(images, masks, val_ids, geometry, settings.task)
     crop = settings.crop_size if settings.mode == "crops" else None
     if settings.mode == "pre_crops":

@@ -12,25 +12,26 @@ import lightning as L
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
-from defectbench.config.train import MONITORS, TrainSettings
+from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
+from defectbench.training.batch_parts import batch_parts, more_parts_if_out_of_memory
 from defectbench.training.checkpoints import (
     AtomicCheckpoints,
-    KeptWeights,
+    Checkpoints,
     Stopping,
-    best_checkpoints,
-    regular_checkpoints,
     step_of,
 )
 from defectbench.training.dataset import Samples
+from defectbench.training.devices import device_options
 from defectbench.training.losses import Loss
 from defectbench.training.samples import Extremes
-from defectbench.training.sampling import BalancedBatches, StepBatches
+from defectbench.training.sampling import BalancedBatches, Parts, StepBatches
 from defectbench.training.state import TrainingError
 from defectbench.training.task import SegmentationTask
 
@@ -50,6 +51,8 @@ class Fit:
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
+    batch_parts: int
+    """Parts that each batch was taken in, in the end: more than 1 if memory had run out."""
     train_seconds: float
     peak_memory_bytes: int
 
@@ -57,10 +60,10 @@ class Fit:
 class ResumableData(L.LightningDataModule):
     """Training batches that continue at the step a checkpoint was taken."""
 
-    def __init__(self, train: Samples, val: Samples, settings: TrainSettings) -> None:
-        """Batches of ``train`` as the settings' sampler draws them; ``val`` in order."""
+    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, parts: int) -> None:
+        """Batches of ``train`` as the settings' sampler draws them, in ``parts`` each; ``val`` in order."""
         super().__init__()
-        self.train, self.val, self.settings = train, val, settings
+        self.train, self.val, self.settings, self.parts = train, val, settings, parts
         self.batches = make_batches(train, settings)
         self.steps_per_pass = max(1, self.batches.batches_per_pass // settings.accumulate)
         self.interval = settings.eval_every or self.steps_per_pass
@@ -76,11 +79,12 @@ class ResumableData(L.LightningDataModule):
         step, accumulate = self.trainer.global_step, self.settings.accumulate
         self.batches.start = step * accumulate
         self.batches.n_batches = min(self.interval, self.total_steps - step) * accumulate
-        return self._loader(self.train, self.batches)
+        rank, n_devices = self.trainer.global_rank, self.trainer.world_size
+        return self._loader(self.train, Parts(self.batches, self.parts, rank, n_devices))
 
     def val_dataloader(self) -> DataLoader:
-        """All validation images, clean ones too."""
-        size = self.settings.batch_size
+        """All validation images, clean ones too, on every device."""
+        size = self.settings.batch_size // (self.settings.devices * self.parts)
         order = [[(0, i) for i in range(k, min(k + size, len(self.val)))] for k in range(0, len(self.val), size)]
         return self._loader(self.val, order)
 
@@ -122,80 +126,71 @@ def fit(
     classes: Sequence[str] = ("merged",),
     make_task: Callable[..., SegmentationTask] | None = None,
     loggers: Sequence[Logger] = (),
+    evaluate_first: bool = False,
 ) -> Fit:
     """Train ``network``; its state lives in ``state`` and is taken up again if it is there.
 
     ``classes`` names the network's maps; ``make_task`` is called as :class:`SegmentationTask` would be; ``loggers``
-    are told every row of the history. The network ends with the best weights.
+    are told every row of the history; with ``evaluate_first`` that begins with the network as it is given, at step 0.
+    The network ends with the best weights.
 
     Raises:
         TrainingError: if the loss is not finite or memory runs out.
+        SystemExit: at the end, in the further processes of a training on several devices.
     """
     quiet_lightning()
-    data = ResumableData(train, val, settings)
+    parts = batch_parts(state)
+    data = ResumableData(train, val, settings, parts)
     # Convolutions on CPUs and tensor cores run about twice as fast with channels last.
     network.to(memory_format=torch.channels_last)
     if settings.compile:
         network.compile()
     task = (make_task or SegmentationTask)(name, network, loss, settings, data.total_steps, val, classes)
-    # The monitor's first: it chooses the weights.
-    best = {
-        metric: best_checkpoints(metric, 3 if metric == settings.monitor else 1, state)
-        for metric in sorted(MONITORS, key=lambda metric: metric != settings.monitor)
-    }
-    last = ModelCheckpoint(dirpath=state, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(data.steps_per_pass), state)
     stop = Stopping(settings.monitor, patience=settings.patience, mode="max", check_on_train_epoch_end=True)
-    callbacks: list[Callback] = [*best.values(), last, stop]
-    kept = state / "kept"
-    every = settings.checkpoint_interval(data.steps_per_pass)
-    if every is not None:
-        callbacks.append(regular_checkpoints(every, kept))
-    trainer = make_trainer(settings, data.n_intervals, callbacks, loggers, state)
-    resume = state / "last.ckpt"
-    try:
-        trainer.fit(task, datamodule=data, ckpt_path=resume if resume.is_file() else None)
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(
-            f"{name}: out of GPU memory at batch_size {settings.batch_size}; "
-            f"halve batch_size and double accumulate, or set a smaller img_size. {error}"
-        ) from None
-    history = pd.DataFrame(task.history)
-    ranked = [
-        path
-        for found in best.values()
-        for path in sorted(found.best_k_models, key=found.best_k_models.get, reverse=True)
-    ]
-    weights = KeptWeights([*ranked, *sorted(kept.glob("step*.ckpt"), key=step_of), resume])
-    task.network.load_state_dict(next(iter(weights.values())), strict=task.strict_loading)
-    task.extremes = Extremes()
-    trainer.validate(task, datamodule=data, verbose=False)
+    trainer = make_trainer(settings, data, [*checkpoints.callbacks, stop], loggers, state)
+    resume = checkpoints.last if checkpoints.last.is_file() else None
+    with more_parts_if_out_of_memory(name, state, settings, data.batches.batch_size, parts):
+        if evaluate_first and resume is None:
+            trainer.validate(task, datamodule=data, verbose=False)
+            task.begin_history()
+        trainer.fit(task, datamodule=data, ckpt_path=resume)
+        history, weights = pd.DataFrame(task.history), checkpoints.weights()
+        best = next(iter(weights))
+        task.network.load_state_dict(weights[best], strict=task.strict_loading)
+        task.extremes = Extremes()
+        trainer.validate(task, datamodule=data, verbose=False)
+    if not trainer.is_global_zero:
+        raise SystemExit  # the first process writes the results
     return Fit(
         history=history,
         weights=weights,
-        best_checkpoints={metric: Path(found.best_model_path).stem for metric, found in best.items()},
-        best_step=step_of(ranked[0]),
+        best_checkpoints=checkpoints.best_names(),
+        best_step=step_of(best),
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
+        batch_parts=parts,
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=peak_memory_bytes(),
     )
 
 
 def make_trainer(
-    settings: TrainSettings, n_intervals: int, callbacks: list[Callback], loggers: Sequence[Logger], state: Path
+    settings: TrainSettings, data: ResumableData, callbacks: list[Callback], loggers: Sequence[Logger], state: Path
 ) -> L.Trainer:
-    """Lightning's trainer for ``n_intervals`` evaluation intervals: deterministic, silent, one device."""
+    """Lightning's trainer for the intervals between evaluations of ``data``: deterministic and silent."""
     return L.Trainer(
+        **device_options(settings, data.batches.batch_size),
         accelerator="auto",
-        devices=1,
         precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
-        accumulate_grad_batches=settings.accumulate,
-        max_epochs=n_intervals,
+        accumulate_grad_batches=settings.accumulate * data.parts,
+        max_epochs=data.n_intervals,
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
         callbacks=callbacks,
         logger=list(loggers) or False,
-        plugins=[AtomicCheckpoints()],
+        # Not Slurm's environment: there Lightning expects a task per device, and a job is one task.
+        plugins=[AtomicCheckpoints(), LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -209,6 +204,7 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
     return {
         "precision": resolved_precision(settings.precision),
         "steps": result.steps,
+        "batch_parts": result.batch_parts,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
         "epochs": len(result.history),

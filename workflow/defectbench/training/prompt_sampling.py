@@ -6,7 +6,7 @@ import numpy as np
 
 from defectbench.config.prompts import PromptSettings
 from defectbench.config.train_sam2 import Sam2Settings
-from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt, objects, spread_points, tight_box
+from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt, joined, objects, spread_points, tight_box
 
 # A point that is none: SAM's label for padding.
 NO_POINT = -1
@@ -48,10 +48,11 @@ class PromptSampler:
                 region = target if target.any() else _random_box(mask.shape, rng)
                 if kind == "full_box":
                     prompt = box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)
-                elif kind == "box":
-                    prompt = self._noisy_box(region, rng)
                 else:
-                    prompt = _points(region, mask, n_inside, n_outside, self.fixed.near, rng)
+                    parts = [self._noisy_box(region, rng)] if "box" in kind else []
+                    if "points" in kind:
+                        parts.append(_points(region, mask, n_inside, n_outside, self.fixed.near, rng))
+                    prompt = joined(parts)
                 index.append(image)
                 prompts.append(prompt)
                 targets.append(target.astype(np.uint8))

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,8 @@ from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
+# Those of single families, recorded where they are in use.
+EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 
 
 def run_record(
@@ -35,7 +38,7 @@ def run_record(
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in PACKAGES},
+        | {package: importlib.metadata.version(package) for package in (*PACKAGES, *filter(sys.modules.get, EXTRAS))},
     }
 
 
@@ -49,11 +52,13 @@ def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """Path, size and digest of a file of weights."""
+    """Path, size and digest of a file of weights, read in parts."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "weights_path": path.as_posix(),
         "weights_bytes": path.stat().st_size,
-        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "weights_sha256": digest,
     }
 
 

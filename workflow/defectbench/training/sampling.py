@@ -44,6 +44,28 @@ class StepBatches:
         return [(pass_number, int(index)) for index in chosen]
 
 
+class Parts:
+    """Batches in equal parts, one after the other, of which each device has its equal share."""
+
+    def __init__(self, batches: StepBatches, n_parts: int, device: int = 0, n_devices: int = 1) -> None:
+        """The shares of device number ``device`` of ``n_devices``; their product with ``n_parts`` divides a batch."""
+        self.batches = batches
+        self.n_parts = n_parts
+        self.device, self.n_devices = device, n_devices
+
+    def __len__(self) -> int:
+        """Number of parts that iterating gives."""
+        return len(self.batches) * self.n_parts
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield this device's share of every part."""
+        size = self.batches.batch_size // (self.n_parts * self.n_devices)
+        for batch in self.batches:
+            for part in range(self.n_parts):
+                start = (part * self.n_devices + self.device) * size
+                yield batch[start : start + size]
+
+
 class BalancedBatches(StepBatches):
     """Batches in which every other image is clean, and the rest show the classes in turn.
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,15 +24,24 @@ def fingerprint(*parts: str | bytes) -> str:
     return digest.hexdigest()[:16]
 
 
+def is_first_process() -> bool:
+    """Whether this is no further process of a training on several devices; Lightning numbers them in LOCAL_RANK."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 @contextmanager
 def training_state(folder: Path, key: str) -> Iterator[Path]:
     """The folder of the training state ``key``, locked; it goes when the block ends without an error.
 
-    States of other keys are removed: they belong to other settings, data or code.
+    States of other keys are removed: they belong to other settings, data or code. Further processes of a training on
+    several devices share the folder that the first one has locked.
 
     Raises:
         TrainingError: if another process, such as one left over from a killed run, trains here.
     """
+    if not is_first_process():
+        yield folder / key
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:

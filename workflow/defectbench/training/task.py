@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import nn
 
@@ -68,8 +69,10 @@ class SegmentationTask(L.LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed by batch, so that a resumed run draws what an undisturbed one would have drawn."""
         self._waited += time.perf_counter() - self._waiting_since
-        accumulate = self.settings.accumulate
-        torch.manual_seed(self.settings.seed + self.global_step * accumulate + batch_idx % accumulate)
+        accumulate = self.trainer.accumulate_grad_batches
+        number = self.global_step * accumulate + batch_idx % accumulate
+        # Devices draw differently from each other.
+        torch.manual_seed(self.settings.seed + number + self.global_rank * self.total_steps * accumulate)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
         """Loss of one batch.
@@ -112,13 +115,18 @@ class SegmentationTask(L.LightningModule):
         loss, logits, _ = self.validation_outputs(images, masks, indices)
         self._check_finite(loss, indices, "val ")
         self._val_losses.append(loss)
+        if not self.trainer.is_global_zero:
+            return
         for index, maps in zip(indices.tolist(), logits.float().cpu().numpy(), strict=True):
             truth = self.val.true_masks(index)
             maps = self.val.geometry.restore(maps, *truth.shape[1:])
-            codes = codes_from_logits(maps)
-            self._evaluation.add(codes, truth)
-            if self.extremes is not None:
-                self.extremes.add(index, codes, truth)
+            self.add_validated(index, codes_from_logits(maps), truth)
+
+    def add_validated(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:
+        """Take the codes (C, H, W) of val image ``index`` into the scores."""
+        self._evaluation.add(codes, truth)
+        if self.extremes is not None:
+            self.extremes.add(index, codes, truth)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics that checkpoints and early stopping watch.
@@ -126,34 +134,49 @@ class SegmentationTask(L.LightningModule):
         Raises:
             TrainingError: if they are not defined, because no val image has a defect.
         """
-        self._metrics = self._evaluation.metrics()
+        metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
+        self._metrics = self.trainer.strategy.broadcast(metrics)
         if self._metrics[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split anew")
         self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
 
+    def begin_history(self) -> None:
+        """Add the row of a validation before any training: step 0, no training loss."""
+        absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
+        row = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None, **self._val_loss(), **self._metrics}
+        self.history = [row | absent | {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}]
+        track_row(self.loggers, self.history[0])
+
     def on_train_epoch_end(self) -> None:
         """Add a row to the history and show it; a schedule that watches the monitor takes its step."""
-        batch_size = self.trainer.datamodule.batches.batch_size
+        data, reduce = self.trainer.datamodule, self.trainer.strategy.reduce
+        batch_size = data.batches.batch_size
+        train_loss = reduce(torch.stack(self._losses).mean(), reduce_op="mean")
+        train_counts = reduce(self._train_counts, reduce_op="sum")
         self.history.append(
             {
-                "epoch": self.current_epoch,
+                "epoch": len(self.history),
                 "step": self.global_step,
                 "images_seen": self.global_step * self.settings.accumulate * batch_size,
-                "train_loss": torch.stack(self._losses).mean().item(),
-                "val_loss": torch.stack(self._val_losses).mean().item(),
+                "train_loss": train_loss.item(),
+                **self._val_loss(),
                 **self._metrics,
-                "train_iou": float(counts.iou(*self._train_counts.cpu().numpy())),
+                "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,
-                "images_per_second": len(self._losses) * batch_size / self._trained_seconds,
+                "images_per_second": len(self._losses) * batch_size / data.parts / self._trained_seconds,
                 "data_wait_share": self._waited / self._trained_seconds,
                 "peak_memory": peak_memory_bytes(),
             }
         )
-        print(self._progress(self.history[-1]), flush=True)
+        if self.trainer.is_global_zero:
+            print(self._progress(self.history[-1]), flush=True)
         track_row(self.loggers, self.history[-1])
         if self.settings.schedule == "plateau":
             self.lr_schedulers().step(self._metrics[self.settings.monitor])
+
+    def _val_loss(self) -> dict[str, float]:
+        return {"val_loss": torch.stack(self._val_losses).mean().item()}
 
     def _check_finite(self, loss: torch.Tensor, indices: torch.Tensor, role: str = "") -> None:
         if not torch.isfinite(loss):

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.trackers import TrackerSettings
+from defectbench.training.state import is_first_process
 
 FOLDER = Path("runs")
 """Where trackers keep their files, relative to the working folder."""
@@ -19,12 +20,12 @@ FOLDER = Path("runs")
 def open_trackers(
     path: Path | None, identity: ExperimentIdentity, settings: Settings, state: Path
 ) -> list[MLFlowLogger | WandbLogger]:
-    """The trackers that ``path``, a trackers.yaml, asks for; none without a file.
+    """The trackers that ``path``, a trackers.yaml, asks for; none without a file, or for a further device's process.
 
     A training that is taken up again goes on in the run that it began: its ids lie in ``state``, named by the
     training's fingerprint.
     """
-    if path is None:
+    if path is None or not is_first_process():
         return []
     chosen = TrackerSettings.read(path)
     make = {"mlflow": _mlflow, "wandb": _wandb}

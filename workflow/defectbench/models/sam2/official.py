@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from defectbench.config.sam2 import parse_base_name
 from defectbench.files import atomic
-from defectbench.models.sam2.base import check_fit
+from defectbench.models.adapters import check_fit
 from defectbench.models.sam2.native import NativeSam2
 
 # What only video needs: memory of earlier frames and pointers to objects in them.

@@ -10,7 +10,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from defectbench.data.packing import MaskPack
+from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.findings import difference_sentence
 from defectbench.reporting.leaderboard import names_of_experiments
@@ -52,7 +52,7 @@ def build_page(inputs: Inputs) -> str:
     defective, scores = _scores(records)
     automatic = [i for i, record in enumerate(records) if record.row["track"] == "automatic"]
     shown = gallery.choose(scores[automatic or list(scores)], defective)
-    masks = MaskPack(inputs.pack)
+    images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
     findings = [difference_sentence(row, called) for row in comparisons]
     environment = jinja2.Environment(
@@ -79,8 +79,8 @@ def build_page(inputs: Inputs) -> str:
             "images": list(scores.index),
             "defective": [int(value) for value in defective],
             "scores": [_thousandths(scores[i]) for i in scores],
-            "pictures": gallery.pictures(shown, inputs.pack),
-            "overlays": [gallery.overlays(record, shown, masks) for record in records],
+            "pictures": gallery.pictures(shown, images, masks),
+            "overlays": [gallery.overlays(record, shown, images, masks) for record in records],
         },
     )
 

@@ -113,7 +113,7 @@ def _classes(metrics: dict[str, Any]) -> Iterator[list[str]]:
 
 def _training(record: Record) -> Chart | None:
     history = record.history
-    names = [name for name in ("val_mIoU", "val_Dice") if name in history and history[name].notna().any()]
+    names = [name for name in ("val_iou_fixed", "val_dice_fixed") if name in history and history[name].notna().any()]
     if not names or len(history) < 2:
         return None
     x = next(name for name in ("step", "epoch") if name in history)

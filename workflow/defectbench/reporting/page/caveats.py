@@ -71,9 +71,9 @@ def _training(records: Sequence[Record]) -> Iterator[str]:
             f"Numbers of training labels differ, {min(labels):,} to {max(labels):,}: a place on the leaderboard is "
             "that of a model with its labels."
         )
-    halved = [record for record in trained if (record.run.get("accumulate") or 1) > 1]
-    if halved:
-        yield f"Trained in smaller batches with accumulated gradients: {_names(halved)}."
+    divided = [record for record in trained if (record.run.get("batch_parts") or 1) > 1]
+    if divided:
+        yield f"Batches did not fit into memory and were taken in parts, with accumulated gradients: {_names(divided)}."
 
 
 def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], called: Mapping[str, str]) -> Iterator[str]:

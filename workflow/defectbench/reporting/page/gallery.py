@@ -60,9 +60,8 @@ def choose(scores: pd.DataFrame, defective: pd.Series) -> list[Shown]:
     return [Shown(image_id, why) for image_id, why in chosen.items()]
 
 
-def pictures(shown: Sequence[Shown], pack: Path) -> list[dict[str, Any]]:
+def pictures(shown: Sequence[Shown], images: ImagePack, masks: MaskPack) -> list[dict[str, Any]]:
     """For each image what the page needs: the picture and the outline of its true masks, as data URIs."""
-    images, masks = ImagePack(pack), MaskPack(pack)
     colours = list(class_colours(masks.class_names).values())
     found = []
     for item in shown:
@@ -84,7 +83,7 @@ def pictures(shown: Sequence[Shown], pack: Path) -> list[dict[str, Any]]:
     return found
 
 
-def overlays(record: Record, shown: Sequence[Shown], pack: MaskPack) -> list[dict[str, str] | None]:
+def overlays(record: Record, shown: Sequence[Shown], images: ImagePack, masks: MaskPack) -> list[dict[str, str] | None]:
     """The masks of one experiment on each image, as transparent data URIs: plain, and post-processed where it was.
 
     None where the experiment did not see the image, as oracle models do not see clean ones.
@@ -96,8 +95,8 @@ def overlays(record: Record, shown: Sequence[Shown], pack: MaskPack) -> list[dic
         if item.image_id not in maps:
             found.append(None)
             continue
-        truth = pack[item.image_id].any(axis=0)
-        by_policy = policies.masks(maps[item.image_id], calibration)
+        truth = masks[item.image_id].any(axis=0)
+        by_policy = policies.masks(maps[item.image_id], calibration, images[item.image_id])
         wanted = {"plain": record.row["policy"], "pp": policies.POST_PROCESSED}
         found.append(
             {

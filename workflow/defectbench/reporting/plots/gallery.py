@@ -10,36 +10,52 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from defectbench.data.packing import MaskPack
+from defectbench.evaluation import policies
+from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting.plots import overlay, style, words
-from defectbench.reporting.plots.samples import Sample, choose_images, read_counts, read_samples
+from defectbench.reporting.plots.samples import (
+    Sample,
+    choose_images,
+    choose_in_bands,
+    is_post_processed,
+    read_counts,
+    read_samples,
+)
 
 TITLE = "What the best model finds, and what it misses"
 PAGE, TALLEST, GAP = 1600, 1000, 10  # pixels: width of a row of pictures, largest height of one, space between them
 NARROWEST = 1200  # pixels: the text needs that much
 MARGIN, CAPTION = round(style.MARGIN * style.DPI), round(2.2 * style.LINE * style.DPI)
 ASPECT_OF_STRIPS = 2
+BY_RANK = (
+    "Test images at evenly spaced ranks of Dice among the defective ones, best first; last, if there is one, the clean "
+    "image with the largest false alarm."
+)
 PREDICTION_LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the three pictures of a sample stand: on top of one another or side by side, enlarged or thinned out."""
+    """How the pictures of a sample stand: on top of one another or side by side, enlarged or thinned out."""
 
+    n: int
+    """3, or 4 with that after post-processing"""
     stacked: bool
     scale: int
     step: int
 
     @classmethod
-    def of(cls, shapes: Sequence[tuple[int, int]]) -> Self:
-        """The layout that suits the largest of images with ``shapes``, (height, width) each."""
-        height, width = np.max(shapes, axis=0)
+    def of(cls, samples: Sequence[Sample]) -> Self:
+        """The layout that suits the largest of the images of ``samples``."""
+        height, width = np.max([sample.image.shape[:2] for sample in samples], axis=0)
+        n = 3 + (samples[0].post_processed is not None)
         stacked = width > ASPECT_OF_STRIPS * height
-        room = PAGE if stacked else (PAGE - 2 * GAP) // 3
+        room = PAGE if stacked else (PAGE - (n - 1) * GAP) // n
         fits = min(room / width, TALLEST / height)
-        return cls(stacked, scale=max(1, int(fits)), step=int(np.ceil(1 / fits)))
+        return cls(n, stacked, scale=max(1, int(fits)), step=int(np.ceil(1 / fits)))
 
     @property
     def explanation(self) -> str:
@@ -47,7 +63,8 @@ class Layout:
         order = "From top to bottom" if self.stacked else "From left to right"
         size = f"enlarged {self.scale} times" if self.scale > 1 else "at its own size"
         every = f"one pixel in {self.step} of each row and column" if self.step > 1 else f"each {size}"
-        return f"{order}: image, truth, prediction of any class; {every}."
+        after = ", the same after post-processing" if self.n > 3 else ""
+        return f"{order}: image, truth, prediction of any class{after}; {every}."
 
     def shown(self, sample: Sample) -> tuple[int, int]:
         """Height and width in which one picture of ``sample`` is shown."""
@@ -55,55 +72,90 @@ class Layout:
         return height, width
 
     def places(self, sample: Sample) -> list[tuple[int, int]]:
-        """Pixels to the right and down from the sample's corner to those of its three pictures."""
+        """Pixels to the right and down from the sample's corner to those of its pictures."""
         height, width = self.shown(sample)
-        return [(0, i * (height + GAP)) if self.stacked else (i * (width + GAP), 0) for i in range(3)]
+        return [(0, i * (height + GAP)) if self.stacked else (i * (width + GAP), 0) for i in range(self.n)]
 
     def height(self, sample: Sample) -> int:
-        """Height of the three pictures."""
+        """Height of all pictures."""
         return self.places(sample)[-1][1] + self.shown(sample)[0]
 
     def width(self, sample: Sample) -> int:
-        """Width of the three pictures."""
+        """Width of all pictures."""
         return self.places(sample)[-1][0] + self.shown(sample)[1]
 
 
-def draw_gallery(table: pd.DataFrame, folders: Sequence[Path], pack: Path, n_images: int) -> Figure:
+def draw_gallery(
+    table: pd.DataFrame,
+    folders: Sequence[Path],
+    pack: Path,
+    n_images: int,
+    bands: Sequence[tuple[float, float]] = (),
+) -> Figure:
     """Draw ``n_images`` test images with the masks of the automatic track's best row by dice_all.
 
-    ``table`` holds the rows of results.parquet, ``folders`` the experiments' folders, each of its experiment's name.
+    The masks are those that this dice_all is of, and beside them those after post-processing. ``table`` holds the
+    rows of results.parquet, ``folders`` the experiments' folders, each of its experiment's name. With ``bands``
+    (lowest and highest IoU) the images are those of these bands.
     """
     rows = words.track(table, "automatic", "dice_all")
     if rows.empty:
         return style.message(TITLE, "No experiment of the automatic track has a value of dice_all.")
     best = rows.iloc[0].to_dict()
     folder = next(folder for folder in folders if folder.name == best["exp_id"])
-    samples = read_samples(folder, pack, choose_images(read_counts(folder), n_images))
-    lines = explanations(best, read_json(folder / "calibration.json"))
+    calibration = Calibration(**read_json(folder / "calibration.json"))
+    counts = read_counts(folder, best["policy"])
+    if bands:
+        by_band = choose_in_bands(counts, bands, n_images)
+        choices = [choice for own in by_band.values() for choice in own]
+        images = f"Test images by their IoU, at evenly spaced ranks of each band. {'; '.join(by_band)}."
+    else:
+        choices, images = choose_images(counts, n_images), BY_RANK
+    lines = explanations(best, calibration, images)
+    if not choices:
+        return style.message(TITLE, " ".join(lines))
+    samples = read_samples(folder, pack, choices, calibration, best["policy"])
     return gallery_figure(samples, MaskPack(pack).class_names, lines)
 
 
-def explanations(best: dict[str, Any], calibration: dict[str, Any]) -> list[str]:
-    """Which model, threshold and images the pictures show, in words."""
+def explanations(best: dict[str, Any], calibration: Calibration, images: str) -> list[str]:
+    """Which model, thresholds, post-processing and ``images`` the pictures show, in words."""
     model = (
         f"{best['dataset']}: {best['label']}, trained on {words.count(best['n_labels_train'])} labels, the best of the "
         f"automatic track: {words.TITLES['dice_all']} {best['dice_all']:.3f}."
     )
-    chosen = [
-        f"{k / N_BINS:.2f}" + ("" if name == MERGED else f" ({name})") for name, k in calibration["thresholds"].items()
-    ]
-    threshold = f"Threshold chosen on val images: p ≥ {', '.join(chosen)}. No post-processing."
-    images = (
-        "Test images at evenly spaced ranks of Dice among the defective ones, best first; last, if there is one, "
-        "the clean image with the largest false alarm."
-    )
-    return [model, threshold if calibration["has_scores"] else "Yes/no predictions: no threshold.", images]
+    return [model, f"{_threshold(calibration, best['policy'])} {_post_processing(calibration, best['policy'])}", images]
+
+
+def _threshold(calibration: Calibration, policy: str) -> str:
+    if not calibration.has_scores:
+        return "Yes/no predictions: no threshold."
+    if policy == policies.AT_HALF:
+        return "Threshold p ≥ 0.5, as in its metrics: this model was shown no labels, those of val images included."
+    return f"Threshold chosen on val images: p ≥ {_by_class(calibration.thresholds)}."
+
+
+def _post_processing(calibration: Calibration, policy: str) -> str:
+    if not is_post_processed(calibration, policy):
+        return "No post-processing."
+    chosen = {name: calibration.pipeline(name) for name in calibration.post_processed}
+    thresholds = _by_class({name: k for name, (k, _) in chosen.items()})
+    steps = "; ".join(str(own) + _of_class(name) for name, (_, own) in chosen.items())
+    return f"Post-processing chosen on val images, at p ≥ {thresholds}: {steps}."
+
+
+def _by_class(thresholds: dict[str, int]) -> str:
+    return ", ".join(f"{k / N_BINS:.2f}{_of_class(name)}" for name, k in thresholds.items())
+
+
+def _of_class(name: str) -> str:
+    return "" if name == MERGED else f" ({name})"
 
 
 @style.house_style
 def gallery_figure(samples: Sequence[Sample], class_names: Sequence[str], lines: Sequence[str]) -> Figure:
     """Draw the samples, each pixel of an image as a square of whole pixels, below ``lines`` that say what they are."""
-    layout = Layout.of([sample.image.shape[:2] for sample in samples])
+    layout = Layout.of(samples)
     width = max(NARROWEST, *(layout.width(sample) for sample in samples))
     texts = style.wrapped([*lines, layout.explanation], width / style.DPI)
     colours = overlay.class_colours(class_names)
@@ -129,19 +181,19 @@ def _draw_sample(figure: Figure, top: int, sample: Sample, layout: Layout, colou
     """Draw one sample downwards from ``top``, pixels above the figure's lower edge."""
     inches = figure.get_size_inches()[1] - top / style.DPI
     style.write(figure, style.MARGIN, inches, sample.choice.image_id, fontweight="bold")
-    style.write(figure, style.MARGIN, inches + style.LINE, sample.choice.caption)
+    style.write(figure, style.MARGIN, inches + style.LINE, sample.caption)
     for picture, (right, down) in zip(_pictures(sample, layout, colours), layout.places(sample), strict=True):
         figure.figimage(picture, MARGIN + right, top - CAPTION - down - picture.shape[0])
 
 
 def _pictures(sample: Sample, layout: Layout, colours: dict[str, str]) -> list[np.ndarray]:
-    """Image, truth and prediction as they are shown."""
+    """Image, truth and predictions as they are shown."""
     every = slice(None, None, layout.step)
-    image, prediction = sample.image[every, every], sample.prediction[every, every]
-    truth = sample.truth[:, every, every]
+    image, truth = sample.image[every, every], sample.truth[:, every, every]
+    predictions = [mask[every, every] for mask in (sample.prediction, sample.post_processed) if mask is not None]
     drawn = [
         overlay.as_rgb(image),
         overlay.draw_truth(image, truth, list(colours.values())),
-        overlay.draw_prediction(image, truth.any(axis=0), prediction),
+        *(overlay.draw_prediction(image, truth.any(axis=0), prediction) for prediction in predictions),
     ]
     return [picture.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1) for picture in drawn]

@@ -76,7 +76,7 @@ def _chosen(records: Sequence[Record]) -> list[Shown]:
 
 def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Iterator[Tile | None]:
     """Without and with post-processing; None where none was sought, so that pairs stay side by side."""
-    by_policy = policies.masks(codes, Calibration(**record.calibration))
+    by_policy = policies.masks(codes, Calibration(**record.calibration), image)
     for policy, suffix in ((record.row["policy"], ""), (policies.POST_PROCESSED, ", post-processed")):
         if policy not in by_policy:
             yield None

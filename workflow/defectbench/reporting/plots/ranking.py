@@ -124,9 +124,11 @@ def _explanations(panel: Panel) -> list[str]:
 
 
 def _said_of_dots(panel: Panel) -> str:
+    tested = "each tested against the best on val; Wilcoxon by groups of images, Holm"
     if panel.rows["experiment"].isin(panel.unbeaten).all():
-        return "No model is significantly worse than another (Wilcoxon by groups of images, Holm)."
-    return "Hollow dot: significantly worse than another model (Wilcoxon by groups of images, Holm)."
+        return f"No model is significantly worse than another ({tested})."
+    # No compact letter display: that needs all pairs, and a study tests declared ones alone.
+    return f"● no test shows another model to be better; ○ significantly worse than another ({tested})."
 
 
 def _draw(axes: Axes, panel: Panel) -> None:

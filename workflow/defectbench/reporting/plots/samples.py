@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.packing import ImagePack, MaskPack
-from defectbench.files import read_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
-from defectbench.metrics.codes import threshold_code
-from defectbench.metrics.counts import confusion, dice
+from defectbench.evaluation import policies
+from defectbench.evaluation.calibration import HALF_K, Calibration
+from defectbench.inference.prediction_file import MERGED
+from defectbench.metrics.counts import confusion, dice, iou
+from defectbench.reporting.page.gallery import read_maps
 from defectbench.script import UserError
 
 
@@ -21,7 +22,7 @@ class GalleryError(UserError):
 
 @dataclass(frozen=True)
 class Choice:
-    """A test image, why it is shown, and its pixel counts at the calibrated threshold."""
+    """A test image, why it is shown, and its pixel counts by the policy of unsuffixed metrics."""
 
     image_id: str
     reason: str
@@ -39,16 +40,26 @@ class Choice:
 
 @dataclass(frozen=True)
 class Sample:
-    """A chosen image with its true masks (C, H, W) and the predicted mask (H, W), both bool."""
+    """A chosen image with its true masks (C, H, W) and the predicted masks (H, W), all bool."""
 
     choice: Choice
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
+    post_processed: np.ndarray | None
+    """None if post-processing was not sought, or none was chosen"""
+
+    @property
+    def caption(self) -> str:
+        """What is written above the pictures."""
+        if self.post_processed is None:
+            return self.choice.caption
+        value = float(dice(*confusion(self.truth.any(axis=0), self.post_processed)))
+        return f"{self.choice.caption}; post-processed: Dice {value:.3f}"
 
 
 def choose_images(per_image: pd.DataFrame, n: int) -> list[Choice]:
-    """Choose ``n`` of the rows of per_image.parquet (test, merged, calibrated), by rule and not by eye.
+    """Choose ``n`` of the rows of per_image.parquet (test, merged, one policy), by rule and not by eye.
 
     Defective images at evenly spaced ranks of Dice, from the best to the worst; instead of one of them the clean
     image with the largest false alarm, if any has one.
@@ -67,37 +78,63 @@ def choose_images(per_image: pd.DataFrame, n: int) -> list[Choice]:
     ]
 
 
-def read_counts(folder: Path) -> pd.DataFrame:
-    """An experiment's counts per test image: merged masks at the calibrated threshold."""
-    conditions = [("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", "calibrated")]
+def choose_in_bands(per_image: pd.DataFrame, bands: Sequence[tuple[float, float]], n: int) -> dict[str, list[Choice]]:
+    """Name of each band -> the images chosen of it, perhaps none, ``n`` in all but at least one of each band.
+
+    ``per_image`` is as for :func:`choose_images`. A band (lowest, highest IoU, both within) is shown by defective
+    images at evenly spaced ranks, best first.
+    """
+    counts = [per_image[name].to_numpy() for name in ("tp", "fp", "fn")]
+    rows = per_image.assign(iou=iou(*counts), dice=dice(*counts))
+    defective = rows[rows["n_truth"] > 0].sort_values(["iou", "image_id"], ascending=[False, True])
+    found = {}
+    for low, high in bands:
+        inside = defective[defective["iou"].between(low, high)]
+        name = f"IoU {low:g} to {high:g}: {len(inside)} of {len(defective)} defective images"
+        wanted = min(max(1, n // len(bands)), len(inside))
+        chosen = inside.iloc[np.unique(np.linspace(0, len(inside) - 1, wanted).round().astype(int))]
+        found[name] = [
+            Choice(row["image_id"], f"IoU {row['iou']:.3f}", row["dice"], row["tp"], row["fp"], row["fn"])
+            for row in chosen.to_dict("records")
+        ]
+    return found
+
+
+def read_counts(folder: Path, policy: str) -> pd.DataFrame:
+    """An experiment's counts per test image: merged masks by ``policy``."""
+    conditions = [("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", policy)]
     return pd.read_parquet(folder / "per_image.parquet", filters=conditions)
 
 
-def read_samples(folder: Path, pack: Path, choices: Sequence[Choice]) -> list[Sample]:
-    """Read images, true masks and an experiment's masks; the merged mask is the union of the class masks.
+def is_post_processed(calibration: Calibration, policy: str) -> bool:
+    """Whether post-processing was chosen that makes other masks than ``policy`` does."""
+    plain = dict.fromkeys(calibration.thresholds, HALF_K) if policy == policies.AT_HALF else calibration.thresholds
+    chosen = {name: calibration.pipeline(name) for name in calibration.post_processed}
+    return any(steps.n_steps or k != plain[name] for name, (k, steps) in chosen.items())
+
+
+def read_samples(
+    folder: Path, pack: Path, choices: Sequence[Choice], calibration: Calibration, policy: str
+) -> list[Sample]:
+    """Read images, true masks and an experiment's masks by ``policy``, and post-processed if they are others.
+
+    The merged mask is the union of the class masks.
 
     Raises:
-        GalleryError: if the masks do not give the counts of ``choices``.
+        GalleryError: if an image was not predicted, or the masks do not give the counts of ``choices``.
     """
-    images, masks = ImagePack(pack), MaskPack(pack)
-    predictions = _predicted_masks(folder, {choice.image_id for choice in choices})
+    images, true_masks = ImagePack(pack), MaskPack(pack)
+    maps = read_maps(folder / "test.pred.parquet", {choice.image_id for choice in choices})
+    pairs = is_post_processed(calibration, policy)
     samples = []
     for choice in choices:
-        truth, prediction = masks[choice.image_id].astype(bool), predictions[choice.image_id]
+        if choice.image_id not in maps:
+            raise GalleryError(f"{folder}: no prediction of {choice.image_id}: predict anew")
+        image, truth = images[choice.image_id], true_masks[choice.image_id].astype(bool)
+        found = policies.masks(maps[choice.image_id], calibration, image)
+        prediction = found[policy].any(axis=0)
         if confusion(truth.any(axis=0), prediction) != (choice.tp, choice.fp, choice.fn):
             raise GalleryError(f"{folder}: per_image.parquet has other counts of {choice.image_id}: score anew")
-        samples.append(Sample(choice, images[choice.image_id], truth, prediction))
+        after = found[policies.POST_PROCESSED].any(axis=0) if pairs else None
+        samples.append(Sample(choice, image, truth, prediction, after))
     return samples
-
-
-def _predicted_masks(folder: Path, image_ids: set[str]) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
-    with PredictionFile(folder / "test.pred.parquet") as file:
-        thresholds = read_json(folder / "calibration.json")["thresholds"]
-        codes = np.array([threshold_code(thresholds[name]) for name in file.header.classes], dtype=np.uint16)
-        for image_id, maps in file:
-            if image_id in image_ids:
-                found[image_id] = (maps >= codes[:, None, None]).any(axis=0)
-            if len(found) == len(image_ids):
-                return found
-    raise GalleryError(f"{folder}: no prediction of {', '.join(sorted(image_ids - set(found)))}: predict anew")

@@ -9,7 +9,7 @@ from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_
 from defectbench.reporting.records import Record
 
 TITLE = "Training, evaluation by evaluation"
-SCORE = "val_mIoU"
+SCORE = "val_iou_fixed"
 
 
 def training_figure(records: Sequence[Record]) -> Figure:
@@ -41,5 +41,6 @@ def _curve(record: Record, name: str) -> Curve | None:
     if history.empty:
         return None
     x, y = history["step"].to_numpy(float), history[name].to_numpy(float)
-    best = int(np.argmax(y))
+    # The model before training is no checkpoint.
+    best = int(np.argmax(np.where(x > 0, y, -np.inf)))
     return Curve(record, x, y, marked=(x[best], y[best]) if name == SCORE else None)

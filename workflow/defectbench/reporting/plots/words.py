@@ -10,6 +10,8 @@ TITLES = {
     "test_mIoU": "mean IoU over defective test images",
 }
 ORACLE = "Prompts come from the true masks: the ceiling of an annotation assistant, not of inspection."
+# What says least of a model, where a name is too long to be written whole.
+_BUDGET = ("batch size", "accumulate", "epochs", "steps", "eval every", "patience", "devices", "threads")
 _MEANINGS = {
     "dice_all": "{dataset}: mean Dice over all {n} test images, the {clean} clean ones included; "
     "both masks empty = 1, one empty = 0.",
@@ -60,8 +62,9 @@ def _name(row: dict) -> str:
 
 
 def _settings(row: dict) -> list[str]:
-    """The settings that the experiment's id names, but for its training images and seed."""
+    """The settings that the experiment's id names, but for its training images and seed; the budget comes last."""
     _, _, _, *changed, _ = row["exp_id"].removeprefix(f"{_name(row)}_").split("_")
     # Hyphens stand for spaces, except in an exponent: lr-1e-05.
     plain = [re.sub(r"(?<!\de)-", " ", word) for word in changed]
+    plain.sort(key=lambda word: word.startswith(_BUDGET))
     return [f"prompt {row['prompt_type']}", f"size {row['img_size']}", *plain]

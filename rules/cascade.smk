@@ -1,0 +1,205 @@
+"""The cascade family: a promptable model that is asked by what another experiment found. Nothing is trained.
+
+Needs the predictions of the first stage, its threshold, and the trained second stage. Makes prompts, and the same files
+as a network's training and prediction. Labels reach only the choice of thresholds, on val images.
+"""
+
+# Any experiment but a cascade may make prompts; what does not fit is refused with the configuration.
+PROMPTING = [found for found in STUDY.experiments if found.family != "cascade"]
+
+
+def cascade_source(wildcards):
+    """The experiment that makes a cascade's prompts; None if they are the truth's or fixed."""
+    return EXPERIMENTS.get(experiment(wildcards).settings.prompt_source)
+
+
+def source_file(name):
+    """An input function: the file ``name`` of the experiment that makes the prompts; nothing if none does."""
+
+    def path(wildcards):
+        source = cascade_source(wildcards)
+        return f"{folder(source)}/{name}" if source else []
+
+    return path
+
+
+def segmenter_file(name):
+    """An input function: the file ``name`` of the experiment that is asked."""
+    return lambda wildcards: (
+        f"{folder(EXPERIMENTS[experiment(wildcards).settings.segmenter])}/{name}"
+    )
+
+
+def segmenter_base(wildcards):
+    """The weights that the experiment that is asked started from."""
+    segmenter = EXPERIMENTS[experiment(wildcards).settings.segmenter]
+    return f"weights/{segmenter.settings.base_name}.safetensors"
+
+
+def prompts_of(found):
+    """The file of prompts of a cascade."""
+    prompts = found.settings.prompts
+    path = prompts_path(prompts.source, prompts.kind, prompts.noise)
+    return f"runs/{DS}/prompts/{path}"
+
+
+def cascade_prompts(wildcards):
+    """The prompts of the cascade that a path names."""
+    return prompts_of(experiment(wildcards))
+
+
+def prompts_timing(wildcards):
+    """How long its prompts took; nothing if no experiment makes them."""
+    path = Path(cascade_prompts(wildcards)).with_suffix(".timing.json")
+    return path.as_posix() if cascade_source(wildcards) else []
+
+
+def found_file(role):
+    """An input function: what the experiment that makes the prompts found in the images of a role."""
+
+    def path(wildcards):
+        source = EXPERIMENTS[wildcards.source]
+        kind = "boxes" if source.is_detector else "pred"
+        return f"{folder(source)}/{role}.{kind}.parquet"
+
+    return path
+
+
+def prompting_threshold(wildcards):
+    """Where it stands from which score on its boxes, or its pixels, count."""
+    source = EXPERIMENTS[wildcards.source]
+    if source.is_detector:
+        return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
+    return f"{folder(source)}/calibration.json"
+
+
+def trained_on(found):
+    """The subsets of training images of an experiment: of an ensemble those of its members."""
+    if found is None:
+        return []
+    members = [EXPERIMENTS[member] for member in getattr(found.settings, "members", ())]
+    parts = members or [found]
+    return sorted(
+        {f"runs/{DS}/subsets/{part.subset}_s{part.seed}.csv" for part in parts}
+    )
+
+
+rule box_threshold:
+    """The score from which a detector's boxes count; no test data reach this rule."""
+    input:
+        script=script("box_threshold"),
+        boxes=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
+        manifest="runs/{ds}/manifest.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        "runs/{ds}/prompts/{source}/threshold.json",
+    params:
+        code=code("box_threshold"),
+    wildcard_constraints:
+        source=named(detecting()),
+    log:
+        "runs/{ds}/logs/box_threshold_{source}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/box_threshold_{source}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(30),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --boxes {input.boxes} --manifest {input.manifest} --split {input.split}"
+        " --out {output} 2>&1 | tee {log}"
+
+
+rule cascade_prompts:
+    """Prompts from what an experiment found in the val and test images; no label reaches this rule."""
+    input:
+        script=script("cascade_prompts"),
+        settings="runs/{ds}/settings/prompts.yaml",
+        run=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/run.json",
+        val=found_file("val"),
+        test=found_file("test"),
+        threshold=prompting_threshold,
+    output:
+        prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
+        timing="runs/{ds}/prompts/{source}/{kind}.timing.json",
+    params:
+        code=code("cascade_prompts"),
+        form=lambda wildcards: (
+            "boxes" if EXPERIMENTS[wildcards.source].is_detector else "maps"
+        ),
+    wildcard_constraints:
+        source=named(PROMPTING),
+        kind="box|points|box_points|mask",
+    log:
+        "runs/{ds}/logs/prompts_{source}_{kind}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/prompts_{source}_{kind}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60, 60),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --settings {input.settings} --run {input.run} --kind {wildcards.kind}"
+        " --{params.form} {input.val} {input.test} --threshold {input.threshold}"
+        " --out {output.prompts} --timing {output.timing} 2>&1 | tee {log}"
+
+
+rule predict_cascade:
+    """Logit maps of the val and test images by the second stage, from images and prompts alone; the records of both."""
+    input:
+        script=script("predict_cascade"),
+        settings="runs/{ds}/cascade/{exp}/settings/train.yaml",
+        identity="runs/{ds}/cascade/{exp}/settings/identity.yaml",
+        segmenter_run=segmenter_file("run.json"),
+        weights=segmenter_file("model/weights.safetensors"),
+        base=segmenter_base,
+        source_run=source_file("run.json"),
+        source_timing=source_file("timing.json"),
+        prompts=cascade_prompts,
+        prompts_timing=prompts_timing,
+        source_subsets=lambda wildcards: trained_on(cascade_source(wildcards)),
+        segmenter_subset=lambda wildcards: trained_on(
+            EXPERIMENTS[experiment(wildcards).settings.segmenter]
+        ),
+        images="runs/{ds}/packed/images.bin",
+        images_index="runs/{ds}/packed/images.parquet",
+        split="runs/{ds}/split.csv",
+    output:
+        val="runs/{ds}/cascade/{exp}/val.pred.parquet",
+        test="runs/{ds}/cascade/{exp}/test.pred.parquet",
+        run="runs/{ds}/cascade/{exp}/run.json",
+        timing="runs/{ds}/cascade/{exp}/timing.json",
+    params:
+        code=code("predict_cascade"),
+        pack=subpath(input.images, parent=True),
+        segmenter=subpath(input.segmenter_run, parent=True),
+        source=lambda wildcards, input: (
+            f"--source {Path(input.source_run).parent} --prompts-timing {input.prompts_timing}"
+            f" --source-subsets {input.source_subsets}"
+            if input.source_run
+            else ""
+        ),
+    wildcard_constraints:
+        exp=EVALUATED,
+    log:
+        "runs/{ds}/cascade/{exp}/logs/predict.log",
+    benchmark:
+        "runs/{ds}/cascade/{exp}/benchmarks/predict.tsv"
+    threads: lambda wildcards: experiment(wildcards).settings.threads
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(480),
+        gpu=1,
+    conda:
+        ENV
+    shell:
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
+        " --settings {input.settings} --identity {input.identity} --segmenter {params.segmenter} --base {input.base}"
+        " --segmenter-subset {input.segmenter_subset} --prompts {input.prompts} {params.source}"
+        " --pack {params.pack} --split {input.split} --embeddings runs/{wildcards.ds}/embeddings"
+        " --code-digest {params.code} --val {output.val} --test {output.test} --run {output.run}"
+        " --timing {output.timing} 2>&1 | tee {log}"

@@ -1,0 +1,197 @@
+"""Settings of SAM 3: segmentation by a phrase, zero-shot or with LoRA. One fixed phrase: the automatic track."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from defectbench.config.augment import AugmentSettings
+from defectbench.config.base import ConfigError
+from defectbench.config.prompts import SOURCES
+from defectbench.config.train import TrainSettings
+
+HUB = "facebook/sam3"
+"""Repository of the official weights on the model hub: gated, so a token and an accepted licence are needed."""
+
+MERGED = "merged"
+_BASE_NAME = re.compile(r"sam3(?:_tiny_random_s(\d+))?")
+_INFERENCE_KEYS = {
+    *("model", "task", "init", "tune", "phrases", "map", "img_size", "resize", "tta"),
+    *("cache_embeddings", "threads", "seed"),
+}
+
+
+def parse_base_name(name: str) -> int | None:
+    """Seed of random weights (None: pretrained) behind a :attr:`Sam3Settings.base_name`.
+
+    Raises:
+        ConfigError: if ``name`` is none.
+    """
+    match = _BASE_NAME.fullmatch(name)
+    if match is None:
+        raise ConfigError([f"{name!r} names no weights; allowed: sam3, sam3_tiny_random_sSEED"])
+    return None if match[1] is None else int(match[1])
+
+
+class Sam3Settings(TrainSettings):
+    """SAM 3 asked by phrases. Every image is squashed to the size that its position grid is made for.
+
+    Unless given, ``tune: lora`` has wd 0.05; ``init: random`` is a tiny network of the same classes at 112 pixels.
+    """
+
+    # The size of the grid, by the value of ``init``.
+    SIZES: ClassVar[dict[str, str]] = {"pretrained": "1008", "random": "112"}
+    input_multiple: ClassVar[int] = 14
+
+    model: Literal["sam3"] = "sam3"
+    init: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: a tiny network, its weights drawn with the seed; every row says so"
+    )
+    tune: Literal["none", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
+    phrases: list[str] | dict[str, list[str]] | None = Field(
+        None,
+        description="What is looked for: phrases of one merged map, or class name -> phrases; null: the class names. "
+        "Probabilities of several phrases are averaged; a list of lists is a grid",
+    )
+    map: Literal["semantic", "instances"] = Field(
+        "semantic", description="Which output is the map: the semantic map, or the union of the instances found"
+    )
+    img_size: str = Field("1008", description="Side of the position grid in pixels: 1008, or 112 with init: random")
+    resize: Literal["squash"] = "squash"
+    lora_target: str = Field(
+        r".*\.[qkvo]_proj", description="Regular expression of the names of the layers that get adapters"
+    )
+    lora_rank: int = Field(8, ge=1)
+    lora_alpha: float = Field(16, gt=0)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    dora: bool = Field(False, description="Weight-decomposed LoRA (S.-Y. Liu et al., ICML 2024)")
+    loss: Literal["bce", "dice", "combo", "dice_bce", "dice_focal", "tversky", "lovasz"] = Field(
+        "dice_focal", description="Loss of the semantic map"
+    )
+    presence_weight: float = Field(
+        1.0, ge=0, description="Weight of the presence BCE, which teaches clean images to say 'nothing here'"
+    )
+    instance_weight: float = Field(
+        0.0, ge=0, description="Weight of the loss of instances matched to components of the truth; 0: without"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Compute the image encoder's layers again in the backward pass: less memory, slower"
+    )
+    cache_embeddings: bool = Field(
+        False, description="Zero-shot: keep what the image encoder makes on disk, 21 MB an image; changes no result"
+    )
+    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    batch_size: int = Field(1, ge=1)
+    accumulate: int = Field(8, ge=1, description="Batches whose gradients make one step")
+    patience: int = Field(3, ge=1, description="Evaluations without a better one before stopping")
+
+    @property
+    def prompt(self) -> str:
+        """Prompt type."""
+        return "text"
+
+    @property
+    def prompt_source(self) -> str:
+        """Where the prompts come from: phrases are the same for all images."""
+        return SOURCES[self.prompt]
+
+    @property
+    def variant(self) -> str:
+        """A mark if the network is tiny and random."""
+        return "tiny-random" if self.init == "random" else ""
+
+    @property
+    def base_name(self) -> str:
+        """Name of the file of weights that all starts from, without its suffix."""
+        return f"sam3_tiny_random_s{self.seed}" if self.init == "random" else "sam3"
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """Settings as experiment ids name them: phrases and expressions, whose signs no id can hold, by a digest."""
+        values = self.model_dump(mode="json")
+        for key in ("phrases", "lora_target"):
+            if values[key] != self.defaults[key]:
+                digest = hashlib.sha256(json.dumps(values[key], sort_keys=True).encode()).hexdigest()[:6]
+                values[key] = f"{values[key][0]}-{digest}" if isinstance(values[key], list) else digest
+        return values
+
+    def phrase_groups(self, class_names: Sequence[str]) -> dict[str, list[str]]:
+        """Class name, or 'merged', -> the phrases that are averaged.
+
+        With the task 'merged' the map is the maximum over the groups; else each group is the map of its class.
+
+        Raises:
+            ConfigError: if the phrases name other classes.
+        """
+        if self.phrases is None:
+            return {name: [re.sub(r"[_-]+", " ", name)] for name in class_names}
+        if isinstance(self.phrases, list):
+            return {MERGED: self.phrases}
+        if set(self.phrases) != set(class_names):
+            raise ConfigError([f"phrases names {', '.join(self.phrases)}; it must name {', '.join(class_names)}"])
+        return {name: self.phrases[name] for name in class_names}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What keys have that are not given: some depend on ``init`` and ``tune``."""
+        return super().defaults | self._protocol(self.init, self.tune)
+
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the others."""
+        if self.tune == "none":
+            return set(type(self).model_fields) - _INFERENCE_KEYS
+        return super().idle_keys
+
+    @classmethod
+    def _protocol(cls, init: Any, tune: Any) -> dict[str, Any]:
+        size = {"img_size": cls.SIZES[init]} if isinstance(init, str) and init in cls.SIZES else {}
+        return size | ({"wd": 0.05} if tune == "lora" else {})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_protocol(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        given = {key: values.get(key, cls.model_fields[key].default) for key in ("init", "tune")}
+        return cls._protocol(**given) | values
+
+    @field_validator("phrases", mode="before")
+    @classmethod
+    def _one_phrase_is_a_list(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: [own] if isinstance(own, str) else own for name, own in value.items()}
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("phrases")
+    @classmethod
+    def _phrases_say_something(cls, value: Any) -> Any:
+        lists = value.values() if isinstance(value, dict) else [value] if value is not None else []
+        for phrases in lists:
+            if not phrases or any(not phrase.strip() for phrase in phrases) or len(set(phrases)) < len(phrases):
+                raise ValueError(f"{phrases!r}: give at least one phrase, each once, none of them empty")
+        return value
+
+    @field_validator("lora_target")
+    @classmethod
+    def _target_is_an_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> Self:
+        if self.img_size != (size := self.SIZES[self.init]):
+            raise ValueError(f"img_size {self.img_size}: the position grid of init {self.init!r} is made for {size}")
+        if self.task == "per_class" and isinstance(self.phrases, list):
+            raise ValueError("task 'per_class' needs phrases by class: class name -> phrases")
+        if self.cache_embeddings and self.tune != "none":
+            raise ValueError("cache_embeddings needs a frozen image encoder: tune 'none'")
+        if self.map == "instances" and self.tune == "lora" and not self.instance_weight:
+            raise ValueError("map 'instances' with tune 'lora' needs instance_weight above 0: else they learn nothing")
+        return self

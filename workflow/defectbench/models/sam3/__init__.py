@@ -1,0 +1,1 @@
+"""SAM 3 asked by phrases: the network, its weights and tokens."""

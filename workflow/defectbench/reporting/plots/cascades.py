@@ -1,0 +1,170 @@
+"""Cascades image by image: what the first stage found, as prompts, and what the second made of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from defectbench.config.prompts import FIXED, prompts_path, track_of
+from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.prompt_file import read_prompts
+from defectbench.data.prompts import INSIDE, LOWER_RIGHT, OUTSIDE, UPPER_LEFT, Prompt
+from defectbench.data.rle import decode_coco
+from defectbench.evaluation import policies
+from defectbench.evaluation.calibration import Calibration
+from defectbench.metrics.counts import confusion, dice
+from defectbench.reporting.page.gallery import Shown, choose, read_maps
+from defectbench.reporting.plots import overlay, style
+from defectbench.reporting.plots.prompt_gap import prompted
+from defectbench.reporting.records import Record
+
+TITLE = "Cascades: image, prompts, refined mask"
+WIDTH, GAP, CAPTION = 10.0, 0.15, 0.24  # inches
+MOST_CASCADES, MOST_REJECTED = 3, 5
+# Of no class and of no part of a mask.
+COUNTED, REJECTED = "#00FFFF", "#FF2D55"
+LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture (H, W, 3) uint8, what is written above it, and the prompts drawn on it."""
+
+    caption: str
+    picture: np.ndarray
+    prompts: Sequence[Prompt] = ()
+
+
+def draw_cascades(records: Sequence[Record], pack: Path, prompts: Path) -> Figure:
+    """Draw some test images through the best cascade of each source of prompts; ``prompts`` is the dataset's folder."""
+    shown = _cascades(records)
+    if not shown:
+        return style.message(TITLE, "No experiment is asked by prompts that another one made.")
+    images, masks = ImagePack(pack), MaskPack(pack)
+    chosen = _chosen(shown)
+    ids = {item.image_id for item in chosen}
+    stages = []
+    for record in shown:
+        row = record.row
+        asked = read_prompts(prompts / prompts_path(row["prompt_source"], row["prompt_type"]), row["prompt_source"])
+        stages.append((record, asked, read_maps(record.folder / "test.pred.parquet", ids)))
+    rows, names = [], {record.exp_id: record.name for record in records}
+    colours = list(overlay.class_colours(masks.class_names).values())
+    for item in chosen:
+        image, truth = images[item.image_id], masks[item.image_id].astype(bool)
+        tiles = [Tile("image", overlay.as_rgb(image)), Tile("truth", overlay.draw_truth(image, truth, colours))]
+        for record, asked, maps in stages:
+            tiles.append(_asked(record, asked[item.image_id], image, names))
+            tiles.append(_refined(record, maps[item.image_id], image, truth.any(axis=0)))
+        rows.append((item, tiles))
+    return _figure(rows, overlay.class_colours(masks.class_names))
+
+
+def _cascades(records: Sequence[Record]) -> list[Record]:
+    """Of each source of prompts the automatic cascade with the highest dice_all, best first."""
+    ranked = sorted(
+        (r for r in records if r.row["segmenter"] and track_of(r.row["prompt_source"]) == "automatic"),
+        key=lambda record: -(record.row["dice_all"] or 0.0),
+    )
+    best: dict[str, Record] = {}
+    for record in ranked:
+        if record.row["prompt_source"] != FIXED:
+            best.setdefault(record.row["prompt_source"], record)
+    return list(best.values())[:MOST_CASCADES]
+
+
+def _chosen(shown: Sequence[Record]) -> list[Shown]:
+    columns, defective = {}, pd.Series(dtype=bool)
+    for record in shown:
+        rows = record.counts().set_index("image_id")
+        columns[record.exp_id] = pd.Series(dice(*(rows[name].to_numpy() for name in ("tp", "fp", "fn"))), rows.index)
+        defective = rows["n_truth"] > 0
+    firsts: dict[str, Shown] = {}
+    for item in choose(pd.DataFrame(columns), defective):
+        firsts.setdefault(item.why, item)
+    return list(firsts.values())
+
+
+def _asked(record: Record, prompts: Sequence[Prompt], image: np.ndarray, names: Mapping[str, str]) -> Tile:
+    """The prompts that count, and the best of the others."""
+    counted = [prompt for prompt in prompts if prompt.margin >= 0]
+    others = sorted((p for p in prompts if p.margin < 0), key=lambda p: -p.margin)
+    caption = f"{len(counted)} of {len(prompts)} prompts count: {prompted(record, names)}"
+    # Those that count lie on top.
+    return Tile(caption, overlay.as_rgb(image), [*others[:MOST_REJECTED], *counted])
+
+
+def _refined(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Tile:
+    mask = policies.masks(codes, Calibration(**record.calibration), image)[record.row["policy"]].any(axis=0)
+    value = float(dice(*confusion(truth, mask)))
+    return Tile(f"Dice {value:.3f}  {record.name}", overlay.draw_prediction(image, truth, mask))
+
+
+@style.house_style
+def _figure(rows: Sequence[tuple[Shown, Sequence[Tile]]], classes: dict[str, str]) -> Figure:
+    height, width = np.max([tiles[0].picture.shape[:2] for _, tiles in rows], axis=0)
+    n_columns = 2 if width > 2 * height else 4
+    across = (WIDTH - 2 * style.MARGIN - GAP * (n_columns - 1)) / n_columns
+    down = across * height / width
+    lines = style.wrapped(
+        [
+            "Test images chosen by rule among those of these cascades: best, median and worst, and where they differ "
+            "most. Prompts by the first stage, those whose score reaches its threshold, chosen on val, in full lines; "
+            f"of the others at most {MOST_REJECTED}, dashed. Dots: points inside and, crossed, outside. Then the mask "
+            "of the second stage at its calibrated threshold."
+        ],
+        WIDTH - 2 * style.MARGIN,
+    )
+    entries = {
+        "Truth": [(colour, name) for name, colour in classes.items()],
+        "Prompts": [(COUNTED, "count"), (REJECTED, "below the threshold")],
+        "Mask": LEGEND,
+    }
+    legends = {title: style.legend_rows(own, WIDTH - 2 * style.MARGIN - 1.2) for title, own in entries.items()}
+    top = style.heading_height(lines) + 0.08
+    start = top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.1
+    heights = [0.32 + -(-len(tiles) // n_columns) * (down + CAPTION + GAP) + 0.1 for _, tiles in rows]
+    figure = Figure(figsize=(WIDTH, start + sum(heights)), dpi=style.DPI)
+    style.heading(figure, TITLE, lines)
+    for title, own in legends.items():
+        style.legend(figure, top, title, own)
+        top += style.LEGEND_ROW * len(own)
+    for (item, tiles), of_row in zip(rows, heights, strict=True):
+        style.write(figure, style.MARGIN, start, f"{item.image_id}: {item.why}", fontweight="bold")
+        for k, tile in enumerate(tiles):
+            left = style.MARGIN + k % n_columns * (across + GAP)
+            above = start + 0.32 + k // n_columns * (down + CAPTION + GAP)
+            text = style.shortened(tile.caption, across, style.SMALL_SIZE)
+            style.write(figure, left, above, text, fontsize=style.SMALL_SIZE)
+            _show(style.add_axes(figure, left, above + CAPTION, across, down), tile)
+        start += of_row
+    return figure
+
+
+def _show(axes: Axes, tile: Tile) -> None:
+    picture = np.array(tile.picture)
+    for prompt in tile.prompts:
+        if prompt.rle is not None:
+            mask = decode_coco(prompt.rle, *picture.shape[:2])
+            contours = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+            cv2.drawContours(picture, contours, -1, (255, 255, 255), 1)
+    axes.imshow(picture, interpolation="nearest")
+    for prompt in tile.prompts:
+        colour, dashes = (COUNTED, "-") if prompt.margin >= 0 else (REJECTED, "--")
+        x, y = prompt.points.T
+        if UPPER_LEFT in prompt.labels:
+            (x0, x1), (y0, y1) = (values[np.isin(prompt.labels, (UPPER_LEFT, LOWER_RIGHT))] for values in (x, y))
+            # The corners are centres of pixels: the box is drawn around them.
+            box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0 + 1, y1 - y0 + 1, fill=False, edgecolor=colour)
+            box.set(linestyle=dashes, linewidth=1.2, gid="box")
+            axes.add_patch(box)
+        for label, marker in ((INSIDE, "o"), (OUTSIDE, "x")):
+            chosen = prompt.labels == label
+            axes.plot(x[chosen], y[chosen], marker, color=colour, markersize=3.5, markeredgewidth=1.2)
+    axes.set_axis_off()

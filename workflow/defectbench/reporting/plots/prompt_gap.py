@@ -1,0 +1,148 @@
+"""What it costs a promptable model that a trained model prompts it instead of the truth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from defectbench.config.prompts import track_of
+from defectbench.evaluation.image_scores import read_image_scores
+from defectbench.evaluation.intervals import GroupBootstrap
+from defectbench.reporting.plots import style
+from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.records import Record
+
+TITLE = "Prompts by the truth, and by a model"
+METRIC = "test_Dice"
+WIDTH, ROW = 10.0, 0.32  # inches
+LONGEST, NUMBERS = 3.6, 2.6
+COLOURS = {"oracle": style.HUES[1], "automatic": style.HUES[0]}
+MARKERS = {"oracle": "s", "automatic": "o"}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One row: an experiment of a promptable model, and how far below the true prompts it is, percentage points."""
+
+    record: Record
+    label: str
+    """Kind of the prompts, and what made them"""
+    difference: float | None = None
+    """Automatic − oracle, on the same images; None of the oracle row itself"""
+    low: float | None = None
+    high: float | None = None
+
+
+@style.house_style
+def prompt_gap_figure(records: Sequence[Record]) -> Figure:
+    """Draw, for each promptable model of both tracks, its values by source of the prompts, and the gaps."""
+    sections = gaps(records)
+    if not sections:
+        return style.message(TITLE, "No promptable model has an experiment with true prompts and one with others.")
+    texts = [
+        f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals (bootstrap over "
+        "groups). On the right: automatic − oracle on the same images, percentage points. Clean images, on which a "
+        "detector can only be wrong, have no part here: see dice_all in the leaderboard."
+    ]
+    lines = style.wrapped(texts, WIDTH - 2 * style.MARGIN)
+    labels = min(style.text_width(gap.label for own in sections.values() for gap in own), LONGEST) + 0.3
+    heights = [0.35 + ROW * len(own) + 0.65 for own in sections.values()]
+    legend = style.legend_rows([(COLOURS[track], track) for track in COLOURS], WIDTH - 2)
+    top = style.heading_height(lines) + 0.08
+    figure = Figure(figsize=(WIDTH, top + style.LEGEND_ROW + 0.1 + sum(heights)), dpi=style.DPI)
+    style.heading(figure, TITLE, lines)
+    style.legend(figure, top, "Track", legend)
+    top += style.LEGEND_ROW + 0.1
+    for (name, own), height in zip(sections.items(), heights, strict=True):
+        style.write(figure, style.MARGIN, top, style.shortened(name, WIDTH - 1), fontweight="bold")
+        size = (WIDTH - style.MARGIN - labels - NUMBERS, ROW * len(own))
+        _draw(style.add_axes(figure, style.MARGIN + labels, top + 0.35, *size), own, labels)
+        top += height
+    return figure
+
+
+def gaps(records: Sequence[Record]) -> dict[str, list[Gap]]:
+    """By promptable model its experiment with exact true prompts, then those with others, best first.
+
+    The gap of an experiment is to the true prompts of the same kind, or, where there are none, to the model's own.
+    """
+    known = [record for record in records if record.row[METRIC] is not None and record.row["prompt_source"] != "none"]
+    names = {record.exp_id: record.name for record in records}
+    found: dict[str, list[Gap]] = {}
+    for own in by_segmenter(known).values():
+        exact = [r for r in own if _is_oracle(r) and not r.row["prompt_noise"]]
+        automatic = sorted((r for r in own if not _is_oracle(r)), key=lambda r: -r.row[METRIC])
+        if not exact or not automatic:
+            continue
+        by_kind = {record.row["prompt_type"]: record for record in exact}
+        used = {r.exp_id: by_kind.get(r.row["prompt_type"], exact[0]) for r in automatic}
+        shown = list({oracle.exp_id: oracle for oracle in used.values()}.values())
+        found[shown[0].name] = [
+            *(Gap(record, prompted(record, names)) for record in shown),
+            *(_gap(record, used[record.exp_id], prompted(record, names)) for record in automatic),
+        ]
+    return found
+
+
+def by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Experiments by the id of the promptable model that is asked: another's, or their own."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.row["segmenter"] or record.exp_id, []).append(record)
+    return found
+
+
+def prompted(record: Record, names: Mapping[str, str]) -> str:
+    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments."""
+    kind, source = record.row["prompt_type"], record.row["prompt_source"]
+    return f"{kind} by {'the truth' if _is_oracle(record) else names.get(source, source)}"
+
+
+def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
+    first, second = (
+        read_image_scores(r.folder, r.row["policy"]).set_index("image_id")[[METRIC, "group"]]
+        for r in (automatic, oracle)
+    )
+    both = first.index.intersection(second.index)
+    differences = 100 * (first.loc[both, METRIC] - second.loc[both, METRIC]).to_numpy()
+    bootstrap = GroupBootstrap(first.loc[both, "group"].to_numpy(str), DRAWS, SEED)
+    return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.interval(differences, -100, 100))
+
+
+def _is_oracle(record: Record) -> bool:
+    return track_of(record.row["prompt_source"]) == "oracle"
+
+
+def _draw(axes: Axes, own: Sequence[Gap], labels: float) -> None:
+    for y, gap in enumerate(own):
+        row, exp_id = gap.record.row, gap.record.exp_id
+        track = track_of(row["prompt_source"])
+        low, high = row[f"{METRIC}_lo"], row[f"{METRIC}_hi"]
+        if low is not None:
+            axes.hlines(y, low, high, color=COLOURS[track], linewidth=2.2, alpha=0.5, gid=f"interval {exp_id}")
+        look = {"color": COLOURS[track], "markersize": 7}
+        axes.plot(row[METRIC], y, MARKERS[track], **look, gid=f"value {exp_id}")
+        beside = {"va": "center_baseline", "annotation_clip": False, "textcoords": "offset points"}
+        frame = axes.get_yaxis_transform()
+        label = style.shortened(gap.label, labels - 0.2)
+        axes.annotate(label, (0, y), (-72 * labels, 0), xycoords=frame, ha="left", **beside)
+        text = f"{row[METRIC]:.3f}"
+        if gap.difference is not None:
+            text += f"   {_points(gap.difference)} [{_points(gap.low)}, {_points(gap.high)}]"
+        axes.annotate(text, (1, y), (8, 0), xycoords=frame, ha="left", **beside)
+    values = [gap.record.row[f"{METRIC}{end}"] for gap in own for end in ("", "_lo", "_hi")]
+    known = [value for value in values if value is not None]
+    space = max(0.05 * (max(known) - min(known)), 0.01)
+    axes.set_xlim(min(known) - space, max(known) + space)
+    axes.set_ylim(len(own) - 0.4, -0.6)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_xlabel(METRIC)
+
+
+def _points(value: float) -> str:
+    """Percentage points, without a sign before zero."""
+    return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")

@@ -1,0 +1,64 @@
+"""Predict val and test images with a promptable model, asked by what another experiment found. Sees no label."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.train_cascade import ResolvedCascade
+from defectbench.data.packing import ImagePack
+from defectbench.data.prompt_file import read_prompts
+from defectbench.files import read_json, write_json
+from defectbench.inference.network import device_name
+from defectbench.inference.predict import timing_record
+from defectbench.inference.prompted import load_prompted, predict_prompted
+from defectbench.script import run_script
+from defectbench.training.cascade_record import Stage, cascade_record, cascade_timing
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Load the second stage, ask it, and record what both stages are and cost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the cascade")
+    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the cascade")
+    parser.add_argument("--segmenter", type=Path, required=True, help="folder of the experiment that is asked")
+    parser.add_argument("--base", type=Path, required=True, help="weights that the segmenter started from")
+    parser.add_argument("--prompts", type=Path, required=True, help="prompts of the val and test images")
+    parser.add_argument("--source", type=Path, help="folder of the experiment that made the prompts, if one did")
+    parser.add_argument("--prompts-timing", type=Path, help="how long its prompts took (JSON), if one did")
+    parser.add_argument("--source-subsets", type=Path, nargs="*", default=[], help="CSVs of its training images")
+    parser.add_argument("--segmenter-subset", type=Path, required=True, help="CSV of the segmenter's training images")
+    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
+    parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--embeddings", type=Path, required=True, help="folder of kept embeddings")
+    parser.add_argument("--code-digest", required=True, help="digest of the code, for the record")
+    parser.add_argument("--val", type=Path, required=True, help="prediction file to write")
+    parser.add_argument("--test", type=Path, required=True, help="prediction file to write")
+    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    parser.add_argument("--timing", type=Path, required=True, help="timing.json to write")
+    args = parser.parse_args(argv)
+
+    settings = ResolvedCascade.read(args.settings)
+    identity = ExperimentIdentity.read(args.identity)
+    segmenter = Stage.read(args.segmenter, [args.segmenter_subset])
+    source = Stage.read(args.source, args.source_subsets) if args.source else None
+    split = pd.read_csv(args.split, dtype=str)
+    record = cascade_record(identity, settings, source, segmenter, split, args.code_digest)
+    weights = args.segmenter / "model" / "weights.safetensors"
+    predictor = load_prompted(segmenter.run, args.base, weights, args.embeddings)
+    prompts = read_prompts(args.prompts, settings.prompt_source)
+    outputs = {"val": args.val, "test": args.test}
+    images = ImagePack(args.pack)
+    seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompt_source)
+    timing = timing_record(seconds, device_name(predictor.device))
+    if args.source:
+        timing = cascade_timing(timing, read_json(args.source / "timing.json"), read_json(args.prompts_timing))
+    write_json(args.timing, timing)
+    write_json(args.run, record)
+    print(f"{identity.exp_id}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
+
+
+if __name__ == "__main__":
+    main()
