@@ -8,8 +8,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from defectbench.config.base import Settings
+from defectbench.config.experiment import ExperimentKeys
+from defectbench.config.experiments import FAMILIES
 from defectbench.config.ingest import FORMATS
-from defectbench.config.study import FAMILIES, SECTIONS, ExperimentKeys
+from defectbench.config.study import SECTIONS
 
 HEAD = """\
 # Configuration

@@ -14,7 +14,8 @@ from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
 from defectbench.config.prompts import prompts_path
-from defectbench.config.study import FAMILIES, load_study
+from defectbench.config.experiments import FAMILIES
+from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 
 try:

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from small_datasets import write_image
 
 from defectbench.config.base import ConfigError
+from defectbench.config.experiment import Experiment
 from defectbench.config.sam2 import SIZES, parse_base_name
-from defectbench.config.study import Experiment, load_study
+from defectbench.config.study import load_study
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.config.train_sam2_head import Sam2HeadSettings
 

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from small_datasets import write_image
 
 from defectbench.config.base import ConfigError
-from defectbench.config.study import Experiment, load_study
+from defectbench.config.experiment import Experiment
+from defectbench.config.study import load_study
 from defectbench.config.train_sam3 import Sam3Settings, parse_base_name
 
 ROOT = Path(__file__).parents[1]

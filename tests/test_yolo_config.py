@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from defectbench.config.study import Experiment
+from defectbench.config.experiment import Experiment
 from defectbench.config.train_yolo import YoloSettings
 from defectbench.models import published
 from defectbench.models.published import Published, PublishedWeightsError, fetch_published, listed

@@ -72,6 +72,15 @@ def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -
     return lines
 
 
+def validated(model: type[Settings], values: Any, prefix: str, problems: list[str]) -> Settings | None:
+    """``values`` as ``model``; None if they are not, and then what is wrong is added to ``problems``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems += describe(error, model, prefix)
+        return None
+
+
 def _explain(problem: dict[str, Any], location: list[int | str], model: type[BaseModel]) -> str:
     value = problem.get("input")
     match problem["type"]:

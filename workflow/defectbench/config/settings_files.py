@@ -6,9 +6,10 @@ Each is rewritten only if its content changed, so an edit of one key makes only 
 from pathlib import Path
 
 from defectbench.config.augment import AugmentationsSettings
+from defectbench.config.experiment import Experiment
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.report import PairwiseSettings, ResultsSettings
-from defectbench.config.study import Experiment, Study
+from defectbench.config.study import Study
 
 
 def write_settings_files(study: Study, top: Path) -> None:

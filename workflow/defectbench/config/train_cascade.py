@@ -6,15 +6,13 @@ Nothing is trained: both stages are experiments of the study.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from defectbench.config.base import Settings, suggestion
+from defectbench.config.experiment import Experiment
 from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, track_of
-
-if TYPE_CHECKING:
-    from defectbench.config.study import Experiment
 
 PROMPTABLE = ("sam2",)
 
@@ -82,7 +80,7 @@ class ResolvedCascade(CascadeSettings):
     threads: int
 
 
-def resolve_cascades(experiments: Sequence["Experiment"], problems: list[str]) -> list["Experiment"]:
+def resolve_cascades(experiments: Sequence[Experiment], problems: list[str]) -> list[Experiment]:
     """``experiments``, the cascades among them with the whole ids of their stages and what follows from these."""
     stages = [experiment for experiment in experiments if experiment.family != "cascade"]
     found = [
@@ -95,7 +93,7 @@ def resolve_cascades(experiments: Sequence["Experiment"], problems: list[str]) -
     return found
 
 
-def _resolved(cascade: "Experiment", stages: list["Experiment"], problems: list[str]) -> "Experiment":
+def _resolved(cascade: Experiment, stages: list[Experiment], problems: list[str]) -> Experiment:
     settings = cascade.settings
     key = f"experiments: cascade of {settings.prompt_source} and {settings.segmenter}"
     before = len(problems)
@@ -124,7 +122,7 @@ def _resolved(cascade: "Experiment", stages: list["Experiment"], problems: list[
     return replace(cascade, settings=resolved, subset=subset)
 
 
-def _find(name: str, seed: int, among: Sequence["Experiment"], key: str, problems: list[str]) -> "Experiment | None":
+def _find(name: str, seed: int, among: Sequence[Experiment], key: str, problems: list[str]) -> "Experiment | None":
     """The experiment called ``name``, or ``name`` and the seed."""
     for experiment in among:
         if experiment.exp_id in (name, f"{name}_s{seed}"):
@@ -133,7 +131,7 @@ def _find(name: str, seed: int, among: Sequence["Experiment"], key: str, problem
     return None
 
 
-def _unfit(source: "Experiment", kind: str, stages: Sequence["Experiment"]) -> list[str]:
+def _unfit(source: Experiment, kind: str, stages: Sequence[Experiment]) -> list[str]:
     """Why ``source`` cannot give prompts of ``kind``."""
     problems = []
     if source.is_detector and kind != "box":
@@ -147,11 +145,11 @@ def _unfit(source: "Experiment", kind: str, stages: Sequence["Experiment"]) -> l
     return problems
 
 
-def _is_trained(stage: "Experiment") -> bool:
+def _is_trained(stage: Experiment) -> bool:
     """Whether its subset of training images matters: not to a zero-shot model."""
     return getattr(stage.settings, "tune", "full") != "none"
 
 
-def _called(stage: "Experiment") -> str:
+def _called(stage: Experiment) -> str:
     """Its model and variant, as they stand in ids: there underscores part the settings."""
     return (f"{stage.model}-{stage.variant}" if stage.variant else stage.model).replace("_", "-")

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from defectbench.config.base import Settings, suggestion
-
-if TYPE_CHECKING:
-    from defectbench.config.study import Experiment
+from defectbench.config.experiment import Experiment
 
 
 class EnsembleSettings(Settings):
@@ -46,7 +44,7 @@ class EnsembleSettings(Settings):
         return set() if self.weights == "fitted" else {"seed"}
 
 
-def resolve_ensembles(experiments: Sequence["Experiment"], problems: list[str]) -> list["Experiment"]:
+def resolve_ensembles(experiments: Sequence[Experiment], problems: list[str]) -> list[Experiment]:
     """``experiments``, the ensembles among them with the ids of all their members, and their common subset and cv."""
     trained = [experiment for experiment in experiments if experiment.family not in ("ensemble", "cascade")]
     return [
@@ -55,7 +53,7 @@ def resolve_ensembles(experiments: Sequence["Experiment"], problems: list[str]) 
     ]
 
 
-def _resolved(ensemble: "Experiment", trained: list["Experiment"], problems: list[str]) -> "Experiment":
+def _resolved(ensemble: Experiment, trained: list[Experiment], problems: list[str]) -> Experiment:
     key = f"experiments: ensemble of {', '.join(ensemble.settings.members)}"
     members = []
     for name in ensemble.settings.members:

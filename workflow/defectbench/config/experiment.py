@@ -1,0 +1,114 @@
+"""One experiment, and the id that names it."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import Field
+
+from defectbench.config.base import Settings
+
+
+class ExperimentKeys(Settings):
+    """Keys that an entry of the experiments list has besides those of its family."""
+
+    subset: int | str = Field("full", description="Number of training images, or 'full'")
+    cv: int | None = Field(
+        None,
+        ge=2,
+        description="Cross-validation over the train and val images: that many folds, as split.n_folds says; the "
+        "test maps are the mean over the folds' models, thresholds are chosen out of fold",
+    )
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the subset is 'full' or a positive number."""
+        return self.subset == "full" or (isinstance(self.subset, int) and self.subset > 0)
+
+
+# These are named parts of the experiment id, or change no result; every other key appears there only if it is not the
+# default.
+ID_PARTS = {
+    *("model", "encoder", "size", "scale", "version", "init", "prompt", "img_size", "seed"),
+    *("cache_embeddings", "checkpoint_every", "workers"),
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One trained and scored model."""
+
+    family: str
+    subset: int | str
+    settings: Settings
+    cv: int = 0
+    """Number of folds; 0 without cross-validation. Of an ensemble that of its members."""
+
+    @property
+    def model(self) -> str:
+        """Name of the architecture or method."""
+        return self.settings.model
+
+    @property
+    def variant(self) -> str:
+        """Which version of the model, e.g. its encoder; empty if there is only one."""
+        return getattr(self.settings, "variant", getattr(self.settings, "encoder", ""))
+
+    @property
+    def prompt(self) -> str:
+        """Prompt type; 'none' for models that see the image alone."""
+        return getattr(self.settings, "prompt", "none")
+
+    @property
+    def img_size(self) -> str:
+        """Size at which the network sees the image."""
+        return getattr(self.settings, "img_size", "native")
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it gives boxes and no masks: then it has metrics and a table of its own."""
+        return getattr(self.settings, "is_detector", False)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the subset and of the training."""
+        return self.settings.seed
+
+    @cached_property
+    def exp_id(self) -> str:
+        """``{model}_{subset}_{prompt}_{imgsz}[_settings that differ from the defaults]_s{seed}``.
+
+        A function of this experiment alone, so it never changes with the rest of the configuration.
+        """
+        return f"{self.id_without_seed}_s{self.seed}"
+
+    @cached_property
+    def id_without_seed(self) -> str:
+        """What trainings with different seeds share."""
+        name = f"{self.model}-{_token(self.variant)}" if self.variant else self.model
+        defaults = self.settings.defaults
+        unnamed = ID_PARTS | self.settings.idle_keys
+        values = getattr(self.settings, "named", None) or self.settings.model_dump(mode="json")
+        changed = [
+            f"{key.replace('_', '-')}-{_token(value)}"
+            for key, value in values.items()
+            if key not in unnamed and value != defaults.get(key)
+        ]
+        # The rules tell by this last part that an experiment has folds.
+        folds = [f"cv{self.cv}"] if self.cv else []
+        return "_".join([name, str(self.subset), _token(self.prompt), self.img_size, *changed, *folds])
+
+
+def _token(value: Any) -> str:
+    if isinstance(value, dict):
+        value = "-".join(f"{key}-{_token(part)}" for key, part in sorted(value.items()))
+    elif isinstance(value, list):
+        value = f"{len(value)}-{hashlib.sha256(' '.join(map(str, value)).encode()).hexdigest()[:6]}"
+    elif isinstance(value, str) and "/" in value:
+        # A path: its file's name is legible, the digest of the whole keeps paths apart.
+        value = f"{PurePath(value).stem}-{hashlib.sha256(value.encode()).hexdigest()[:6]}"
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^A-Za-z0-9.+-]", "-", text)
