@@ -34,6 +34,8 @@ include: "rules/results.smk"
 include: "rules/detectors.smk"
 include: "rules/search.smk"
 include: "rules/plots.smk"
+include: "rules/galleries.smk"
+include: "rules/page.smk"
 include: "rules/benchmarks.smk"
 
 

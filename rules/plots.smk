@@ -1,7 +1,6 @@
-"""The pictures that people look at, a rule each, so that a new style of one redraws that one alone.
+"""The charts that people look at, a rule each, so that a new style of one redraws that one alone.
 
-Needs the results table, the experiments' records and, for gallery and page, their predictions and the packs. Makes
-plots/ in the study's results folder, PNG and SVG (pictures of pixels PNG only), and index.html, the page of the study.
+Needs the results table and the experiments' records. Makes plots/ in the study's results folder, PNG and SVG.
 """
 
 PLOTS = results(
@@ -11,8 +10,6 @@ PLOTS = results(
     "plots/data_efficiency.svg",
     "plots/calibration.png",
     "plots/calibration.svg",
-    "plots/gallery.png",
-    "plots/gallery_models.png",
     "plots/split.png",
     "plots/split.svg",
 )
@@ -42,35 +39,11 @@ if CASCADES:
         "prompt_gap": ("Which model", ("per_image.parquet",)),
         "box_noise": ("Which model", ()),
     }
-    PLOTS += results("plots/cascades.png")
-if STUDY.report.gallery_bands:
-    PLOTS += results("plots/gallery_bands.png")
 PLOTS += [
     path
     for name in RECORD_PLOTS
     for path in results(f"plots/{name}.png", f"plots/{name}.svg")
 ]
-# In the order of the page: what decides first, what explains it later.
-PAGE_PLOTS = [
-    results(f"plots/{name}.svg")[0]
-    for name in (
-        "ranking",
-        "cost",
-        "data_efficiency",
-        "ablations",
-        *(("prompt_gap", "box_noise") if CASCADES else ()),
-        "success",
-        "image_scores",
-        "score_histograms",
-        "by_class",
-        "precision_recall",
-        "reliability",
-        "calibration",
-        "training",
-        "split",
-    )
-]
-PAGE = results("index.html")
 
 
 rule plot_ranking:
@@ -168,118 +141,6 @@ rule plot_calibration:
         " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
 
 
-rule plot_gallery:
-    """Test images with their true masks and the predictions of the best automatic experiment."""
-    input:
-        # Which experiment is the best is known only when the results are.
-        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
-        script=script("plot_gallery"),
-        settings=results("settings/report.yaml"),
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            results("plots/gallery.png")[0],
-            caption="../resources/captions/gallery.rst",
-            category="Plots",
-            subcategory="Images",
-        ),
-    log:
-        results("logs/plot_gallery.log"),
-    benchmark:
-        results("benchmarks/plot_gallery.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30),
-    params:
-        code=code("plot_gallery"),
-        pack=subpath(input.images, parent=True),
-    shell:
-        "python {input.script} --settings {input.settings} --experiments {input.experiments}"
-        " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
-
-
-rule plot_gallery_bands:
-    """Test images whose IoU lies in given bands, with their true masks and the best automatic experiment's."""
-    input:
-        # Which experiment is the best is known only when the results are.
-        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
-        script=script("plot_gallery_bands"),
-        settings=results("settings/report.yaml"),
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            results("plots/gallery_bands.png")[0],
-            caption="../resources/captions/gallery_bands.rst",
-            category="Plots",
-            subcategory="Images",
-        ),
-    log:
-        results("logs/plot_gallery_bands.log"),
-    benchmark:
-        results("benchmarks/plot_gallery_bands.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30),
-    params:
-        code=code("plot_gallery_bands"),
-        pack=subpath(input.images, parent=True),
-    shell:
-        "python {input.script} --settings {input.settings} --experiments {input.experiments}"
-        " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
-
-
-rule plot_gallery_models:
-    """The same test images through the eyes of several models, before and after post-processing."""
-    input:
-        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
-        script=script("plot_gallery_models"),
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            results("plots/gallery_models.png")[0],
-            caption="../resources/captions/gallery_models.rst",
-            category="Plots",
-            subcategory="Images",
-        ),
-    log:
-        results("logs/plot_gallery_models.log"),
-    benchmark:
-        results("benchmarks/plot_gallery_models.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30),
-    params:
-        code=code("plot_gallery_models"),
-        pack=subpath(input.images, parent=True),
-    shell:
-        "python {input.script} --experiments {input.experiments}"
-        " --results {input.results} --pack {params.pack} --png {output} 2>&1 | tee {log}"
-
-
 rule plot_split:
     """What train, val and test hold."""
     input:
@@ -309,81 +170,6 @@ rule plot_split:
     shell:
         "python {input.script} --manifest {input.manifest} --split {input.split} --png {output.png} --svg {output.svg}"
         " 2>&1 | tee {log}"
-
-
-rule plot_cascades:
-    """Test images with the prompts of a first stage and the masks of the second."""
-    input:
-        of_each("test.pred.parquet", "calibration.json", "per_image.parquet"),
-        script=script("plot_cascades"),
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        prompts=sorted({prompts_of(found) for found in CASCADES}),
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            results("plots/cascades.png")[0],
-            caption="../resources/captions/cascades.rst",
-            category="Plots",
-            subcategory="Images",
-        ),
-    log:
-        results("logs/plot_cascades.log"),
-    benchmark:
-        results("benchmarks/plot_cascades.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30),
-    params:
-        code=code("plot_cascades"),
-        pack=subpath(input.images, parent=True),
-        prompts=lambda wildcards, input: Path(input.images).parents[1] / "prompts",
-    shell:
-        "python {input.script} --experiments {input.experiments} --results {input.results} --pack {params.pack}"
-        " --prompts {params.prompts} --png {output} 2>&1 | tee {log}"
-
-
-AUGMENTATIONS = results("plots/augmentations.png") if STUDY.augmentations() else []
-
-
-rule plot_augmentations:
-    """Training images beside several draws of every augmentation of the study."""
-    input:
-        script=script("plot_augmentations"),
-        settings=results("settings/augmentations.yaml"),
-        split=f"runs/{DS}/split.csv",
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            results("plots/augmentations.png")[0],
-            caption="../resources/captions/augmentations.rst",
-            category="Plots",
-        ),
-    log:
-        results("logs/plot_augmentations.log"),
-    benchmark:
-        results("benchmarks/plot_augmentations.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=10,
-    params:
-        code=code("plot_augmentations"),
-        pack=subpath(input.images, parent=True),
-    shell:
-        "python {input.script} --settings {input.settings} --pack {params.pack} --split {input.split}"
-        " --png {output} 2>&1 | tee {log}"
 
 
 for name, (subcategory, files) in RECORD_PLOTS.items():
@@ -423,63 +209,3 @@ for name, (subcategory, files) in RECORD_PLOTS.items():
         shell:
             "python {input.script} --experiments {input.experiments} --results {input.results} {params.pairwise}"
             " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
-
-
-rule page:
-    """One HTML file: the answer, leaderboards, cards, comparisons, pictures, provenance; it needs no network."""
-    input:
-        of_each(
-            "run.json",
-            "metrics.json",
-            "calibration.json",
-            "per_image.parquet",
-            "pooled_hist.parquet",
-            "test.pred.parquet",
-        ),
-        script=script("page"),
-        templates=[
-            os.path.relpath(path)
-            for path in sorted(
-                (LIBRARY / "defectbench/reporting/page/templates").iterdir()
-            )
-        ],
-        captions=[
-            os.path.relpath(PROJECT / f"resources/captions/{Path(path).stem}.rst")
-            for path in PAGE_PLOTS
-        ],
-        plots=PAGE_PLOTS,
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        pairwise=results("pairwise.csv"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
-        split=f"runs/{DS}/split.csv",
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
-    output:
-        report(
-            PAGE[0],
-            caption="../resources/captions/page.rst",
-            category="Page",
-        ),
-    log:
-        results("logs/page.log"),
-    benchmark:
-        results("benchmarks/page.tsv")[0]
-    conda:
-        ENV
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        runtime=minutes(30),
-    params:
-        code=code("page"),
-        study=STUDY.name,
-        pack=subpath(input.images, parent=True),
-        captions=lambda wildcards, input: Path(input.captions[0]).parent,
-    shell:
-        "python {input.script} --study {params.study} --experiments {input.experiments} --results {input.results}"
-        " --pairwise {input.pairwise} --issues {input.issues} --leaks {input.leaks} --split {input.split}"
-        " --pack {params.pack} --plots {input.plots} --captions {params.captions} --out {output} 2>&1 | tee {log}"
