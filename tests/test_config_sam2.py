@@ -49,7 +49,7 @@ def test_ids_are_legible(family, keys, expected):
 @pytest.mark.parametrize(
     "keys",
     [
-        {"prediction": "tiles", "mode": "crops", "tune": "full"},
+        {"prediction": "tiles"},
         {"prompt": "full_box", "mixed_prompts": True},
         {"cache_embeddings": True, "tune": "full"},
         {"cache_embeddings": True, "tune": "lora"},

@@ -16,8 +16,18 @@ from scipy.spatial.distance import cdist
 from defectbench.config.prompts import PromptSettings, track_of
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.prompt_file import PromptError, read_prompts, write_prompts
-from defectbench.data.prompts import INSIDE, LOWER_RIGHT, OUTSIDE, UPPER_LEFT, draw_prompts, objects
-from defectbench.data.rle import decode_coco
+from defectbench.data.prompts import (
+    INSIDE,
+    LOWER_RIGHT,
+    OUTSIDE,
+    UPPER_LEFT,
+    Prompt,
+    box_prompt,
+    draw_prompts,
+    objects,
+    tight_box,
+)
+from defectbench.data.rle import decode_coco, encode_coco
 from defectbench.training.prompt_sampling import NO_POINT, PromptSampler, correction
 
 MASKS = arrays(np.uint8, (24, 40), elements=st.integers(0, 19)).map(lambda a: (a == 0).astype(np.uint8))
@@ -81,6 +91,39 @@ def test_the_full_box_is_that_of_the_image_and_asks_no_truth():
 @pytest.mark.parametrize("kind", ["box", "points"])
 def test_a_clean_image_has_no_true_prompt(kind):
     assert draw_prompts(kind, squares(), "a", PromptSettings()) == []
+
+
+WINDOW = (slice(10, 30), slice(20, 60))
+
+
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        ((25, 12, 30, 20), [[5, 2], [10, 10]]),
+        ((0, 0, 79, 39), [[0, 0], [39, 19]]),
+        ((5, 15, 20, 16), [[0, 5], [0, 6]]),
+        ((5, 15, 19, 16), None),
+        ((30, 30, 40, 35), None),
+    ],
+)
+def test_of_a_box_a_window_has_what_lies_in_it(box, inside):
+    found = box_prompt(*box).inside(WINDOW, (40, 80))
+    assert (found.points.tolist() if found else None) == inside
+
+
+def test_of_points_a_window_has_those_in_it_if_one_is_positive():
+    labels = np.array([INSIDE, OUTSIDE, INSIDE], np.int8)
+    prompt = Prompt(np.array([[20, 10], [59, 29], [60, 29]], np.float32), labels)
+    found = prompt.inside(WINDOW, (40, 80))
+    assert found.points.tolist() == [[0, 0], [39, 19]]
+    assert found.labels.tolist() == [INSIDE, OUTSIDE]
+    assert Prompt(prompt.points[1:], labels[1:]).inside(WINDOW, (40, 80)) is None
+
+
+def test_of_a_mask_a_window_has_its_part():
+    mask = squares((8, 15), side=10)
+    found = replace(box_prompt(*tight_box(mask)), rle=encode_coco(mask)).inside(WINDOW, mask.shape)
+    assert (decode_coco(found.rle, 20, 40) == mask[WINDOW]).all()
 
 
 @settings(max_examples=40)

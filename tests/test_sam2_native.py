@@ -12,6 +12,7 @@ from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.prompted import PromptedPredictor
+from defectbench.inference.tiling import Tiling
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.models.sam2.adapt import add_lora, choose_part
 from defectbench.models.sam2.embeddings import EmbeddingCache
@@ -121,6 +122,22 @@ def test_prompts_are_scaled_with_the_image(network):
         embedding = network.encode(torch.from_numpy(geometry.apply(image))[None, None])
         logits = maps(network, embedding, [[box_prompt(16, 8, 80, 60)]])
     assert np.array_equal(codes, codes_from_logits(geometry.restore(logits[0].numpy(), 64, 64)))
+
+
+def test_tiles_are_asked_by_what_lies_in_them(network):
+    geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
+    image = picture(5)[0].numpy()
+    whole = PromptedPredictor(network, geometry, cpu)
+    assert (
+        PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 96), 0))(image, [BOX]) == whole(image, [BOX])
+    ).all()
+    # The left half has the left part of the box, the right half the right part; the third tile has none.
+    image = np.hstack([image, image])[:, :144]
+    found = PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 48), 0))(image, [BOX])
+    for start, box in ((0, box_prompt(10, 6, 47, 40)), (48, box_prompt(0, 6, 12, 40))):
+        part = np.s_[:, start : start + 48]
+        assert (found[0][part] == whole(image[part], [box])[0]).all()
+    assert (found[0, :, 96:] == codes_from_logits(np.float32(NOTHING))).all()
 
 
 @torch.no_grad()

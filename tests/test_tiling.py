@@ -76,7 +76,7 @@ def test_weights_add_up_to_one_and_are_one_exactly_where_one_tile_lies(length, t
 def test_stitching_what_agrees_gives_it_back_exactly(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     image = RNG.normal(size=(height, width, 3)).astype(np.float32)
-    stitched = Tiling(tile, overlap).apply(image, lambda part: part.transpose(2, 0, 1))
+    stitched = Tiling(tile, overlap).apply(height, width, lambda window: image[window].transpose(2, 0, 1))
     assert stitched.dtype == np.float32
     np.testing.assert_array_equal(stitched, image.transpose(2, 0, 1))
 
@@ -86,13 +86,14 @@ def test_one_tile_is_kept_exactly_and_overlaps_lie_between_their_tiles(height, w
     overlap = data.draw(st.integers(0, min(tile) - 1))
     rng, maps = np.random.default_rng(1), []
 
-    def predict(part):
+    def predict(window):
+        part = image[window]
         logits = rng.normal(size=(2, *part.shape)).astype(np.float32)
         maps.append((divmod(int(part[0, 0]), width), logits))
         return logits
 
     image = np.arange(height * width).reshape(height, width)
-    stitched = Tiling(tile, overlap).apply(image, predict)
+    stitched = Tiling(tile, overlap).apply(height, width, predict)
     low, high = np.full(stitched.shape, np.inf), np.full(stitched.shape, -np.inf)
     count = np.zeros((height, width), int)
     for (y, x), logits in maps:

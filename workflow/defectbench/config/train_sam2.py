@@ -9,7 +9,7 @@ from defectbench.config.sam2 import Sam2EncoderSettings
 
 _INFERENCE_KEYS = {
     *("model", "task", "size", "version", "init", "tune", "prompt"),
-    *("img_size", "resize", "cache_embeddings", "threads", "seed"),
+    *("img_size", "resize", "mode", "crop", "prediction", "overlap", "cache_embeddings", "threads", "seed"),
 }
 
 
@@ -62,14 +62,12 @@ class Sam2Settings(Sam2EncoderSettings):
     def idle_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         if self.tune == "none":
-            return set(type(self).model_fields) - _INFERENCE_KEYS
+            return super().idle_keys | (set(type(self).model_fields) - _INFERENCE_KEYS)
         idle = {"train", "layer_decay"} if self.tune == "lora" else {"lora_target"}
         return super().idle_keys | idle
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
-        if self.prediction == "tiles":
-            raise ValueError("prediction 'tiles' does not go with prompts, which are for the whole image: use 'full'")
         if self.tta != "none":
             raise ValueError("tta changes the image, and prompts are places in it: it does not go with prompts")
         if self.mixed_prompts and self.prompt == "full_box":

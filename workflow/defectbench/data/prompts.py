@@ -15,7 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import Manifest
-from defectbench.data.rle import encode_coco
+from defectbench.data.rle import decode_coco, encode_coco
+from defectbench.data.tiles import Window
 
 OUTSIDE, INSIDE, UPPER_LEFT, LOWER_RIGHT = 0, 1, 2, 3
 # Candidates among which the next point of an object is the one farthest from those it has.
@@ -47,6 +48,27 @@ class Prompt:
     def scaled(self, height: float, width: float) -> "Prompt":
         """The same prompt in an image whose sides are ``height`` and ``width`` times as long; ``rle`` stays."""
         return replace(self, points=self.points * np.array([width, height], np.float32))
+
+    def inside(self, window: Window, shape: tuple[int, int]) -> "Prompt | None":
+        """What lies in a window (rows, columns) of the image, whose shape is (height, width), in the window's pixels.
+
+        The box is cut at the edges, and points outside are left out. None if neither box nor an inner point lies there.
+        """
+        (rows, columns), is_corner = window, np.isin(self.labels, (UPPER_LEFT, LOWER_RIGHT))
+        points = self.points - np.array([columns.start, rows.start], np.float32)
+        last = np.array([columns.stop - columns.start - 1, rows.stop - rows.start - 1], np.float32)
+        cut = points.clip(0, last)
+        kept = is_corner | (cut == points).all(axis=1)
+        if is_corner.any():
+            corners = points[is_corner]
+            touches = (corners.max(axis=0) >= 0).all() and (corners.min(axis=0) <= last).all()
+        else:
+            touches = (self.labels[kept] == INSIDE).any()
+        if not touches:
+            return None
+        mask = None if self.rle is None else decode_coco(self.rle, *shape)[window]
+        rle = None if mask is None else encode_coco(mask)
+        return replace(self, points=cut[kept], labels=self.labels[kept], rle=rle)
 
 
 def box_prompt(left: float, top: float, right: float, bottom: float) -> Prompt:

@@ -26,8 +26,10 @@ class NetworkPredictor:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Codes (n_maps, H, W) of a uint8 image (H, W) or (H, W, 3), at the image's own pixels."""
-        logits = self.logits(image) if self.tiling is None else self.tiling.apply(image, self.logits)
-        return codes_from_logits(logits)
+        if self.tiling is None:
+            return codes_from_logits(self.logits(image))
+        height, width = image.shape[:2]
+        return codes_from_logits(self.tiling.apply(height, width, lambda window: self.logits(image[window])))
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> np.ndarray:

@@ -16,58 +16,76 @@ from defectbench.data.packing import ImagePack
 from defectbench.data.prompt_file import PromptError
 from defectbench.data.prompts import Prompt
 from defectbench.data.rle import decode_coco
+from defectbench.data.tiles import Window
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.predict import WARM_UP
 from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
+from defectbench.inference.tiling import Tiling
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.models.adapters import load_trained, merge_lora
 from defectbench.models.sam2.adapt import set_up
 from defectbench.models.sam2.base import load_base
 from defectbench.models.sam2.embeddings import EmbeddingCache
 from defectbench.models.sam2.native import NativeSam2
-from defectbench.models.sam2.prompting import maps
+from defectbench.models.sam2.prompting import NOTHING, maps
 
 
 class PromptedPredictor:
     """Calls a network on one image and its prompts at a time, in float32 whatever the training's precision."""
 
     def __init__(
-        self, network: NativeSam2, geometry: Geometry, device: torch.device, cache: EmbeddingCache | None = None
+        self,
+        network: NativeSam2,
+        geometry: Geometry,
+        device: torch.device,
+        cache: EmbeddingCache | None = None,
+        tiling: Tiling | None = None,
     ) -> None:
-        """With ``cache``, images whose embeddings lie there are not encoded again."""
+        """With ``cache``, what was encoded before is not encoded again; with ``tiling``, images are seen by tiles."""
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
         self.cache = cache
+        self.tiling = tiling
         self.seconds = 0.0
         """Time of the last call; that of the encoder counts even if the embedding came from the cache."""
 
-    @torch.inference_mode()
     def __call__(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
         """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels.
 
         Without prompts nothing is asked: the lowest code everywhere, as of a method that never finds anything.
         """
-        started = time.perf_counter()
+        started, self._reading = time.perf_counter(), 0.0
+        height, width = image.shape[:2]
         if not prompts:
-            codes = np.zeros((1, *image.shape[:2]), np.uint16)
-            self.seconds = time.perf_counter() - started
-            return codes
+            codes = np.zeros((1, height, width), np.uint16)
+        elif self.tiling is None:
+            codes = codes_from_logits(self._logits(image, prompts))
+        else:
+            codes = codes_from_logits(self.tiling.apply(height, width, lambda w: self._tile(image, prompts, w)))
+        self.seconds = time.perf_counter() - started - self._reading
+        return codes
+
+    def _tile(self, image: np.ndarray, prompts: Sequence[Prompt], window: Window) -> np.ndarray:
+        """Logits (1, h, w) of a tile, asked by what lies in it of each prompt; nothing where none does."""
+        parts = [part for prompt in prompts if (part := prompt.inside(window, image.shape[:2])) is not None]
+        tile = image[window]
+        return self._logits(tile, parts) if parts else np.full((1, *tile.shape[:2]), NOTHING, np.float32)
+
+    @torch.inference_mode()
+    def _logits(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
+        """Logits (1, H, W) of an image, or of a tile with prompts in its own pixels."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        reading = 0.0
         if self.cache is None:
             embedding = self.network.encode(batch)
         else:
             before = time.perf_counter()
             embedding = self.cache.encode(batch)
-            reading = time.perf_counter() - before - self.cache.seconds
+            self._reading += time.perf_counter() - before - self.cache.seconds
         logits = maps(self.network, embedding, [scaled_prompts(prompts, self.geometry, image.shape)])
-        found = self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
-        codes = codes_from_logits(found)
-        self.seconds = time.perf_counter() - started - reading
-        return codes
+        return self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
 
 
 def load_prompted(run: dict[str, Any], base: Path, weights: Path, embeddings: Path) -> PromptedPredictor:
@@ -88,7 +106,8 @@ def load_prompted(run: dict[str, Any], base: Path, weights: Path, embeddings: Pa
     merge_lora(network)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     cache = EmbeddingCache(network, embeddings, origin["base_sha256"]) if settings.cache_embeddings else None
-    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, cache)
+    tiling = Tiling(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
+    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, cache, tiling)
 
 
 def scaled_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:

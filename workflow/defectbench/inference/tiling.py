@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from defectbench.data.tiles import Size, origins
+from defectbench.data.tiles import Size, Window, origins
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class Tiling:
     size: Size
     overlap: int
 
-    def apply(self, image: np.ndarray, predict: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Logits (n_maps, H, W), float32, of ``image`` (H, W) or (H, W, 3).
+    def apply(self, height: int, width: int, predict: Callable[[Window], np.ndarray]) -> np.ndarray:
+        """Logits (n_maps, height, width), float32, of an image.
 
-        ``predict`` maps a tile (h, w) or (h, w, 3) to its logits (n_maps, h, w); a side shorter than a tile is
+        ``predict`` gives the logits (n_maps, h, w) of a tile by its rows and columns; a side shorter than a tile is
         taken whole.
         """
-        (height, width), (tile_height, tile_width) = image.shape[:2], self.size
+        tile_height, tile_width = self.size
         stitched = None
         for rows, row_weights in axis_weights(height, tile_height, self.overlap):
             for columns, column_weights in axis_weights(width, tile_width, self.overlap):
-                logits = predict(image[rows, columns])
+                logits = predict((rows, columns))
                 if stitched is None:
                     # In float64 the sum of weighted equal logits rounds to that logit.
                     stitched = np.zeros((len(logits), height, width))
