@@ -95,11 +95,14 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def in_memory(maps: list[tuple[np.ndarray, np.ndarray]], repeats: int) -> None:
-    """Part 1; the slow ways run once, ours several times between them."""
+    """Part 1, on one thread but where said; the slow ways run once, ours several times between them."""
     times = [seconds(lambda: ours(maps)) for _ in range(repeats)]
-    slow = {"scikit-learn's AP + threshold loop": with_sklearn, "torchmetrics' AP": with_torchmetrics}
+    slow = {"scikit-learn's AP + threshold loop": (with_sklearn, 1), "torchmetrics' AP": (with_torchmetrics, 1)}
+    all_threads = torch.get_num_threads()
+    slow[f"torchmetrics' AP on {all_threads} threads"] = with_torchmetrics, all_threads
     slow_times = {}
-    for name, function in slow.items():
+    for name, (function, threads) in slow.items():
+        torch.set_num_threads(threads)
         slow_times[name] = seconds(lambda function=function: function(maps))
         times += [seconds(lambda: ours(maps)) for _ in range(repeats)]
     base = statistics.median(times)

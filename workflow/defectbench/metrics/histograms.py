@@ -17,7 +17,7 @@ _FIRST_CODE_OF_BIN = np.concatenate([[0], THRESHOLD_CODES]).astype(np.intp)
 def full_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Histogram (2, 65536), int64, of a uint16 map against ``truth``, bool or 0/1 of the same shape."""
     histogram = np.empty((2, N_CODES), np.int64)
-    histogram[1] = _occurrences(codes[truth.astype(bool, copy=False)])
+    histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
     np.subtract(_occurrences(codes.ravel()), histogram[1], out=histogram[0])
     return histogram
 
@@ -26,12 +26,12 @@ def _occurrences(codes: np.ndarray) -> np.ndarray:
     """How often each code occurs in ``codes``, (n,) uint16; (65536,) of whole numbers."""
     if len(codes) > _EXACT:
         return np.bincount(codes, minlength=N_CODES)
-    # A third of the time of bincount, on one thread: each further one fills all bins, and they are added up.
+    # Half the time of bincount, on one thread: each further one fills all bins, and they are added up.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    found = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel().astype(np.int64)
+    found = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel()
     cv2.setNumThreads(threads)
-    return found
+    return found.astype(np.int64)
 
 
 def coarsen(full: np.ndarray) -> np.ndarray:
