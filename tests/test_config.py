@@ -171,3 +171,8 @@ def test_the_configuration_reference_is_up_to_date():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (ROOT / "docs" / "configuration.md").read_text() == module.reference()
+
+
+def test_a_number_of_images_may_be_text_as_on_snakemakes_command_line():
+    (found,) = load_study(changed(experiments=[{"model": "unet", "subset": "100"}])).experiments
+    assert found.subset == 100

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from defectbench.config.base import Settings
 
@@ -22,6 +22,12 @@ class ExperimentKeys(Settings):
         description="Cross-validation over the train and val images: that many folds, as split.n_folds says; the "
         "test maps are the mean over the folds' models, thresholds are chosen out of fold",
     )
+
+    @field_validator("subset", mode="before")
+    @classmethod
+    def _number_may_be_text(cls, value: Any) -> Any:
+        # Numbers that Snakemake reads from its command line are text.
+        return int(value) if isinstance(value, str) and value.isdecimal() else value
 
     @property
     def is_valid(self) -> bool:
