@@ -54,7 +54,8 @@ def _data(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> I
 
 def _training(records: Sequence[Record]) -> Iterator[str]:
     trained = [record for record in records if record.row["track"] != "reference"]
-    random = [record for record in trained if record.row["weights_source"] == "random"]
+    # Of a cascade, both stages are named.
+    random = [record for record in trained if "random" in str(record.row["weights_source"]).split(" + ")]
     if random:
         yield (
             f"{len(random)} of {len(trained)} experiments started from random weights, not from pretrained ones: "
