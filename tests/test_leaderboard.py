@@ -220,6 +220,11 @@ def test_findings_say_each_comparison_and_rank_only_what_is_claimed(three):
     assert page.count("is better") == 1
 
 
+def test_findings_explain_a_small_p_without_a_claim(three):
+    page = findings(three, pairs(pair(A, B, p_holm=0.0004)), pd.DataFrame(columns=SEEDS), NO_FITS)
+    assert "not significant (Holm p < 0.001, but the interval includes 0, 87 images in 80 groups)." in page
+
+
 def test_findings_of_several_seeds_and_of_nothing(three):
     seeded = three.assign(experiment=["u_s1+2", "u_s1+2", C, EMPTY])
     spread = pd.DataFrame([("automatic", "dice_all", "u_s1+2", 2, 0.75, 0.05, 0.04, 0.3, 0.1)], columns=SEEDS)

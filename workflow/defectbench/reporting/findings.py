@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from defectbench.evaluation.statistics import A_BETTER, B_BETTER, TOO_FEW
+from defectbench.evaluation.statistics import A_BETTER, ALPHA, B_BETTER, TOO_FEW
 from defectbench.reporting import power_law
 from defectbench.reporting.leaderboard import names_of_experiments
 from defectbench.reporting.verdicts import Standing
@@ -39,9 +39,11 @@ def difference_sentence(row: dict, called: dict[str, str]) -> str:
     if row["claim"] == TOO_FEW:
         return f"{value}, too few groups for a test ({counts})."
     p = "< 0.001" if row["p_holm"] < 0.001 else f"= {row['p_holm']:.2g}"
-    tested = f"Holm p {p}, {counts}"
     better = {A_BETTER: a, B_BETTER: b}.get(row["claim"])
-    return f"{value}, not significant ({tested})." if better is None else f"{value}: {better} is better ({tested})."
+    if better is not None:
+        return f"{value}: {better} is better (Holm p {p}, {counts})."
+    but = ", but the interval includes 0" if row["p_holm"] < ALPHA else ""
+    return f"{value}, not significant (Holm p {p}{but}, {counts})."
 
 
 def _spread(row: dict, called: dict[str, str]) -> str:
