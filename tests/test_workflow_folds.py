@@ -8,7 +8,6 @@ from tiny_study import Project
 
 from defectbench.inference.prediction_file import PredictionFile
 
-pytestmark = pytest.mark.slow
 FOLDED = "runs/folded_steel/unet/unet-resnet18_full_none_native_task-per-class_tta-hflip_batch-size-4_steps-4"
 FOLDED += "_eval-every-2_threads-1_cv5_s42"
 
@@ -17,9 +16,7 @@ FOLDED += "_eval-every-2_threads-1_cv5_s42"
 def folded(tmp_path_factory):
     project = Project(tmp_path_factory.mktemp("folded"))
     targets = [f"{FOLDED}/{name}" for name in ("cv.json", "submission.csv", "label_audit/label_audit.csv")]
-    done = project.snakemake(
-        "--cores", "2", "--resources", "gpu=1", "--", *targets, configfile="config/test/folds.yaml"
-    )
+    done = project.snakemake(*targets, "--cores", "2", "--resources", "gpu=1", configfile="config/test/folds.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
 
@@ -52,6 +49,6 @@ def test_what_comes_of_it(folded):
 def test_another_inner_val_retrains_the_folds_and_nothing_before_them(folded):
     text = (folded.folder / "config/test/folds.yaml").read_text()
     (folded.folder / "changed.yaml").write_text(text.replace("n_folds: 5", "n_folds: 5, inner_val: 0.3"))
-    stale = folded.stale("--", f"{FOLDED}/cv.json", configfile="changed.yaml")
+    stale = folded.stale(f"{FOLDED}/cv.json", configfile="changed.yaml")
     assert stale["cv_fold"] == stale["train_unet"] == 5
     assert not stale.keys() & {"ingest", "split", "folds", "pack"}
