@@ -11,6 +11,7 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
@@ -27,6 +28,9 @@ from defectbench.script import run_script
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
 from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers, track_row
+
+if TYPE_CHECKING:
+    from defectbench.training.yolo import Trained
 
 
 @run_script
@@ -66,14 +70,10 @@ def main(argv: list[str] | None = None) -> None:
         origin = {"weights_source": "coco", "published_weights": published}
         coco = read_weights(args.weights)
     precision = yolo.resolved_precision(settings.precision)
-
     files = [args.settings, args.subset, args.split, args.labels] + ([args.weights] if args.weights else [])
     key = fingerprint(*(path.read_bytes() for path in files), images.digest, args.code_digest)
     with training_state(args.folder / "state", key) as state:
-        if (state / "data").exists():
-            print(f"{identity.exp_id}: an interrupted training; YOLO starts over from epoch 0, which ends the same")
-            for leftover in ("data", yolo.FOLDER):
-                shutil.rmtree(state / leftover, ignore_errors=True)
+        clear(state, identity.exp_id)
         started = time.perf_counter()
         data = write_dataset(state / "data", images, labels, ids, classes, settings.threads)
         print(f"{identity.exp_id}: images and labels written in {time.perf_counter() - started:.1f} s")
@@ -82,7 +82,6 @@ def main(argv: list[str] | None = None) -> None:
         result = yolo.train(identity.exp_id, settings, classes, data, state, precision, report, coco)
         best = copy_weights(result.weights, args.folder)
         write_text(args.folder / "history.csv", result.history.to_csv(index=False))
-        epochs = len(result.history)
         record = run_record(
             identity,
             settings,
@@ -91,31 +90,52 @@ def main(argv: list[str] | None = None) -> None:
             classes=classes,
             in_channels=3,
             precision=precision,
-            loss=yolo.LOSS,
-            monitor=yolo.FITNESS,
-            optimizer="adamw",
-            gradient_clip=yolo.GRADIENT_CLIP,
-            augmentation_not_shared={} if settings.augment.is_none else yolo.NOT_SHARED,
-            ultralytics={"version": importlib.metadata.version("ultralytics"), "options": result.options},
-            notes=yolo.notes(settings, result.batch_size),
-            steps=epochs * result.steps_per_epoch,
-            best_step=(result.best_epoch + 1) * result.steps_per_epoch,
-            epochs=epochs,
             n_labels_train=len(ids["train"]),
             n_labels_val=len(ids["val"]),
-            train_seconds=float(result.history["epoch_time"].sum()),
-            peak_memory_train_bytes=peak_memory_bytes(),
-            device=device_name(next(result.network.parameters()).device),
             code_digest=args.code_digest,
             data_digest=images.digest,
             **images_seen(ids["train"], ids["val"]),
             **origin,
-            **parameter_facts(result.network.model),
+            **training_facts(settings, result),
             **file_facts(best),
         )
         close_trackers(loggers, record, [])
         write_json(args.folder / "run.json", record)
-    print(f"{identity.exp_id}: best in epoch {result.best_epoch + 1} of {epochs}, {record['train_seconds']:.0f} s")
+    best_epoch, epochs = result.best_epoch + 1, len(result.history)
+    print(f"{identity.exp_id}: best in epoch {best_epoch} of {epochs}, {record['train_seconds']:.0f} s")
+
+
+def clear(state: Path, exp_id: str) -> None:
+    """Remove what an interrupted training left in ``state``, and say so."""
+    from defectbench.training import yolo
+
+    if (state / "data").exists():
+        print(f"{exp_id}: an interrupted training; YOLO starts over from epoch 0, which ends the same")
+        for leftover in ("data", yolo.FOLDER):
+            shutil.rmtree(state / leftover, ignore_errors=True)
+
+
+def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
+    """What the run record says of a training by ultralytics."""
+    from defectbench.training import yolo
+
+    epochs = len(result.history)
+    return {
+        "loss": yolo.LOSS,
+        "monitor": yolo.FITNESS,
+        "optimizer": "adamw",
+        "gradient_clip": yolo.GRADIENT_CLIP,
+        "augmentation_not_shared": {} if settings.augment.is_none else yolo.NOT_SHARED,
+        "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
+        "notes": yolo.notes(settings, result.batch_size),
+        "steps": epochs * result.steps_per_epoch,
+        "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
+        "epochs": epochs,
+        "train_seconds": float(result.history["epoch_time"].sum()),
+        "peak_memory_train_bytes": peak_memory_bytes(),
+        "device": device_name(next(result.network.parameters()).device),
+        **parameter_facts(result.network.model),
+    }
 
 
 def copy_weights(kept: dict[str, Path], folder: Path) -> Path:

@@ -48,13 +48,17 @@ def check_fit(network: nn.Module, values: Mapping[str, torch.Tensor], path: Path
     problems = [f"{key} is missing" for key in own if key not in values]
     problems += [f"{key} is not in the network" for key in values if key not in own]
     problems += [
-        f"{key} is {tuple(values[key].shape)}, in the network {tuple(own[key].shape)}"
+        f"{key} is {_shape(values[key])}, in the network {_shape(own[key])}"
         for key in own
         if key in values and values[key].shape != own[key].shape
     ]
     if problems:
-        shown = "\n  ".join(problems[:5]) + ("\n  ..." if len(problems) > 5 else "")
+        shown = "\n  ".join(problems[:8]) + ("\n  ..." if len(problems) > 8 else "")
         raise WeightsError(f"{path} does not fit {name}: {len(problems)} tensors are wrong:\n  {shown}")
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return " × ".join(map(str, tensor.shape)) or "a number"
 
 
 def merge_lora(module: nn.Module) -> None:

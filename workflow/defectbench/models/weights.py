@@ -7,19 +7,12 @@ from pathlib import Path
 import httpx
 import huggingface_hub
 import timm
-import torch
 from huggingface_hub import constants
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
+from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 from defectbench.models.unet import PretrainedEncoder
-from defectbench.script import UserError
-
-
-class WeightsError(UserError):
-    """Weights that are absent, damaged, or not of this network."""
 
 
 def fetch_encoder(name: str) -> PretrainedEncoder:
@@ -75,22 +68,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
         WeightsError: if the file is not there or not safetensors, or naming the tensors that do not fit.
     """
     try:
-        values = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"init_from: {path} is no file of weights: {error}") from None
-    own = network.state_dict()
-    problems = [f"{name} is missing" for name in own if name not in values]
-    problems += [f"{name} is not in the network" for name in values if name not in own]
-    problems += [
-        f"{name} is {_shape(values[name])}, in the network {_shape(own[name])}"
-        for name in own
-        if name in values and values[name].shape != own[name].shape
-    ]
-    if problems:
-        shown = "\n  ".join(problems[:8]) + ("\n  ..." if len(problems) > 8 else "")
-        raise WeightsError(f"init_from: {len(problems)} tensors of {path} do not fit this network:\n  {shown}")
+        values, _ = read_tensors(path)
+        check_fit(network, values, path, "this network")
+    except WeightsError as error:
+        raise WeightsError(f"init_from: {error}") from None
     network.load_state_dict(values)
-
-
-def _shape(tensor: torch.Tensor) -> str:
-    return " × ".join(map(str, tensor.shape)) or "a number"

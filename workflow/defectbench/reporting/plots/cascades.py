@@ -22,10 +22,10 @@ from defectbench.metrics.counts import confusion, dice
 from defectbench.reporting.page.gallery import Shown, choose, read_maps
 from defectbench.reporting.plots import overlay, style
 from defectbench.reporting.plots.prompt_gap import prompted
+from defectbench.reporting.plots.sheet import sheet
 from defectbench.reporting.records import Record
 
 TITLE = "Cascades: image, prompts, refined mask"
-WIDTH, GAP, CAPTION = 10.0, 0.15, 0.24  # inches
 MOST_CASCADES, MOST_REJECTED = 3, 5
 # Of no class and of no part of a mask.
 COUNTED, REJECTED = "#00FFFF", "#FF2D55"
@@ -108,43 +108,18 @@ def _refined(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.nda
 
 @style.house_style
 def _figure(rows: Sequence[tuple[Shown, Sequence[Tile]]], classes: dict[str, str]) -> Figure:
-    height, width = np.max([tiles[0].picture.shape[:2] for _, tiles in rows], axis=0)
-    n_columns = 2 if width > 2 * height else 4
-    across = (WIDTH - 2 * style.MARGIN - GAP * (n_columns - 1)) / n_columns
-    down = across * height / width
-    lines = style.wrapped(
-        [
-            "Test images chosen by rule among those of these cascades: best, median and worst, and where they differ "
-            "most. Prompts by the first stage, those whose score reaches its threshold, chosen on val, in full lines; "
-            f"of the others at most {MOST_REJECTED}, dashed. Dots: points inside and, crossed, outside. Then the mask "
-            "of the second stage at its calibrated threshold."
-        ],
-        WIDTH - 2 * style.MARGIN,
+    text = (
+        "Test images chosen by rule among those of these cascades: best, median and worst, and where they differ most. "
+        "Prompts by the first stage, those whose score reaches its threshold, chosen on val, in full lines; of the "
+        f"others at most {MOST_REJECTED}, dashed. Dots: points inside and, crossed, outside. Then the mask of the "
+        "second stage at its calibrated threshold."
     )
-    entries = {
+    legends = {
         "Truth": [(colour, name) for name, colour in classes.items()],
         "Prompts": [(COUNTED, "count"), (REJECTED, "below the threshold")],
         "Mask": LEGEND,
     }
-    legends = {title: style.legend_rows(own, WIDTH - 2 * style.MARGIN - 1.2) for title, own in entries.items()}
-    top = style.heading_height(lines) + 0.08
-    start = top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.1
-    heights = [0.32 + -(-len(tiles) // n_columns) * (down + CAPTION + GAP) + 0.1 for _, tiles in rows]
-    figure = Figure(figsize=(WIDTH, start + sum(heights)), dpi=style.DPI)
-    style.heading(figure, TITLE, lines)
-    for title, own in legends.items():
-        style.legend(figure, top, title, own)
-        top += style.LEGEND_ROW * len(own)
-    for (item, tiles), of_row in zip(rows, heights, strict=True):
-        style.write(figure, style.MARGIN, start, f"{item.image_id}: {item.why}", fontweight="bold")
-        for k, tile in enumerate(tiles):
-            left = style.MARGIN + k % n_columns * (across + GAP)
-            above = start + 0.32 + k // n_columns * (down + CAPTION + GAP)
-            text = style.shortened(tile.caption, across, style.SMALL_SIZE)
-            style.write(figure, left, above, text, fontsize=style.SMALL_SIZE)
-            _show(style.add_axes(figure, left, above + CAPTION, across, down), tile)
-        start += of_row
-    return figure
+    return sheet(TITLE, text, legends, rows, _show)
 
 
 def _show(axes: Axes, tile: Tile) -> None:
@@ -167,4 +142,3 @@ def _show(axes: Axes, tile: Tile) -> None:
         for label, marker in ((INSIDE, "o"), (OUTSIDE, "x")):
             chosen = prompt.labels == label
             axes.plot(x[chosen], y[chosen], marker, color=colour, markersize=3.5, markeredgewidth=1.2)
-    axes.set_axis_off()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.data.packing import ImagePack, MaskPack
@@ -15,10 +16,10 @@ from defectbench.metrics.counts import confusion, dice
 from defectbench.reporting.page.gallery import Shown, choose, read_maps
 from defectbench.reporting.plots import overlay, style
 from defectbench.reporting.plots.lines import best_of
+from defectbench.reporting.plots.sheet import sheet
 from defectbench.reporting.records import Record
 
 TITLE = "The same images, model by model"
-WIDTH, GAP, CAPTION = 10.0, 0.15, 0.24  # inches
 MOST_MODELS = 4
 LONGEST = 800  # pixels of a picture's longer side; larger ones are thinned out
 LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
@@ -88,40 +89,15 @@ def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarr
 
 @style.house_style
 def _figure(rows: Sequence[tuple[Shown, Sequence[Tile | None]]], classes: dict[str, str]) -> Figure:
-    height, width = np.max([tiles[0].picture.shape[:2] for _, tiles in rows], axis=0)
-    n_columns = 2 if width > 2 * height else 4
-    across = (WIDTH - 2 * style.MARGIN - GAP * (n_columns - 1)) / n_columns
-    down = across * height / width
-    lines = style.wrapped(
-        [
-            "One image of each kind, chosen by rule among the defective test images, and the clean one that models "
-            "disagree on most. Above each picture: Dice of the image, 1 if truth and prediction are empty. At most "
-            f"{MOST_MODELS} models: the best of each family first."
-        ],
-        WIDTH - 2 * style.MARGIN,
+    text = (
+        "One image of each kind, chosen by rule among the defective test images, and the clean one that models "
+        "disagree on most. Above each picture: Dice of the image, 1 if truth and prediction are empty. At most "
+        f"{MOST_MODELS} models: the best of each family first."
     )
     legends = {"Truth": [(colour, name) for name, colour in classes.items()], "Prediction": LEGEND}
-    legends = {title: style.legend_rows(own, WIDTH - 2 * style.MARGIN - 1.2) for title, own in legends.items()}
-    top = style.heading_height(lines) + 0.08
-    start = top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.1
-    heights = [0.32 + -(-len(tiles) // n_columns) * (down + CAPTION + GAP) + 0.1 for _, tiles in rows]
-    figure = Figure(figsize=(WIDTH, start + sum(heights)), dpi=style.DPI)
-    style.heading(figure, TITLE, lines)
-    for title, own in legends.items():
-        style.legend(figure, top, title, own)
-        top += style.LEGEND_ROW * len(own)
-    for (item, tiles), of_row in zip(rows, heights, strict=True):
-        style.write(figure, style.MARGIN, start, f"{item.image_id}: {item.why}", fontweight="bold")
-        for k, tile in enumerate(tiles):
-            if tile is None:
-                continue
-            left = style.MARGIN + k % n_columns * (across + GAP)
-            above = start + 0.32 + k // n_columns * (down + CAPTION + GAP)
-            text = style.shortened(tile.caption, across, style.SMALL_SIZE)
-            style.write(figure, left, above, text, fontsize=style.SMALL_SIZE)
-            axes = style.add_axes(figure, left, above + CAPTION, across, down)
-            step = -(-max(tile.picture.shape) // LONGEST)
-            axes.imshow(tile.picture[::step, ::step], interpolation="nearest")
-            axes.set_axis_off()
-        start += of_row
-    return figure
+    return sheet(TITLE, text, legends, rows, _show)
+
+
+def _show(axes: Axes, tile: Tile) -> None:
+    step = -(-max(tile.picture.shape) // LONGEST)
+    axes.imshow(tile.picture[::step, ::step], interpolation="nearest")
