@@ -4,7 +4,7 @@ Paints a synthetic set, falsifies the labels of a tenth of its images (missed, p
 equal numbers), trains a cross-validated network on the falsified labels, and reads where the audit ranks them. With
 --experiment no network is trained: the val and test labels of a finished experiment are falsified instead.
 
-    python benchmarks/label_audit.py --folder FOLDER [--images 400]
+    python benchmarks/label_audit.py --folder FOLDER [--images 1000]
     python benchmarks/label_audit.py --folder FOLDER --experiment runs/steel_demo/unet/EXP_ID
 
 Prints the precision of the first 20 images, the recall of the first tenth (chance: 0.1), and the recall by kind.
@@ -99,8 +99,9 @@ def _falsify(
 
 def network_table(args: argparse.Namespace, source: Path) -> pd.DataFrame:
     """label_audit.csv of a cross-validated network, by the workflow itself."""
-    experiment = {"model": args.model, "encoder": "resnet18", "task": "per_class", "cv": args.folds, "lr": 0.001}
-    experiment |= {"loss": "dice_bce", "batch_size": 8, "steps": args.steps, "eval_every": max(1, args.steps // 4)}
+    experiment = {"model": "unet", "encoder": "resnet18", "task": "per_class", "cv": args.folds, "lr": 0.001}
+    experiment |= {"loss": "dice_bce", "augment": "steel", "steps": args.steps, "eval_every": max(1, args.steps // 4)}
+    experiment |= {"threads": 1}
     config = {
         "study": "audit",
         "dataset": {"name": "falsified", "format": "severstal_csv", "root": str(source.resolve()), "classes": NAMES},
@@ -112,7 +113,7 @@ def network_table(args: argparse.Namespace, source: Path) -> pd.DataFrame:
     exp_id = load_study(config).experiments[0].exp_id
     target = f"runs/falsified/unet/{exp_id}/label_audit/label_audit.csv"
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", args.folder, "--configfile", path]
-    subprocess.run([*command, "--cores", "2", "--resources", "gpu=1", "--quiet", "all", "--", target], check=True)
+    subprocess.run([*command, "--cores", "2", "--resources", "gpu=2", "--quiet", "all", "--", target], check=True)
     return pd.read_csv(args.folder / target)
 
 
@@ -154,10 +155,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="working folder, kept")
     parser.add_argument("--experiment", type=Path, help="instead of training: a finished experiment on synthetic steel")
     parser.add_argument("--repeats", type=int, default=10, help="with --experiment: how often labels are falsified")
-    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300, help="of the network")
-    parser.add_argument("--model", default="unet", help="architecture of the network")
+    parser.add_argument("--steps", type=int, default=800, help="of each fold's network")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.experiment:

@@ -84,6 +84,7 @@ rule plot_data_efficiency:
         script=script("plot_data_efficiency"),
         results=results("results.parquet"),
         curves=results("tables/data_efficiency_curves.csv"),
+        fits=results("tables/data_efficiency.csv"),
     output:
         png=results("plots/data_efficiency.png"),
         svg=report(
@@ -105,8 +106,8 @@ rule plot_data_efficiency:
     params:
         code=code("plot_data_efficiency"),
     shell:
-        "python {input.script} --results {input.results} --curves {input.curves} --png {output.png} --svg {output.svg}"
-        " 2>&1 | tee {log}"
+        "python {input.script} --results {input.results} --curves {input.curves} --fits {input.fits}"
+        " --png {output.png} --svg {output.svg} 2>&1 | tee {log}"
 
 
 rule plot_calibration:

@@ -1,8 +1,8 @@
 """One row per experiment, and what may be said of their differences.
 
-Needs every experiment's run record, timing, calibration and scores. Makes the study's results table, the tests in
-pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and findings, the tables of a paper, and,
-as the target `export`, a CSV per experiment with the time of its training in the name.
+Needs every experiment's run record, timing, calibration and scores, and what cross-validation found. Makes the study's
+results table, the tests in pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and findings,
+the tables of a paper, and, as the target `export`, a CSV per experiment with the time of its training in the name.
 """
 
 RESULTS = results(
@@ -26,6 +26,7 @@ rule results:
             "calibration.json",
             "per_image.parquet",
         ),
+        cv=CV,
         script=script("results"),
         settings=results("settings/results.yaml"),
     output:

@@ -29,7 +29,9 @@ from tiny_study import Project
 
 CONFIG = "config/test/chaos.yaml"
 RUN = ("--cores", "2", "--resources", "gpu=1")
-TARGETS = ("snakemake", "job", "both")
+# All up to the tables; the pictures, which nothing depends on, would double the time.
+TABLES = ("results/chaos/leaderboard.md", "results/chaos/findings.md")
+VICTIMS = ("snakemake", "job", "both")
 # What two runs of the same study may differ in.
 CLOCK = r"time|seconds|timestamp|infer_ms|peak_memory"
 
@@ -76,19 +78,19 @@ def until(condition: Callable[[], object], seconds: float) -> bool:
 
 
 def run_and_kill(
-    project: Project, target: str, when: Callable[[], object], *wanted: str, configfile: str = CONFIG
+    project: Project, victim: str, when: Callable[[], object], *wanted: str, configfile: str = CONFIG
 ) -> bool:
-    """Start the study, kill ``target`` once ``when`` is true; False if the run was over before."""
+    """Start the study, kill ``victim`` once ``when`` is true; False if the run was over before."""
     with (project.folder / "killed.log").open("w") as log:
         command = project.command(*wanted, *RUN, configfile=configfile)
         snakemake = subprocess.Popen(**command, stdout=log, stderr=log, start_new_session=True)
         try:
             until(lambda: when() or snakemake.poll() is not None, 600)
-            until(lambda: target == "snakemake" or snakemake.poll() is not None or jobs(snakemake.pid), 600)
+            until(lambda: victim == "snakemake" or snakemake.poll() is not None or jobs(snakemake.pid), 600)
             if snakemake.poll() is not None:
                 return False
-            victims = [] if target == "job" else [snakemake.pid]
-            if target != "snakemake":
+            victims = [] if victim == "job" else [snakemake.pid]
+            if victim != "snakemake":
                 victims += [job.pid for job in jobs(snakemake.pid)[:1]]
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
@@ -123,21 +125,21 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
         AssertionError: if a continued run differs from the undisturbed one.
     """
     started = time.monotonic()
-    done = project.snakemake(*RUN, configfile=CONFIG)
+    done = project.snakemake(*TABLES, *RUN, configfile=CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
     duration, expected = time.monotonic() - started, results(project)
     yield f"undisturbed: {duration:.0f} s, {len(pd.read_csv(io.StringIO(expected)))} experiments"
     chance = random.Random(seed)
     for number in range(kills):
         start_over(project)
-        target, delay = TARGETS[number % len(TARGETS)], chance.uniform(0.05, 0.95) * duration
+        victim, delay = VICTIMS[number % len(VICTIMS)], chance.uniform(0.05, 0.95) * duration
         due = time.monotonic() + delay
-        killed = run_and_kill(project, target, lambda due=due: time.monotonic() > due)
-        go_on(project)
+        killed = run_and_kill(project, victim, lambda due=due: time.monotonic() > due, *TABLES)
+        go_on(project, *TABLES)
         assert results(project) == expected, f"kill {number}: the results differ"
         assert not leftovers(project), f"kill {number}: {leftovers(project)}"
         assert not processes_in(project.folder)
-        yield f"kill {number + 1}: {target} after {delay:.0f} s{'' if killed else ' (over before)'}: same results"
+        yield f"kill {number + 1}: {victim} after {delay:.0f} s{'' if killed else ' (over before)'}: same results"
     parts = little_memory(project)
     yield f"little memory: said so, the training went on with its batches in {parts} parts"
     if os.getuid() == 0:
@@ -189,12 +191,12 @@ def full_disk(project: Project) -> None:
     runs.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", runs], check=True)
     try:
-        done = project.snakemake(*RUN, configfile=CONFIG)
+        done = project.snakemake(*TABLES, *RUN, configfile=CONFIG)
         output = done.stdout + done.stderr
         assert done.returncode != 0, output
         assert "The disk is full" in output, output
         subprocess.run(["mount", "-o", "remount,size=2g", runs], check=True)
-        go_on(project)
+        go_on(project, *TABLES)
     finally:
         subprocess.run(["umount", runs], check=True)
 

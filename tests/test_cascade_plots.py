@@ -15,7 +15,7 @@ from defectbench.data.prompts import draw_prompts
 from defectbench.evaluation.image_scores import read_image_scores
 from defectbench.reporting.plots.box_noise import box_noise_figure
 from defectbench.reporting.plots.cascades import MOST_REJECTED, draw_cascades
-from defectbench.reporting.plots.prompt_gap import gaps, prompt_gap_figure
+from defectbench.reporting.plots.prompt_gap import gaps, prompt_gap_figure, prompted
 from defectbench.reporting.records import read_records
 
 NO_PROMPTS = {"prompt_source": "none", "segmenter": None, "prompt_noise": None}
@@ -60,6 +60,14 @@ def test_the_gap_is_the_mean_difference_on_the_defective_images(records):
     figure = prompt_gap_figure(records)
     drawn = {line.get_gid(): float(line.get_xdata()[0]) for line in figure.axes[0].lines}
     assert drawn == {f"value {gap.record.exp_id}": gap.record.row["test_Dice"] for gap in section}
+
+
+def test_what_made_the_prompts_is_named_also_where_it_is_no_segmenter(records):
+    asked = named(records, "yolo_s1")
+    detector = replace(asked, row=asked.row | {"prompt_source": "yolov8-p_100_none_384_epochs-9_s42"})
+    assert prompted(detector, {}) == "box by yolov8-p 100"
+    assert prompted(asked, {"yolo_s1": "a model"}) == "box by a model"
+    assert prompted(named(records, "oracle"), {}) == "box by the truth"
 
 
 def test_the_curve_has_a_point_for_every_level_of_noise(records):

@@ -114,6 +114,16 @@ def test_values_after_post_processing_stand_beside_the_others_where_any_was_chos
     assert "_pp" not in leaderboard(table(rows[1]), NO_PAIRS, ISSUES, LEAKS).split("## Notes")[0]
 
 
+def test_cross_validated_rows_show_mean_and_spread_between_folds():
+    folds = {"cv_folds": 5, "cv_dice_all_mean": 0.75, "cv_dice_all_sd": 0.0125}
+    rows = [row("unet-resnet18_a", **folds), row("unet-resnet18_b", dice=0.7)]
+    page = leaderboard(table(*rows), NO_PAIRS, ISSUES, LEAKS)
+    (header,) = lines_of(page, "| experiment")
+    assert header.split("|")[4].strip() == "CV"
+    assert [line.split("|")[4].strip() for line in lines_of(page, "| unet")] == ["0.750 ± 0.013", "–"]
+    assert " CV " not in lines_of(leaderboard(table(rows[1]), NO_PAIRS, ISSUES, LEAKS), "| experiment")[0]
+
+
 def test_an_oracle_table_is_sorted_by_dice_on_defective_images():
     rows = [
         row("unet-resnet18_a", "oracle", dice=0.8, test_Dice=0.2),

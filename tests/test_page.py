@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import statistics
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -227,6 +228,30 @@ def test_batches_taken_in_parts_are_a_caveat(page, tmp_path):
     write_json(run, read_json(run) | {"batch_parts": 2})
     (found,) = set(said(study)[0]) - set(said_before)
     assert found.startswith("Batches did not fit into memory")
+
+
+def test_several_seeds_are_named_with_their_spread_and_intervals(page):
+    results, pairwise = tables_of(page.parent)
+    best = results["experiment"] == pairwise.loc[pairwise["kind"] == "vs_best", "a"].iloc[0]
+    value, low, high = results.loc[best, ["dice_all", "dice_all_lo", "dice_all_hi"]].iloc[0]
+    again = {"dice_all": value - 0.1, "dice_all_lo": low - 0.2, "dice_all_hi": high - 0.05}
+    again["avg_inference_time"] = results.loc[best, "avg_inference_time"].iloc[0] + 0.002
+    results = pd.concat([results, results[best].assign(seed=2, **again)], ignore_index=True)
+    told = answer(results, pairwise, standings_of(results, pairwise), names_of_experiments(results))
+    spread = statistics.stdev([value, value - 0.1])
+    assert f"{value - 0.05:.3f}, mean of 2 seeds, standard deviation {spread:.3f}" in told.sure[0]
+    assert f"the 95 % intervals of the seeds lie within [{low - 0.2:.3f}, {high:.3f}]" in told.sure[1]
+    assert f"{1000 * again['avg_inference_time'] - 1:.1f} ms per image" in told.cost[0]
+
+
+def test_the_oracle_track_shows_its_own_metric_after_post_processing(page):
+    results, _ = tables_of(page.parent)
+    outline = Outline(page.read_text())
+    oracle = results[results["track"] == "oracle"].iloc[0]
+    titles = [attributes["title"] for attributes in outline.all("button") if "title" in attributes]
+    assert "test_Dice with the post-processing chosen on validation images" in titles
+    cells = [attributes.get("data-value") for attributes in outline.all("td")]
+    assert str(oracle["test_Dice_pp"]) in cells
 
 
 def test_a_lead_without_a_significant_test_is_no_win(page):

@@ -27,7 +27,7 @@ from defectbench.reporting.plots import gallery, overlay, style, words
 from defectbench.reporting.plots.data_efficiency import data_efficiency_figure, spread
 from defectbench.reporting.plots.ranking import MOST_ROWS, ranking_figure
 from defectbench.reporting.plots.samples import choose_images, read_counts, read_samples
-from defectbench.reporting.power_law import CURVES
+from defectbench.reporting.power_law import CURVES, FITS
 
 BEST = "unet-resnet18_full_none_native_steps-9_s42"
 
@@ -68,6 +68,7 @@ ROWS = (
     row("tophat_otsu_full_none_native_s42", 0.49, 336, "reference"),
 )
 NO_CURVES = pd.DataFrame(columns=list(CURVES))
+NO_FITS = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in FITS.items()})
 NO_PAIRS = pd.DataFrame(columns=list(PAIRWISE))
 ORACLE = row(
     "sam-tiny_80_box_native_s42", 0.95, 80, "oracle", prompt_type="box", model="sam", variant="tiny",
@@ -111,7 +112,12 @@ def test_dots_are_hollow_where_a_test_shows_the_model_to_be_worse():
     assert "● no test shows another model to be better; ○ significantly worse than another" in " ".join(
         texts(figure).split()
     )
-    assert "No model is significantly worse" in texts(ranking_figure(table(*ROWS), NO_PAIRS, "dice_all"))
+    equal = ranking_figure(table(*ROWS), tests.assign(claim="no claim"), "dice_all")
+    assert "No model is significantly worse" in texts(equal)
+    few = ranking_figure(table(*ROWS), tests.assign(claim="too few groups"), "dice_all")
+    assert "Too few groups of test images for a test: 20 are needed" in texts(few)
+    for figure in (equal, few):
+        assert "white" not in [dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()]
     other = ranking_figure(table(*ROWS), tests, "test_mIoU")
     assert "white" not in [dot.get_markerfacecolor() for dot in drawn(other.axes[0], "value").values()]
     assert "tested for another metric" in texts(other)
@@ -130,7 +136,7 @@ def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
     assert ORACLE["exp_id"] not in drawn(first, "value")
     assert list(drawn(second, "value")) == [ORACLE["exp_id"]]
     assert drawn(second, "value")[ORACLE["exp_id"]].get_xdata()[0] == ORACLE["test_Dice"]
-    automatic, oracle = data_efficiency_figure(table(*ROWS, ORACLE), NO_CURVES).axes
+    automatic, oracle = data_efficiency_figure(table(*ROWS, ORACLE), NO_CURVES, NO_FITS).axes
     assert len(drawn(automatic, "value")) == 3
     assert len(drawn(oracle, "value")) == 1
     assert not drawn(oracle, "level")
@@ -156,14 +162,14 @@ def test_a_long_ranking_is_cut_and_says_so():
 @pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
 def test_empty_tracks_are_no_error(rows, tmp_path):
     style.save(ranking_figure(table(*rows), NO_PAIRS, "dice_all"), tmp_path / "ranking.png")
-    style.save(data_efficiency_figure(table(*rows), NO_CURVES), tmp_path / "data_efficiency.png")
+    style.save(data_efficiency_figure(table(*rows), NO_CURVES, NO_FITS), tmp_path / "data_efficiency.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in ("ranking", "data_efficiency"))
 
 
 def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
     rows = [row(f"unet-resnet18_{n}_none_native_s{s}", 0.6 + n / 1000 + s / 50, n) for n in (50, 100) for s in (1, 2)]
     zero_shot = row("sam3-base_0_none_native_s42", 0.6, 0)
-    (axes,) = data_efficiency_figure(table(*rows, zero_shot, *ROWS[-2:]), NO_CURVES).axes
+    (axes,) = data_efficiency_figure(table(*rows, zero_shot, *ROWS[-2:]), NO_CURVES, NO_FITS).axes
     (points,) = drawn(axes, "value").values()
     assert sorted(points.get_ydata()) == sorted(r["dice_all"] for r in rows)
     (mean,) = drawn(axes, "mean").values()
@@ -177,8 +183,24 @@ def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
     assert levels == {r["exp_id"]: r["dice_all"] for r in (zero_shot, *ROWS[-2:])}
 
 
+def test_the_labels_that_are_nearly_enough_are_marked_on_the_fitted_line():
+    rows = [row(f"unet-resnet18_{n}_none_native_s1", 1 - 2 * n**-0.5, n) for n in (50, 100, 400)]
+    (name,) = words.track(table(*rows), "automatic", "dice_all")["series"].unique()
+    n = np.geomspace(50, 400, 60)
+    law = pd.DataFrame({"series": name, "n_labels": n, "score": 1 - 2 * n**-0.5})
+    law = law.assign(score_lo=law["score"] - 0.02, score_hi=law["score"] + 0.02)
+    known = {"track": "automatic", "series": name, "n_enough": 217.0, "n_enough_lo": 190.0, "n_enough_hi": 250.0}
+    fits = pd.DataFrame([known | {"exponent_lo": low} for low in (0.4, -0.1)], columns=list(FITS))
+    figure = data_efficiency_figure(table(*rows), law, fits[:1])
+    (mark,) = drawn(figure.axes[0], "enough").values()
+    (x,), (y,) = mark.get_data()
+    assert (x, y) == (217, pytest.approx(1 - 2 * 217**-0.5, abs=1e-3))
+    assert "labels for 95 % of the fitted score" in texts(figure)
+    assert not drawn(data_efficiency_figure(table(*rows), law, fits[1:]).axes[0], "enough"), "no fall was shown"
+
+
 def test_one_number_of_labels_gives_points_and_a_note():
-    figure = data_efficiency_figure(table(ROWS[1], ROWS[2], ROWS[-1]), NO_CURVES)
+    figure = data_efficiency_figure(table(ROWS[1], ROWS[2], ROWS[-1]), NO_CURVES, NO_FITS)
     assert len(drawn(figure.axes[0], "value")) == 2
     assert not drawn(figure.axes[0], "mean")
     assert "No model was trained on two numbers of labels yet" in texts(figure)
@@ -194,12 +216,17 @@ def test_names_beside_the_lines_keep_their_order_and_their_distance():
 
 
 def test_colours_follow_the_order_of_first_appearance_whatever_the_names():
-    assert list(style.series_colours(["b", "b", "a"], ["b1", "b2", "a1"]).items()) == [
+    hues = style.family_colours(["none", "b", "a", "b"], ["reference", "automatic", "oracle", "automatic"])
+    assert hues == {"none": style.MUTED, "b": style.HUES[0], "a": style.HUES[1]}
+    assert list(style.series_colours(hues, ["b", "b", "a"], ["b1", "b2", "a1"]).items()) == [
         ("b1", style.HUES[0]),
         ("b2", style.lighter(style.HUES[0], 0.275)),
         ("a1", style.HUES[1]),
     ]
-    assert list(style.series_colours(["b", "b"], ["b1", "b2"]).values()) == list(style.HUES[:2])
+    shades = style.series_colours(hues, ["a", "a"], ["a1", "a2"])
+    assert shades["a1"] == hues["a"], "a family keeps its colour where no other is shown"
+    single = style.series_colours({"b": style.HUES[0], "none": style.MUTED}, ["b", "b"], ["b1", "b2"])
+    assert list(single.values()) == list(style.HUES[:2])
 
 
 def test_exponents_in_names_keep_their_sign():
@@ -293,6 +320,7 @@ def study(tmp_path):
     table(*ROWS).to_parquet(tmp_path / "results.parquet")
     NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
     NO_CURVES.to_csv(tmp_path / "curves.csv", index=False)
+    NO_FITS.to_csv(tmp_path / "fits.csv", index=False)
     (tmp_path / "results.yaml").write_text(f"experiments: [elsewhere, {folder}]")
     (tmp_path / "report.yaml").write_text("gallery_images: 3")
     (tmp_path / "ranking.yaml").write_text("metric: dice_all")
@@ -394,7 +422,8 @@ def test_the_same_numbers_give_the_same_bytes(study):
         plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *tests, *pictures])
         draw_gallery(study, f"{name}/gallery.png")
         pictures = [part.replace("plot.", "data.") for part in pictures]
-        plot_data_efficiency.main([*results, *pictures, "--curves", str(study / "curves.csv")])
+        fits = ["--curves", str(study / "curves.csv"), "--fits", str(study / "fits.csv")]
+        plot_data_efficiency.main([*results, *pictures, *fits])
     names = sorted(path.name for path in (study / "first").iterdir())
     assert names == ["data.png", "data.svg", "gallery.png", "plot.png", "plot.svg"]
     for name in names:

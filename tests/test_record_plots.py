@@ -1,5 +1,7 @@
 """Plots of the experiments' records show what independent computations from the same records give."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import plot_ablations
@@ -163,6 +165,39 @@ def test_cost_shows_every_value_with_its_interval(records):
     for record in own:
         (x,), (y,) = values[record.exp_id].get_data()
         assert (x, y) == (pytest.approx(1000 * record.row["avg_inference_time"]), record.row["dice_all"])
+
+
+def test_times_of_another_device_are_hollow_and_on_no_front(records):
+    own = [record for record in records if record.row["track"] == "automatic"]
+    fastest = min(own, key=lambda record: record.row["avg_inference_time"])
+    moved = replace(fastest, row=fastest.row | {"device": "another"})
+    figure = cost_figure([moved if record is fastest else record for record in records])
+    faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
+    assert [exp_id for exp_id, face in faces.items() if face == "white"] == [fastest.exp_id]
+    (line,) = drawn(figure.axes[0], "front").values()
+    others = [record.row for record in own if record is not fastest]
+    kept = front([row["avg_inference_time"] for row in others], [row["dice_all"] for row in others])
+    np.testing.assert_allclose(line.get_xdata(), [1000 * others[i]["avg_inference_time"] for i in kept])
+    assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_a_family_has_one_colour_in_all_pictures(records):
+    hues = style.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
+    first = {record.row["family"]: record.exp_id for record in reversed(records) if record.row["track"] == "automatic"}
+    assert len(first) > 2
+    cost, success = cost_figure(records), success_figure(records)
+    for family, exp_id in first.items():
+        assert drawn(cost.axes[0], "value")[exp_id].get_markerfacecolor() == hues[family]
+        assert drawn(success.axes[0], "curve")[exp_id].get_color() == hues[family]
+
+
+def test_losses_of_different_sizes_have_a_logarithmic_axis(records, tmp_path):
+    assert training_figure(records).axes[1].get_yscale() == "linear"
+    own = next(record for record in records if len(record.history))
+    changed = replace(own)
+    vars(changed)["history"] = own.history.assign(train_loss=100.0)
+    figure = training_figure([changed if record is own else record for record in records])
+    assert figure.axes[1].get_yscale() == "log"
 
 
 def test_bars_by_size_are_those_of_metrics_json(records):

@@ -139,6 +139,19 @@ def test_post_processing_is_named_where_any_was_chosen(folders):
         assert (None if pd.isna(found) else json.loads(found)) == expected
 
 
+def test_what_differs_between_folds_stands_on_the_row(folders):
+    edit(folders[0] / "run.json", n_folds=5)
+    with pytest.raises(ResultsError, match=r"cv\.json: no such file"):
+        consolidate(settings(folders))
+    mean, sd = {"dice_all": 0.75, "mIoU": 0.5}, {"dice_all": 0.125, "mIoU": None}
+    write_json(folders[0] / "cv.json", {"n_folds": 5, "mean": mean, "sd": sd})
+    table = consolidate(settings(folders))
+    row = table.loc[0, ["cv_folds", "cv_dice_all_mean", "cv_dice_all_sd", "cv_mIoU_mean"]]
+    assert row.tolist() == [5, 0.75, 0.125, 0.5]
+    assert pd.isna(table.loc[0, "cv_mIoU_sd"])
+    assert table.loc[1:, "cv_folds"].isna().all()
+
+
 def test_batches_taken_in_parts_are_noted(folders):
     edit(folders[0] / "run.json", batch_parts=2, notes=["from scratch"])
     edit(folders[1] / "run.json", batch_parts=1)

@@ -48,14 +48,18 @@ def test_histograms_hold_the_share_of_defective_images_in_each_bin(records):
     rows = pd.read_parquet(record.folder / "per_image.parquet").query("role == 'test' and policy == 'calibrated'")
     rows = rows[(rows["n_truth"] > 0) & (rows["class"] == "merged")]
     iou = rows["tp"] / (rows["tp"] + rows["fp"] + rows["fn"])
-    for axes, values in ((left, iou), (right, 2 * iou / (1 + iou))):
-        (line,) = (line for line in axes.lines if line.get_gid() == f"curve {record.exp_id}")
-        x, y = line.get_data()
-        tops, starts = y[1:-1:2], x[1:-1:2]
-        assert tops.sum() == pytest.approx(1)
-        expected = [((values >= low) & (values < low + 0.05 + (low > 0.94))).mean() for low in starts.round(2)]
+    for axes, score, values in ((left, "IoU", iou), (right, "Dice", 2 * iou / (1 + iou))):
+        (bars,) = axes.containers
+        assert bars[0].get_gid() == f"bars {record.exp_id} {score}"
+        tops = [bar.get_height() for bar in bars]
+        starts = [round(bar.get_x(), 2) for bar in bars]
+        assert sum(tops) == pytest.approx(100)
+        expected = [100 * ((values >= low) & (values < low + 0.05 + (low > 0.94))).mean() for low in starts]
         assert tops == pytest.approx(expected)
-        assert len([line for line in axes.lines if (line.get_gid() or "").startswith("curve")]) <= MOST
+    n_automatic = sum(record.row["track"] == "automatic" for record in records)
+    n_oracle = sum(record.row["track"] == "oracle" for record in records)
+    assert len(figure.axes) == 2 * (min(n_automatic, MOST) + min(n_oracle, MOST))
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
 def test_bands_hold_what_lies_in_them_the_best_first():

@@ -46,6 +46,12 @@ def test_what_comes_of_it(folded):
     assert (folder / "label_audit/findings.csv").exists()
 
 
+def test_the_results_table_waits_for_what_cross_validation_found(folded):
+    (folded.folder / FOLDED / "cv.json").unlink()
+    stale = folded.stale("results/folds/results.csv", configfile="config/test/folds.yaml")
+    assert stale["cv_metrics"] == stale["results"] == 1
+
+
 def test_another_inner_val_retrains_the_folds_and_nothing_before_them(folded):
     text = (folded.folder / "config/test/folds.yaml").read_text()
     (folded.folder / "changed.yaml").write_text(text.replace("n_folds: 5", "n_folds: 5, inner_val: 0.3"))

@@ -16,11 +16,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
     parser.add_argument("--curves", type=Path, required=True, help="data_efficiency_curves.csv")
+    parser.add_argument("--fits", type=Path, required=True, help="data_efficiency.csv")
     parser.add_argument("--png", type=Path, required=True, help="PNG file to write")
     parser.add_argument("--svg", type=Path, required=True, help="SVG file to write")
     args = parser.parse_args(argv)
 
-    figure = data_efficiency_figure(pd.read_parquet(args.results), pd.read_csv(args.curves))
+    figure = data_efficiency_figure(pd.read_parquet(args.results), pd.read_csv(args.curves), pd.read_csv(args.fits))
     save(figure, args.png, args.svg)
     print(f"values against numbers of labels: {args.png}")
 

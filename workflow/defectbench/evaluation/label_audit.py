@@ -7,9 +7,10 @@ Four reasons, each a component of the label or of the prediction:
 - wrong class: the model finds another class where this one is labelled;
 - shifted outline: both see the defect, but their outlines fit worse than they do for most of this class.
 
-A finding's score, in [0, 1], is how sure the model is there, times how far its word can be trusted for this class
-(as the per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021), times area/(area + median
-area of the class's labelled components). So a class that the model rarely finds gives no flood of phantoms.
+A finding's score, in [0, 1], is how sure the model is there, times how far its word can be trusted for the classes
+concerned (as the per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021): the share of the
+labelled class's labels that it finds, and of the predicted class's predictions that are right; times area/(area +
+median area of the class's labelled components). So a class that the model hardly knows gives no flood of findings.
 """
 
 from collections import defaultdict
@@ -142,8 +143,15 @@ def judge(regions: Sequence[Region]) -> list[Finding]:
     for region in regions:
         by_class[region.side, region.name].append(region)
     labelled = {name: group for (side, name), group in by_class.items() if side == "label"}
-    # How often a label of the class is found, and a prediction of it is right.
-    found = {key: float(np.mean([r.covered >= FOUND for r in group])) for key, group in by_class.items()}
+    # Share of a class's labels that the model finds, and of its predictions that are labelled.
+    recall, precision = (
+        {
+            name: float(np.mean([r.covered >= FOUND for r in group]))
+            for (of, name), group in by_class.items()
+            if of == side
+        }
+        for side in ("label", "prediction")
+    )
     every_area = [r.area for group in labelled.values() for r in group] or [1]
     areas = {name: float(np.median([r.area for r in group])) for name, group in labelled.items()}
     ious = {name: [r.iou for r in group if r.covered >= FOUND] for name, group in labelled.items()}
@@ -153,10 +161,11 @@ def judge(regions: Sequence[Region]) -> list[Finding]:
         if reason is None:
             continue
         trust = {
-            "missed label": found.get(("prediction", region.name), 0.0),
-            "phantom label": found.get(("label", region.name), 0.0),
-            "wrong class": found.get(("prediction", region.other), 0.0),
-            "shifted outline": found.get(("label", region.name), 0.0),
+            "missed label": precision.get(region.name, 0.0),
+            "phantom label": recall.get(region.name, 0.0),
+            # A model that hardly knows the labelled class takes it for another one everywhere.
+            "wrong class": precision.get(region.other, 0.0) * recall.get(region.name, 0.0),
+            "shifted outline": recall.get(region.name, 0.0),
         }[reason]
         sure = {
             "missed label": region.p,

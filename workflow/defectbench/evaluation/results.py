@@ -13,6 +13,7 @@ from defectbench.files import atomic, read_json, write_text
 from defectbench.metrics.definitions import all_names
 from defectbench.script import UserError
 
+BETWEEN_FOLDS = ("dice_all", "mIoU")
 SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version")
 
 # The columns that users' own tables are built on: their names and order never change.
@@ -84,6 +85,8 @@ _LAST = {
     "prompt_noise": "float64",  # by how much true boxes were moved, share of a side's length
     "infer_ms_stage1": "float64",  # of a cascade: the experiment that makes the prompts, and these
     "infer_ms_stage2": "float64",
+    "cv_folds": "Int64",  # of a cross-validated experiment; its metrics out of fold, mean and spread between folds
+    **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
     "post_processing": "str",  # the steps by class, where any were chosen on val
     "notes": "str",  # what a reader must know of this row
 }
@@ -159,6 +162,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         **{name: timing.get(name) for name in _OF_TIMING},
         **metrics,
         **run["experiment"],
+        **(_between_folds(folder) if "n_folds" in run else {}),
         **_intervals(read_image_scores(folder, metrics["policy"]), metrics, settings),
         "experiment": settings.experiment_of.get(run["experiment"]["exp_id"], run["experiment"]["exp_id"]),
         "subset_size": run["experiment"]["subset"],
@@ -182,6 +186,13 @@ def _notes(run: dict[str, Any]) -> list[str]:
     if (parts := run.get("batch_parts") or 1) > 1:
         notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
     return notes
+
+
+def _between_folds(folder: Path) -> dict[str, Any]:
+    """Mean and standard deviation of the folds' metrics, at thresholds chosen on the other folds."""
+    found = _read(folder / "cv.json")
+    parts = {f"cv_{metric}_{part}": found[part][metric] for metric in BETWEEN_FOLDS for part in ("mean", "sd")}
+    return {"cv_folds": found["n_folds"], **parts}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
-from defectbench.evaluation.shapes import BOUNDARY, SKELETON, ComponentRecords, Shapes, hit_columns
+from defectbench.evaluation.shapes import BOUNDARY, HELD, SKELETON, ComponentRecords, Shapes, hit_columns
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256
 from defectbench.files import atomic
 from defectbench.inference.prediction_file import MERGED
@@ -86,17 +86,20 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
         EvaluationError: if val, test and calibration are not of one model and one split.
     """
     _check_one_model(val, test, calibration)
-    per_image, histograms, pooled, components = [], [], {}, ComponentRecords(settings.match_iou)
+    rows, tables, histograms, pooled, components = [], [], [], {}, ComponentRecords(settings.match_iou)
     for data in (val, test):
         for sample in data:
-            per_image += _count(data.role, sample, calibration, components)
+            rows += _count(data.role, sample, calibration, components)
+            if len(rows) >= HELD:
+                tables.append(pa.Table.from_pylist(rows, schema=PER_IMAGE))
+                rows = []
             for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
                 full = full_histogram(codes, truth)
                 pooled[data.role, name] = pooled.get((data.role, name), 0) + full
                 negative, positive = coarsen(full).astype(np.int32)
                 histograms.append((data.role, sample.image_id, name, positive, negative))
     return Scores(
-        per_image=pa.Table.from_pylist(per_image, schema=PER_IMAGE),
+        per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
         pooled=pa.concat_tables(_pooled_table(*key, histogram) for key, histogram in pooled.items()),
         components=components.table(),

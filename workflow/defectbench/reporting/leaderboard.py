@@ -28,6 +28,7 @@ NOTES = (
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
+    "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds.",
     "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction, of a "
     "cascade with that of its two stages.",
 )
@@ -58,9 +59,9 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
     names = short_names(rows)
     # Reference methods do not compete.
     marked = () if track == "reference" else standing.unbeaten
-    with_pp = bool(rows["post_processing"].notna().any())
+    with_pp, with_cv = (bool(rows[name].notna().any()) for name in ("post_processing", "cv_folds"))
     cells = [
-        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary, with_pp)]
+        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary, with_pp, with_cv)]
         for name, (_, row) in zip(names, rows.iterrows(), strict=True)
     ]
     header = [
@@ -68,6 +69,7 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
         "top",
         f"{primary} [95 % CI]",
         *([f"{primary}_pp"] if with_pp else []),
+        *(["CV"] if with_cv else []),
         "test_mIoU",
         "IoU@50",
         "fp_image_rate",
@@ -87,12 +89,13 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
     return "\n\n".join([*paragraphs, "Experiment ids:", ids])
 
 
-def _cells(row: pd.Series, primary: str, with_pp: bool) -> list[str]:
+def _cells(row: pd.Series, primary: str, with_pp: bool, with_cv: bool) -> list[str]:
     # Bounds without their leading zero keep the table within a terminal's width.
     low, high = (_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
     return [
         f"{_decimal(row[primary])} [{low}, {high}]",
         *([_decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else NOTHING] if with_pp else []),
+        *([_between_folds(row)] if with_cv else []),
         _decimal(row["test_mIoU"]),
         _decimal(row["IoU@50"]),
         _decimal(row["fp_image_rate"]),
@@ -162,6 +165,13 @@ def _data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:
             f"The first: {leaks['dropped_image_id'].iloc[0]} = {leaks['kept_image_id'].iloc[0]}"
         )
     return notes
+
+
+def _between_folds(row: pd.Series) -> str:
+    """Mean ± standard deviation of a cross-validated experiment."""
+    if pd.isna(row["cv_folds"]):
+        return NOTHING
+    return f"{_decimal(row['cv_dice_all_mean'])} ± {_decimal(row['cv_dice_all_sd'])}"
 
 
 def _milliseconds(row: pd.Series) -> str:

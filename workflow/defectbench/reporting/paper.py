@@ -12,6 +12,8 @@ from defectbench.reporting.page.numbers import DASH, amount, decimal
 COLUMNS: dict[str, tuple[str, int | None]] = {
     "test_mIoU": ("mIoU", 3),
     "IoU@50": ("IoU@50", 3),
+    "cv_dice_all_mean": ("CV dice_all", 3),
+    "cv_dice_all_sd": ("CV sd", 3),
     "AUPRC": ("AUPRC", 3),
     "fp_image_rate": ("FP images", 3),
     "n_labels_train": ("labels", None),

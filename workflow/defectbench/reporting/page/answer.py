@@ -47,13 +47,17 @@ def answer(
 
 def _sure(own: pd.DataFrame, name: str, metric: str, pairwise: pd.DataFrame) -> list[str]:
     row = own.iloc[0]
+    value = f"{name}: {decimal(own[metric].mean())}"
+    interval = f"[{decimal(own[f'{metric}_lo'].min())}, {decimal(own[f'{metric}_hi'].max())}]"
     if len(own) > 1:
-        value = f"{name}: {decimal(own[metric].mean())}, mean of {len(own)} seeds"
+        value += f", mean of {len(own)} seeds, standard deviation {decimal(own[metric].std())}"
+        said = f"the 95 % intervals of the seeds lie within {interval}"
     else:
-        value = f"{name}: {decimal(row[metric])} [{decimal(row[f'{metric}_lo'])}, {decimal(row[f'{metric}_hi'])}]"
+        value += f" {interval}"
+        said = "brackets: 95 % interval"
     texts = [
         f"{value}; {metric} is the {MEANING[metric]}.",
-        f"{row['n_test']:,} test images in {row['n_test_groups']:,} groups; brackets: 95 % interval.",
+        f"{row['n_test']:,} test images in {row['n_test_groups']:,} groups; {said}.",
     ]
     claims = pairwise["claim"].isin([A_BETTER, B_BETTER]).sum()
     if len(pairwise):
@@ -62,18 +66,19 @@ def _sure(own: pd.DataFrame, name: str, metric: str, pairwise: pd.DataFrame) -> 
 
 
 def _cost(own: pd.DataFrame, name: str, rows: pd.DataFrame, standing: Standing, called: Mapping[str, str]) -> list[str]:
-    row = own.iloc[0]
+    # Means over seeds.
     parts = {
-        "per image": milliseconds(row["avg_inference_time"]),
-        "parameters": amount(row["params_total"]),
-        "peak memory of prediction": memory(row["peak_memory_infer_bytes"]),
-        "training": minutes(row["train_seconds"]),
-        "labelled training images": amount(row["n_labels_train"]),
+        "per image": milliseconds(own["avg_inference_time"].mean()),
+        "parameters": amount(own["params_total"].mean()),
+        "peak memory of prediction": memory(own["peak_memory_infer_bytes"].mean()),
+        "training": minutes(own["train_seconds"].mean()),
+        "labelled training images": amount(own["n_labels_train"].mean()),
     }
     known = ", ".join(f"{value} {what}" for what, value in parts.items() if value)
-    texts = [f"{name}: {known or 'nothing was measured'}{_on(row['device'])}."]
-    times = rows[rows["experiment"].isin(standing.unbeaten)].groupby("experiment")["avg_inference_time"].mean().dropna()
-    if len(times) > 1 and rows["device"].nunique() == 1:
+    texts = [f"{name}: {known or 'nothing was measured'}{_on(own['device'].iloc[0])}."]
+    unbeaten = rows[rows["experiment"].isin(standing.unbeaten)]
+    times = unbeaten.groupby("experiment")["avg_inference_time"].mean().dropna()
+    if len(times) > 1 and unbeaten["device"].nunique() == 1:
         least = times.idxmin()
         texts.append(
             f"Lowest measured time among those not shown to be worse: {called[least]}, {milliseconds(times[least])} "

@@ -21,7 +21,7 @@ from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.page.provenance import provenance
 from defectbench.reporting.page.tables import tables
 from defectbench.reporting.plots.overlay import FALSE_ALARM, HIT, MISSED, class_colours
-from defectbench.reporting.plots.style import colours
+from defectbench.reporting.plots.style import family_colours
 from defectbench.reporting.records import Record, read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -65,7 +65,7 @@ def build_page(inputs: Inputs) -> str:
         answer=answer(results, pairwise, standings, called),
         caveats=caveats(results, records, standings, called, inputs.issues, inputs.leaks),
         tables=tables(records, standings),
-        families=colours(results["family"]),
+        families=family_colours(results["family"], results["track"]),
         records=records,
         cards=[card(record) for record in records],
         findings=findings,

@@ -83,10 +83,13 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "training", minutes(row["train_seconds"])
     yield "peak memory of training", memory(row["peak_memory_train_bytes"])
     yield "prediction, mean", milliseconds(row["avg_inference_time"])
-    yield (
-        "prediction, 95th percentile",
-        milliseconds(None if row["infer_ms_p95"] is None else row["infer_ms_p95"] / 1000),
-    )
+    of_milliseconds = {
+        "of it the stage that prompts": "infer_ms_stage1",
+        "of it the stage that is asked": "infer_ms_stage2",
+        "prediction, 95th percentile": "infer_ms_p95",
+    }
+    for name, key in of_milliseconds.items():
+        yield name, "" if row[key] is None else milliseconds(row[key] / 1000)
     yield "peak memory of prediction", memory(row["peak_memory_infer_bytes"])
     yield "device", row["device"] or ""
     yield "training ended", row["timestamp"] or ""
@@ -113,12 +116,13 @@ def _classes(metrics: dict[str, Any]) -> Iterator[list[str]]:
 
 def _training(record: Record) -> Chart | None:
     history = record.history
-    names = [name for name in ("val_iou_fixed", "val_dice_fixed") if name in history and history[name].notna().any()]
+    scores = {"mIoU": "val_iou_fixed", "mean Dice": "val_dice_fixed"}
+    names = {name: key for name, key in scores.items() if key in history and history[key].notna().any()}
     if not names or len(history) < 2:
         return None
     x = next(name for name in ("step", "epoch") if name in history)
-    curves = {name: _points(history[x], history[name]) for name in names}
-    return Chart("Validation during training", x, (0.0, float(history[x].max())), (0.0, 1.0), curves)
+    curves = {name: _points(history[x], history[key]) for name, key in names.items()}
+    return Chart("Val images during training, p = 0.5", x, (0.0, float(history[x].max())), (0.0, 1.0), curves)
 
 
 def _curves(record: Record) -> Iterator[Chart]:

@@ -10,23 +10,17 @@ from defectbench.reporting.page.numbers import amount, decimal, memory, millisec
 from defectbench.reporting.records import Record
 from defectbench.reporting.verdicts import Standing
 
-
-def _of_milliseconds(value: float | None) -> str:
-    return "" if value is None else milliseconds(value / 1000)
-
-
 # Column -> its header, what it means, and how its values are written.
 COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
-    "dice_all_pp": ("_pp", "dice_all with the post-processing chosen on validation images", decimal),
     "test_mIoU": ("mIoU", "mean IoU over defective test images", decimal),
     "IoU@50": ("IoU@50", "share of defective images with IoU of at least 0.5", decimal),
+    "cv_dice_all_mean": ("CV", "dice_all out of fold, mean over the folds of a cross-validation", decimal),
+    "cv_dice_all_sd": ("CV sd", "standard deviation of dice_all between the folds", decimal),
     "AUPRC": ("AUPRC", "average precision of pixels", decimal),
     "fp_image_rate": ("false alarms", "share of clean images with any predicted pixel", decimal),
     "n_labels_train": ("labels", "training images with labels", amount),
     "params_total": ("params", "parameters of the model", amount),
     "avg_inference_time": ("time/image", "mean time of prediction", milliseconds),
-    "infer_ms_stage1": ("stage 1", "of a cascade: time of the experiment that makes the prompts", _of_milliseconds),
-    "infer_ms_stage2": ("stage 2", "of a cascade: time of the experiment that is asked", _of_milliseconds),
     "peak_memory_infer_bytes": ("memory", "peak memory of prediction", memory),
 }
 
@@ -79,7 +73,9 @@ def tables(records: Sequence[Record], standings: Mapping[str, Standing]) -> list
 def _table(track: str, about: str, own: list[tuple[int, Record]], standing: Standing | None) -> Table:
     metric = PRIMARY[track]
     own = sorted(own, key=lambda pair: _or(pair[1].row[metric], -1.0), reverse=True)
-    shown = [name for name in COLUMNS if any(_value(record, name) is not None for _, record in own)]
+    processed = ("post-processed", f"{metric} with the post-processing chosen on validation images", decimal)
+    columns = {f"{metric}_pp": processed} | COLUMNS
+    shown = [name for name in columns if any(_value(record, name) is not None for _, record in own)]
     ends = [record.row[f"{metric}{end}"] for _, record in own for end in ("", "_lo", "_hi")]
     known = [value for value in ends if value is not None]
     low, span = (min(known), max(max(known) - min(known), 1e-9)) if known else (0.0, 1.0)
@@ -92,11 +88,11 @@ def _table(track: str, about: str, own: list[tuple[int, Record]], standing: Stan
             Cell(decimal(record.row[metric]), record.row[metric]),
             _interval(record.row[f"{metric}_lo"], record.row[f"{metric}_hi"]),
             _bar(record.row, metric, low, span),
-            [Cell(COLUMNS[name][2](value) or "–", value) for name in shown for value in [_value(record, name)]],
+            [Cell(columns[name][2](value) or "–", value) for name in shown for value in [_value(record, name)]],
         )
         for index, record in own
     ]
-    return Table(track, about, metric, MEANING[metric], [COLUMNS[name][:2] for name in shown], lines)
+    return Table(track, about, metric, MEANING[metric], [columns[name][:2] for name in shown], lines)
 
 
 def _value(record: Record, name: str) -> float | None:

@@ -15,7 +15,7 @@ from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
-from defectbench.reporting.plots.lines import best_of
+from defectbench.reporting.plots.lines import best_of, with_track
 from defectbench.reporting.records import Record
 
 TITLE = "What single choices are worth"
@@ -47,9 +47,9 @@ def ablations_figure(records: Sequence[Record], pairwise: pd.DataFrame) -> Figur
     if not sections:
         return style.message(TITLE, "No pair was declared under report.ablations, and no experiment has scores.")
     texts = [
-        "Differences of the track's primary metric on the same test images, percentage points, with 95 % intervals "
-        "(bootstrap over groups). Filled: significant after Holm's correction; hollow: not; grey: described, not "
-        "tested, so no claim is made."
+        "Differences on the same test images, percentage points of dice_all, or of test_Dice in the oracle track, with "
+        "95 % intervals (bootstrap over groups). Filled: significant after Holm's correction; hollow: not; grey: "
+        "described, not tested, so no claim is made."
     ]
     if ABLATION not in set(pairwise["kind"]):
         texts.append("No pair was declared under report.ablations in the configuration.")
@@ -93,7 +93,7 @@ def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:
             differences = 100 * (scores[PRIMARY[track]] - others[PRIMARY[track]]).to_numpy()
             bootstrap = GroupBootstrap(scores["group"].to_numpy(str), DRAWS, SEED)
             interval = bootstrap.interval(differences, -100, 100)
-            effects.append(Effect(record.name, float(np.nanmean(differences)), *interval, None))
+            effects.append(Effect(with_track(record), float(np.nanmean(differences)), *interval, None))
     return effects
 
 

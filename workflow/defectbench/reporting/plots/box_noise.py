@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from defectbench.config.prompts import NOISY_KINDS, track_of
-from defectbench.reporting.plots.lines import Curve, Panel, Row, lines_figure
+from defectbench.reporting.plots.lines import Curve, Panel, Row, hues_of, lines_figure
 from defectbench.reporting.plots.prompt_gap import METRIC, by_segmenter
 from defectbench.reporting.records import Record
 
@@ -23,19 +23,19 @@ def box_noise_figure(records: Sequence[Record]) -> Figure:
         "nothing was trained anew."
     ]
     if not curves:
-        return lines_figure(TITLE, texts, [], NOTHING)
+        return lines_figure(TITLE, texts, [], NOTHING, {})
     most = max(curve.x.max() for curve in curves)
     bounds = np.concatenate([[*curve.y, *curve.low, *curve.high] for curve in curves])
     space = max(0.05 * np.ptp(bounds[~np.isnan(bounds)]), 0.01)
     y_range = (max(np.nanmin(bounds) - space, 0.0), min(np.nanmax(bounds) + space, 1.02))
     panel = Panel(
-        "noise, standard deviation of a side's place, % of its length",
+        "noise: standard deviation of a side's place, % of its length",
         METRIC,
         curves,
         x_range=(-0.05 * most, 1.05 * most),
         y_range=y_range,
     )
-    return lines_figure(TITLE, texts, [Row("oracle", [panel])], NOTHING)
+    return lines_figure(TITLE, texts, [Row("oracle", [panel])], NOTHING, hues_of(records))
 
 
 def curves_of(records: Sequence[Record]) -> list[list[Record]]:

@@ -12,13 +12,14 @@ from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.counts import iou
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
-from defectbench.reporting.plots.lines import best_of
+from defectbench.reporting.plots.lines import best_of, hues_of
 from defectbench.reporting.records import Record
 
 TITLE = "IoU by size and by class of the defects"
 WIDTH, HEIGHT = 10.0, 2.9  # inches; the height is that of a panel's axes
 LEFT, BELOW = 0.85, 0.85
 MOST = 6  # bars side by side
+LEAST_HEIGHT = 0.01  # of a bar that is seen
 # Label of a group of bars -> mean, lower and upper bound of each experiment; NaN where it has no such image.
 Groups = dict[str, list[tuple[float, float, float]]]
 
@@ -49,7 +50,8 @@ def by_class_figure(records: Sequence[Record]) -> Figure:
     height = top + len(panels) * (HEIGHT + BELOW) + style.LEGEND_ROW * len(shown) + 0.15
     figure = Figure(figsize=(WIDTH, height), dpi=style.DPI)
     style.heading(figure, TITLE, lines)
-    hues = style.series_colours([record.row["family"] for record in shown], [record.exp_id for record in shown])
+    families, ids = zip(*((record.row["family"], record.exp_id) for record in shown), strict=True)
+    hues = style.series_colours(hues_of(records), families, ids)
     for own, groups, label in panels:
         axes = style.add_axes(figure, LEFT, top, WIDTH - LEFT - style.MARGIN, HEIGHT)
         _draw(axes, [(record, hues[record.exp_id]) for record in own], groups, label)
@@ -100,6 +102,10 @@ def _draw(axes: Axes, own: Sequence[tuple[Record, str]], groups: Groups, label: 
         mean, low, high = np.array([values[k] for values in groups.values()]).T
         axes.bar(x, mean, 0.9 * width, color=colour, gid=f"bars {record.exp_id}")
         axes.vlines(x, low, high, color=style.INK, linewidth=1.1, gid=f"interval {record.exp_id}")
+        for place, value in zip(x, mean, strict=True):
+            if value < LEAST_HEIGHT:  # a bar that is not seen looks like one that is missing
+                how = {"ha": "center", "color": colour, "fontsize": style.SMALL_SIZE}
+                axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", **how)
     axes.set_xticks(range(len(groups)), list(groups))
     axes.tick_params(axis="x", length=0)
     axes.set_ylim(0, 1)

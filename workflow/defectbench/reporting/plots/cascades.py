@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -19,17 +18,16 @@ from defectbench.data.rle import decode_coco
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.metrics.counts import confusion, dice
-from defectbench.reporting.page.gallery import Shown, choose, read_maps
+from defectbench.reporting.page.gallery import Shown, read_maps
 from defectbench.reporting.plots import overlay, style
 from defectbench.reporting.plots.prompt_gap import prompted
-from defectbench.reporting.plots.sheet import sheet
+from defectbench.reporting.plots.sheet import one_of_each, sheet
 from defectbench.reporting.records import Record
 
 TITLE = "Cascades: image, prompts, refined mask"
 MOST_CASCADES, MOST_REJECTED = 3, 5
 # Of no class and of no part of a mask.
 COUNTED, REJECTED = "#00FFFF", "#FF2D55"
-LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def draw_cascades(records: Sequence[Record], pack: Path, prompts: Path) -> Figur
     if not shown:
         return style.message(TITLE, "No experiment is asked by prompts that another one made.")
     images, masks = ImagePack(pack), MaskPack(pack)
-    chosen = _chosen(shown)
+    chosen = one_of_each(shown)
     ids = {item.image_id for item in chosen}
     stages = []
     for record in shown:
@@ -79,18 +77,6 @@ def _cascades(records: Sequence[Record]) -> list[Record]:
     return list(best.values())[:MOST_CASCADES]
 
 
-def _chosen(shown: Sequence[Record]) -> list[Shown]:
-    columns, defective = {}, pd.Series(dtype=bool)
-    for record in shown:
-        rows = record.counts().set_index("image_id")
-        columns[record.exp_id] = pd.Series(dice(*(rows[name].to_numpy() for name in ("tp", "fp", "fn"))), rows.index)
-        defective = rows["n_truth"] > 0
-    firsts: dict[str, Shown] = {}
-    for item in choose(pd.DataFrame(columns), defective):
-        firsts.setdefault(item.why, item)
-    return list(firsts.values())
-
-
 def _asked(record: Record, prompts: Sequence[Prompt], image: np.ndarray, names: Mapping[str, str]) -> Tile:
     """The prompts that count, and the best of the others."""
     counted = [prompt for prompt in prompts if prompt.margin >= 0]
@@ -117,7 +103,7 @@ def _figure(rows: Sequence[tuple[Shown, Sequence[Tile]]], classes: dict[str, str
     legends = {
         "Truth": [(colour, name) for name, colour in classes.items()],
         "Prompts": [(COUNTED, "count"), (REJECTED, "below the threshold")],
-        "Mask": LEGEND,
+        "Mask": overlay.PREDICTION_LEGEND,
     }
     return sheet(TITLE, text, legends, rows, _show)
 

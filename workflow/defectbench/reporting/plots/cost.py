@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.plots import style, words
+from defectbench.reporting.plots.lines import hues_of
 from defectbench.reporting.records import Record
 
 TITLE = "Score against cost"
@@ -17,8 +19,9 @@ LEFT, BETWEEN, BELOW = 0.85, 0.35, 0.75
 COSTS = {
     "avg_inference_time": ("ms per image", 1e3),
     "params_total": ("parameters, millions", 1e-6),
-    "peak_memory_infer_bytes": ("peak memory of prediction, GB", 1e-9),
+    "peak_memory_infer_bytes": ("peak memory, GB", 1e-9),
 }
+WIDE = 3  # costs of a larger ratio have a logarithmic axis
 MARKERS = {"automatic": "o", "oracle": "s"}
 TRACKS = {"automatic": TITLE, "oracle": "Score against cost: oracle track"}
 
@@ -37,7 +40,7 @@ def cost_figure(records: Sequence[Record]) -> Figure:
         for track in of_tracks
     ]
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=style.DPI)
-    hues = style.colours(record.row["family"] for record in records if record.row["track"] in TRACKS)
+    hues = hues_of(records)
     top = 0.0
     for (track, own), height in zip(of_tracks.items(), heights, strict=True):
         style.heading(figure, TRACKS[track], texts[track], top)
@@ -83,22 +86,38 @@ def _said(track: str, own: Sequence[Record]) -> list[str]:
     ]
     if track == "oracle":
         texts.append(words.ORACLE)
-    devices = list(dict.fromkeys(record.row["device"] for record in own if record.row["device"]))
-    if len(devices) > 1:
-        texts.append(f"Times are of different devices and do not compare: {'; '.join(devices)}.")
-    elif devices:
-        texts.append(f"Measured on {devices[0]}.")
+    device = _device(own)
+    timed = [record.row for record in own if record.row["avg_inference_time"]]
+    others = sorted({str(row["device"]) for row in timed if row["device"] != device})
+    if others:
+        texts.append(
+            f"Times of different devices do not compare: that front is of {device}; hollow: {'; '.join(others)}."
+        )
+    elif device:
+        texts.append(f"Measured on {device}.")
     return texts
+
+
+def _device(own: Sequence[Record]) -> str | None:
+    """The device on which most experiments were timed."""
+    devices = [record.row["device"] for record in own if record.row["avg_inference_time"]]
+    return max(devices, key=devices.count, default=None)
+
+
+def _front(own: Sequence[Record], name: str) -> list[Record]:
+    """Members of the Pareto front of cost ``name``, by cost; of times only those that were measured on one device."""
+    metric = PRIMARY[own[0].row["track"]]
+    known = [record for record in own if record.row[name]]
+    if name == "avg_inference_time":
+        known = [record for record in known if record.row["device"] == _device(own)]
+    members = front([record.row[name] for record in known], [record.row[metric] for record in known])
+    return [known[i] for i in members]
 
 
 def _named(own: Sequence[Record]) -> list[Record]:
     """Members of any of the fronts, best first."""
     metric = PRIMARY[own[0].row["track"]]
-    members: dict[str, Record] = {}
-    for name in COSTS:
-        known = [record for record in own if record.row[name]]
-        for i in front([record.row[name] for record in known], [record.row[metric] for record in known]):
-            members[known[i].exp_id] = known[i]
+    members = {record.exp_id: record for name in COSTS for record in _front(own, name)}
     return sorted(members.values(), key=lambda record: -record.row[metric])
 
 
@@ -107,31 +126,32 @@ def _draw(
 ) -> None:
     label, unit = COSTS[name]
     metric = PRIMARY[track]
+    device, members = _device(own), _front(own, name)
+    # All panels of a track have one scale.
+    bounds = [record.row[f"{metric}{end}"] for record in own for end in ("", "_lo", "_hi")]
     own = [record for record in own if record.row[name]]
-    x, y = [record.row[name] * unit for record in own], [record.row[metric] for record in own]
-    number = {record.exp_id: k for k, record in enumerate(named, start=1)}
-    members = front(x, y)
-    steps = [x[i] for i in members], [y[i] for i in members]
+    place = {record.exp_id: (record.row[name] * unit, record.row[metric]) for record in own}
+    steps = zip(*(place[record.exp_id] for record in members), strict=True)
     axes.step(*steps, where="post", color=style.MUTED, linewidth=1.2, gid=f"front {name}", zorder=1)
-    for i, record in enumerate(own):
-        colour, on_front = hues[record.row["family"]], i in members
+    for record in own:
+        x, y = place[record.exp_id]
+        colour, on_front = hues[record.row["family"]], record in members
+        elsewhere = name == "avg_inference_time" and record.row["device"] != device
         low, high = (record.row[f"{metric}_{end}"] for end in ("lo", "hi"))
         if low is not None:
-            axes.vlines(x[i], low, high, color=colour, linewidth=1.6, alpha=0.4, gid=f"interval {record.exp_id}")
-        look = {"markersize": 12 if on_front else 6, "markeredgecolor": "white", "zorder": 3 if on_front else 2}
-        axes.plot(x[i], y[i], MARKERS[track], color=colour, **look, gid=f"value {record.exp_id}")
-    axes.set_xscale("log")
-    low, high = min(x), max(x)
-    room = max((high / low) ** 0.1, 1.2)
-    axes.set_xlim(low / room, high * room)
-    _ticks(axes, low / room, high * room)
-    bounds = [record.row[f"{metric}{end}"] for record in own for end in ("", "_lo", "_hi")]
+            axes.vlines(x, low, high, color=colour, linewidth=1.6, alpha=0.4, gid=f"interval {record.exp_id}")
+        face, edge = ("white", colour) if elsewhere else (colour, "white")
+        look = {"markersize": 12 if on_front else 6, "zorder": 3 if on_front else 2}
+        look |= {"markerfacecolor": face, "markeredgecolor": edge}
+        axes.plot(x, y, MARKERS[track], **look, gid=f"value {record.exp_id}")
+    costs = [cost for cost, _ in place.values()]
+    _scale(axes, min(costs), max(costs), label)
     known = [value for value in bounds if value is not None]
     space = 0.06 * max(max(known) - min(known), 0.02)
     axes.set_ylim(min(known) - space, max(known) + space)
     axes.grid(axis="y")
-    axes.set_xlabel(f"{label} (logarithmic)")
-    _number(axes, [(x[i], y[i], number[own[i].exp_id]) for i in members])
+    number = {record.exp_id: k for k, record in enumerate(named, start=1)}
+    _number(axes, [(*place[record.exp_id], number[record.exp_id]) for record in members])
     if first:
         axes.set_ylabel(metric)
     else:
@@ -149,12 +169,18 @@ def _number(axes: Axes, members: Sequence[tuple[float, float, int]]) -> None:
             axes.annotate(str(number), (x, y), fontweight="bold", zorder=4, **how)
 
 
-def _ticks(axes: Axes, low: float, high: float) -> None:
-    """Three to five round numbers on a logarithmic axis."""
-    digits = (1, 2, 5) if high / low < 300 else (1,)
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    ticks = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
-    if len(ticks) < 2:
-        ticks = [float(f"{value:.2g}") for value in (low * (high / low) ** 0.2, low * (high / low) ** 0.8)]
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+def _scale(axes: Axes, low: float, high: float, label: str) -> None:
+    """Set the axis of a cost from ``low`` to ``high``: logarithmic, with round ticks, if they differ much."""
+    if high < WIDE * low:
+        room = max(0.1 * (high - low), 0.05 * high)
+        axes.set_xlim(low - room, high + room)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(label)
+        return
+    room = (high / low) ** 0.1
+    axes.set_xscale("log")
+    axes.set_xlim(low / room, high * room)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
+    axes.set_xlabel(f"{label} (logarithmic)")

@@ -14,6 +14,7 @@ WIDTH, HEIGHT = 10.0, 4.4  # inches; the height is that of one panel's axes
 LEFT, BELOW = 0.85, 0.75  # inches from the axes to the edges
 LONGEST_NAME = 3.6
 LEADER = 0.3  # inches between the axes and the names beside them
+NEAR = 0.85  # share of the axis from which a point is joined with its name
 # Shares of the axis: series stand this far beside each other, so that their bars do not overlap, and all within WITHIN.
 DODGE, WITHIN = 0.012, 0.05
 
@@ -31,6 +32,10 @@ class Panel:
     levels: pd.DataFrame
     curves: pd.DataFrame
     """Points of the fitted power laws"""
+    enough: pd.DataFrame
+    """Rows of data_efficiency.csv that say how many labels are nearly enough"""
+    hues: dict[str, str]
+    """Colour of each family"""
 
     def explanations(self) -> list[str]:
         """What the panel shows, in words."""
@@ -39,7 +44,8 @@ class Panel:
             texts.append(words.ORACLE)
         by_size = self.trained.groupby(["series", "n_labels_train"]).size()
         points = "Point: one training with its 95 % confidence interval."
-        if by_size.max() > 1:
+        unfitted = by_size.drop(index=self.curves["series"].unique(), errors="ignore")
+        if (unfitted > 1).any():
             points += " Line: mean over seeds."
         if len(self.levels):
             points += " Dashed: no labels, or reference."
@@ -50,6 +56,8 @@ class Panel:
                 " Smooth line: power law of the error fitted to three numbers of labels or more; band: its pointwise "
                 "95 % interval over test images."
             )
+        if len(self.enough):
+            points += " Diamond and bar: labels for 95 % of the fitted score with all labels, 95 % interval."
         return [*texts, points]
 
     def names(self) -> dict[str, str]:
@@ -73,12 +81,14 @@ class Mark:
 
 
 @style.house_style
-def data_efficiency_figure(table: pd.DataFrame, curves: pd.DataFrame) -> Figure:
+def data_efficiency_figure(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
     """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track.
 
     ``curves`` are the rows of data_efficiency_curves.csv: a fitted line takes the place of the line through the means.
+    ``fits`` are those of data_efficiency.csv: how many labels are nearly enough.
     """
-    panels = [panel for panel in (_panel(table, curves, track) for track in METRIC_OF_TRACK) if len(panel.trained)]
+    panels = [_panel(table, curves, fits, track) for track in METRIC_OF_TRACK]
+    panels = [panel for panel in panels if len(panel.trained)]
     if not panels:
         return style.message(TITLES["automatic"], "No experiment of this study was trained on labels.")
     texts = [style.wrapped(panel.explanations(), WIDTH - 2 * style.MARGIN) for panel in panels]
@@ -93,7 +103,7 @@ def data_efficiency_figure(table: pd.DataFrame, curves: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(table: pd.DataFrame, curves: pd.DataFrame, track: str) -> Panel:
+def _panel(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame, track: str) -> Panel:
     metric = METRIC_OF_TRACK[track]
     rows = words.track(table, track, metric).dropna(subset="n_labels_train")
     with_labels = rows["n_labels_train"] > 0
@@ -101,14 +111,18 @@ def _panel(table: pd.DataFrame, curves: pd.DataFrame, track: str) -> Panel:
     if track == "automatic":
         levels = pd.concat([levels, words.track(table, "reference", metric)])
     trained = rows[with_labels]
-    return Panel(track, metric, trained, levels, curves[curves["series"].isin(trained["series"])])
+    hues = style.family_colours(table["family"], table["track"])
+    curves, fits = (rows[rows["series"].isin(trained["series"])] for rows in (curves, fits))
+    # As in findings.md: only where the error is shown to fall.
+    enough = fits[(fits["exponent_lo"] > 0) & fits["n_enough"].notna()]
+    return Panel(track, metric, trained, levels, curves, enough, hues)
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
     _scales(axes, panel)
     names = panel.names()
     own = pd.concat([panel.trained, panel.levels[panel.levels["track"] == panel.track]]).sort_index()
-    colours = style.series_colours(own["family"].tolist(), own["series"].tolist())
+    colours = style.series_colours(panel.hues, own["family"].tolist(), own["series"].tolist())
     marks = []
     groups = list(panel.trained.groupby("series", sort=False))
     for i, (series, rows) in enumerate(groups):
@@ -120,6 +134,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
             curve = law["n_labels"], law["score_lo"], law["score_hi"]
             axes.fill_between(*curve, color=colours[series], alpha=0.12, linewidth=0, gid=f"band {series}")
             axes.plot(law["n_labels"], law["score"], color=colours[series], linewidth=1.8, gid=f"fit {series}")
+            for fit in panel.enough[panel.enough["series"] == series].to_dict("records"):
+                _draw_enough(axes, law, fit, colours[series])
         marks.append(Mark(names[series], colours[series], marker, x, y))
     for row in panel.levels.to_dict("records"):
         y, colour = row[panel.metric], colours.get(row["series"], style.MUTED)
@@ -141,6 +157,19 @@ def _draw_series(
     if joined and len(means) > 1:
         axes.plot(means.index.to_numpy(float) * shift, means, color=colour, linewidth=1.8, gid=f"mean {series}")
     return float(means.index[-1]) * shift, float(means.iloc[-1])
+
+
+def _draw_enough(axes: Axes, law: pd.DataFrame, fit: dict, colour: str) -> None:
+    """Mark where the fitted line reaches 95 % of its last score, and the interval of that number of labels."""
+    n = fit["n_enough"]
+    y = float(np.interp(n, law["n_labels"], law["score"]))
+    if pd.notna(fit["n_enough_lo"]):
+        axes.hlines(y, fit["n_enough_lo"], fit["n_enough_hi"], color=colour, linewidth=1.4, linestyle=(0, (2, 1)))
+    look = {"color": "white", "markeredgecolor": colour, "markeredgewidth": 1.6, "markersize": 8, "zorder": 4}
+    axes.plot(n, y, "D", **look, gid=f"enough {fit['series']}")
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+    small = {"ha": "center", "fontsize": style.SMALL_SIZE, "bbox": ground}
+    axes.annotate(f"{n:,.0f}", (n, y), (0, -16), textcoords="offset points", **small)
 
 
 def _scales(axes: Axes, panel: Panel) -> None:
@@ -174,15 +203,17 @@ def _span(axes: Axes) -> float:
 
 
 def _write_names(axes: Axes, marks: list[Mark]) -> None:
-    """Write the names right of the axes, each with its marker and a thin line to its point."""
+    """Write the names right of the axes, each with its marker, and a thin line to its point if that is near."""
     low, high = axes.get_ylim()
     box = axes.get_window_extent()
     width, height = box.width / axes.figure.dpi, box.height / axes.figure.dpi
     places = spread([(mark.y - low) / (high - low) for mark in marks], min(style.LINE / height, 1 / len(marks)))
     for mark, place in zip(marks, places, strict=True):
         beside = (1 + LEADER / width, place)
-        line = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkA": 0, "shrinkB": 5}
-        axes.annotate("", (mark.x, mark.y), beside, textcoords="axes fraction", annotation_clip=False, arrowprops=line)
+        # From further left the thin lines would cross one another: there marker and colour have to do.
+        if (axes.transScale + axes.transLimits).transform((mark.x, mark.y))[0] > NEAR:
+            line = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkA": 0, "shrinkB": 5}
+            axes.annotate("", (mark.x, mark.y), beside, "data", "axes fraction", line, annotation_clip=False)
         axes.plot(*beside, mark.marker, color=mark.colour, transform=axes.transAxes, clip_on=False)
         axes.annotate(
             mark.name, beside, (7, 0), "axes fraction", "offset points", va="center_baseline", annotation_clip=False

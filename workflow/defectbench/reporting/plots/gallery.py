@@ -34,7 +34,6 @@ BY_RANK = (
     "Test images at evenly spaced ranks of Dice among the defective ones, best first; last, if there is one, the clean "
     "image with the largest false alarm."
 )
-PREDICTION_LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def gallery_figure(samples: Sequence[Sample], class_names: Sequence[str], lines:
     width = max(NARROWEST, *(layout.width(sample) for sample in samples))
     texts = style.wrapped([*lines, layout.explanation], width / style.DPI)
     colours = overlay.class_colours(class_names)
-    entries = {"Truth": [(colour, name) for name, colour in colours.items()], "Prediction": PREDICTION_LEGEND}
+    entries = {"Truth": [(colour, name) for name, colour in colours.items()], "Prediction": overlay.PREDICTION_LEGEND}
     legends = {title: style.legend_rows(own, width / style.DPI - style.LEGEND_TITLE) for title, own in entries.items()}
     legend_top = style.heading_height(texts) + 0.08
     head = round((legend_top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.12) * style.DPI)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -13,16 +12,15 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.metrics.counts import confusion, dice
-from defectbench.reporting.page.gallery import Shown, choose, read_maps
+from defectbench.reporting.page.gallery import Shown, read_maps
 from defectbench.reporting.plots import overlay, style
 from defectbench.reporting.plots.lines import best_of
-from defectbench.reporting.plots.sheet import sheet
+from defectbench.reporting.plots.sheet import one_of_each, sheet
 from defectbench.reporting.records import Record
 
 TITLE = "The same images, model by model"
 MOST_MODELS = 4
 LONGEST = 800  # pixels of a picture's longer side; larger ones are thinned out
-LEGEND = [(overlay.HIT, "hit"), (overlay.FALSE_ALARM, "false alarm"), (overlay.MISSED, "missed")]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def draw_gallery_models(records: Sequence[Record], pack: Path) -> Figure:
     if not shown_models:
         return style.message(TITLE, "No experiment of the automatic track has a value of dice_all.")
     images, masks = ImagePack(pack), MaskPack(pack)
-    chosen = _chosen(records)
+    chosen = one_of_each([record for record in records if record.row["track"] == "automatic"])
     maps = [read_maps(r.folder / "test.pred.parquet", {item.image_id for item in chosen}) for r in shown_models]
     rows = []
     for item in chosen:
@@ -62,19 +60,6 @@ def _models(records: Sequence[Record]) -> list[Record]:
     return [*families.values(), *others][:MOST_MODELS]
 
 
-def _chosen(records: Sequence[Record]) -> list[Shown]:
-    columns, defective = {}, pd.Series(dtype=bool)
-    for record in records:
-        if record.row["track"] == "automatic":
-            rows = record.counts().set_index("image_id")
-            scores = dice(*(rows[name].to_numpy() for name in ("tp", "fp", "fn")))
-            columns[record.exp_id], defective = pd.Series(scores, rows.index), rows["n_truth"] > 0
-    firsts: dict[str, Shown] = {}
-    for item in choose(pd.DataFrame(columns), defective):
-        firsts.setdefault(item.why, item)
-    return list(firsts.values())
-
-
 def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Iterator[Tile | None]:
     """Without and with post-processing; None where none was sought, so that pairs stay side by side."""
     by_policy = policies.masks(codes, Calibration(**record.calibration), image)
@@ -94,7 +79,7 @@ def _figure(rows: Sequence[tuple[Shown, Sequence[Tile | None]]], classes: dict[s
         "disagree on most. Above each picture: Dice of the image, 1 if truth and prediction are empty. At most "
         f"{MOST_MODELS} models: the best of each family first."
     )
-    legends = {"Truth": [(colour, name) for name, colour in classes.items()], "Prediction": LEGEND}
+    legends = {"Truth": [(colour, name) for name, colour in classes.items()], "Prediction": overlay.PREDICTION_LEGEND}
     return sheet(TITLE, text, legends, rows, _show)
 
 

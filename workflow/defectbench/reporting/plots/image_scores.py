@@ -11,7 +11,7 @@ from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.metrics.counts import iou
 from defectbench.reporting.plots import style, words
 from defectbench.reporting.plots.band import DRAWS, SEED
-from defectbench.reporting.plots.lines import best_of
+from defectbench.reporting.plots.lines import best_of, hues_of, with_track
 from defectbench.reporting.records import Record
 
 TITLE = "IoU of every defective test image"
@@ -44,13 +44,22 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
     top, height = style.heading_height(lines) + 0.35, ROW * len(shown)
     figure = Figure(figsize=(WIDTH, top + height + BELOW), dpi=style.DPI)
     style.heading(figure, TITLE, lines)
-    names = {r.exp_id: ("oracle: " if r.row["track"] == "oracle" else "") + r.name for r in shown}
-    left = style.MARGIN + min(style.text_width(names.values()), LONGEST) + 0.25
+    names = {record.exp_id: _in_two_lines(with_track(record)) for record in shown}
+    left = style.MARGIN + style.text_width(line for own in names.values() for line in own) + 0.25
     axes = style.add_axes(figure, left, top, WIDTH - left - 0.9, height)
-    hues = style.colours(record.row["family"] for record in shown)
+    hues = hues_of(records)
     frame = pd.concat([values[r.exp_id].assign(experiment=r.exp_id, family=r.row["family"]) for r in shown])
     sns.boxenplot(
-        frame, x="iou", y="experiment", hue="family", palette=hues, legend=False, width=0.7, showfliers=False, ax=axes
+        frame,
+        x="iou",
+        y="experiment",
+        hue="family",
+        palette=hues,
+        legend=False,
+        width=0.7,
+        saturation=1,
+        showfliers=False,
+        ax=axes,
     )
     for y, record in enumerate(shown):
         own = values[record.exp_id]
@@ -59,12 +68,13 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
         low, high = bootstrap.interval(own["iou"].to_numpy(), 0, 1)
         axes.hlines(y, low, high, color="white", linewidth=3.4, zorder=4)
         axes.hlines(y, low, high, color=style.INK, linewidth=1.4, zorder=5, gid=f"interval {record.exp_id}")
-        look = {"color": "white", "markeredgecolor": style.INK, "zorder": 6}
+        look = {"color": "white", "markeredgecolor": style.INK, "zorder": 6, "clip_on": False}
         axes.plot(mean, y, "o", **look, gid=f"value {record.exp_id}")
         where = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
-        text = style.shortened(names[record.exp_id], LONGEST)
         inches = {"textcoords": "offset points", "annotation_clip": False}
-        axes.annotate(text, (0, y), (-72 * (left - style.MARGIN), 0), ha="left", **where, **inches)
+        for line, text in enumerate(names[record.exp_id]):
+            down = 72 * style.LINE * (line - (len(names[record.exp_id]) - 1) / 2)
+            axes.annotate(text, (0, y), (-72 * (left - style.MARGIN), -down), ha="left", **where, **inches)
         axes.annotate(f"{np.mean(own['iou'] == 0):.0%}", (1, y), (48, 0), ha="right", **where, **inches)
     axes.annotate("IoU 0", (1, -0.85), (48, 0), ha="right", color=style.MUTED, **where, **inches)
     axes.set_xlim(0, 1)
@@ -74,6 +84,11 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
     axes.grid(axis="x")
     axes.set_xlabel("IoU of an image, merged masks, headline threshold")
     return figure
+
+
+def _in_two_lines(name: str) -> list[str]:
+    first, *others = style.wrapped([name], LONGEST)
+    return [first, style.shortened(" ".join(others), LONGEST)] if others else [first]
 
 
 def _values(record: Record) -> pd.DataFrame:

@@ -1,11 +1,12 @@
 """Figures of curves: a row of panels per track, each curve with its band, and a list of their names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.plots import style, words
@@ -13,10 +14,9 @@ from defectbench.reporting.records import Record
 
 WIDTH, HEIGHT = 10.0, 3.6  # inches; the height is that of a panel's axes
 LEFT, BETWEEN, BELOW = 0.85, 0.95, 0.7
+ALONE = 5.0  # inches: width of a single panel, whose names stand beside it
+SAMPLE, NAME_GAP = 0.7, 0.09  # inches of a curve's sample before its name, and between two names
 MOST_CURVES = 8  # more cannot be told apart
-TRACKS = {"automatic": "Automatic track", "oracle": "Oracle track", "reference": "Reference"}
-# By track, so that curves of reference methods are told from those of models in print too.
-DASHES = {"automatic": "-", "oracle": (0, (6, 2)), "reference": (0, (1.5, 1.5))}
 _STYLES = ("-", (0, (7, 2)), (0, (4, 1.5, 1, 1.5)), (0, (2.5, 1.5)))
 
 
@@ -33,6 +33,8 @@ class Curve:
     """A point of the curve that is marked"""
     points: bool = False
     """Whether x are few places, each with a dot and a bar, rather than a line with a band"""
+    note: str = ""
+    """What is written behind its name"""
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,22 @@ class Panel:
     y_label: str
     curves: Sequence[Curve]
     x_range: tuple[float, float] = (0.0, 1.0)
-    y_range: tuple[float, float] | None = (0.0, 1.02)
+    # A little more than [0, 1], so that a curve along an end is seen.
+    y_range: tuple[float, float] | None = (-0.02, 1.02)
     diagonal: bool = False
+    in_steps: bool = False
+    """Whether x are whole numbers"""
+    logarithmic: bool = False
+    """Whether y is"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """The panels of one track, and what else is to be said of them."""
+    """The panels of one track."""
 
     track: str
     panels: Sequence[Panel]
     n_hidden: int = 0
-    notes: Sequence[str] = field(default_factory=tuple)
 
 
 def best_of(records: Sequence[Record], track: str, most: int = MOST_CURVES) -> tuple[list[Record], int]:
@@ -72,53 +78,66 @@ def best_of(records: Sequence[Record], track: str, most: int = MOST_CURVES) -> t
     return [seeds[name][0] for name in ordered[:most]], max(len(ordered) - most, 0)
 
 
+def with_track(record: Record) -> str:
+    """The name of an experiment, its track before it if that is the oracle's."""
+    return f"oracle: {record.name}" if record.row["track"] == "oracle" else record.name
+
+
+def hues_of(records: Sequence[Record]) -> dict[str, str]:
+    """A colour for each family of a study's ``records``."""
+    return style.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
+
+
 @style.house_style
-def lines_figure(title: str, texts: Sequence[str], rows: Sequence[Row], nothing: str) -> Figure:
-    """Draw ``rows`` below a title and ``texts``; ``nothing`` says why there is nothing to see without rows."""
+def lines_figure(
+    title: str, texts: Sequence[str], rows: Sequence[Row], nothing: str, hues: Mapping[str, str]
+) -> Figure:
+    """Draw ``rows`` below a title and ``texts``; ``nothing`` says why there is nothing to see without rows.
+
+    ``hues`` are the colours of the study's families.
+    """
     if not rows:
         return style.message(title, nothing)
     heads = [style.wrapped(_said(row, texts if i == 0 else ()), WIDTH - 2 * style.MARGIN) for i, row in enumerate(rows)]
-    listed = [_entries(row) for row in rows]
+    listed = [_entries(row, looks(row, hues)) for row in rows]
     heights = [
-        style.heading_height(head) + 0.15 + HEIGHT + BELOW + style.LEGEND_ROW * len(names) + 0.15
-        for head, names in zip(heads, listed, strict=True)
+        style.heading_height(head) + 0.15 + _body_height(row, names) + 0.15
+        for row, head, names in zip(rows, heads, listed, strict=True)
     ]
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=style.DPI)
     top = 0.0
     for i, (row, head, names, height) in enumerate(zip(rows, heads, listed, heights, strict=True)):
-        style.heading(figure, title if i == 0 else f"{title}: {TRACKS[row.track].lower()}", head, top)
+        style.heading(figure, title if i == 0 else f"{title}: {row.track} track", head, top)
         start = top + style.heading_height(head) + 0.15
-        width = (WIDTH - LEFT - style.MARGIN - BETWEEN * (len(row.panels) - 1)) / len(row.panels)
-        width = min(width, 5.6)
+        width = ALONE
+        if len(row.panels) > 1:
+            width = (WIDTH - LEFT - style.MARGIN - BETWEEN * (len(row.panels) - 1)) / len(row.panels)
         for k, panel in enumerate(row.panels):
             axes = style.add_axes(figure, LEFT + k * (width + BETWEEN), start, width, HEIGHT)
-            _draw(axes, panel, looks(row))
-        _write_names(figure, start + HEIGHT + BELOW, names)
+            _draw(axes, panel, looks(row, hues))
+        place = (LEFT + ALONE + 0.35, start) if len(row.panels) == 1 else (LEFT, start + HEIGHT + BELOW)
+        _write_names(figure, *place, names)
         top += height
     return figure
 
 
-def looks(row: Row) -> dict[str, dict[str, object]]:
-    """Colour and line style of each curve by experiment: families by colour, their members by dashes too."""
-    records = list(dict.fromkeys(curve.record.exp_id for panel in row.panels for curve in panel.curves))
-    by_id = {curve.record.exp_id: curve.record for panel in row.panels for curve in panel.curves}
-    own = [by_id[exp_id] for exp_id in records if by_id[exp_id].row["track"] != "reference"]
-    hues = style.series_colours([record.row["family"] for record in own], [record.exp_id for record in own])
-    found: dict[str, dict[str, object]] = {}
-    for k, record in enumerate(own):
-        found[record.exp_id] = {"color": hues[record.exp_id], "linestyle": _STYLES[k // 2 % len(_STYLES)]}
-    for exp_id in records:
-        if exp_id not in found:
-            found[exp_id] = {"color": style.MUTED, "linestyle": DASHES["reference"]}
-    return found
+def looks(row: Row, hues: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Colour and line style of each curve by experiment: families by colour, their members by shades and dashes."""
+    shown = {curve.record.exp_id: curve.record.row["family"] for panel in row.panels for curve in panel.curves}
+    colours = style.series_colours(hues, list(shown.values()), list(shown))
+    members = {family: [name for name in shown if shown[name] == family] for family in shown.values()}
+    return {
+        name: {"color": colours[name], "linestyle": _STYLES[members[family].index(name) % len(_STYLES)]}
+        for name, family in shown.items()
+    }
 
 
 def _said(row: Row, texts: Sequence[str]) -> list[str]:
-    said = [*texts, *row.notes]
+    said = list(texts)
     if row.track == "oracle":
         said.append(words.ORACLE)
     if row.n_hidden:
-        said.append(f"Shown are the best; {row.n_hidden:,} more experiments of the track are not.")
+        said.append(f"Shown are the best; of the track's experiments {row.n_hidden:,} more are not.")
     if any("+" in curve.record.row["experiment"].rpartition("_s")[2] for panel in row.panels for curve in panel.curves):
         said.append("Of experiments with several seeds the first is shown.")
     return said
@@ -141,27 +160,44 @@ def _draw(axes: Axes, panel: Panel, look: dict[str, dict[str, object]]) -> None:
             )
         axes.plot(curve.x, curve.y, linewidth=1.7, **own, gid=f"curve {gid}")
         if curve.marked:
-            axes.plot(*curve.marked, "o", color=own["color"], markeredgecolor="white", zorder=3, gid=f"marked {gid}")
+            dot = {"color": own["color"], "markeredgecolor": "white", "zorder": 3, "clip_on": False}
+            axes.plot(*curve.marked, "o", **dot, gid=f"marked {gid}")
     axes.set_xlim(*panel.x_range)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=panel.in_steps))
     if panel.y_range:
         axes.set_ylim(*panel.y_range)
+    if panel.logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(axis="y")
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
 
 
-def _entries(row: Row) -> list[tuple[dict[str, object], str]]:
-    look = looks(row)
-    names = {curve.record.exp_id: curve.record.name for panel in row.panels for curve in panel.curves}
-    return [(look[exp_id], style.shortened(name, WIDTH - LEFT - 1.2)) for exp_id, name in names.items()]
+def _entries(row: Row, look: Mapping[str, dict[str, object]]) -> list[tuple[dict[str, object], list[str]]]:
+    """Look and name of each curve, the name in lines that fit below the panels or beside a single one."""
+    notes = {curve.record.exp_id: (curve.record.name, curve.note) for panel in row.panels for curve in panel.curves}
+    width = WIDTH - LEFT - style.MARGIN - SAMPLE - (ALONE + 0.35 if len(row.panels) == 1 else 0)
+    return [(look[exp_id], style.wrapped([": ".join(filter(None, texts))], width)) for exp_id, texts in notes.items()]
 
 
-def _write_names(figure: Figure, top: float, names: Sequence[tuple[dict[str, object], str]]) -> None:
-    """Write the names below the panels, a line each, behind a sample of the curve."""
-    axes = style.add_axes(figure, LEFT, top, 0.6, style.LEGEND_ROW * len(names))
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(names), 0)
-    for k, (look, name) in enumerate(names):
-        axes.plot([0.05, 0.9], [k + 0.5, k + 0.5], linewidth=2.2, **look)
-        style.write(figure, LEFT + 0.7, top + style.LEGEND_ROW * k + 0.06, name)
+def _body_height(row: Row, names: Sequence[tuple[dict[str, object], list[str]]]) -> float:
+    """Inches of the panels and names of a row."""
+    of_names = sum(style.LINE * len(lines) + NAME_GAP for _, lines in names)
+    if len(row.panels) == 1:
+        return max(HEIGHT + BELOW - 0.15, of_names)
+    return HEIGHT + BELOW + of_names
+
+
+def _write_names(figure: Figure, left: float, top: float, names: Sequence[tuple[dict[str, object], list[str]]]) -> None:
+    """Write the names downwards from ``left`` and ``top``, inches, each behind a sample of its curve."""
+    for look, lines in names:
+        axes = style.add_axes(figure, left, top, SAMPLE - 0.1, style.LINE + NAME_GAP)
+        axes.set_axis_off()
+        axes.set_xlim(0, 1)
+        axes.plot([0.05, 0.9], [0, 0], linewidth=2.2, **look)
+        for k, line in enumerate(lines):
+            style.write(figure, left + SAMPLE, top + 0.06 + style.LINE * k, line)
+        top += style.LINE * len(lines) + NAME_GAP

@@ -9,6 +9,7 @@ from defectbench.metrics.boundary import boundary
 
 # Blue, orange-red and yellow are told apart with any colour vision, on light metal and on dark.
 HIT, FALSE_ALARM, MISSED = "#56B4E9", "#E8500A", "#F0E442"
+PREDICTION_LEGEND = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
 # None of them is a colour of the prediction's, and they differ in lightness too.
 CLASS_COLOURS = ("#00E0A0", "#FF5CC8", "#FFA500", "#8C9BFF", "#C8FF3B", "#FFFFFF")
 _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45

@@ -9,7 +9,7 @@ from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import sweep
 from defectbench.reporting.plots.band import SAID, band, bootstrap_of
 from defectbench.reporting.plots.histograms import read_histograms
-from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Precision, recall and threshold, test pixels"
@@ -31,7 +31,7 @@ def precision_recall_figure(records: Sequence[Record]) -> Figure:
         "Pixels of all test images together, at 255 thresholds. Dot: the threshold of the results; it was chosen on "
         f"val images. {SAID}"
     ]
-    return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.")
+    return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.", hues_of(records))
 
 
 def _curves(record: Record) -> tuple[Curve, Curve]:

@@ -18,8 +18,9 @@ TITLE = "Prompts by the truth, and by a model"
 METRIC = "test_Dice"
 WIDTH, ROW = 10.0, 0.32  # inches
 LONGEST, NUMBERS = 3.6, 2.6
-COLOURS = {"oracle": style.HUES[1], "automatic": style.HUES[0]}
-MARKERS = {"oracle": "s", "automatic": "o"}
+VALUE_END, GAP_END = 48, 175  # points right of the axes where the columns of numbers end
+# By track; colours are for families.
+LOOKS = {"oracle": ("s", style.MUTED), "automatic": ("o", style.INK)}
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,16 @@ def prompt_gap_figure(records: Sequence[Record]) -> Figure:
         return style.message(TITLE, "No promptable model has an experiment with true prompts and one with others.")
     texts = [
         f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals (bootstrap over "
-        "groups). On the right: automatic − oracle on the same images, percentage points. Clean images, on which a "
-        "detector can only be wrong, have no part here: see dice_all in the leaderboard."
+        "groups). Grey square: prompts by the truth (oracle track); black dot: by a model (automatic track). Gap: "
+        "automatic − oracle on the same images, percentage points. Clean images, on which a detector can only be "
+        "wrong, have no part here: see dice_all in the leaderboard."
     ]
     lines = style.wrapped(texts, WIDTH - 2 * style.MARGIN)
     labels = min(style.text_width(gap.label for own in sections.values() for gap in own), LONGEST) + 0.3
     heights = [0.35 + ROW * len(own) + 0.65 for own in sections.values()]
-    legend = style.legend_rows([(COLOURS[track], track) for track in COLOURS], WIDTH - 2)
-    top = style.heading_height(lines) + 0.08
-    figure = Figure(figsize=(WIDTH, top + style.LEGEND_ROW + 0.1 + sum(heights)), dpi=style.DPI)
+    top = style.heading_height(lines) + 0.1
+    figure = Figure(figsize=(WIDTH, top + sum(heights)), dpi=style.DPI)
     style.heading(figure, TITLE, lines)
-    style.legend(figure, top, "Track", legend)
-    top += style.LEGEND_ROW + 0.1
     for (name, own), height in zip(sections.items(), heights, strict=True):
         style.write(figure, style.MARGIN, top, style.shortened(name, WIDTH - 1), fontweight="bold")
         size = (WIDTH - style.MARGIN - labels - NUMBERS, ROW * len(own))
@@ -95,9 +94,13 @@ def by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def prompted(record: Record, names: Mapping[str, str]) -> str:
-    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments."""
+    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments.
+
+    A detector is not among them: it is called by the beginning of its id.
+    """
     kind, source = record.row["prompt_type"], record.row["prompt_source"]
-    return f"{kind} by {'the truth' if _is_oracle(record) else names.get(source, source)}"
+    made_by = names.get(source, source.partition("_none_")[0].replace("_", " "))
+    return f"{kind} by {'the truth' if _is_oracle(record) else made_by}"
 
 
 def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
@@ -118,20 +121,22 @@ def _is_oracle(record: Record) -> bool:
 def _draw(axes: Axes, own: Sequence[Gap], labels: float) -> None:
     for y, gap in enumerate(own):
         row, exp_id = gap.record.row, gap.record.exp_id
-        track = track_of(row["prompt_source"])
+        marker, colour = LOOKS[track_of(row["prompt_source"])]
         low, high = row[f"{METRIC}_lo"], row[f"{METRIC}_hi"]
         if low is not None:
-            axes.hlines(y, low, high, color=COLOURS[track], linewidth=2.2, alpha=0.5, gid=f"interval {exp_id}")
-        look = {"color": COLOURS[track], "markersize": 7}
-        axes.plot(row[METRIC], y, MARKERS[track], **look, gid=f"value {exp_id}")
+            axes.hlines(y, low, high, color=colour, linewidth=2.2, alpha=0.5, gid=f"interval {exp_id}")
+        axes.plot(row[METRIC], y, marker, color=colour, markersize=7, gid=f"value {exp_id}")
         beside = {"va": "center_baseline", "annotation_clip": False, "textcoords": "offset points"}
         frame = axes.get_yaxis_transform()
         label = style.shortened(gap.label, labels - 0.2)
         axes.annotate(label, (0, y), (-72 * labels, 0), xycoords=frame, ha="left", **beside)
-        text = f"{row[METRIC]:.3f}"
+        axes.annotate(f"{row[METRIC]:.3f}", (1, y), (VALUE_END, 0), xycoords=frame, ha="right", **beside)
         if gap.difference is not None:
-            text += f"   {_points(gap.difference)} [{_points(gap.low)}, {_points(gap.high)}]"
-        axes.annotate(text, (1, y), (8, 0), xycoords=frame, ha="left", **beside)
+            text = f"{_points(gap.difference)} [{_points(gap.low)}, {_points(gap.high)}]"
+            axes.annotate(text, (1, y), (GAP_END, 0), xycoords=frame, ha="right", **beside)
+    small = {"ha": "right", "color": style.MUTED, "fontsize": style.SMALL_SIZE}
+    for text, place in (("value", VALUE_END), ("gap, points", GAP_END)):
+        axes.annotate(text, (1, -0.95), (place, 0), xycoords=frame, **small, **beside)
     values = [gap.record.row[f"{METRIC}{end}"] for gap in own for end in ("", "_lo", "_hi")]
     known = [value for value in values if value is not None]
     space = max(0.05 * (max(known) - min(known)), 0.01)

@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.evaluation.statistics import FEWEST_GROUPS
 from defectbench.reporting.plots import style, words
 from defectbench.reporting.verdicts import Standing
 
 WIDTH = 10.0
 ROW = 0.3  # inches from one row to the next
-LONGEST_LABEL = 4.2
+LONGEST_LABEL = 3.7
 REFERENCE_TITLE = "Reference: what a number is worth"
 GAP = 1.4  # rows between the models and the reference methods
 VALUES_WIDTH = 2.75  # the columns of numbers on the right
@@ -31,8 +32,15 @@ class Panel:
     reference: pd.DataFrame
     n_hidden: int
     """Experiments of the track that are not among the rows"""
-    unbeaten: tuple[str, ...] | None
-    """Names of those that no test shows to be worse than another; None where the tests are of another metric"""
+    standing: Standing | None
+    """What the tests say; None where they are of another metric"""
+    hues: dict[str, str]
+    """Colour of each family"""
+
+    def is_beaten(self, row: dict) -> bool:
+        """Whether a test shows the experiment of ``row`` to be worse than another."""
+        competes = self.standing is not None and row["track"] != "reference"
+        return competes and row["experiment"] not in self.standing.unbeaten
 
     @property
     def height(self) -> float:
@@ -93,12 +101,13 @@ def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Pa
         ("Models", "automatic", metric, reference),
         ("Oracle track", "oracle", oracle_metric, reference.iloc[:0]),
     ]
+    hues = style.family_colours(table["family"], table["track"])
     panels = []
     for title, track, by, beside in choices:
         rows = words.track(table, track, by).head(MOST_ROWS)
         n_hidden = int((table["track"] == track).sum()) - len(rows)
-        unbeaten = Standing.of(table, pairwise, track).unbeaten if by == PRIMARY[track] else None
-        panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden, unbeaten))
+        standing = Standing.of(table, pairwise, track) if by == PRIMARY[track] else None
+        panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden, standing, hues))
     return [panel for panel in panels if len(panel.rows) or len(panel.reference)]
 
 
@@ -107,15 +116,17 @@ def _explanations(panel: Panel) -> list[str]:
     texts = [words.meaning(panel.metric, rows)]
     if "oracle" in set(rows["track"]):
         texts.append(words.ORACLE)
-    texts.append("Dot: value on the test images. Bar: its 95 % confidence interval. Labels: images trained on.")
+    texts.append("Dot: value on the test images; bar: 95 % interval; labels: images trained on; colour: family.")
     if len(panel.reference):
         texts[-1] += " Dotted line: best reference."
     if not len(panel.rows):
         texts.append("No experiment of the automatic track has a value: these are the reference methods alone.")
-    elif panel.unbeaten is None:
+    elif panel.standing is None:
         texts.append("Which differences are significant was tested for another metric: see pairwise.csv.")
     elif len(panel.rows) > 1:
         texts.append(_said_of_dots(panel))
+        if panel.rows["experiment"].duplicated().any():
+            texts[-1] += " The tests are of means over seeds."
     if panel.n_hidden:
         texts.append(f"{panel.n_hidden:,} more experiments, with lower values or none, are in results.csv.")
     if rows[f"{panel.metric}_lo"].isna().any():
@@ -124,25 +135,24 @@ def _explanations(panel: Panel) -> list[str]:
 
 
 def _said_of_dots(panel: Panel) -> str:
+    if not panel.standing.tested:
+        return f"Too few groups of test images for a test: {FEWEST_GROUPS} are needed, so no dot is hollow."
     tested = "each tested against the best on val; Wilcoxon by groups of images, Holm"
-    if panel.rows["experiment"].isin(panel.unbeaten).all():
+    if not any(map(panel.is_beaten, panel.rows.to_dict("records"))):
         return f"No model is significantly worse than another ({tested})."
     # No compact letter display: that needs all pairs, and a study tests declared ones alone.
     return f"● no test shows another model to be better; ○ significantly worse than another ({tested})."
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
-    own = panel.rows.sort_index()
-    colours = style.series_colours(own["family"].tolist(), own["series"].tolist())
     value, low, high = panel.metric, f"{panel.metric}_lo", f"{panel.metric}_hi"
     for y, row in panel.placed():
-        colour = colours.get(row["series"], style.MUTED)
+        colour = panel.hues[row["family"]]
         if pd.notna(row[low]):
             axes.hlines(
                 y, row[low], row[high], color=colour, linewidth=2.5, alpha=0.55, gid=f"interval {row['exp_id']}"
             )
-        beaten = row["track"] != "reference" and panel.unbeaten is not None and row["experiment"] not in panel.unbeaten
-        face, edge = ("white", colour) if beaten else (colour, "white")
+        face, edge = ("white", colour) if panel.is_beaten(row) else (colour, "white")
         look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": edge}
         axes.plot(row[value], y, "o", **look, gid=f"value {row['exp_id']}")
         _write_row(axes, y, row, panel)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting.plots.band import band, bootstrap_of
 from defectbench.reporting.plots.histograms import read_histograms
-from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Reliability of the probabilities, test pixels"
@@ -22,23 +22,20 @@ def reliability_figure(records: Sequence[Record]) -> Figure:
     rows = []
     for track in ("automatic", "oracle"):
         shown, n_hidden = best_of([record for record in records if record.metrics["has_scores"]], track, most=6)
-        found = [_curve(record) for record in shown]
-        if found:
-            errors = ", ".join(f"{curve.record.name} {error:.3f}" for curve, error in found)
-            panel = Panel(
-                "mean predicted probability", "share of pixels that are defective", [c for c, _ in found], diagonal=True
-            )
-            rows.append(Row(track, [panel], n_hidden, [f"Expected calibration error: {errors}."]))
+        curves = [_curve(record) for record in shown]
+        if curves:
+            labels = "mean predicted probability", "share of pixels that are defective"
+            rows.append(Row(track, [Panel(*labels, curves, diagonal=True)], n_hidden))
     texts = [
         "Pixels of all test images in 16 bins of equal width; on the dotted diagonal probabilities are frequencies. "
         f"Bins of fewer than {FEWEST} pixels are left out. "
-        "Bars: 95 % intervals, percentiles of a bootstrap over groups of test images."
+        "Bars: 95 % intervals, percentiles of a bootstrap over groups of test images. ECE: expected calibration error."
     ]
-    return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.")
+    return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.", hues_of(records))
 
 
-def _curve(record: Record) -> tuple[Curve, float]:
-    """The curve, and the expected calibration error: mean distance from the diagonal, weighted by pixels."""
+def _curve(record: Record) -> Curve:
+    """The curve, noted the expected calibration error: mean distance from the diagonal, weighted by pixels."""
     groups, histograms = read_histograms(record.folder)
     negative, positive = (_binned(histograms[:, side].astype(float)) for side in (0, 1))
     pixels = histograms.sum(axis=(0, 1)).astype(float)
@@ -49,7 +46,7 @@ def _curve(record: Record) -> tuple[Curve, float]:
     low, high = band((negative, positive), bootstrap_of(groups), _frequency)
     error = float(np.nansum(np.abs(x - y) * of_bins) / of_bins.sum())
     x[of_bins < FEWEST] = np.nan
-    return Curve(record, x, y, low, high, points=True), error
+    return Curve(record, x, y, low, high, points=True, note=f"ECE\u00a0{error:.3f}")
 
 
 def _binned(values: np.ndarray) -> np.ndarray:

@@ -3,40 +3,72 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.metrics.counts import dice, iou
-from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.plots import style, words
+from defectbench.reporting.plots.lines import best_of, hues_of, with_track
 from defectbench.reporting.records import Record
 
 TITLE = "IoU and Dice of the defective test images"
+WIDTH, HEIGHT = 10.0, 1.1  # inches; the height is that of a histogram's axes
+LEFT, BETWEEN, NAME, BELOW = 0.85, 0.6, 0.3, 0.6
 N_BINS = 20
-MOST = 3
-"""Histograms that can be told apart on top of one another."""
-_SCORES = {"IoU": iou, "Dice": dice}
+MOST = 3  # of each track
+_SCORES: dict[str, Callable[..., np.ndarray]] = {"IoU": iou, "Dice": dice}
 
 
+@style.house_style
 def score_histograms_figure(records: Sequence[Record]) -> Figure:
-    """Draw a histogram of IoU and one of Dice for the best experiments of each track."""
-    rows = []
+    """Draw a histogram of IoU and one of Dice, a row per experiment, for the best of each track."""
+    shown, hidden = [], 0
     for track in ("automatic", "oracle"):
-        shown, n_hidden = best_of(records, track, MOST)
-        panels = []
-        for name, score in _SCORES.items():
-            curves = [curve for record in shown for curve in [_histogram(record, score)] if curve is not None]
-            panels.append(Panel(f"{name} of an image", "share of the images", curves, y_range=None))
-        if panels[0].curves:
-            rows.append(Row(track, panels, n_hidden))
-    texts = [f"Share of the images in each of {N_BINS} bins; merged masks, headline threshold."]
-    return lines_figure(TITLE, texts, rows, "No trained experiment has a defective test image.")
+        own, n = best_of(records, track, MOST)
+        shown, hidden = [*shown, *own], hidden + n
+    counted = [(record, _defective(record)) for record in shown]
+    counted = [(record, counts) for record, counts in counted if len(counts)]
+    if not counted:
+        return style.message(TITLE, "No trained experiment has a defective test image.")
+    lines = style.wrapped(_explanations(counted, hidden), WIDTH - 2 * style.MARGIN)
+    top, row = style.heading_height(lines) + 0.15, NAME + HEIGHT + 0.35
+    figure = Figure(figsize=(WIDTH, top + row * len(counted) + BELOW), dpi=style.DPI)
+    style.heading(figure, TITLE, lines)
+    hues = hues_of(records)
+    width = (WIDTH - LEFT - style.MARGIN - BETWEEN) / 2
+    drawn: list[Axes] = []
+    for record, counts in counted:
+        name = style.shortened(with_track(record), WIDTH - 2 * style.MARGIN)
+        style.write(figure, style.MARGIN, top, name, fontweight="bold")
+        for k, (score, function) in enumerate(_SCORES.items()):
+            axes = style.add_axes(figure, LEFT + k * (width + BETWEEN), top + NAME, width, HEIGHT)
+            values = function(*(counts[column].to_numpy() for column in ("tp", "fp", "fn")))
+            shares, edges = np.histogram(values, N_BINS, (0, 1))
+            look = {"color": hues[record.row["family"]], "edgecolor": "white", "linewidth": 0.6}
+            bars = axes.bar(edges[:-1], 100 * shares / len(counts), 1 / N_BINS, align="edge", **look)
+            bars[0].set_gid(f"bars {record.exp_id} {score}")
+            axes.set_xlim(0, 1)
+            axes.grid(axis="y")
+            axes.set_xlabel(f"{score} of an image" if record is counted[-1][0] else "")
+            drawn.append(axes)
+        drawn[-2].set_ylabel("% of images")
+        top += row
+    most = max(axes.get_ylim()[1] for axes in drawn)
+    for axes in drawn:
+        axes.set_ylim(0, most)
+    return figure
 
 
-def _histogram(record: Record, score: Callable[..., np.ndarray]) -> Curve | None:
+def _explanations(counted: Sequence[tuple[Record, pd.DataFrame]], hidden: int) -> list[str]:
+    texts = [f"Share of the images in each of {N_BINS} bins, on one scale; merged masks, headline threshold."]
+    if any(record.row["track"] == "oracle" for record, _ in counted):
+        texts.append(f"Oracle track, marked: {words.ORACLE}")
+    if hidden:
+        texts.append(f"Shown are the {MOST} best of each track; {hidden:,} more experiments are not.")
+    return texts
+
+
+def _defective(record: Record) -> pd.DataFrame:
     counts = record.counts()
-    counts = counts[counts["n_truth"] > 0]
-    if counts.empty:
-        return None
-    values = score(*(counts[name].to_numpy() for name in ("tp", "fp", "fn")))
-    shares, edges = np.histogram(values, N_BINS, (0, 1))
-    steps = np.repeat(shares / len(counts), 2)
-    return Curve(record, np.repeat(edges, 2), np.concatenate([[0], steps, [0]]))
+    return counts[counts["n_truth"] > 0]

@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from defectbench.reporting.page.gallery import Shown
+from defectbench.metrics.counts import dice
+from defectbench.reporting.page.gallery import Shown, choose
 from defectbench.reporting.plots import style
+from defectbench.reporting.records import Record
 
 WIDTH, GAP, CAPTION = 10.0, 0.15, 0.24  # inches
 _TITLE_ROW, _LEGEND_TITLE = 0.32, 1.2
@@ -24,6 +27,19 @@ class Tile(Protocol):
 T = TypeVar("T", bound=Tile)
 Entries = Sequence[tuple[str, str]]
 """Colours and their names."""
+
+
+def one_of_each(records: Sequence[Record]) -> list[Shown]:
+    """The first image of each kind of :func:`choose`, by Dice of ``records``, which saw the same test images."""
+    columns, defective = {}, pd.Series(dtype=bool)
+    for record in records:
+        rows = record.counts().set_index("image_id")
+        columns[record.exp_id] = pd.Series(dice(*(rows[name].to_numpy() for name in ("tp", "fp", "fn"))), rows.index)
+        defective = rows["n_truth"] > 0
+    firsts: dict[str, Shown] = {}
+    for item in choose(pd.DataFrame(columns), defective):
+        firsts.setdefault(item.why, item)
+    return list(firsts.values())
 
 
 def sheet(

@@ -2,7 +2,7 @@
 
 import functools
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -16,8 +16,9 @@ from matplotlib.textpath import TextPath
 from defectbench.files import atomic
 
 INK, MUTED, FAINT = "#1f1f1f", "#6b6b6b", "#dddddd"
-# Okabe and Ito's colours, told apart with any colour vision, without black and yellow: one is ink, one too pale.
-HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe and Ito's colours, told apart with any colour vision, and Tol's wine in place of black and yellow: one is ink,
+# one too pale. Sky blue comes last: it is near the shades of blue.
+HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#882255", "#56b4e9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 14, 10, 8.5
 LINE = 0.19  # inches from one line of text to the next
@@ -51,19 +52,24 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     return {name: HUES[i % len(HUES)] for i, name in enumerate(dict.fromkeys(names))}
 
 
-def series_colours(families: Sequence[str], series: Sequence[str]) -> dict[str, str]:
-    """A colour for each series: a hue for each family, a shade for each of its series.
+def family_colours(families: Sequence[str], tracks: Sequence[str]) -> dict[str, str]:
+    """A colour for each family of a study's experiments, the same in all its pictures; reference methods are grey."""
+    trained = [family for family, track in zip(families, tracks, strict=True) if track != "reference"]
+    return dict.fromkeys(families, MUTED) | colours(trained)
 
-    With a single family the hues go to its series, where they are of more use.
+
+def series_colours(hues: Mapping[str, str], families: Sequence[str], series: Sequence[str]) -> dict[str, str]:
+    """A colour for each series: its family's of ``hues`` (all families of the study), a shade for each series.
+
+    In a study of a single family the hues go to its series, where they are of more use.
     """
-    family_of = dict(zip(series, families, strict=True))
-    hues = colours(families)
-    if len(hues) == 1:
+    if len({hue for hue in hues.values() if hue != MUTED}) == 1:
         return colours(series)
+    family_of = dict(zip(series, families, strict=True))
     found = {}
-    for family, hue in hues.items():
+    for family in dict.fromkeys(families):
         own = [name for name in family_of if family_of[name] == family]
-        found |= {name: lighter(hue, 0.55 * i / len(own)) for i, name in enumerate(own)}
+        found |= {name: lighter(hues[family], 0.55 * i / len(own)) for i, name in enumerate(own)}
     return found
 
 

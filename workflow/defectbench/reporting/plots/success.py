@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from defectbench.metrics.counts import iou
 from defectbench.reporting.plots.band import SAID, band, bootstrap_of
-from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Success at every demand on IoU"
@@ -23,8 +23,8 @@ def success_figure(records: Sequence[Record]) -> Figure:
         if curves:
             panel = Panel("demanded IoU t", "share of defective images with IoU ≥ t", curves)
             rows.append(Row(track, [panel], n_hidden))
-    texts = [f"Its area is the mean IoU; at 0.5, 0.75 and 0.9 it is IoU@50, @75 and @90. {SAID}"]
-    return lines_figure(TITLE, texts, rows, "No experiment has a defective test image.")
+    texts = [f"The area under a curve is the mean IoU; at 0.5, 0.75 and 0.9 it is IoU@50, @75 and @90. {SAID}"]
+    return lines_figure(TITLE, texts, rows, "No experiment has a defective test image.", hues_of(records))
 
 
 def _curve(record: Record) -> Curve | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, lines_figure
+from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Training, evaluation by evaluation"
@@ -22,15 +22,24 @@ def training_figure(records: Sequence[Record]) -> Figure:
         losses = [curve for record in shown for curve in [_curve(record, "train_loss")] if curve is not None]
         if scores:
             last = max(curve.x[-1] for curve in scores)
-            panels = [Panel("step", "val mIoU at p = 0.5", scores, (0.0, float(last)))]
+            steps = {"x_range": (0.0, float(last)), "in_steps": True}
+            panels = [Panel("step", "val mIoU at p = 0.5", scores, **steps)]
             if losses:
-                panels.append(Panel("step", "training loss", losses, (0.0, float(last)), None))
+                wide = _is_wide(np.concatenate([curve.y for curve in losses]))
+                label = f"training loss{' (logarithmic)' if wide else ''}"
+                panels.append(Panel("step", label, losses, y_range=None, logarithmic=wide, **steps))
             rows.append(Row(track, panels, n_hidden))
     texts = [
         "Dot: the best evaluation, whose weights were kept. A curve that begins at step 0 shows the model before "
         "training. Losses of different families are not of one scale. Single trainings: there are no intervals."
     ]
-    return lines_figure(TITLE, texts, rows, "No experiment of this study kept a history of its training.")
+    nothing = "No experiment of this study kept a history of its training."
+    return lines_figure(TITLE, texts, rows, nothing, hues_of(records))
+
+
+def _is_wide(losses: np.ndarray) -> bool:
+    """Whether losses are of such different sizes that a linear axis would hide the small ones."""
+    return bool(losses.min() > 0 and losses.max() > 5 * losses.min())
 
 
 def _curve(record: Record, name: str) -> Curve | None:

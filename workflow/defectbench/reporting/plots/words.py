@@ -23,6 +23,8 @@ _MEANINGS = {
 def meaning(metric: str, rows: pd.DataFrame) -> str:
     """The metric in full, with the numbers of test images of ``rows``, which are of one track."""
     n, defective = int(rows["n_test"].max()), int(rows["n_test_defective"].max())
+    if n == defective and metric != "dice_all":
+        return f"{rows['dataset'].iloc[0]}: {TITLES[metric]}, {n:,} of them."
     numbers = {"n": f"{n:,}", "defective": f"{defective:,}", "clean": f"{n - defective:,}"}
     return _MEANINGS[metric].format(dataset=rows["dataset"].iloc[0], **numbers)
 

@@ -123,7 +123,9 @@ function compare() {
     const cells = [row.defective ? "defective" : "clean", number(row.a), number(row.b), signed(row.a - row.b)];
     return element("tr", {}, element("th", { scope: "row" }, row.id), ...cells.map((text) => element("td", {}, text)));
   }));
-  for (const [image, picture] of data.pictures.entries())
+  const apart = ({ id }) => Math.abs((data.scores[a][data.images.indexOf(id)] ?? 0) - (data.scores[b][data.images.indexOf(id)] ?? 0));
+  const pictures = [...data.pictures.entries()].sort(([, x], [, y]) => apart(y) - apart(x));
+  for (const [image, picture] of pictures)
     byId("side-by-side").append(
       element("h4", {}, `${picture.id}, ${picture.why}`),
       shots([shot(image, a, { title: `A, ${first.name}` }), shot(image, b, { title: `B, ${second.name}` })], [picture]),
@@ -151,7 +153,7 @@ function drawScatter(rows) {
     make("line", { x1: 0, x2: 100, y1: at, y2: at }), make("line", { x1: at, x2: at, y1: 0, y2: 100 }),
     make("text", { x: at, y: 106, "text-anchor": "middle" }, (at / 100).toFixed(1)), make("text", { x: -2, y: 101.5 - at, "text-anchor": "end" }, (at / 100).toFixed(1)),
   ]);
-  const names = [make("text", { x: 50, y: 111, "text-anchor": "middle" }, "Dice A"), make("text", { x: -2, y: -2, "text-anchor": "end" }, "Dice B")];
+  const names = [make("text", { x: 50, y: 111, "text-anchor": "middle" }, "Dice A"), make("text", { x: -19, y: -5 }, "Dice B")];
   const dots = rows.map((row) => make("circle", { cx: row.a / 10, cy: 100 - row.b / 10, r: 1.1 }));
   byId("scatter").append(...ticks, make("line", { x1: 0, y1: 100, x2: 100, y2: 0 }), ...names, ...dots);
 }
