@@ -121,7 +121,7 @@ def held_out_table(manifest: Manifest, path: Path) -> pd.DataFrame:
     """label_audit.csv of given predictions, beside the labels of ``manifest``."""
     split = manifest.frame[["image_id", "group"]].assign(role="val")
     data = ValidationData(PredictionFile(path), Truth(manifest, split))
-    calibration = calibrate(data, CalibrateSettings(post_processing=None))
+    calibration = calibrate(data, CalibrateSettings(objective="f1"))
     return rank_images(judge(find_regions(data, calibration)), data.ids)
 
 

@@ -1,7 +1,7 @@
 """Label audit, on demand: runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv.
 
 Needs out-of-fold predictions of a cross-validated experiment, which cover every train and val image, or val
-predictions, and their calibration. Makes the ranked list, pictures and an export for re-annotation.
+predictions. Makes the ranked list, pictures and an export for re-annotation.
 """
 
 
@@ -11,7 +11,7 @@ rule label_audit:
         script=script("label_audit"),
         settings="runs/{ds}/{fam}/{exp}/settings/label_audit.yaml",
         predictions=calibration_maps,
-        calibration="runs/{ds}/{fam}/{exp}/calibration.json",
+        calibrate="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
         images="runs/{ds}/packed/images.bin",
@@ -37,5 +37,5 @@ rule label_audit:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --predictions {input.predictions}"
-        " --calibration {input.calibration} --manifest {input.manifest} --split {input.split} --pack {params.pack}"
+        " --calibrate {input.calibrate} --manifest {input.manifest} --split {input.split} --pack {params.pack}"
         " --out {params.folder} 2>&1 | tee {log}"

@@ -19,7 +19,6 @@ from defectbench.data.write_packs import pack_images
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.label_audit import find_regions, judge, rank_images
 from defectbench.evaluation.truth import ValidationData
-from defectbench.files import write_json
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import codes_from_logits
 
@@ -171,12 +170,11 @@ def test_the_script_writes_list_pictures_and_labels_for_annotators(tmp_path, for
     manifest.frame["sha256"] = digest
     pack_images(manifest, source, tmp_path / "packed")
     assert len(ImagePack(tmp_path / "packed").image_ids) == 42
-    _, _, calibration = audit(dataset, path)
-    write_json(tmp_path / "calibration.json", vars(calibration))
+    CalibrateSettings().write(tmp_path / "calibrate.yaml")
     LabelAuditSettings(images=5, export=form).write(tmp_path / "label_audit.yaml")
     out = tmp_path / "audit"
     arguments = ["--settings", tmp_path / "label_audit.yaml", "--predictions", path, "--pack", tmp_path / "packed"]
-    arguments += ["--calibration", tmp_path / "calibration.json", "--manifest", dataset.manifest]
+    arguments += ["--calibrate", tmp_path / "calibrate.yaml", "--manifest", dataset.manifest]
     arguments += ["--split", dataset.split, "--out", out]
     script.main([str(argument) for argument in arguments])
     table = pd.read_csv(out / "label_audit.csv")

@@ -2,6 +2,9 @@
 
 Writes into --out: label_audit.csv (a row per image, the most suspicious first), findings.csv (all disagreements),
 pictures/ and export/labels, export/model (labels and masks of the first images, to be annotated anew).
+
+The model's masks here are those of the highest F1 per class on the same images: the thresholds of dice_all, which
+counts clean images too, may leave a rare class out of every mask, and with it all errors of its labels.
 """
 
 import argparse
@@ -12,16 +15,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.rle import encode_coco
 from defectbench.data.writers import coco, supervisely
-from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.calibration import Calibration, calibrate
 from defectbench.evaluation.gate import final_masks
 from defectbench.evaluation.label_audit import Finding, find_regions, judge, rank_images
 from defectbench.evaluation.truth import ValidationData, read_truth
-from defectbench.files import read_json, write_text
+from defectbench.files import write_text
 from defectbench.inference.prediction_file import MERGED, PredictionFile
 from defectbench.reporting.audit_pictures import audit_picture, explain
 from defectbench.reporting.new_images import write_png
@@ -36,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", type=Path, required=True, help="label_audit.yaml: how many images, which format")
     parser.add_argument("--predictions", type=Path, required=True, help="out-of-fold (or val) predictions")
-    parser.add_argument("--calibration", type=Path, required=True, help="calibration.json")
+    parser.add_argument("--calibrate", type=Path, required=True, help="calibrate.yaml: which post-processing to try")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
@@ -44,9 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     settings = LabelAuditSettings.read(args.settings)
-    calibration = Calibration(**read_json(args.calibration))
     with PredictionFile(args.predictions) as predictions:
         data = ValidationData(predictions, read_truth(args.manifest, args.split), ImagePack(args.pack))
+        by_f1 = CalibrateSettings.read(args.calibrate).model_copy(update={"objective": "f1"})
+        calibration = calibrate(data, by_f1)
         findings = judge(find_regions(data, calibration))
         table = rank_images(findings, data.ids)
         shown = table[(table["score"] > 0) & (table["rank"] <= settings.images)]
