@@ -14,6 +14,7 @@ if "experiments" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/failures.smk"
 include: "rules/ingest.smk"
 include: "rules/split.smk"
 include: "rules/pack.smk"
@@ -65,3 +66,7 @@ for family in FAMILIES:
 
 onsuccess:
     print_leaderboard()
+
+
+onerror:
+    print_failures(scored())

@@ -40,7 +40,7 @@ def edit(project, module, old, new):
 
 
 def test_a_real_edit_of_a_loss_makes_training_stale_and_nothing_before_it(project):
-    scripts = ("train_unet", "ingest", "score", "predict_unet")
+    scripts = ("train_unet", "train_yolo", "ingest", "score", "predict_unet")
     before = ask(project, "of", scripts)
     edit(project, "training/losses.py", "smooth=1.0", "smooth=2.0")
     after = ask(project, "of", scripts)

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,8 +17,9 @@ import score_boxes as score_script
 import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
+from conftest import ROOT
 from safetensors.torch import load_file
-from yolo_data import CLASSES, call, picture, shapes, train, write_files
+from yolo_data import CLASSES, arguments, call, picture, shapes, train, write_files
 
 from defectbench.config.train_yolo import YoloSettings
 from defectbench.files import read_json
@@ -23,7 +28,7 @@ from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
 from defectbench.models import yolo
 from defectbench.script import UserError
-from defectbench.training.yolo import _Segmentation, history
+from defectbench.training.yolo import history
 
 SIZE = (64, 96)
 ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
@@ -97,26 +102,36 @@ def test_best_and_last_are_kept_and_nothing_else(trained):
     assert [path.name for path in (trained / "state").iterdir()] == ["lock"]
 
 
-def test_a_killed_training_called_again_ends_as_an_undisturbed_one(root, trained, capsys, monkeypatch):
-    with monkeypatch.context() as patch:
-        saved = []
+def process(root, folder):
+    """The training script as a process of its own, its paths relative, as in the workflow."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "TMPDIR": str(root), "PYTHONUNBUFFERED": "1"}
+    options = [option.removeprefix(f"{root}/") for option in arguments(root, folder, settings())]
+    command = [sys.executable, train_script.__file__, *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=root, env=environment, **pipes)
 
-        def killed(self):
-            saved.append(original(self))
-            raise KeyboardInterrupt
 
-        original = _Segmentation.save_model
-        patch.setattr(_Segmentation, "save_model", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train(train_script, root, root / "again", settings())
-    assert not (root / "again" / "run.json").exists()
-    train(train_script, root, root / "again", settings())
-    assert "starts over from epoch 0" in capsys.readouterr().out
-    mine, other = (load_file(folder / "checkpoints" / "last.safetensors") for folder in (trained, root / "again"))
-    assert all(torch.equal(mine[name], other[name]) for name in mine)
-    times = ["epoch_time"]
-    first, second = (pd.read_csv(folder / "history.csv").drop(columns=times) for folder in (trained, root / "again"))
-    pd.testing.assert_frame_equal(first, second)
+def kept(folder):
+    """Bytes of all weights that a training kept, by path."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
+
+
+def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root, trained):
+    folder = root / "again"
+    with process(root, folder) as killed:
+        assert any("epoch   1/2" in line for line in killed.stdout)
+        killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
+    assert not (folder / "run.json").exists()
+    with process(root, folder) as again:
+        assert "starts over from epoch 0" in again.stdout.read()
+    assert again.returncode == 0
+    assert len(kept(trained)) == 3
+    assert kept(folder) == kept(trained)
+    first, second = (pd.read_csv(path / "history.csv").drop(columns="epoch_time") for path in (trained, folder))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert not list(folder.glob("state/*/"))
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_images(root, monkeypatch):

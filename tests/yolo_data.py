@@ -67,14 +67,24 @@ def write_experiment(folder: Path, settings: YoloSettings) -> None:
     ExperimentIdentity(**named, **rest).write(folder / "identity.yaml")
 
 
+def command_line(**options: object) -> list[str]:
+    """``options`` as a script's arguments."""
+    return [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
 def call(script: object, **options: object) -> None:
     """Run a script's main with ``options``."""
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
+    script.main(command_line(**options))
 
 
 def train(script: object, root: Path, folder: Path, settings: YoloSettings) -> None:
     """Run train_yolo on the files that :func:`write_files` wrote to ``root``."""
+    script.main(arguments(root, folder, settings))
+
+
+def arguments(root: Path, folder: Path, settings: YoloSettings) -> list[str]:
+    """Command line of a training on the files that :func:`write_files` wrote to ``root``; its settings are written."""
     write_experiment(folder, settings)
     common = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "pack": root / "packed"}
     common |= {"labels": root / f"{settings.labels}.parquet", "split": root / "split.csv"}
-    call(script, **common, subset=root / "subset.csv", folder=folder, code_digest="c0de")
+    return command_line(**common, subset=root / "subset.csv", folder=folder, code_digest="c0de")

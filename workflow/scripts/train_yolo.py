@@ -5,7 +5,6 @@ checkpoints/, the best and the last weights. Images, labels and checkpoints of t
 --folder/state. Ultralytics cannot go on where a killed training was and end as an undisturbed one does: it starts over.
 """
 
-import argparse
 import importlib.metadata
 import shutil
 import time
@@ -25,6 +24,7 @@ from defectbench.inference.memory import peak_memory_bytes
 from defectbench.inference.network import device_name
 from defectbench.inference.prediction_file import MERGED
 from defectbench.script import run_script
+from defectbench.training.arguments import common_parser
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
 from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers, track_row
@@ -36,17 +36,9 @@ if TYPE_CHECKING:
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Wire settings, images and labels to ultralytics, and write what it ends with."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the experiment")
-    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
-    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
+    parser = common_parser(__doc__)
     parser.add_argument("--labels", type=Path, required=True, help="labels in YOLO's text")
     parser.add_argument("--weights", type=Path, help="published weights, for weights: coco")
-    parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--subset", type=Path, required=True, help="CSV of the training images")
-    parser.add_argument("--folder", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--trackers", type=Path, help="trackers.yaml: who else is told how the training goes")
-    parser.add_argument("--code-digest", required=True, help="digest of the code, for the record and the state's key")
     args = parser.parse_args(argv)
 
     # An extra: its absence is a message.

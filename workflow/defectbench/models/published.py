@@ -50,9 +50,9 @@ def fetch_published(weights: Published, folder: Path) -> Path:
             pooch.retrieve(weights.url, weights.sha256, path.name, folder, downloader=downloader)
         except (OSError, ValueError) as error:
             raise PublishedWeightsError(
-                f"pretrained weights are absent: {path.name}, and the download failed ({error}).\n"
+                f"pretrained weights are absent: {path.name}, and the download failed.\n"
                 f"From: {weights.url}\nSHA-256: {weights.sha256}\nTo use it here, put the file at {path}; or start "
-                "from random weights (yolo: weights: none; sam2: init: random)."
+                f"from random weights (yolo: weights: none; sam2: init: random).\nThe download's error: {error}"
             ) from None
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What the training scripts of all families of networks share: options, images, state and record."""
+"""What the training scripts of all families of networks but YOLO share: options, images, state and record."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -17,6 +17,7 @@ from defectbench.config.prompts import Track
 from defectbench.config.train import TrainSettings
 from defectbench.files import write_json, write_text
 from defectbench.inference.network import device_name
+from defectbench.training.arguments import common_parser
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
 from defectbench.training.fit import Fit, fit_facts
@@ -27,17 +28,9 @@ from defectbench.training.trackers import close_trackers, open_trackers
 
 
 def training_parser(description: str) -> argparse.ArgumentParser:
-    """The options that every training script has."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the experiment")
-    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
-    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images and masks")
+    """The options of every script that runs a :class:`TrainingJob`."""
+    parser = common_parser(description)
     parser.add_argument("--tiles", type=Path, help="folder of the packed tiles, for mode pre_crops")
-    parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--subset", type=Path, required=True, help="CSV of the training images")
-    parser.add_argument("--folder", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--trackers", type=Path, help="trackers.yaml: who else is told how the training goes")
-    parser.add_argument("--code-digest", required=True, help="digest of the code, for the record and the state's key")
     return parser
 
 

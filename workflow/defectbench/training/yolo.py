@@ -146,7 +146,8 @@ def train(
             **chosen,
             "model": f"{settings.model}.yaml",
             "data": data.as_posix(),
-            "project": folder.as_posix(),
+            # Ultralytics would take a relative path for one below a folder of its own.
+            "project": folder.resolve().as_posix(),
             "name": FOLDER,
             "exist_ok": True,
             "device": "0" if torch.cuda.is_available() else "cpu",
