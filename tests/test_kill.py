@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chaos import TARGETS, go_on, run_and_kill
+from chaos import VICTIMS, go_on, run_and_kill
 
 from defectbench.config.study import load_study
 from defectbench.files import read_json
@@ -43,7 +43,7 @@ def test_a_training_killed_at_random_moments_ends_as_an_undisturbed_one(clean, k
     rng, killed = random.Random(kills), 0
     for kill in range(kills):
         moment = in_training(folder / "state" / "lock", rng.uniform(0, 1.5 * seconds / kills))
-        killed += run_and_kill(clean, TARGETS[kill % len(TARGETS)], moment, metrics, configfile=config)
+        killed += run_and_kill(clean, VICTIMS[kill % len(VICTIMS)], moment, metrics, configfile=config)
         clean.snakemake("--unlock", configfile=config)
     assert killed > 0
     go_on(clean, metrics, configfile=config)
