@@ -153,7 +153,7 @@ def _write_experiment(folder: Path, made: Made, truth: dict, prompt: str, index:
             writer.add(image_id, codes[None])
             full = full_histogram(codes, mask)
             pooled += full
-            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1].astype(np.int32)))
+            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1]))
             for policy, cut in (("calibrated", HALF), ("at_0.5", HALF), ("post_processed", HALF + 300)):
                 keys = {"image_id": image_id, "group": group, "policy": policy}
                 per_image.append(keys | _counts(mask, codes >= cut))

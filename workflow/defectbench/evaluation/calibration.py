@@ -84,7 +84,7 @@ def objective_curves(data: ValidationData, name: str) -> np.ndarray:
     histograms, n_pixels = [], []
     for sample in data:
         maps = zip(sample.codes, sample.truth, strict=True)
-        histograms.append([joint_histogram(codes, truth).astype(np.int32) for codes, truth in maps])
+        histograms.append([joint_histogram(codes, truth) for codes, truth in maps])
         n_pixels.append(sample.truth[0].size)
     by_class = np.stack(histograms, axis=1)
     return np.stack([objective(name, *sweep(images), np.array(n_pixels)) for images in by_class])

@@ -95,8 +95,9 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
                 rows = []
             for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
                 full = full_histogram(codes, truth)
-                pooled[data.role, name] = pooled.get((data.role, name), 0) + full
-                negative, positive = coarsen(full).astype(np.int32)
+                pooled.setdefault((data.role, name), np.zeros(full.shape, np.int64))
+                pooled[data.role, name] += full
+                negative, positive = coarsen(full)
                 histograms.append((data.role, sample.image_id, name, positive, negative))
     return Scores(
         per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),

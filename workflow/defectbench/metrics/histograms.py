@@ -15,10 +15,14 @@ _FIRST_CODE_OF_BIN = np.concatenate([[0], THRESHOLD_CODES]).astype(np.intp)
 
 
 def full_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Histogram (2, 65536), int64, of a uint16 map against ``truth``, bool or 0/1 of the same shape."""
-    histogram = np.empty((2, N_CODES), np.int64)
+    """Histogram (2, 65536) of a uint16 map against ``truth``, bool or 0/1 of the same shape.
+
+    int32, which half the memory makes faster: to pool maps, add them to int64.
+    """
+    histogram = np.empty((2, N_CODES), np.int32)
+    histogram[0] = _occurrences(codes.ravel())
     histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
-    np.subtract(_occurrences(codes.ravel()), histogram[1], out=histogram[0])
+    histogram[0] -= histogram[1]
     return histogram
 
 
@@ -31,16 +35,16 @@ def _occurrences(codes: np.ndarray) -> np.ndarray:
     cv2.setNumThreads(1)
     found = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel()
     cv2.setNumThreads(threads)
-    return found.astype(np.int64)
+    return found
 
 
 def coarsen(full: np.ndarray) -> np.ndarray:
     """Sum histograms (..., 65536) into the 256 threshold bins, BIN_OF_CODE of :mod:`defectbench.metrics.codes`."""
-    return np.add.reduceat(full, _FIRST_CODE_OF_BIN, axis=-1)
+    return np.add.reduceat(full, _FIRST_CODE_OF_BIN, axis=-1, dtype=full.dtype)
 
 
 def joint_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Histogram (2, 256), int64, over the threshold bins, of a uint16 map against ``truth``."""
+    """Histogram (2, 256), int32, over the threshold bins, of a uint16 map against ``truth``."""
     return coarsen(full_histogram(codes, truth))
 
 
