@@ -28,10 +28,11 @@ NOTES = (
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
-    "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds.",
     "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction, of a "
     "cascade with that of its two stages.",
 )
+
+CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
 def leaderboard(results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> str:
@@ -47,7 +48,8 @@ def leaderboard(results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFr
         if len(rows):
             standing = Standing.of(results, pairwise, track)
             parts.append(_section(track, rows, standing, standing.sentence(called)))
-    parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in (*_data_notes(issues, leaks), *NOTES)))
+    notes = [*_data_notes(issues, leaks), *NOTES, *([CV_NOTE] if results["cv_folds"].notna().any() else [])]
+    parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
