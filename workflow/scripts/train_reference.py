@@ -1,8 +1,6 @@
 """Set up a reference method: all-empty, all-full, or a top-hat + Otsu threshold tuned on the training images."""
 
-import argparse
 import time
-from pathlib import Path
 
 import pandas as pd
 
@@ -12,21 +10,14 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.files import write_json
 from defectbench.models.reference import MAX_TUNING_IMAGES, Constant, to_dict, tune
 from defectbench.script import run_script
+from defectbench.training.arguments import common_parser
 from defectbench.training.run_record import file_facts, images_seen, run_record
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Choose the method's settings and write them with the run record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the experiment")
-    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
-    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images and masks")
-    parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--subset", type=Path, required=True, help="CSV of the training images")
-    parser.add_argument("--folder", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--code-digest", required=True, help="digest of the code, for the record")
-    args = parser.parse_args(argv)
+    args = common_parser(__doc__).parse_args(argv)
 
     started = time.perf_counter()
     settings = ReferenceSettings.read(args.settings)

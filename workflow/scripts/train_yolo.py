@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> None:
     """Wire settings, images and labels to ultralytics, and write what it ends with."""
     parser = common_parser(__doc__)
+    parser.add_argument("--trackers", type=Path, help="trackers.yaml: who else is told how the training goes")
     parser.add_argument("--labels", type=Path, required=True, help="labels in YOLO's text")
     parser.add_argument("--weights", type=Path, help="published weights, for weights: coco")
     args = parser.parse_args(argv)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def common_parser(description: str) -> argparse.ArgumentParser:
-    """The options that every training script of a network has."""
+    """The options that every training script has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the experiment")
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
@@ -13,6 +13,5 @@ def common_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--subset", type=Path, required=True, help="CSV of the training images")
     parser.add_argument("--folder", type=Path, required=True, help="folder of the experiment")
-    parser.add_argument("--trackers", type=Path, help="trackers.yaml: who else is told how the training goes")
     parser.add_argument("--code-digest", required=True, help="digest of the code, for the record and the state's key")
     return parser

@@ -30,6 +30,7 @@ from defectbench.training.trackers import close_trackers, open_trackers
 def training_parser(description: str) -> argparse.ArgumentParser:
     """The options of every script that runs a :class:`TrainingJob`."""
     parser = common_parser(description)
+    parser.add_argument("--trackers", type=Path, help="trackers.yaml: who else is told how the training goes")
     parser.add_argument("--tiles", type=Path, help="folder of the packed tiles, for mode pre_crops")
     return parser
 
