@@ -106,8 +106,7 @@ def go_on(project: Project, *wanted: str, configfile: str = CONFIG) -> None:
     Raises:
         AssertionError: if a process of the killed run is still there after some seconds, or the run fails.
     """
-    # A job notices that its run was killed once its libraries are loaded, which takes a busy machine long.
-    assert until(lambda: not processes_in(project.folder), 90), f"orphans: {processes_in(project.folder)}"
+    assert until(lambda: not processes_in(project.folder), 20), f"orphans: {processes_in(project.folder)}"
     for step in (("--unlock", *RUN), (*wanted, *RUN)):
         done = project.snakemake(*step, configfile=configfile)
         assert done.returncode == 0, done.stdout + done.stderr
