@@ -24,8 +24,9 @@ CONFIGFILES = " ".join(os.path.relpath(path) for path in workflow.configfiles)
 # The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
+# Jobs end with this process (not $PPID: where that died before the shell started, it is somebody else's number).
 # A prefix replaces Snakemake's own, without which `| tee` would hide that a job failed.
 shell.prefix(
     f"set -euo pipefail; unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"
-    " PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1 DEFECTBENCH_RUN=$PPID; "
+    f" PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1 DEFECTBENCH_RUN={os.getpid()}; "
 )

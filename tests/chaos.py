@@ -28,7 +28,8 @@ import yaml
 from tiny_study import Project
 
 CONFIG = "config/test/chaos.yaml"
-RUN = ("--cores", "2", "--resources", "gpu=1")
+# Two trainings at a time: without a GPU, the "GPUs" are the two cores.
+RUN = ("--cores", "2", "--resources", "gpu=2")
 # All up to the tables; the pictures, which nothing depends on, would double the time.
 TABLES = ("results/chaos/leaderboard.md", "results/chaos/findings.md")
 VICTIMS = ("snakemake", "job", "both")
@@ -101,12 +102,11 @@ def run_and_kill(
 
 
 def go_on(project: Project, *wanted: str, configfile: str = CONFIG) -> None:
-    """Continue a killed run with the commands of `make resume`.
+    """Continue a killed run with the commands of `make resume`, at once: jobs left over may still be there.
 
     Raises:
-        AssertionError: if a process of the killed run is still there after some seconds, or the run fails.
+        AssertionError: if the run fails.
     """
-    assert until(lambda: not processes_in(project.folder), 20), f"orphans: {processes_in(project.folder)}"
     for step in (("--unlock", *RUN), (*wanted, *RUN)):
         done = project.snakemake(*step, configfile=configfile)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -136,9 +136,9 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
         due = time.monotonic() + delay
         killed = run_and_kill(project, victim, lambda due=due: time.monotonic() > due, *TABLES)
         go_on(project, *TABLES)
-        assert results(project) == expected, f"kill {number}: the results differ"
-        assert not leftovers(project), f"kill {number}: {leftovers(project)}"
-        assert not processes_in(project.folder)
+        assert results(project) == expected, f"kill {number + 1}: the results differ"
+        assert not leftovers(project), f"kill {number + 1}: {leftovers(project)}"
+        assert not processes_in(project.folder), f"kill {number + 1}: orphans {processes_in(project.folder)}"
         yield f"kill {number + 1}: {victim} after {delay:.0f} s{'' if killed else ' (over before)'}: same results"
     parts = little_memory(project)
     yield f"little memory: said so, the training went on with its batches in {parts} parts"

@@ -61,6 +61,20 @@ main([])
 """
 
 
+def test_a_job_whose_run_is_gone_does_nothing(monkeypatch):
+    run = subprocess.Popen(["true"])
+    run.wait()
+    monkeypatch.setenv("DEFECTBENCH_RUN", str(run.pid))
+
+    @run_script
+    def main(argv):
+        pytest.fail("started")
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 1
+
+
 def test_a_job_ends_soon_after_its_run_was_killed():
     run = subprocess.Popen(["sleep", "60"])
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "DEFECTBENCH_RUN": str(run.pid)}

@@ -21,12 +21,15 @@ def run_script(main: Main) -> Main:
 
     Those are a :class:`UserError`, a full disk and too little memory. In a Snakemake job the process ends soon after
     Snakemake's, whose number is in ``DEFECTBENCH_RUN``: a job left over from a killed run would disturb the next one.
+    If that is gone before ``main`` starts, after a slow import, ``main`` does not start at all.
     """
 
     @functools.wraps(main)
     def wrapped(argv: list[str] | None = None) -> None:
-        if run := os.environ.get("DEFECTBENCH_RUN"):
-            threading.Thread(target=_end_with, args=(int(run),), daemon=True).start()
+        if run := int(os.environ.get("DEFECTBENCH_RUN", 0)):
+            if not _is_alive(run):
+                raise SystemExit(1)
+            threading.Thread(target=_end_with, args=(run,), daemon=True).start()
         try:
             main(argv)
         except UserError as error:
