@@ -37,7 +37,7 @@ test-slow: $(READY)
 
 test-slurm: $(READY)
 	tests/slurm/install.sh
-	pytest -m slow -rs tests/slurm
+	pytest -rs tests/slurm
 
 chaos: $(READY)
 	python tests/chaos.py --kills 20

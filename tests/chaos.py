@@ -130,16 +130,20 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
     duration, expected = time.monotonic() - started, results(project)
     yield f"undisturbed: {duration:.0f} s, {len(pd.read_csv(io.StringIO(expected)))} experiments"
     chance = random.Random(seed)
-    for number in range(kills):
+    number = 0
+    while number < kills:
         start_over(project)
         victim, delay = VICTIMS[number % len(VICTIMS)], chance.uniform(0.05, 0.95) * duration
         due = time.monotonic() + delay
-        killed = run_and_kill(project, victim, lambda due=due: time.monotonic() > due, *TABLES)
+        if not run_and_kill(project, victim, lambda due=due: time.monotonic() > due, *TABLES):
+            yield f"over before {delay:.0f} s: does not count"
+            continue
+        number += 1
         go_on(project, *TABLES)
-        assert results(project) == expected, f"kill {number + 1}: the results differ"
-        assert not leftovers(project), f"kill {number + 1}: {leftovers(project)}"
-        assert not processes_in(project.folder), f"kill {number + 1}: orphans {processes_in(project.folder)}"
-        yield f"kill {number + 1}: {victim} after {delay:.0f} s{'' if killed else ' (over before)'}: same results"
+        assert results(project) == expected, f"kill {number}: the results differ"
+        assert not leftovers(project), f"kill {number}: {leftovers(project)}"
+        assert not processes_in(project.folder), f"kill {number}: orphans {processes_in(project.folder)}"
+        yield f"kill {number}: {victim} after {delay:.0f} s: same results"
     parts = little_memory(project)
     yield f"little memory: said so, the training went on with its batches in {parts} parts"
     if os.getuid() == 0:
