@@ -37,6 +37,8 @@ def experiments(*families: str) -> Jobs:
     return [job for family in families for exp_id in FAMILIES[family] for job in experiment(family, exp_id)]
 
 
+MIRRORED = trained("full", f"{PER_CLASS}_tta-hflip")
+
 EXPECTED: dict[str, Jobs] = {
     "every file touched": [],
     "a branch switch and back": [],
@@ -50,6 +52,11 @@ EXPECTED: dict[str, Jobs] = {
     # Every seed draws its own images.
     "one seed": [("subset", ""), *experiment("unet", trained("full", PER_CLASS, seed=7)), *TABLES],
     "a new experiment": experiment("unet", trained(10, PER_CLASS)) + TABLES,
+    "a new experiment with test-time augmentation": [
+        ("share_training", MIRRORED),
+        *experiment("unet", MIRRORED)[1:],
+        *TABLES,
+    ],
     "the threshold policy": [
         job for job in experiments(*FAMILIES) + TABLES if not job[0].startswith(("train_", "predict_"))
     ],
@@ -87,10 +94,10 @@ def with_last_unet(**keys) -> Callable[[Project], str]:
     return config
 
 
-def with_one_more(project: Project) -> str:
-    return project.config(
-        experiments=[*tiny(project)["experiments"], {"model": "unet", "task": "per_class", "subset": 10}]
-    )
+def with_one_more(**keys) -> Callable[[Project], str]:
+    """The study with one more network."""
+    more = {"model": "unet", "task": "per_class", **keys}
+    return lambda project: project.config(experiments=[*tiny(project)["experiments"], more])
 
 
 def tiny(project: Project) -> dict:
@@ -112,7 +119,8 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/card.py", b"_FEW = 3", b"_FEW = 4"),
     "one learning rate": with_last_unet(lr=0.01),
     "one seed": with_last_unet(seed=7),
-    "a new experiment": with_one_more,
+    "a new experiment": with_one_more(subset=10),
+    "a new experiment with test-time augmentation": with_one_more(tta="hflip"),
     "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
 }
 

@@ -32,6 +32,20 @@ def test_every_train_and_val_image_is_predicted_once_out_of_fold(folded):
         assert not set(predicted) & set(training["image_id"])
 
 
+def test_the_folds_are_trained_once_and_predicted_with_and_without_the_mirrored_view(folded):
+    plain = folded.folder / FOLDED.replace("_tta-hflip", "")
+    for fold in range(5):
+        mirrored = folded.folder / FOLDED / f"fold{fold}"
+        run = json.loads((mirrored / "run.json").read_text())
+        assert (run["trained_in"], run["settings"]["tta"]) == (
+            f"{plain.relative_to(folded.folder)}/fold{fold}",
+            "hflip",
+        )
+        weights = [(where / "model/weights.safetensors").read_bytes() for where in (mirrored, plain / f"fold{fold}")]
+        assert weights[0] == weights[1]
+        assert not (mirrored / "logs/train.log").exists()
+
+
 def test_what_comes_of_it(folded):
     folder = folded.folder / FOLDED
     metrics = json.loads((folder / "cv.json").read_text())
@@ -49,12 +63,13 @@ def test_what_comes_of_it(folded):
 def test_the_results_table_waits_for_what_cross_validation_found(folded):
     (folded.folder / FOLDED / "cv.json").unlink()
     stale = folded.stale("results/folds/results.csv", configfile="config/test/folds.yaml")
-    assert stale["cv_metrics"] == stale["results"] == 1
+    # That of the experiment without the mirrored view was never asked for.
+    assert (stale["cv_metrics"], stale["results"]) == (2, 1)
 
 
 def test_another_inner_val_retrains_the_folds_and_nothing_before_them(folded):
     text = (folded.folder / "config/test/folds.yaml").read_text()
     (folded.folder / "changed.yaml").write_text(text.replace("n_folds: 5", "n_folds: 5, inner_val: 0.3"))
     stale = folded.stale(f"{FOLDED}/cv.json", configfile="changed.yaml")
-    assert stale["cv_fold"] == stale["train_unet"] == 5
+    assert stale["cv_fold"] == stale["train_unet"] == stale["share_training"] == 5
     assert not stale.keys() & {"ingest", "split", "folds", "pack"}

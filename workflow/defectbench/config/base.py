@@ -3,7 +3,7 @@
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +25,9 @@ class Settings(BaseModel):
     """A group of settings. Unknown keys are errors; instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    prediction_keys: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say how a trained network predicts: the training does not depend on them."""
 
     @property
     def idle_keys(self) -> set[str]:

@@ -17,6 +17,7 @@ class TrainSettings(Settings):
 
     input_multiple: ClassVar[int] = 32
     """Heights and widths that the network takes are multiples of this, in pixels."""
+    prediction_keys: ClassVar[frozenset[str]] = frozenset({"prediction", "overlap", "tta"})
 
     task: Literal["merged", "per_class"] = Field("merged", description="One map of any defect, or one map per class")
     img_size: str = Field(

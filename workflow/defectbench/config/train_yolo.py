@@ -1,6 +1,6 @@
 """Settings of the YOLO family's training: detection and segmentation through ultralytics."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,8 @@ class YoloSettings(Settings):
 
     The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
     """
+
+    prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
         description="-seg: segmentation; the others give boxes alone and have a results table of their own"

@@ -1,0 +1,43 @@
+"""Take over the training of an experiment that differs only in how its network predicts.
+
+Writes the same weights and history.csv, and run.json under this experiment's name and settings.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import yaml
+
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import atomic, read_json, write_json
+from defectbench.script import run_script
+
+WEIGHTS = Path("model", "weights.safetensors")
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Copy two files, rename the third's experiment."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trained", type=Path, required=True, help="folder of the experiment, or fold, that trained")
+    parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of this experiment")
+    parser.add_argument("--settings", type=Path, required=True, help="train.yaml of this experiment")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of this experiment, to write to")
+    args = parser.parse_args(argv)
+
+    identity = ExperimentIdentity.read(args.identity)
+    for name in (WEIGHTS, Path("history.csv")):
+        with atomic(args.folder / name) as temporary:
+            shutil.copyfile(args.trained / name, temporary)
+    run = read_json(args.trained / "run.json")
+    run["experiment"] |= identity.model_dump(mode="json")
+    run["settings"] = yaml.safe_load(args.settings.read_text(encoding="utf-8"))
+    if run["weights_path"] == (args.trained / WEIGHTS).as_posix():
+        run["weights_path"] = (args.folder / WEIGHTS).as_posix()
+    write_json(args.folder / "run.json", run | {"trained_in": args.trained.as_posix()})
+    print(f"{identity.exp_id}: trained in {args.trained}")
+
+
+if __name__ == "__main__":
+    main()
