@@ -14,6 +14,7 @@ if "experiments" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/progress.smk"
 include: "rules/failures.smk"
 include: "rules/ingest.smk"
 include: "rules/split.smk"
