@@ -414,6 +414,16 @@ def test_a_gallery_without_automatic_experiments_says_so(study):
     assert draw_gallery(study).is_file()
 
 
+@pytest.mark.parametrize("width", [0.5, 2.0, 3.7])
+def test_names_that_are_too_long_keep_both_ends(width):
+    name = "unet-resnet18 full task-per-class loss-dice-bce lr-0.001 mode-crops"
+    first, second = (style.shortened(f"{name} {end}", width) for end in ("s1", "s2"))
+    assert first != second
+    assert first.startswith("un")
+    assert style.text_width([first]) <= width
+    assert style.shortened("unet", width) == "unet"
+
+
 def test_the_same_numbers_give_the_same_bytes(study):
     results = ["--results", str(study / "results.parquet")]
     for name in ("first", "second"):

@@ -90,12 +90,12 @@ def _text_width(text: str, size: float) -> float:
 
 
 def shortened(text: str, width: float, size: float = TEXT_SIZE) -> str:
-    """``text``, its end replaced by an ellipsis if it would take more than ``width`` inches."""
-    if text_width([text], size) <= width:
-        return text
-    while text_width([f"{text}…"], size) > width:
-        text = text[:-1].rstrip(" ,")
-    return f"{text}…"
+    """``text``, an ellipsis for its middle if it would take more than ``width`` inches: names differ at both ends."""
+    short, kept = text, len(text)
+    while text_width([short], size) > width and kept > 1:
+        kept -= 1
+        short = f"{text[: kept - kept // 2].rstrip(' ,')}…{text[len(text) - kept // 2 :].lstrip(' ,')}"
+    return short
 
 
 def wrapped(paragraphs: Iterable[str], width: float, size: float = TEXT_SIZE) -> list[str]:
