@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from defectbench.files import write_text
 from defectbench.script import UserError
 
+LONGEST_LIST = 1000  # characters of a message
+
 
 class ConfigError(UserError):
     """Every problem found in a configuration, one line each."""
@@ -101,9 +103,11 @@ def _explain(problem: dict[str, Any], location: list[int | str], model: type[Bas
 
 
 def suggestion(name: str, names: list[str]) -> str:
-    """What is allowed instead of ``name``, the nearest first."""
-    close = difflib.get_close_matches(name, names, n=1)
+    """What is allowed instead of ``name``, the nearest first; of many long names the nearest alone."""
+    close = difflib.get_close_matches(name, names, n=5)
     hint = f"did you mean {close[0]!r}? " if close else ""
+    if close and len(", ".join(names)) > LONGEST_LIST:
+        return f"{hint}nearest of {len(names)} that are allowed: {', '.join(close)}"
     return f"{hint}allowed: {', '.join(sorted(names))}"
 
 
