@@ -29,6 +29,7 @@ test: $(READY)
 	ruff check
 	ruff format --check
 	snakefmt --check --no-sort Snakefile rules
+	snakemake --lint --configfile config/test/tiny.yaml
 	lint-imports
 	pytest
 

@@ -14,6 +14,7 @@ if "experiments" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/progress.smk"
 include: "rules/failures.smk"
 include: "rules/ingest.smk"
@@ -63,7 +64,7 @@ for family in FAMILIES:
         name:
             family
         input:
-            scored(family),
+            family_target(family),
 
 
 onsuccess:

@@ -8,82 +8,6 @@ as a network's training and prediction. Labels reach only the choice of threshol
 PROMPTING = [found for found in STUDY.experiments if found.family != "cascade"]
 
 
-def cascade_source(wildcards):
-    """The experiment that makes a cascade's prompts; None if they are the truth's or fixed."""
-    return EXPERIMENTS.get(experiment(wildcards).settings.prompt_source)
-
-
-def source_file(name):
-    """An input function: the file ``name`` of the experiment that makes the prompts; nothing if none does."""
-
-    def path(wildcards):
-        source = cascade_source(wildcards)
-        return f"{folder(source)}/{name}" if source else []
-
-    return path
-
-
-def segmenter_file(name):
-    """An input function: the file ``name`` of the experiment that is asked."""
-    return lambda wildcards: (
-        f"{folder(EXPERIMENTS[experiment(wildcards).settings.segmenter])}/{name}"
-    )
-
-
-def segmenter_base(wildcards):
-    """The weights that the experiment that is asked started from."""
-    segmenter = EXPERIMENTS[experiment(wildcards).settings.segmenter]
-    return f"weights/{segmenter.settings.base_name}.safetensors"
-
-
-def prompts_of(found):
-    """The file of prompts of a cascade."""
-    prompts = found.settings.prompts
-    path = prompts_path(prompts.source, prompts.kind, prompts.noise)
-    return f"runs/{DS}/prompts/{path}"
-
-
-def cascade_prompts(wildcards):
-    """The prompts of the cascade that a path names."""
-    return prompts_of(experiment(wildcards))
-
-
-def prompts_timing(wildcards):
-    """How long its prompts took; nothing if no experiment makes them."""
-    path = Path(cascade_prompts(wildcards)).with_suffix(".timing.json")
-    return path.as_posix() if cascade_source(wildcards) else []
-
-
-def found_file(role):
-    """An input function: what the experiment that makes the prompts found in the images of a role."""
-
-    def path(wildcards):
-        source = EXPERIMENTS[wildcards.source]
-        kind = "boxes" if source.is_detector else "pred"
-        return f"{folder(source)}/{role}.{kind}.parquet"
-
-    return path
-
-
-def prompting_threshold(wildcards):
-    """Where it stands from which score on its boxes, or its pixels, count."""
-    source = EXPERIMENTS[wildcards.source]
-    if source.is_detector:
-        return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
-    return f"{folder(source)}/calibration.json"
-
-
-def trained_on(found):
-    """The subsets of training images of an experiment: of an ensemble those of its members."""
-    if found is None:
-        return []
-    members = [EXPERIMENTS[member] for member in getattr(found.settings, "members", ())]
-    parts = members or [found]
-    return sorted(
-        {f"runs/{DS}/subsets/{part.subset}_s{part.seed}.csv" for part in parts}
-    )
-
-
 rule box_threshold:
     """The score from which a detector's boxes count; no test data reach this rule."""
     input:
@@ -98,9 +22,9 @@ rule box_threshold:
     wildcard_constraints:
         source=named(detecting()),
     log:
-        "runs/{ds}/logs/box_threshold_{source}.log",
+        "runs/{ds}/logs/box_threshold.{source}.log",
     benchmark:
-        "runs/{ds}/benchmarks/box_threshold_{source}.tsv"
+        "runs/{ds}/benchmarks/box_threshold.{source}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -133,9 +57,9 @@ rule cascade_prompts:
         source=named(PROMPTING),
         kind="box|points|box_points|mask",
     log:
-        "runs/{ds}/logs/prompts_{source}_{kind}.log",
+        "runs/{ds}/logs/cascade_prompts.{source}_{kind}.log",
     benchmark:
-        "runs/{ds}/benchmarks/prompts_{source}_{kind}.tsv"
+        "runs/{ds}/benchmarks/cascade_prompts.{source}_{kind}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -186,9 +110,9 @@ rule predict_cascade:
     wildcard_constraints:
         exp=EVALUATED,
     log:
-        "runs/{ds}/cascade/{exp}/logs/predict.log",
+        "runs/{ds}/cascade/{exp}/logs/predict_cascade.log",
     benchmark:
-        "runs/{ds}/cascade/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/cascade/{exp}/benchmarks/predict_cascade.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),

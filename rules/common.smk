@@ -26,7 +26,7 @@ except ConfigError as error:
     ) from None
 
 DS = STUDY.dataset.name
-EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.experiments}
+EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
 DIGESTS = CodeDigests()
 PACK_FILES = ("images.bin", "images.parquet", "masks.bin", "masks.parquet")
 
@@ -193,6 +193,23 @@ def scored(family=None):
     return [f"{folder(found)}/metrics.json" for found in chosen]
 
 
+def unavailable(message):
+    """An input function that stops with ``message``: of targets that this study cannot make."""
+
+    def stop(wildcards):
+        raise WorkflowError(message)
+
+    return stop
+
+
+def family_target(family):
+    """The scores of a family's experiments; if there are none, an input function that says so."""
+    present = sorted({found.family for found in STUDY.experiments}) or ["none"]
+    return scored(family) or unavailable(
+        f"study {STUDY.name} has no experiment of family {family}; it has: {', '.join(present)}"
+    )
+
+
 def mapping():
     """The experiments that give maps: all but the detectors."""
     return [found for found in STUDY.experiments if not found.is_detector]
@@ -206,7 +223,11 @@ def detecting():
 def named(experiments):
     """A wildcard's constraint to what is trained of ``experiments``: themselves, or their folds."""
     ids = [
-        re.escape(found.exp_id) + ("/fold[0-9]+" if found.cv else "")
+        (
+            rf"{re.escape(found.exp_id)}/fold[0-9]+"
+            if found.cv
+            else re.escape(found.exp_id)
+        )
         for found in experiments
     ]
     return "|".join(ids) or "(?!)"

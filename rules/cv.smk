@@ -11,22 +11,6 @@ CV = [
 ]
 
 
-def folds(name):
-    """An input function: the file ``name`` of every fold of an experiment."""
-    return lambda wildcards: [
-        f"{folder(experiment(wildcards))}/fold{fold}/{name}"
-        for fold in range(experiment(wildcards).cv)
-    ]
-
-
-def fold_images(name):
-    """An input function: the table ``name`` of the images of every fold."""
-    return lambda wildcards: [
-        f"runs/{wildcards.ds}/cv/fold{fold}/{name}"
-        for fold in range(experiment(wildcards).cv)
-    ]
-
-
 rule cv_fold:
     """Choose what the model of one fold learns from, stops by, and predicts."""
     input:
@@ -45,9 +29,9 @@ rule cv_fold:
     wildcard_constraints:
         fold="[0-9]+",
     log:
-        "runs/{ds}/logs/cv_fold{fold}.log",
+        "runs/{ds}/logs/cv_fold.{fold}.log",
     benchmark:
-        "runs/{ds}/benchmarks/cv_fold{fold}.tsv"
+        "runs/{ds}/benchmarks/cv_fold.{fold}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -48,6 +48,8 @@ rule detectors:
             for name in ("run", "timing", "metrics")
         ],
         script=script("detectors"),
+        issues=f"runs/{DS}/issues.csv",
+        leaks=f"runs/{DS}/leaks.csv",
     output:
         results("detectors.csv")[0],
     params:
@@ -64,4 +66,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --csv {output} 2>&1 | tee {log}"
+        "python {input.script} --folders {params.folders} --issues {input.issues} --leaks {input.leaks}"
+        " --csv {output} 2>&1 | tee {log}"

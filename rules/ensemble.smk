@@ -5,20 +5,6 @@ files as a network's training and prediction.
 """
 
 
-def members(name):
-    """An input function: the file ``name`` of every member of an ensemble."""
-    return lambda wildcards: [
-        f"{folder(EXPERIMENTS[member])}/{name}"
-        for member in experiment(wildcards).settings.members
-    ]
-
-
-def member_maps(wildcards):
-    """Predictions of every member on the images that thresholds are chosen on."""
-    name = "oof" if experiment(wildcards).cv else "val"
-    return members(f"{name}.pred.parquet")(wildcards)
-
-
 rule average_members:
     """Choose and weigh the members on val, or out of fold, and average their maps; test data are only averaged."""
     input:
@@ -29,6 +15,7 @@ rule average_members:
         timings=members("timing.json"),
         val=member_maps,
         test=members("test.pred.parquet"),
+        subsets=member_subsets,
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
     output:
@@ -54,6 +41,7 @@ rule average_members:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --identity {input.identity} --members {params.members}"
-        " --val-maps {input.val} --test-maps {input.test} --manifest {input.manifest} --split {input.split}"
+        " --val-maps {input.val} --test-maps {input.test} --subsets {input.subsets} --manifest {input.manifest}"
+        " --split {input.split}"
         " --code-digest {params.code} --choice {output.choice} --val {output.val} --test {output.test}"
         " --run {output.run} --timing {output.timing} 2>&1 | tee {log}"

@@ -17,9 +17,9 @@ rule export_labels:
     wildcard_constraints:
         format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class",
     log:
-        "runs/{ds}/logs/export_labels_{format}.log",
+        "runs/{ds}/logs/export_labels.{format}.log",
     benchmark:
-        "runs/{ds}/benchmarks/export_labels_{format}.tsv"
+        "runs/{ds}/benchmarks/export_labels.{format}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -188,7 +188,7 @@ rule plot_augmentations:
     threads: 1
     resources:
         mem_mb=memory(4000),
-        runtime=10,
+        runtime=minutes(10),
     params:
         code=code("plot_augmentations"),
         pack=subpath(input.images, parent=True),

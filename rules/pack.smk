@@ -52,9 +52,9 @@ rule pack_tiles:
         pack=subpath(input.images, parent=True),
         folder=subpath(output[0], parent=True),
     log:
-        "runs/{ds}/logs/pack_tiles_{tile}_s{stride}.log",
+        "runs/{ds}/logs/pack_tiles.{tile}_s{stride}.log",
     benchmark:
-        "runs/{ds}/benchmarks/pack_tiles_{tile}_s{stride}.tsv"
+        "runs/{ds}/benchmarks/pack_tiles.{tile}_s{stride}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -78,9 +78,11 @@ rule page:
     params:
         code=code("page"),
         study=STUDY.name,
+        ungrouped=UNGROUPED,
         pack=subpath(input.images, parent=True),
         captions=lambda wildcards, input: Path(input.captions[0]).parent,
     shell:
         "python {input.script} --study {params.study} --experiments {input.experiments} --results {input.results}"
         " --pairwise {input.pairwise} --issues {input.issues} --leaks {input.leaks} --split {input.split}"
-        " --pack {params.pack} --plots {input.plots} --captions {params.captions} --out {output} 2>&1 | tee {log}"
+        " {params.ungrouped} --pack {params.pack} --plots {input.plots} --captions {params.captions} --out {output}"
+        " 2>&1 | tee {log}"

@@ -42,3 +42,13 @@ if NEW.experiment:
             "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
             " --experiment {params.experiment} --manifest {input.manifest}"
             " --images {params.images} {params.gate} --out {output} 2>&1 | tee {log}"
+
+else:
+
+    rule predict_images:
+        """Nothing to predict."""
+        input:
+            unavailable(
+                "the configuration does not say what to predict; add to it: "
+                "predict_images: {images: FOLDER, experiment: ID}"
+            ),

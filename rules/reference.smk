@@ -24,9 +24,9 @@ rule train_reference:
         pack=subpath(input.images, parent=True),
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/reference/{exp}/logs/train.log",
+        "runs/{ds}/reference/{exp}/logs/train_reference.log",
     benchmark:
-        "runs/{ds}/reference/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/reference/{exp}/benchmarks/train_reference.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -54,9 +54,9 @@ rule predict_reference:
         code=code("predict_reference"),
         pack=subpath(input.images, parent=True),
     log:
-        "runs/{ds}/reference/{exp}/logs/predict.log",
+        "runs/{ds}/reference/{exp}/logs/predict_reference.log",
     benchmark:
-        "runs/{ds}/reference/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/reference/{exp}/benchmarks/predict_reference.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

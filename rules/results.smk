@@ -14,6 +14,12 @@ RESULTS = results(
     "tables/tables.tex",
     "tables/tables.md",
 )
+# What reports are told if nothing but the pixels says which images belong together; generated ones stand alone.
+UNGROUPED = (
+    ""
+    if STUDY.split.group_by or getattr(STUDY.dataset, "synthetic", None)
+    else "--ungrouped"
+)
 
 
 rule results:
@@ -112,6 +118,8 @@ rule findings:
         pairwise=results("pairwise.csv"),
         seeds=results("tables/seeds.csv"),
         fits=results("tables/data_efficiency.csv"),
+        issues=f"runs/{DS}/issues.csv",
+        leaks=f"runs/{DS}/leaks.csv",
     output:
         report(
             results("findings.md")[0],
@@ -132,7 +140,7 @@ rule findings:
         ENV
     shell:
         "python {input.script} --results {input.results} --pairwise {input.pairwise} --seeds {input.seeds}"
-        " --fits {input.fits} --out {output} 2>&1 | tee {log}"
+        " --fits {input.fits} --issues {input.issues} --leaks {input.leaks} --out {output} 2>&1 | tee {log}"
 
 
 rule leaderboard:
@@ -151,6 +159,7 @@ rule leaderboard:
         ),
     params:
         code=code("leaderboard"),
+        ungrouped=UNGROUPED,
     log:
         results("logs/leaderboard.log"),
     benchmark:
@@ -163,7 +172,7 @@ rule leaderboard:
         ENV
     shell:
         "python {input.script} --results {input.results} --pairwise {input.pairwise} --issues {input.issues}"
-        " --leaks {input.leaks} --out {output}"
+        " --leaks {input.leaks} {params.ungrouped} --out {output}"
         " 2>&1 | tee {log}"
 
 
@@ -196,6 +205,8 @@ rule tables:
         script=script("tables"),
         results=results("results.parquet"),
         pairwise=results("pairwise.csv"),
+        issues=f"runs/{DS}/issues.csv",
+        leaks=f"runs/{DS}/leaks.csv",
     output:
         tex=results("tables/tables.tex"),
         md=report(
@@ -216,5 +227,5 @@ rule tables:
     conda:
         ENV
     shell:
-        "python {input.script} --results {input.results} --pairwise {input.pairwise} --tex {output.tex}"
-        " --md {output.md} 2>&1 | tee {log}"
+        "python {input.script} --results {input.results} --pairwise {input.pairwise} --issues {input.issues}"
+        " --leaks {input.leaks} --tex {output.tex} --md {output.md} 2>&1 | tee {log}"

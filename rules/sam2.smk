@@ -6,18 +6,6 @@ Needs packs, split and a subset. Makes the weights to start from, prompts, and t
 WEIGHTS_TABLE = f"{workflow.basedir}/resources/weights.yaml"
 
 
-def sam2_base(wildcards):
-    """The weights that an experiment starts from."""
-    return f"weights/{experiment(wildcards).settings.base_name}.safetensors"
-
-
-def sam2_prompts(wildcards):
-    """The prompts of an experiment."""
-    settings = experiment(wildcards).settings
-    path = prompts_path(settings.prompt_source, settings.prompt)
-    return f"runs/{wildcards.ds}/prompts/{path}"
-
-
 rule weights_sam2:
     """An official checkpoint, its digest checked, or random weights; as safetensors."""
     input:
@@ -31,9 +19,9 @@ rule weights_sam2:
     wildcard_constraints:
         base="sam2[^/]*",
     log:
-        "weights/logs/{base}.log",
+        "weights/logs/weights_sam2.{base}.log",
     benchmark:
-        "weights/benchmarks/{base}.tsv"
+        "weights/benchmarks/weights_sam2.{base}.tsv"
     threads: 1
     resources:
         mem_mb=memory(8000),
@@ -63,9 +51,9 @@ rule prompts:
         kind="box|points|box_points|mask|full_box",
         noise=r"(_noise-[0-9.e-]+)?",
     log:
-        "runs/{ds}/logs/prompts_{source}_{kind}{noise}.log",
+        "runs/{ds}/logs/prompts.{source}_{kind}{noise}.log",
     benchmark:
-        "runs/{ds}/benchmarks/prompts_{source}_{kind}{noise}.tsv"
+        "runs/{ds}/benchmarks/prompts.{source}_{kind}{noise}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -84,7 +72,7 @@ rule train_sam2:
         settings="runs/{ds}/sam2/{exp}/settings/train.yaml",
         identity="runs/{ds}/sam2/{exp}/settings/identity.yaml",
         trackers=ancient("runs/{ds}/sam2/{exp}/settings/trackers.yaml"),
-        base=sam2_base,
+        base=base_weights,
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         masks="runs/{ds}/packed/masks.bin",
@@ -104,9 +92,9 @@ rule train_sam2:
         tiles=tiles_option,
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/sam2/{exp}/logs/train.log",
+        "runs/{ds}/sam2/{exp}/logs/train_sam2.log",
     benchmark:
-        "runs/{ds}/sam2/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/sam2/{exp}/benchmarks/train_sam2.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
         mem_mb=memory_per_gpu(16000),
@@ -126,7 +114,7 @@ rule predict_sam2:
     """Logit maps of the val and test images that have prompts, from images and prompts alone."""
     input:
         script=script("predict_sam2"),
-        base=sam2_base,
+        base=base_weights,
         weights="runs/{ds}/sam2/{exp}/model/weights.safetensors",
         run="runs/{ds}/sam2/{exp}/run.json",
         prompts=sam2_prompts,
@@ -141,9 +129,9 @@ rule predict_sam2:
         code=code("predict_sam2"),
         pack=subpath(input.images, parent=True),
     log:
-        "runs/{ds}/sam2/{exp}/logs/predict.log",
+        "runs/{ds}/sam2/{exp}/logs/predict_sam2.log",
     benchmark:
-        "runs/{ds}/sam2/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/sam2/{exp}/benchmarks/predict_sam2.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),
@@ -166,7 +154,7 @@ rule train_sam2_head:
         settings="runs/{ds}/sam2_head/{exp}/settings/train.yaml",
         identity="runs/{ds}/sam2_head/{exp}/settings/identity.yaml",
         trackers=ancient("runs/{ds}/sam2_head/{exp}/settings/trackers.yaml"),
-        base=sam2_base,
+        base=base_weights,
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         masks="runs/{ds}/packed/masks.bin",
@@ -184,9 +172,9 @@ rule train_sam2_head:
         tiles=tiles_option,
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/sam2_head/{exp}/logs/train.log",
+        "runs/{ds}/sam2_head/{exp}/logs/train_sam2_head.log",
     benchmark:
-        "runs/{ds}/sam2_head/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/sam2_head/{exp}/benchmarks/train_sam2_head.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
         mem_mb=memory_per_gpu(16000),
@@ -206,7 +194,7 @@ rule predict_sam2_head:
     """Logit maps of all val and test images, from the images alone."""
     input:
         script=script("predict_sam2_head"),
-        base=sam2_base,
+        base=base_weights,
         weights="runs/{ds}/sam2_head/{exp}/model/weights.safetensors",
         run="runs/{ds}/sam2_head/{exp}/run.json",
         images="runs/{ds}/packed/images.bin",
@@ -220,9 +208,9 @@ rule predict_sam2_head:
         code=code("predict_sam2_head"),
         pack=subpath(input.images, parent=True),
     log:
-        "runs/{ds}/sam2_head/{exp}/logs/predict.log",
+        "runs/{ds}/sam2_head/{exp}/logs/predict_sam2_head.log",
     benchmark:
-        "runs/{ds}/sam2_head/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/sam2_head/{exp}/benchmarks/predict_sam2_head.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),

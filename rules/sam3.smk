@@ -4,11 +4,6 @@ Needs packs, split and a subset. Makes the weights to start from, and the files 
 """
 
 
-def sam3_base(wildcards):
-    """The weights that an experiment starts from."""
-    return f"weights/{experiment(wildcards).settings.base_name}.safetensors"
-
-
 rule weights_sam3:
     """The official weights, or random ones of a tiny network; with configuration and tokenizer, as safetensors."""
     input:
@@ -21,9 +16,9 @@ rule weights_sam3:
     wildcard_constraints:
         base="sam3[^/]*",
     log:
-        "weights/logs/{base}.log",
+        "weights/logs/weights_sam3.{base}.log",
     benchmark:
-        "weights/benchmarks/{base}.tsv"
+        "weights/benchmarks/weights_sam3.{base}.tsv"
     threads: 1
     resources:
         mem_mb=memory(12000),
@@ -41,7 +36,7 @@ rule train_sam3:
         settings="runs/{ds}/sam3/{exp}/settings/train.yaml",
         identity="runs/{ds}/sam3/{exp}/settings/identity.yaml",
         trackers=ancient("runs/{ds}/sam3/{exp}/settings/trackers.yaml"),
-        base=sam3_base,
+        base=base_weights,
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         masks="runs/{ds}/packed/masks.bin",
@@ -57,9 +52,9 @@ rule train_sam3:
         pack=subpath(input.images, parent=True),
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/sam3/{exp}/logs/train.log",
+        "runs/{ds}/sam3/{exp}/logs/train_sam3.log",
     benchmark:
-        "runs/{ds}/sam3/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/sam3/{exp}/benchmarks/train_sam3.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
         mem_mb=memory_per_gpu(24000),
@@ -78,7 +73,7 @@ rule predict_sam3:
     """Logit maps of all val and test images, from images and phrases alone."""
     input:
         script=script("predict_sam3"),
-        base=sam3_base,
+        base=base_weights,
         weights="runs/{ds}/sam3/{exp}/model/weights.safetensors",
         run="runs/{ds}/sam3/{exp}/run.json",
         images="runs/{ds}/packed/images.bin",
@@ -92,9 +87,9 @@ rule predict_sam3:
         code=code("predict_sam3"),
         pack=subpath(input.images, parent=True),
     log:
-        "runs/{ds}/sam3/{exp}/logs/predict.log",
+        "runs/{ds}/sam3/{exp}/logs/predict_sam3.log",
     benchmark:
-        "runs/{ds}/sam3/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/sam3/{exp}/benchmarks/predict_sam3.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(16000),

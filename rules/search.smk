@@ -3,33 +3,39 @@
 Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
 """
 
+from defectbench.config.search import divide
 
-def searched():
-    """Folders of the trainings that a search compares: those that choose their weights by a monitor on val."""
-    return [
-        folder(found)
-        for found in STUDY.experiments
-        if hasattr(found.settings, "monitor")
-        and getattr(found.settings, "tune", "") != "none"
-        and not found.cv
-    ]
+SEARCHED, OTHERS = divide(STUDY.experiments)
+LEFT_OUT = [
+    f"{reason}: {', '.join(found.exp_id for found in experiments)}"
+    for reason, experiments in OTHERS.items()
+]
 
 
 rule search:
     """Rank the study's trainings on the val images alone."""
     input:
-        [
-            f"{name}/{file}"
-            for name in searched()
-            for file in ("run.json", "history.csv")
-        ],
+        (
+            [
+                f"{folder(found)}/{file}"
+                for found in SEARCHED
+                for file in ("run.json", "history.csv")
+            ]
+            if SEARCHED
+            else unavailable(
+                f"study {STUDY.name} has no training that a search can rank:\n"
+                + "\n".join(LEFT_OUT)
+                + "\nsnakemake without a target compares all experiments"
+            )
+        ),
         script=script("search"),
     output:
         csv=results("search.csv"),
         markdown=results("search.md"),
     params:
         code=code("search"),
-        folders=searched(),
+        folders=[folder(found) for found in SEARCHED],
+        left_out=LEFT_OUT,
         title=f"Search {STUDY.name}",
     log:
         results("logs/search.log"),
@@ -43,4 +49,4 @@ rule search:
         ENV
     shell:
         "python {input.script} --folders {params.folders} --title {params.title:q} --csv {output.csv}"
-        " --markdown {output.markdown} 2>&1 | tee {log}"
+        " --markdown {output.markdown} --left-out {params.left_out:q} 2>&1 | tee {log}"

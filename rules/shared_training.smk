@@ -1,11 +1,9 @@
 """Experiments that differ only in how their network predicts (test-time augmentation, tiles) share one training.
 
-Needs the training of the one with the shortest id. Makes weights, run.json and history.csv of the others.
+Needs the training of the one that predicts by the defaults. Makes weights, run.json and history.csv of the others.
 """
 
-from defectbench.config.shared import shared_trainings
-
-SHARED = shared_trainings(STUDY.experiments)
+SHARING = [found for found in STUDY.experiments if found.training is not found]
 
 
 ruleorder: share_training > train_unet
@@ -13,16 +11,6 @@ ruleorder: share_training > train_yolo
 ruleorder: share_training > train_sam2
 ruleorder: share_training > train_sam2_head
 ruleorder: share_training > train_sam3
-
-
-def trained(name):
-    """An input function: the file ``name`` of the experiment, or its fold, that trains for this one."""
-
-    def path(wildcards):
-        exp_id, slash, fold = wildcards.exp.partition("/")
-        return f"runs/{wildcards.ds}/{wildcards.fam}/{SHARED[exp_id]}{slash}{fold}/{name}"
-
-    return path
 
 
 rule share_training:
@@ -43,7 +31,7 @@ rule share_training:
         trained=subpath(input.run, parent=True),
         folder=subpath(output.run, parent=True),
     wildcard_constraints:
-        exp=named(found for found in STUDY.experiments if found.exp_id in SHARED),
+        exp=named(SHARING),
     log:
         "runs/{ds}/{fam}/{exp}/logs/share_training.log",
     benchmark:

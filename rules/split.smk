@@ -76,9 +76,9 @@ rule subset:
     params:
         code=code("subset"),
     log:
-        "runs/{ds}/logs/subset_{n}_s{seed}.log",
+        "runs/{ds}/logs/subset.{n}_s{seed}.log",
     benchmark:
-        "runs/{ds}/benchmarks/subset_{n}_s{seed}.tsv"
+        "runs/{ds}/benchmarks/subset.{n}_s{seed}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -29,9 +29,9 @@ rule train_unet:
         tiles=tiles_option,
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/unet/{exp}/logs/train.log",
+        "runs/{ds}/unet/{exp}/logs/train_unet.log",
     benchmark:
-        "runs/{ds}/unet/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/unet/{exp}/benchmarks/train_unet.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads * gpus(wildcards)
     resources:
         mem_mb=memory_per_gpu(8000),
@@ -63,9 +63,9 @@ rule predict_unet:
         code=code("predict_unet"),
         pack=subpath(input.images, parent=True),
     log:
-        "runs/{ds}/unet/{exp}/logs/predict.log",
+        "runs/{ds}/unet/{exp}/logs/predict_unet.log",
     benchmark:
-        "runs/{ds}/unet/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/unet/{exp}/benchmarks/predict_unet.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),

@@ -19,9 +19,9 @@ rule yolo_labels:
     wildcard_constraints:
         kind="(polygons|boxes)(_merged)?",
     log:
-        "runs/{ds}/logs/yolo_labels_{kind}.log",
+        "runs/{ds}/logs/yolo_labels.{kind}.log",
     benchmark:
-        "runs/{ds}/benchmarks/yolo_labels_{kind}.tsv"
+        "runs/{ds}/benchmarks/yolo_labels.{kind}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -46,9 +46,9 @@ rule yolo_weights:
     wildcard_constraints:
         network="yolo[^/]+",
     log:
-        "weights/logs/{network}.log",
+        "weights/logs/yolo_weights.{network}.log",
     benchmark:
-        "weights/benchmarks/{network}.tsv"
+        "weights/benchmarks/yolo_weights.{network}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -89,9 +89,9 @@ rule train_yolo:
         ),
         folder=subpath(output.run, parent=True),
     log:
-        "runs/{ds}/yolo/{exp}/logs/train.log",
+        "runs/{ds}/yolo/{exp}/logs/train_yolo.log",
     benchmark:
-        "runs/{ds}/yolo/{exp}/benchmarks/train.tsv"
+        "runs/{ds}/yolo/{exp}/benchmarks/train_yolo.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(12000),
@@ -124,9 +124,9 @@ rule predict_yolo:
     wildcard_constraints:
         exp=named(mapping()),
     log:
-        "runs/{ds}/yolo/{exp}/logs/predict.log",
+        "runs/{ds}/yolo/{exp}/logs/predict_yolo.log",
     benchmark:
-        "runs/{ds}/yolo/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/yolo/{exp}/benchmarks/predict_yolo.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),
@@ -158,9 +158,9 @@ rule predict_yolo_boxes:
     wildcard_constraints:
         exp=named(detecting()),
     log:
-        "runs/{ds}/yolo/{exp}/logs/predict.log",
+        "runs/{ds}/yolo/{exp}/logs/predict_yolo_boxes.log",
     benchmark:
-        "runs/{ds}/yolo/{exp}/benchmarks/predict.tsv"
+        "runs/{ds}/yolo/{exp}/benchmarks/predict_yolo_boxes.tsv"
     threads: lambda wildcards: experiment(wildcards).settings.threads
     resources:
         mem_mb=memory(8000),

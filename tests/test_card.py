@@ -161,6 +161,12 @@ def test_findings_are_counted_with_examples_and_the_rest_is_named():
     assert "Looked for and not found: exact copy, near-duplicate, different labels, full mask, odd size" in card
 
 
+def test_names_of_a_roboflow_export_are_told():
+    exported = manifest(*(image(f"photo-{n // 3}_jpg.rf.{n:032x}.jpg", box(n, 2, 5, 5)) for n in range(6)))
+    assert "6 images are named as Roboflow names copies (name.rf.hash), and have 2 names." in text_of(exported)
+    assert "Roboflow" not in text_of(manifest(image("a"), image("b", box(2, 2, 5, 5))))
+
+
 def test_only_pictures_that_were_drawn_are_shown():
     data = manifest(image("a", box(2, 2, 5, 5)), image("b"))
     for name in PICTURES:

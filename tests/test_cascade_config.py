@@ -23,7 +23,7 @@ STAGES = [
     {"model": "yolov8", "img_size": "64"},
     {"model": "sam2", "init": "random", "seed": [1, 42]},
     {"model": "ensemble", "members": [f"{UNET}_s1", f"{UNET}_s42"]},
-    {"model": "ensemble", "members": [f"{UNET}_s1", f"{SAM2}_s1"]},
+    {"model": "ensemble", "members": [f"{SAM2}_s1", f"{SAM2}_s42"]},
 ]
 
 
@@ -103,10 +103,10 @@ def test_what_cannot_be_is_refused_with_the_reason(entry, problem):
         study(entry)
 
 
-def test_an_ensemble_with_an_oracle_member_makes_no_prompts():
-    mixed = study({"prompts": {"from": UNET}}).of_family("ensemble")[1].exp_id
+def test_an_ensemble_of_oracle_members_makes_no_prompts():
+    oracle = study({"prompts": {"from": UNET}}).of_family("ensemble")[1].exp_id
     with pytest.raises(ConfigError, match="asked by prompts of the true masks"):
-        study({"prompts": {"from": mixed}})
+        study({"prompts": {"from": oracle}})
 
 
 def test_files_of_prompts_are_named_by_source_kind_and_noise():

@@ -1,6 +1,7 @@
 """Cascades end to end through their scripts, on tiny images with an untrained SAM 2: what a detector finds is all."""
 
 import shutil
+from pathlib import Path
 
 import average_members
 import box_threshold
@@ -40,10 +41,12 @@ from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.files import read_json, write_json
 from defectbench.inference.box_file import SCHEMA, BoxPredictions, write_boxes
 from defectbench.inference.prediction_file import PredictionFile
+from defectbench.training.cascade_record import Stage, cascade_record, cascade_timing
 
 SIZE = (32, 64)
 ROLES = {f"{i}.png": ("train", "val", "test")[i % 3] for i in range(12)}
 BASE = "sam2.1_hiera_tiny_random_s42"
+SUMMED = ("params_total", "params_trainable", "weights_bytes", "train_seconds")
 QUICK = {"threads": 1, "batch_size": 2, "steps": 2, "eval_every": 1, "precision": "fp32"}
 
 
@@ -277,6 +280,7 @@ def ensemble(root, name, *members):
     for role in ("val", "test"):
         options[f"{role}_maps"] = [member / f"{role}.pred.parquet" for member in members]
     options |= {"manifest": root / "manifest.parquet", "split": root / "split.csv", "run": folder / "run.json"}
+    options |= {"subsets": [root / "subset.csv"] * len(members)}
     call(average_members, **options, **outputs(folder), choice=folder / "ensemble.json", code_digest="0")
     return name
 
@@ -331,17 +335,44 @@ def test_maps_that_follow_from_the_truth_make_no_prompts(root, oracle, capsys):
 def test_a_cascade_records_both_stages_and_their_costs(root):
     predict(root, "unet")
     choose_thresholds(root, root / "unet")
+    trained = read_json(root / "unet" / "run.json")
+    write_json(root / "unet" / "run.json", trained | {"notes": ["loss: its own"], "batch_parts": 2})
     folder = cascade(root, "cascade_unet", "unet")
     unet, sam2 = (read_json(root / name / "run.json") for name in ("unet", "sam2"))
     record, timing = read_json(folder / "run.json"), read_json(folder / "timing.json")
     assert record["params_total"] == unet["params_total"] + sam2["params_total"]
     assert record["weights_source"] == f"{unet.get('weights_source') or 'none'} + random"
     assert (record["n_labels_train"], record["n_labels_val"], record["zero_shot"]) == (4, 4, False)
+    assert (record["notes"], record["batch_parts"]) == (["loss: its own"], 2)
     stage1 = read_json(root / "unet" / "timing.json")["avg_inference_time"]
     stage1 += read_json(folder / "prompts.json")["avg_prompt_seconds"]
     assert timing["infer_ms_stage1"] == pytest.approx(1000 * stage1)
     assert 1000 * timing["avg_inference_time"] == pytest.approx(timing["infer_ms_stage1"] + timing["infer_ms_stage2"])
     assert len(read_prompts(folder / "prompts.parquet", "unet")) == 8
+    assert (record["device"], timing["device"]) == (unet["device"], read_json(root / "unet" / "timing.json")["device"])
+
+
+def test_times_and_trainings_of_two_devices_are_those_of_neither():
+    own = {"avg_inference_time": 0.02, "infer_seconds_total": 1.0, "n_images": 50, "peak_memory_infer_bytes": 1}
+    source = {"avg_inference_time": 1.9, "device": "CPU"}
+    found = [cascade_timing(own | {"device": name}, source, {"avg_prompt_seconds": 0.1}) for name in ("GPU", "CPU")]
+    assert [timing["device"] for timing in found] == ["mixed", "CPU"]
+    named = {"exp_id": "c", "dataset": "d", "family": "cascade", "model": "cascade", "variant": "", "subset": "full"}
+    identity = ExperimentIdentity(**named, prompt_type="box", img_size="native", seed=42)
+    stages = {"segmenter": "t", "prompts": CascadePrompts(source="s", kind="box")}
+    settings = ResolvedCascade(model="cascade", **stages, variant="", img_size="native", threads=1)
+
+    def trained(device, **more):
+        run = {"device": device, "finished_at": ""} | dict.fromkeys(SUMMED, 1) | more
+        return Stage(Path("x"), run, frozenset())
+
+    def device(*stages):
+        return cascade_record(identity, settings, *stages, pd.DataFrame({"role": ["val"]}), "0")["device"]
+
+    assert device(trained("CPU"), trained("GPU")) == "mixed"
+    assert device(trained("GPU"), trained("GPU")) == "GPU"
+    assert device(trained("GPU"), trained("CPU", zero_shot=True)) == "GPU"
+    assert device(None, trained("CPU", zero_shot=True)) is None
 
 
 def test_thresholds_are_not_chosen_on_test_boxes(root, capsys):

@@ -9,6 +9,8 @@ import sys
 import pytest
 from conftest import ROOT
 
+from defectbench import code_digest
+
 
 @pytest.fixture
 def project(tmp_path):
@@ -79,6 +81,23 @@ def test_closure_has_function_level_imports_and_the_packages_above(project):
     (project / "scripts" / "late.py").write_text("from defectbench.data.late import f\n")
     modules = ask(project, "modules", ["late"])["late"]
     assert {"defectbench", "defectbench.data", "defectbench.data.late", "defectbench.data.rle"} <= set(modules)
+
+
+def test_a_digest_within_one_package_leaves_out_the_others(project, monkeypatch):
+    monkeypatch.setattr(code_digest, "LIBRARY", project)
+
+    def digests():
+        script = project / "defectbench" / "models" / "sam2" / "base.py"
+        digests = code_digest.CodeDigests()
+        return digests.of(script, within="defectbench.models"), digests.of(script)
+
+    before = digests()
+    edit(project, "config/train.py", "from pydantic", "OTHER = 1\nfrom pydantic")
+    between = digests()
+    assert between[0] == before[0]
+    assert between[1] != before[1]
+    edit(project, "models/sam2/native.py", "images.float() / 255", "images.float() / 256")
+    assert digests()[0] != before[0]
 
 
 def test_one_family_is_not_in_the_digest_of_another(project):

@@ -10,7 +10,7 @@ from conftest import ROOT
 from defectbench.config.base import ConfigError
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.config.split import SplitSettings
-from defectbench.config.study import load_study
+from defectbench.config.study import SECTIONS, load_study
 from defectbench.config.train_unet import UNetSettings
 
 BASE = {
@@ -107,6 +107,73 @@ def test_several_mistakes_are_reported_at_once_each_with_key_path_and_what_is_al
 )
 def test_impossible_experiments_are_refused(entry, expected):
     assert any(expected in line for line in problems_of(changed(experiments=[entry])))
+
+
+@pytest.mark.parametrize("section", ["defaults", *SECTIONS])
+@pytest.mark.parametrize("value", [[1], [], "abc", 0, False])
+def test_a_section_that_is_no_group_of_keys_is_refused(section, value):
+    (problem,) = problems_of(changed(**{section: value}))
+    assert problem == f"{section}: must be a group of keys, got {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"model": ["unet", {"a": 1}]}, "experiments.0.model: {'a': 1} is not allowed"),
+        ({"model": "unet", 1: 2}, "experiments.0"),
+        ({"model": "unet", "seed": []}, "experiments.0.seed: an empty list; give at least one value"),
+        ({"model": "all_empty", "cv": 5}, "all_empty_full_none_native_cv5_s42: cv averages scores"),
+        ({"model": "unet", "defaults": [1]}, "experiments.0.defaults: unknown key"),
+    ],
+)
+def test_entries_of_the_wrong_kind_are_refused_with_their_key(entry, expected):
+    assert problems_of(changed(experiments=[entry]))[0].startswith(expected)
+
+
+def test_keys_that_are_numbers_are_unknown_keys():
+    assert "7: unknown key" in "\n".join(problems_of(changed(**{"defaults": {7: 1}})))
+    assert problems_of({**BASE, 7: 1})[0].startswith("7: unknown key")
+    assert "dataset.format: ['x'] is not allowed" in problems_of(changed(dataset={"format": ["x"]}))[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ("unet", {"workers": [0, 2]}),
+        ("unet", {"checkpoint_every": [None, "5 epochs"]}),
+        ("yolov8-seg", {"workers": [0, 2]}),
+        ("sam2_head", {"cache_embeddings": [False, True]}),
+        # crop has no effect in mode full.
+        ("unet", {"crop": ["256x512", "128x128"]}),
+    ],
+)
+def test_entries_that_differ_only_in_what_no_id_names_are_one_experiment_listed_twice(model, values):
+    (problem,) = problems_of(changed(experiments=[{"model": model, **values}]))
+    assert "is listed twice" in problem
+    assert next(iter(values)) in problem
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value"),
+    [("yolov8-seg", "workers", 2), ("unet", "checkpoint_every", "5 epochs"), ("sam2_head", "cache_embeddings", True)],
+)
+def test_experiments_that_share_a_training_must_agree_on_what_no_id_names(model, key, value):
+    entries = [{"model": model, key: value}, {"model": model, "tta": "hflip"}]
+    (problem,) = problems_of(changed(experiments=entries))
+    assert problem.endswith(f"have one training: give both the same {key}")
+    assert load_study(changed(experiments=[{**entry, key: value} for entry in entries]))
+    # No tiles: overlap has no effect.
+    assert model != "unet" or load_study(changed(experiments=[{"model": model}, {**entries[1], "overlap": 7}]))
+
+
+def test_ensembles_that_resolve_to_the_same_members_are_listed_twice():
+    shared = "unet-resnet18_full_none_native"
+    members = [f"{shared}_s1", f"{shared}_s2"]
+    other = "tophat_otsu_full_none_native_s42"
+    entries = [{"model": "unet", "encoder": "resnet18", "seed": [1, 2]}, {"model": "tophat_otsu"}]
+    entries += [{"model": "ensemble", "members": [[shared, other], [*members, other]]}]
+    (problem,) = problems_of(changed(experiments=entries))
+    assert problem.endswith("is listed twice")
 
 
 def test_shares_must_add_up():

@@ -1,5 +1,6 @@
 """Box metrics against cases whose average precision is known, and a slow hand-written one."""
 
+import detectors as script
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +8,7 @@ from evaluation_fixtures import make_dataset
 
 from defectbench.evaluation.detection import box_metrics, detectors_table, true_boxes
 from defectbench.evaluation.truth import EvaluationError
-from defectbench.files import write_json
+from defectbench.files import write_json, write_text
 from defectbench.inference.box_file import SCHEMA, BoxFileError, BoxPredictions, read_boxes, write_boxes
 
 
@@ -150,9 +151,10 @@ def test_something_else_is_no_file_of_boxes(tmp_path):
 
 def detector(folder, digest="d"):
     write_json(
-        folder / "run.json", {"experiment": {"exp_id": folder.name}, "settings": {"lr": 0.1}, "notes": ["x", "y"]}
+        folder / "run.json",
+        {"experiment": {"exp_id": folder.name}, "settings": {"lr": 0.1}, "notes": ["x", "y"], "device": "GPU"},
     )
-    write_json(folder / "timing.json", {"infer_ms_p50": 3.0})
+    write_json(folder / "timing.json", {"infer_ms_p50": 3.0, "device": "CPU"})
     write_json(folder / "metrics.json", {"test_mAP50": 0.5, "test_ids_sha256": digest, "data_digest": "d"})
     return folder
 
@@ -161,6 +163,19 @@ def test_the_table_has_a_row_per_detector(tmp_path):
     found = detectors_table([detector(tmp_path / "one"), detector(tmp_path / "two")])
     assert found["exp_id"].tolist() == ["one", "two"]
     assert found.loc[0, ["lr", "test_mAP50", "infer_ms_p50", "notes"]].tolist() == [0.1, 0.5, 3.0, "x; y"]
+    assert found.loc[0, ["device", "train_device"]].tolist() == ["CPU", "GPU"]
+
+
+def test_quarantined_samples_are_said_on_every_row(tmp_path):
+    folders = [detector(tmp_path / name) for name in ("one", "two")]
+    write_text(tmp_path / "issues.csv", "file,row,problem\na.png,,truncated\n")
+    write_text(tmp_path / "leaks.csv", "dropped_image_id,dropped_role,kept_image_id,kept_role\n")
+    out = tmp_path / "detectors.csv"
+    tables = ["--issues", tmp_path / "issues.csv", "--leaks", tmp_path / "leaks.csv"]
+    script.main([str(argument) for argument in ("--folders", *folders, *tables, "--csv", out)])
+    notes = pd.read_csv(out)["notes"]
+    assert len(notes) == 2
+    assert notes.str.startswith("x; y; 1 problem(s) in the source files").all()
 
 
 def test_detectors_scored_on_other_images_are_refused(tmp_path):

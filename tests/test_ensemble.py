@@ -1,7 +1,10 @@
 """Ensembles and test-time augmentation: means of probabilities, streamed; members and weights chosen on val alone."""
 
+from pathlib import Path
+
 import average_members
 import numpy as np
+import pandas as pd
 import pytest
 from evaluation_fixtures import make_dataset, noisy_codes, random_truth, write_run
 from hypothesis import given
@@ -15,13 +18,18 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.study import load_study
 from defectbench.config.train_ensemble import EnsembleSettings
 from defectbench.evaluation.members import MemberMaps, fit_weights, forward_selection
-from defectbench.evaluation.truth import HeldOutData, ValidationData
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
 from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
-from defectbench.inference.prediction_file import PredictionFile, PredictionFileError, PredictionHeader
+from defectbench.inference.prediction_file import (
+    PredictionFile,
+    PredictionFileError,
+    PredictionHeader,
+    write_predictions,
+)
 from defectbench.inference.tta import TestTimeAugmentation, augmented
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes, threshold_code
-from defectbench.training.combined import MemberError, read_members
+from defectbench.training.combined import Member, MemberError, combined_record, read_members
 
 CODES = hnp.arrays(np.uint16, (2, 3, 4))
 
@@ -114,6 +122,26 @@ def test_files_that_do_not_go_together_are_refused(dataset, changes, problem):
     assert not (dataset.folder / "mean.pred.parquet").exists()
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_a_mean_of_members_that_are_all_asked_by_the_truth_has_defective_images_alone(tmp_path, alike):
+    dataset = make_dataset(tmp_path, random_truth(5, n=12))
+    paths = []
+    for name, defective_only in (("a", True), ("b", alike)):
+        paths.append(dataset.folder / f"{name}.pred.parquet")
+        with write_predictions(paths[-1], PredictionHeader("val", dataset.classes, True, defective_only)) as writer:
+            for image_id, masks in sorted(dataset.truth["val"].items()):
+                if masks.any():
+                    writer.add(image_id, noisy_codes(masks, np.random.default_rng(0)))
+    write_mean(paths, [1, 1], out := dataset.folder / "mean.pred.parquet", "val")
+    if alike:
+        found = ValidationData(PredictionFile(out), dataset.read()).ids
+        assert found == [i for i, masks in sorted(dataset.truth["val"].items()) if masks.any()]
+        assert len(found) < len(dataset.truth["val"])
+    else:
+        with pytest.raises(EvaluationError, match="missing"):
+            ValidationData(PredictionFile(out), dataset.read())
+
+
 def val_maps(dataset, *paths):
     truth = dataset.read()
     return MemberMaps([ValidationData(PredictionFile(path), truth) for path in paths])
@@ -176,12 +204,16 @@ def test_a_member_that_is_right_gets_the_weight(dataset):
     assert fit_weights(val_maps(dataset, *paths), seed=0)[1] > 0.9
 
 
-def run_script(dataset, tracks=("automatic", "automatic"), **settings):
+def run_script(dataset, tracks=("automatic", "automatic"), labelled=("abc", "abc"), runs=({}, {}), **settings):
+    """Average two members; ``labelled``: an id per letter of the images that each learned from."""
     folder = dataset.folder
     members = [folder / f"member{i}" for i in range(2)]
-    for member, track in zip(members, tracks, strict=True):
+    subsets = [folder / f"subset{i}.csv" for i in range(2)]
+    for member, track, ids, subset, more in zip(members, tracks, labelled, subsets, runs, strict=True):
         write_run(member, track=track)
-        write_json(member / "run.json", read_json(member / "run.json") | {"data_digest": "d"})
+        own = {"data_digest": "d", "notes": ["loss: its own", f"of {member.name}"], "n_labels_train": len(ids)}
+        write_json(member / "run.json", read_json(member / "run.json") | own | more)
+        pd.DataFrame({"image_id": list(ids)}).to_csv(subset, index=False)
     EnsembleSettings(model="ensemble", members=("member0", "member1"), **settings).write(folder / "train.yaml")
     identity = {"exp_id": "e", "dataset": "d", "family": "ensemble", "model": "ensemble", "variant": ""}
     identity |= {"subset": "full", "prompt_type": "none", "img_size": "native", "seed": 42}
@@ -193,7 +225,7 @@ def run_script(dataset, tracks=("automatic", "automatic"), **settings):
     out = {name: folder / f"out_{name}" for name in ("choice", "val", "test", "run", "timing")}
     arguments = ["--settings", folder / "train.yaml", "--identity", folder / "identity.yaml", "--members", *members]
     arguments += ["--val-maps", *maps["val"], "--test-maps", *maps["test"], "--code-digest", "c"]
-    arguments += ["--manifest", dataset.manifest, "--split", dataset.split]
+    arguments += ["--subsets", *subsets, "--manifest", dataset.manifest, "--split", dataset.split]
     arguments += [part for name, path in out.items() for part in (f"--{name}", path)]
     average_members.main([str(argument) for argument in arguments])
     return out
@@ -210,10 +242,68 @@ def test_an_ensemble_costs_what_all_its_members_cost(dataset):
     assert PredictionFile(out["test"]).header.role == "test"
 
 
-@pytest.mark.parametrize("other", ["oracle", "reference"])
-def test_an_ensemble_is_automatic_only_if_all_its_members_are(dataset, other):
-    assert read_json(run_script(dataset)["run"])["experiment"]["track"] == "automatic"
-    assert read_json(run_script(dataset, ("automatic", other))["run"])["experiment"]["track"] == other
+@pytest.mark.parametrize(
+    ("tracks", "expected"),
+    [
+        (("automatic", "automatic"), "automatic"),
+        (("automatic", "reference"), "automatic"),
+        (("reference", "reference"), "reference"),
+        (("automatic", "oracle"), "oracle"),
+        (("reference", "oracle"), "oracle"),
+    ],
+)
+def test_an_ensemble_with_a_trained_network_is_no_reference_and_one_asked_by_the_truth_is_oracle(tracks, expected):
+    assert combined(*({"track": track} for track in tracks))["experiment"]["track"] == expected
+
+
+def combined(*runs, labelled=(), **more):
+    """run.json of an ensemble; what ``runs`` say of each member's experiment or training replaces the usual."""
+    members = []
+    for run in runs:
+        experiment = {"track": run.pop("track", "automatic"), "prompt_source": "none"}
+        members.append(Member(Path("x"), 0.5, {"experiment": experiment, "finished_at": "", **run}, {}))
+    named = {"exp_id": "e", "dataset": "d", "family": "ensemble", "model": "ensemble", "variant": "", "subset": 50}
+    identity = ExperimentIdentity(**named, prompt_type="none", img_size="native", seed=42)
+    return combined_record(identity, {}, members, labelled, **more)
+
+
+def test_labels_of_an_ensemble_are_those_of_any_member_each_counted_once(dataset):
+    assert read_json(run_script(dataset, labelled=("abc", "bcde"))["run"])["n_labels_train"] == 5
+    zero_shot = {"n_labels_train": 0, "zero_shot": True}
+    run = read_json(run_script(dataset, labelled=("ab", "bcde"), runs=({}, zero_shot))["run"])
+    assert (run["n_labels_train"], run["zero_shot"]) == (2, False)
+    # The tuned threshold looks at the first images of its subset alone.
+    run = read_json(run_script(dataset, labelled=("ab", "bcdefgh"), runs=({}, {"n_labels_train": 3}))["run"])
+    assert run["n_labels_train"] == 4
+    run = read_json(run_script(dataset, labelled=("abc", "xy"), choose=1)["run"])
+    assert (len(run["members"]), run["n_labels_train"]) == (1, 2)
+
+
+@pytest.mark.parametrize("settings", [{"weights": "fitted"}, {"choose": 2}, {"weights": "fitted", "choose": 1}])
+def test_members_or_weights_that_val_labels_choose_make_no_zero_shot_ensemble(dataset, settings):
+    untrained = {"n_labels_train": 0, "n_labels_val": 0, "zero_shot": True}
+    plain = read_json(run_script(dataset, runs=(untrained, untrained))["run"])
+    assert (plain["zero_shot"], plain["n_labels_train"], plain["n_labels_val"]) == (True, 0, 0)
+    run = read_json(run_script(dataset, runs=(untrained, untrained), **settings)["run"])
+    assert (run["zero_shot"], run["n_labels_train"], run["n_labels_val"]) == (False, 0, 12)
+
+
+def test_images_that_members_learned_from_and_weights_were_fitted_to_are_counted_once():
+    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, chosen_on=["b", "c"])
+    assert (run["n_labels_train"], run["n_labels_val"], run["zero_shot"]) == (3, 0, False)
+
+
+def test_the_devices_of_training_are_those_of_the_members_that_were_trained():
+    gpu, cpu = {"device": "GPU"}, {"device": "CPU"}
+    assert combined(gpu, gpu)["device"] == "GPU"
+    assert combined(gpu, cpu)["device"] == "mixed"
+    assert combined(gpu, cpu | {"zero_shot": True})["device"] == "GPU"
+    assert combined(cpu | {"zero_shot": True})["device"] is None
+
+
+def test_an_ensemble_has_the_notes_of_its_members_each_once(dataset):
+    assert read_json(run_script(dataset)["run"])["notes"] == ["loss: its own", "of member0", "of member1"]
+    assert read_json(run_script(dataset, choose=1)["run"])["notes"] == ["loss: its own", "of member1"]
 
 
 def test_a_chosen_ensemble_holds_and_costs_the_chosen_alone(dataset):
@@ -282,3 +372,44 @@ def test_views_that_make_no_sense_are_refused(keys, problem):
     with pytest.raises(ConfigError, match=problem):
         load_study(config | {"experiments": [{"model": "unet", **keys}]})
     load_study(config | {"experiments": [{"model": "unet", "tta": "hflip+0.75+1.25"}]})
+
+
+MEMBERS = {
+    "unet": "unet-resnet34_full_none_native_s42",
+    "empty": "all_empty_full_none_native_s42",
+    "boxes": "yolov8-n_full_none_640_s42",
+    "box": "sam2-2.1-tiny-random_full_box_native_s42",
+    "points": "sam2-2.1-tiny-random_full_points_native_s42",
+    "full_box": "sam2-2.1-tiny-random_full_full-box_native_s42",
+}
+
+
+def ensemble_of(*names):
+    config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
+    config["dataset"]["synthetic"] = {"n_images": 10}
+    entries = [{"model": ["unet", "yolov8", "all_empty"]}]
+    entries += [{"model": "sam2", "init": "random", "prompt": ["box", "points", "full_box"]}]
+    entries += [{"model": "ensemble", "members": [MEMBERS[name] for name in names]}]
+    return load_study(config | {"experiments": entries})
+
+
+def test_members_of_one_track_are_allowed():
+    assert ensemble_of("box", "points")
+    assert ensemble_of("unet", "full_box")
+
+
+@pytest.mark.parametrize(
+    ("names", "wrong", "problem"),
+    [
+        (("unet", "boxes"), "boxes", "gives boxes alone, no maps that could be averaged"),
+        (("unet", "empty"), "empty", "gives no scores, only yes/no"),
+        (("unet", "box"), "box", "tracks are never mixed"),
+        (("points", "full_box"), "points", "tracks are never mixed"),
+    ],
+)
+def test_members_whose_maps_cannot_be_averaged_are_refused_before_any_training(names, wrong, problem):
+    with pytest.raises(ConfigError) as error:
+        ensemble_of(*names)
+    (line,) = error.value.problems
+    assert f": {MEMBERS[wrong]} " in line
+    assert problem in line

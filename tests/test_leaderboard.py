@@ -7,8 +7,10 @@ import pytest
 
 from defectbench.evaluation.pairwise import PAIRWISE, SEEDS
 from defectbench.evaluation.results import COLUMNS
+from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.findings import findings
 from defectbench.reporting.leaderboard import leaderboard, markdown_table, short_names
+from defectbench.reporting.paper import as_markdown, paper_tables
 from defectbench.reporting.power_law import FITS
 
 ISSUES = pd.DataFrame(columns=["file", "row", "problem"])
@@ -85,6 +87,14 @@ def results():
     )
 
 
+def no_findings(results, pairwise, issues, leaks):
+    return findings(results, pairwise, pd.DataFrame(columns=SEEDS), NO_FITS, issues, leaks)
+
+
+def markdown_tables(results, pairwise, issues, leaks):
+    return as_markdown(paper_tables(results, pairwise, {}), data_notes(issues, leaks))
+
+
 def lines_of(page, start):
     return [line for line in page.splitlines() if line.startswith(start)]
 
@@ -122,6 +132,15 @@ def test_cross_validated_rows_show_mean_and_spread_between_folds():
     assert header.split("|")[4].strip() == "CV"
     assert [line.split("|")[4].strip() for line in lines_of(page, "| unet")] == ["0.750 ± 0.013", "–"]
     assert " CV " not in lines_of(leaderboard(table(rows[1]), NO_PAIRS, ISSUES, LEAKS), "| experiment")[0]
+
+
+def test_a_dash_for_the_threshold_of_a_zero_shot_model_is_explained_where_there_is_one():
+    trained = row("unet-resnet18_a", policy="calibrated")
+    empty = row("all_empty", "reference", policy="at_0.5", used_val_labels=False)
+    zero_shot = row("sam3", policy="at_0.5", used_val_labels=False)
+    note = "A zero-shot model is read at p = 0.5"
+    assert note not in leaderboard(table(trained, empty), NO_PAIRS, ISSUES, LEAKS)
+    assert note in leaderboard(table(trained, empty, zero_shot), NO_PAIRS, ISSUES, LEAKS)
 
 
 def test_an_oracle_table_is_sorted_by_dice_on_defective_images():
@@ -221,7 +240,7 @@ def test_findings_say_each_comparison_and_rank_only_what_is_claimed(three):
         pair(A, C, "a better", difference_lo=0.2, p_holm=0.0123),
         pair(A, EMPTY, "too few groups", "vs_reference", n_images=12, n_groups=11),
     )
-    page = findings(three, tests, pd.DataFrame(columns=SEEDS), NO_FITS)
+    page = findings(three, tests, pd.DataFrame(columns=SEEDS), NO_FITS, ISSUES, LEAKS)
     full, b, c = "unet-resnet18 full", "unet-resnet18 80", "unet-resnet18 160"
     sentence = "+1.2 pp dice_all [−0.4, 2.8], not significant (Holm p = 0.21, 87 images in 80 groups)."
     assert f"- {full} − {b}: {sentence}" in page
@@ -230,17 +249,18 @@ def test_findings_say_each_comparison_and_rank_only_what_is_claimed(three):
     assert page.count("is better") == 1
 
 
-def test_findings_explain_a_small_p_without_a_claim(three):
-    page = findings(three, pairs(pair(A, B, p_holm=0.0004)), pd.DataFrame(columns=SEEDS), NO_FITS)
-    assert "not significant (Holm p < 0.001, but the interval includes 0, 87 images in 80 groups)." in page
+def test_findings_explain_an_interval_without_a_claim(three):
+    page = no_findings(three, pairs(pair(A, B, difference_lo=0.2, p_holm=0.08)), ISSUES, LEAKS)
+    but = "though the interval, which is not corrected, excludes 0"
+    assert f"[0.2, 2.8], not significant (Holm p = 0.08, {but}, 87 images in 80 groups)." in page
 
 
 def test_findings_of_several_seeds_and_of_nothing(three):
     seeded = three.assign(experiment=["u_s1+2", "u_s1+2", C, EMPTY])
     spread = pd.DataFrame([("automatic", "dice_all", "u_s1+2", 2, 0.75, 0.05, 0.04, 0.3, 0.1)], columns=SEEDS)
-    page = findings(seeded, pairs(pair("u_s1+2", C)), spread, NO_FITS)
+    page = findings(seeded, pairs(pair("u_s1+2", C)), spread, NO_FITS, ISSUES, LEAKS)
     assert "0.750 ± 0.050 over 2 seeds (standard deviations: seeds 0.040, images 0.300, rest 0.100)." in page
-    assert "No two experiments were compared." in findings(three, NO_PAIRS, pd.DataFrame(columns=SEEDS), NO_FITS)
+    assert "No two experiments were compared." in no_findings(three, NO_PAIRS, ISSUES, LEAKS)
 
 
 def test_the_findings_script_writes_the_page(three, tmp_path):
@@ -250,22 +270,31 @@ def test_the_findings_script_writes_the_page(three, tmp_path):
     seeds.to_csv(tmp_path / "seeds.csv", index=False)
     NO_FITS.to_csv(tmp_path / "fits.csv", index=False)
     names = {"results": "results.parquet", "pairwise": "pairwise.csv", "seeds": "seeds.csv", "fits": "fits.csv"}
-    names["out"] = "findings.md"
+    ISSUES.to_csv(tmp_path / "issues.csv", index=False)
+    LEAKS.to_csv(tmp_path / "leaks.csv", index=False)
+    names |= {"issues": "issues.csv", "leaks": "leaks.csv", "out": "findings.md"}
     findings_script.main([text for key, name in names.items() for text in (f"--{key}", str(tmp_path / name))])
-    assert (tmp_path / "findings.md").read_text() == findings(three, tests, seeds, NO_FITS)
+    assert (tmp_path / "findings.md").read_text() == findings(three, tests, seeds, NO_FITS, ISSUES, LEAKS)
 
 
-def test_problems_of_the_data_are_said_where_there_are_any(results):
-    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
+@pytest.mark.parametrize("report", [leaderboard, no_findings, markdown_tables])
+def test_problems_of_the_data_are_said_where_there_are_any(results, report):
+    page = report(results, NO_PAIRS, ISSUES, LEAKS)
     assert "quarantined" not in page
     assert "dropped" not in page
     issues = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "row": ["", ""], "problem": ["truncated", "wrong size"]})
     leaks = pd.DataFrame([["t1", "train", "v1", "test"], ["t2", "train", "v2", "val"]], columns=LEAKS.columns)
-    page = " ".join(leaderboard(results, NO_PAIRS, issues, leaks).split())
+    page = said(report(results, NO_PAIRS, issues, leaks))
     assert "2 problem(s) in the source files" in page
     assert "a.jpg: truncated" in page
     assert "2 image(s) dropped (2 from train)" in page
     assert "t1 = v1" in page
+
+
+def test_images_that_nothing_groups_are_noted(results):
+    assert "split.group_by" not in leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
+    page = said(leaderboard(results, NO_PAIRS, ISSUES, LEAKS, ungrouped=True))
+    assert "split.group_by is not set, so images of one coil, part or photo are not known as such." in page
 
 
 def test_markdown_table_pads_its_cells():

@@ -55,6 +55,7 @@ def test_metrics_of_clean_images_are_null_and_the_others_are_as_ever(dataset):
         full_name(name, role, suffix) for name in OF_CLEAN for role in ROLES for suffix in ("", "_at_0.5", "_pp")
     }
     for found in (oracle, *oracle["per_class"].values()):
+        assert {full_name(name, "test", "") for name in OF_CLEAN} & found.keys()
         assert all(found[name] is None for name in undefined & found.keys())
     assert {name for name in plain if name != "per_class" and plain[name] != oracle[name]} <= undefined
     assert plain["dice_all"] is not None

@@ -220,6 +220,15 @@ def test_caveats_follow_the_data(page):
     assert "Few test images" not in found
 
 
+def test_images_that_nothing_groups_are_a_caveat(page):
+    results, pairwise = tables_of(page.parent)
+    records = read_records(results, sorted((page.parent / "experiments").iterdir()))
+    called, standings = names_of_experiments(results), standings_of(results, pairwise)
+    plain = caveats(results, records, standings, called, NO_ROWS, NO_ROWS)
+    (found,) = set(caveats(results, records, standings, called, NO_ROWS, NO_ROWS, ungrouped=True)) - set(plain)
+    assert found.startswith("split.group_by is not set")
+
+
 def test_batches_taken_in_parts_are_a_caveat(page, tmp_path):
     study = shutil.copytree(page.parent, tmp_path / "study")
     said_before = said(study)[0]
@@ -242,6 +251,22 @@ def test_several_seeds_are_named_with_their_spread_and_intervals(page):
     assert f"{value - 0.05:.3f}, mean of 2 seeds, standard deviation {spread:.3f}" in told.sure[0]
     assert f"the 95 % intervals of the seeds lie within [{low - 0.2:.3f}, {high:.3f}]" in told.sure[1]
     assert f"{1000 * again['avg_inference_time'] - 1:.1f} ms per image" in told.cost[0]
+
+
+def test_times_of_prediction_and_training_are_told_with_their_own_devices(page):
+    results, pairwise = tables_of(page.parent)
+    results = results.assign(device="CPU", train_device="NVIDIA H100")
+    found, told = said(page.parent, results)
+    assert "ms per image (CPU), " in told.cost[0]
+    assert " training (NVIDIA H100), " in told.cost[0]
+    assert "different devices" not in " ".join(found)
+    found, told = said(page.parent, results.assign(device="mixed"))
+    assert "ms per image (mixed devices), " in told.cost[0]
+    assert "Times were measured on different devices and do not compare: mixed." in found
+    # Without a significant test none is worse than the first: times of one device compare.
+    none = pairwise.assign(claim="no claim")
+    assert len(said(page.parent, results, none)[1].cost) == 2
+    assert len(said(page.parent, results.assign(device="mixed"), none)[1].cost) == 1
 
 
 def test_the_oracle_track_shows_its_own_metric_after_post_processing(page):

@@ -11,6 +11,7 @@ from defectbench.config.base import ConfigError
 from defectbench.config.report import PairwiseSettings
 from defectbench.config.study import load_study
 from defectbench.evaluation.image_scores import ScoresError
+from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.pairwise import PAIRWISE, best_on_val, declared_pairs, pairwise_tables
 
 N = 120
@@ -82,13 +83,25 @@ def test_rows_are_those_of_the_scores_per_image(study):
     assert (row["mean_a"], row["mean_b"]) == pytest.approx((a.mean(), b.mean()))
     assert row["difference"] == pytest.approx(100 * (a - b).mean())
     assert row["relative_difference"] == pytest.approx((a.mean() - b.mean()) / b.mean())
-    assert row["p"] == pytest.approx(wilcoxon(groups.round(12), zero_method="zsplit").pvalue)
+    assert row["p_wilcoxon"] == pytest.approx(wilcoxon(groups.round(12), zero_method="zsplit").pvalue)
+    draws = GroupBootstrap(GROUPS, settings.bootstrap_draws, settings.bootstrap_seed)
+    assert row["p_mean"] == pytest.approx(2 * min(draws.studentised(a - b).p_values()))
+    assert row["p"] == max(row["p_wilcoxon"], row["p_mean"])
     assert row["difference_lo"] < row["difference"] < row["difference_hi"]
     np.testing.assert_allclose(table["p_holm"], multipletests(table["p"], method="holm")[1])
     assert table["claim"].tolist() == ["a better", "b better", "a better", "b better", "a better"]
     oracle = table[table["track"] == "oracle"].iloc[0]
     assert (oracle["metric"], oracle["n_images"]) == ("test_Dice", defective.sum())
     assert oracle["mean_a"] == pytest.approx(dice["q_s1"][defective].mean())
+
+
+def test_a_large_study_has_draws_enough_for_claims(study):
+    results, settings, *_ = study
+    few = settings.model_copy(update={"bootstrap_draws": 100})
+    tables = pairwise_tables(results, few)
+    # The least p of 100 draws, 2/101, is above 0.05 after Holm's correction for five comparisons.
+    assert tables.pairwise["p"].min() == pytest.approx(2 / (200 * 5 + 1))
+    assert tables.pairwise["claim"].tolist() == pairwise_tables(results, settings).pairwise["claim"].tolist()
 
 
 def test_ranks_and_seeds_are_of_whole_experiments(study):
@@ -152,6 +165,23 @@ def test_ablations_must_name_experiments_that_differ():
     assert len(error.value.problems) == 2
     assert error.value.problems[0].startswith("report.ablations.0: no experiment 'unet-resnet18_50_none_native_s3'")
     assert "differ in nothing but the seed" in error.value.problems[1]
+
+
+def test_ablations_compare_maps_of_one_track():
+    values = config()
+    values["experiments"] += [{"model": "yolov8"}, {"model": "sam2", "init": "random", "prompt": ["box", "points"]}]
+    ids = [found.exp_id for found in load_study(values).experiments]
+    unet, boxes, oracle, other = ids[0], *ids[-3:]
+    values["experiments"] += [{"model": "ensemble", "members": [oracle, other]}]
+    mean = load_study(values).experiments[-1].exp_id
+    assert load_study(values | {"report": {"ablations": [[oracle, other], [oracle, mean]]}})
+    with pytest.raises(ConfigError) as error:
+        load_study(values | {"report": {"ablations": [[unet, boxes], [unet, oracle], [mean, unet]]}})
+    detector, crossed, of_mean = error.value.problems
+    assert detector == f"report.ablations.0: {boxes} is a detector: its scores are not those of maps"
+    for problem in (crossed, of_mean):
+        assert "tracks are never mixed" in problem
+    assert of_mean.startswith(f"report.ablations.2: one of {mean} and {unet}")
 
 
 def test_seeds_of_a_study_share_a_name():

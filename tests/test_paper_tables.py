@@ -7,13 +7,17 @@ import pytest
 import tables as script
 from synthetic_study import write_study
 
+from defectbench.files import write_text
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     write_study(folder, 8, 30)
     paths = {name: folder / f"tables.{name}" for name in ("tex", "md")}
-    arguments = ["--results", str(folder / "results.parquet"), "--pairwise", str(folder / "pairwise.csv")]
+    write_text(folder / "issues.csv", "file,row,problem\nstrip_7.png,,truncated: 50% of {it}\n")
+    given = {name: folder / name for name in ("results.parquet", "pairwise.csv", "issues.csv", "leaks.csv")}
+    arguments = [text for name, path in given.items() for text in (f"--{name.split('.')[0]}", str(path))]
     script.main([*arguments, "--tex", str(paths["tex"]), "--md", str(paths["md"])])
     return folder, paths["tex"].read_text(), paths["md"].read_text()
 
@@ -35,6 +39,12 @@ def test_latex_is_balanced_and_escaped(written):
     for body in re.findall(r"\\midrule\n(.*?)\\bottomrule", tex, re.S):
         columns = {len(re.findall(r"(?<!\\)&", line)) for line in body.strip().splitlines()}
         assert len(columns) == 1
+
+
+def test_quarantined_samples_are_said_in_both_formats(written):
+    _, tex, markdown = written
+    assert r"1 problem(s) in the source files" in markdown
+    assert r"The first: strip\_7.png: truncated: 50\% of \{it\}" in tex
 
 
 def test_every_test_is_listed(written):

@@ -1,23 +1,29 @@
 """Images without labels: a folder in, maps, pictures, COCO and tables out."""
 
 import json
+import re
 
 import cv2
 import numpy as np
 import pandas as pd
 import predict_images
 import pytest
-from evaluation_fixtures import make_dataset, random_truth
+import torch
+from evaluation_fixtures import CLASSES, make_dataset, random_truth
 from pycocotools import mask as coco
+from safetensors.torch import save_file
 
 from defectbench.config.base import ConfigError
+from defectbench.config.predict_images import PREDICTING
 from defectbench.config.study import load_study
+from defectbench.config.train_yolo import YoloSettings
 from defectbench.data.manifest import read_manifest
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
 from defectbench.files import write_json
 from defectbench.inference import load
 from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.inference.tta import augmented
 
 SHAPE = (20, 30)
 
@@ -183,6 +189,55 @@ def test_the_configuration_names_an_experiment_of_the_study_and_images(tmp_path)
     ):
         with pytest.raises(ConfigError, match=problem):
             load_study(config | {"predict_images": values})
+
+
+def test_families_that_cannot_predict_new_images_are_refused_before_any_training(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4), np.uint8))
+    config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
+    config["dataset"]["synthetic"] = {"n_images": 10}
+    config["experiments"] = [{"model": model} for model in ("unet", "all_full", "yolov8-seg", "yolov8", "sam2_head")]
+    config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "init": "random"}]
+    ids = {found.model: found.exp_id for found in load_study(config).experiments}
+    pairs = [["unet", "yolov8-seg"], ["unet", "sam2_head"]]
+    config["experiments"] += [{"model": "ensemble", "members": [ids[model] for model in pair]} for pair in pairs]
+    config["experiments"] += [{"model": "cascade", "segmenter": ids["sam2"], "prompts": {"from": ids["unet"]}}]
+    *_, mean, mixed, cascade = (found.exp_id for found in load_study(config).experiments)
+
+    def predicting(exp_id):
+        load_study(config | {"predict_images": {"images": str(tmp_path), "experiment": exp_id}})
+
+    for exp_id in (ids["unet"], ids["all_full"], ids["yolov8-seg"], mean):
+        predicting(exp_id)
+    for exp_id in (ids["yolov8"], ids["sam2_head"], ids["sam2"], ids["sam3"], cascade):
+        with pytest.raises(ConfigError, match=re.escape(f"predict_images.experiment: {exp_id} cannot predict images")):
+            predicting(exp_id)
+    with pytest.raises(ConfigError, match=f"{re.escape(ids['sam2_head'])} cannot .* families unet, yolo, reference"):
+        predicting(mixed)
+
+
+def test_the_families_of_the_configuration_are_those_that_can_be_loaded():
+    assert set(PREDICTING) == set(load._LOADERS)
+
+
+def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(tmp_path):
+    yolo = pytest.importorskip("defectbench.models.yolo")
+    torch.manual_seed(0)
+    settings = YoloSettings(model="yolov8-seg", scale="p", img_size="64", threads=1, tta="hflip")
+    network = yolo.build(settings, CLASSES)
+    (tmp_path / "model").mkdir()
+    save_file(yolo.state(network), tmp_path / "model" / "weights.safetensors")
+    record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
+    write_json(tmp_path / "run.json", record)
+    predictor, classes = load.load_experiment(tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    expected = augmented(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).maps, "hflip")(image)
+    assert classes == CLASSES
+    np.testing.assert_array_equal(predictor(image), expected)
+    assert len(np.unique(expected)) > 1
+    detector = settings.model_dump(mode="json") | {"model": "yolov8"}
+    write_json(tmp_path / "run.json", record | {"settings": detector})
+    with pytest.raises(load.LoadError, match="a detector gives boxes alone"):
+        load.load_experiment(tmp_path)
 
 
 def test_class_values_are_those_of_the_manifest(project):

@@ -181,6 +181,17 @@ def test_times_of_another_device_are_hollow_and_on_no_front(records):
     assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
 
 
+def test_times_whose_parts_are_of_several_devices_make_no_front(records):
+    own = [record for record in records if record.row["track"] == "automatic"]
+    figure = cost_figure([replace(record, row=record.row | {"device": "mixed"}) for record in own])
+    assert not drawn(figure.axes[0], "front")
+    assert drawn(figure.axes[1], "front")
+    assert {dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()} == {"white"}
+    few = [replace(record, row=record.row | {"device": "mixed"}) for record in own[1:]]
+    texts = " ".join(text.get_text() for text in cost_figure([own[0], *few]).texts)
+    assert "that front is of CPU; hollow: mixed" in " ".join(texts.split())
+
+
 def test_a_family_has_one_colour_in_all_pictures(records):
     hues = style.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
     first = {record.row["family"]: record.exp_id for record in reversed(records) if record.row["track"] == "automatic"}

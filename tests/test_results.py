@@ -114,6 +114,7 @@ def test_columns_begin_with_exactly_the_promised_ones(folders):
         *("weights_bytes", "train_seconds", "infer_seconds_total", "infer_ms_p50", "infer_ms_p95"),
         *("peak_memory_train_bytes", "peak_memory_infer_bytes", "weights_source", "weights_sha256", "n_test"),
         *("n_test_defective", "test_ids_sha256", "data_digest", "code_digest", "metric_version", "device"),
+        *("train_device", "match_iou"),
     ):
         assert name in columns
 
@@ -129,6 +130,15 @@ def test_every_value_comes_from_its_file(folders):
     assert row["timestamp"] == "2026-11-21T06:00:00+00:00"
     assert table["subset_size"].tolist() == ["full", "20", "full"]
     assert json.loads(table.loc["unet_b", "thresholds"]) == read_json(folders[1] / "calibration.json")["threshold"]
+
+
+def test_times_stand_beside_the_device_that_they_were_measured_on(folders):
+    edit(folders[0] / "run.json", device="NVIDIA H100")
+    edit(folders[1] / "run.json", device="NVIDIA H100", zero_shot=True)
+    edit(folders[1] / "timing.json", device="mixed")
+    table = consolidate(settings(folders))
+    assert table["device"].tolist() == ["CPU", "mixed", "CPU"]
+    assert [None if pd.isna(name) else name for name in table["train_device"]] == ["NVIDIA H100", None, "CPU"]
 
 
 def test_post_processing_is_named_where_any_was_chosen(folders):
@@ -200,12 +210,39 @@ def test_the_table_depends_on_the_files_contents_alone(folders, tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("column", ["test_ids_sha256", "data_digest", "metric_version"])
-def test_experiments_of_one_track_must_be_comparable(folders, column):
-    edit(folders[1] / "metrics.json", **{column: 999 if column == "metric_version" else "other"})
+@pytest.mark.parametrize(
+    ("column", "other"), [("test_ids_sha256", "x"), ("data_digest", "x"), ("metric_version", 999), ("match_iou", 0.3)]
+)
+def test_experiments_of_one_track_must_be_comparable(folders, column, other):
+    edit(folders[1] / "metrics.json", **{column: other})
     with pytest.raises(ResultsError, match=rf"(?s)automatic track.*different {column}.*unet_a.*unet_b"):
         consolidate(settings(folders))
     assert len(consolidate(settings([folders[1], folders[2]]))) == 2
+
+
+def test_the_iou_from_which_components_match_stands_on_the_row(folders):
+    assert consolidate(settings(folders))["match_iou"].tolist() == [0.5] * 3
+
+
+def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
+    digest = read_json(folders[0] / "metrics.json")["data_digest"]
+    edit(folders[0] / "run.json", data_digest=digest)
+    assert consolidate(settings(folders))["data_digest"].nunique() == 1
+    edit(folders[0] / "run.json", data_digest="0ld")
+    with pytest.raises(ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* anew"):
+        consolidate(settings(folders))
+
+
+@pytest.mark.parametrize("metric", ["dice_all", "test_Dice", "test_mIoU"])
+def test_metrics_that_are_not_the_mean_of_the_images_are_refused(folders, metric):
+    value = read_json(folders[0] / "metrics.json")[metric]
+    edit(folders[0] / "metrics.json", **{metric: value + 1e-6})
+    with pytest.raises(ResultsError, match=rf"unet_a: {metric} is {value + 1e-6:.6f} in metrics\.json.*score anew"):
+        consolidate(settings(folders))
+    edit(folders[0] / "metrics.json", **{metric: value})
+    shutil.copy(folders[1] / "per_image.parquet", folders[0] / "per_image.parquet")
+    with pytest.raises(ResultsError, match=r"not of the same scoring"):
+        consolidate(settings(folders))
 
 
 def test_missing_files_repeated_experiments_and_stale_metrics_are_named(folders):

@@ -5,16 +5,20 @@ import re
 import pytest
 from conftest import ROOT
 
-NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:")
+NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=minutes(", "conda:")
+NAME = re.compile(r"(?: |:\s*name:\s*f\")([\w{}]+)[:\"]")
 
 
 def rules() -> dict[str, str]:
-    """Name -> text of every rule that runs a command; fetch.smk is a Snakefile of its own."""
+    """Name -> text of every rule that runs a command; fetch.smk is a Snakefile of its own.
+
+    Rules that a loop makes are one here, named by their pattern, as ``plot_{name}``.
+    """
     found = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
         if path.name != "fetch.smk":
-            blocks = re.split(r"^\s*rule (?=\w+:$)", path.read_text(encoding="utf-8"), flags=re.M)[1:]
-            found |= {block[: block.index(":")]: block for block in blocks if "shell:" in block}
+            blocks = re.split(r"^\s*rule(?=(?: \w+)?:$)", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+            found |= {NAME.match(block)[1]: block for block in blocks if "shell:" in block}
     return found
 
 
@@ -22,7 +26,7 @@ RULES = rules()
 
 
 def test_rules_are_found():
-    assert {"ingest", "train_unet", "score", "leaderboard"} <= set(RULES)
+    assert {"ingest", "train_unet", "score", "leaderboard", "plot_{name}"} <= set(RULES)
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -33,11 +37,18 @@ def test_every_rule_has_log_benchmark_threads_limits_and_environment(name):
 @pytest.mark.parametrize("name", RULES)
 def test_the_digest_of_a_rule_is_that_of_its_script(name):
     script, code = (
-        re.findall(rf"{word}=?{call}\(\"(\w+)\"\)", RULES[name])
+        re.findall(rf"{word}=?{call}\(f?\"([\w{{}}]+)\"\)", RULES[name])
         for word, call in (("script", "script"), ("code", "code"))
     )
     assert script == code
     assert len(script) == 1
+
+
+def test_every_script_of_a_rule_says_what_the_user_can_do_about_an_error():
+    named = [re.search(r"script\(f?\"([\w{}]+)", block)[1].replace("{name}", "*") for block in RULES.values()]
+    files = [path for name in named for path in (ROOT / "workflow" / "scripts").glob(f"{name}.py")]
+    assert len(files) > len(RULES)
+    assert [path.name for path in files if "\n@run_script\ndef main(" not in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("name", RULES)

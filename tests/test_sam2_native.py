@@ -1,6 +1,7 @@
 """SAM 2 at any size: the same answers as the package's own predictor, and as image by image."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
+from defectbench.inference import encoder_clock
+from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.prompted import PromptedPredictor
 from defectbench.inference.tiling import Tiling
@@ -150,7 +153,33 @@ def test_kept_embeddings_are_those_that_the_encoder_makes(network, tmp_path):
     for ours, level in zip(again.encode(images), plain, strict=True):
         assert ours == pytest.approx(level, abs=1e-5)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3
-    assert again.seconds > 0
+
+
+def test_a_prediction_from_kept_embeddings_is_the_same_and_its_time_has_the_encoders(network, tmp_path, monkeypatch):
+    geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
+    image = picture(5)[0].numpy()
+    plain = PromptedPredictor(network, geometry, cpu)(image, [BOX])
+    now, calls, encode = [0.0], [], network.encode
+    monkeypatch.setattr(encoder_clock, "MEASURED", 2)
+    monkeypatch.setattr(encoder_clock, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def slow(images):
+        calls.append(len(images))
+        now[0] += 7
+        return encode(images)
+
+    monkeypatch.setattr(network, "encode", slow)
+    for _ in range(2):
+        encoder = TimedEncoder(EmbeddingCache(network, tmp_path, "a" * 64))
+        predictor = PromptedPredictor(network, geometry, cpu, encoder)
+        for _ in range(4):
+            assert np.abs(predictor(image, [BOX]).astype(int) - plain.astype(int)).max() <= 2
+            assert predictor.seconds == 7
+    assert len(calls) == 4
+    # Two of the three tiles have a part of the box; each is encoded.
+    tiled = PromptedPredictor(network, geometry, cpu, encoder, Tiling((64, 48), 0))
+    tiled(np.hstack([image, image])[:, :144], [BOX])
+    assert tiled.seconds == 14
 
 
 @torch.no_grad()

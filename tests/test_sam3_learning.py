@@ -171,6 +171,8 @@ def test_a_variant_trains_only_adapters_and_predicts_every_image(folder, tmp_pat
     assert record["experiment"]["variant"] == "tiny-random"
     assert record["zero_shot"] is not lora
     assert record["n_labels_train"] == 2 * lora
+    instances = " + 0.5 x instances" if variant == "instances" else ""
+    assert record.get("notes", []) == ([f"loss: dice_focal of the map + 1 x presence{instances}"] if lora else [])
     n_maps = 4 if variant == "per class" else 1
     assert len(record["phrases"]) == (1 if "phrases" in keys else 4)
     maps = codes(tmp_path / "val.pred.parquet") | codes(tmp_path / "test.pred.parquet")
@@ -194,6 +196,31 @@ def test_the_predictions_of_every_epoch_are_kept_and_scored_in_its_row(folder, t
     first = codes(tmp_path / "exp" / "progress" / "epoch0.pred.parquet")["4.png"]
     zero_shot = codes(tmp_path / "zero" / "val.pred.parquet")["4.png"]
     assert np.abs(first.astype(int) - zero_shot.astype(int)).max() <= 2
+
+
+def test_a_kill_while_predictions_are_copied_leaves_those_that_were_there(tmp_path, monkeypatch):
+    source, target = tmp_path / "state", tmp_path / "progress"
+    for folder, name in ((source, "new"), (target, "old")):
+        folder.mkdir()
+        (folder / name).touch()
+
+    def interrupted(_, beside):
+        beside.mkdir()
+        (beside / "half").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_sam3.shutil, "copytree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train_sam3.replace_folder(source, target)
+    assert [path.name for path in target.iterdir()] == ["old"]
+    train_sam3.replace_folder(source, target)
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["progress", "state"]
+
+
+def test_the_loss_of_the_protocol_needs_no_note():
+    assert train_sam3.notes(Sam3Settings(tune="lora", presence_weight=0)) == []
 
 
 def test_kept_features_change_no_prediction(folder, tmp_path):

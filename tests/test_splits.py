@@ -13,7 +13,7 @@ from small_datasets import write_severstal
 from defectbench.config.split import SplitSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import areas, write_manifest
-from defectbench.data.splits import SplitError, make_split, split_table
+from defectbench.data.splits import SplitError, export_note, make_split, split_table
 from defectbench.data.strata import strata
 from defectbench.data.subsets import SubsetError, make_subset, subset_order
 
@@ -182,6 +182,37 @@ def test_pattern_that_does_not_match():
         make_split(frame, SplitSettings(group_by="^00000"))
 
 
+def exported_frame() -> pd.DataFrame:
+    """Three copies each of 40 photos as Roboflow names them, spread over its folders, and 20 images of other names."""
+    folders = ("train", "valid", "test")
+    names = [f"{folders[k]}/photo-{n}_jpg.rf.{n * 3 + k:032x}.jpg" for n in range(40) for k in range(3)]
+    names += [f"other/{n:03d}.png" for n in range(20)]
+    return make_frame(140, prevalence=0.9).assign(image_id=names, group=names)
+
+
+def test_copies_of_a_roboflow_export_are_grouped_by_name():
+    frame = exported_frame()
+    split = make_split(frame, SplitSettings())
+    photo = frame["image_id"].str.extract(r"(photo-\d+)_")[0].fillna(frame["image_id"])
+    assert split.groupby(photo)["role"].nunique().max() == 1
+    assert split["group"].nunique() == photo.nunique() == 60
+    frame.loc[130, "group"] = frame.loc[0, "group"]  # the same pixels under another name
+    assert make_split(frame, SplitSettings()).loc[[0, 1, 130], "group"].nunique() == 1
+    asked = make_split(frame.drop(130), SplitSettings(group_by=".+"))
+    assert asked["group"].nunique() == 139
+
+
+def test_other_names_are_not_taken_for_an_export():
+    frame = make_frame(60)
+    for names in ("a.rf.{}.jpg/x", "a.rf{}.jpg", "a_rf_{}.jpg"):
+        named = frame.assign(image_id=[names.format(n) for n in range(60)])
+        assert make_split(named, SplitSettings())["group"].nunique() == 60
+        assert export_note(named["image_id"]) is None
+    single = pd.Series([f"photo-{n}_jpg.rf.{n:032x}.jpg" for n in range(60)])
+    assert export_note(single) is None
+    assert export_note(exported_frame()["image_id"]).startswith("120 images are named as Roboflow")
+
+
 # subsets ---------------------------------------------------------------------------------------------------------
 
 
@@ -246,3 +277,20 @@ def test_scripts_write_their_files(tmp_path, capsys):
         subset_script.main(arguments(n=33, **common))
     assert exit_status.value.code == 1
     assert capsys.readouterr().err.startswith("a subset of 33 images")
+
+
+def test_the_script_says_that_it_grouped_an_export(tmp_path, capsys):
+    rows = [f"p{i // 3}_png.rf.{i:032x}.png,1,{1 + i} 2" for i in range(60)]
+    dataset = write_severstal(tmp_path, [], n_images=60)
+    for i, path in enumerate(dataset.image_files()):
+        path.rename(path.with_name(f"p{i // 3}_png.rf.{i:032x}.png"))
+    dataset.label_files()[0].write_text("\n".join(["ImageId,ClassId,EncodedPixels", *rows]) + "\n")
+    write_manifest(tmp_path / "m.parquet", ingest(dataset, tmp_path / "found.csv")[0])
+    dataset.write(tmp_path / "ingest.yaml")
+    SplitSettings().write(tmp_path / "split.yaml")
+    inputs = {"settings": tmp_path / "split.yaml", "dataset": tmp_path / "ingest.yaml"}
+    outputs = {name: tmp_path / f"{name}.csv" for name in ("split", "table", "leaks")}
+    split_script.main(arguments(manifest=tmp_path / "m.parquet", **inputs, **outputs))
+    assert "60 images are named as Roboflow names copies (name.rf.hash), and have 20 names." in capsys.readouterr().out
+    split = pd.read_csv(outputs["split"])
+    assert split.groupby(split["image_id"].str.split("_").str[0])["role"].nunique().max() == 1

@@ -5,7 +5,6 @@ import yaml
 from conftest import ROOT
 
 from defectbench.config import study as study_module
-from defectbench.config.shared import shared_trainings
 from defectbench.config.study import Study, load_study
 
 STUDIES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
@@ -56,7 +55,7 @@ def test_the_competition_baseline_has_every_step(load):
     }
     assert len(study.of_family("ensemble")) == 2
     # The mirrored view costs no training.
-    assert len(shared_trainings(study.experiments)) == 3
+    assert len(study.trained()) == len(study.experiments)
 
 
 def test_the_severstal_studies_are_of_the_same_images(load):

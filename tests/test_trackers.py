@@ -25,7 +25,7 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work):
+def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     TrackerSettings(use=["mlflow"]).write(work / "trackers.yaml")
     chosen = settings(steps=4, eval_every=2)
@@ -35,6 +35,15 @@ def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work
 
     first, second = opened(), opened()
     assert first[0].run_id == second[0].run_id
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("defectbench.files.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened()
+    assert (work / "state" / "mlflow_run_id").read_text() == first[0].run_id
     network, loss = TinyNetwork(), make_loss("bce")
     history = fit("x", network, loss, Squares(4), Squares(3), chosen, work / "state", loggers=second).history
     (work / "best.png").write_bytes(NO_PICTURE)

@@ -37,6 +37,16 @@ def test_a_family_target_builds_no_other_familys_jobs(project):
     assert not any("reference" in rule or rule == "results" for rule in stale)
 
 
+def test_targets_that_the_study_cannot_make_say_what_is_missing(project):
+    for target, message in (
+        ("sam3", "study tiny has no experiment of family sam3; it has: reference, unet"),
+        ("predict_images", "add to it: predict_images: {images: FOLDER, experiment: ID}"),
+    ):
+        done = project.snakemake("--cores", "1", "--dry-run", target)
+        assert done.returncode != 0
+        assert message in done.stdout + done.stderr
+
+
 def test_one_experiment_can_be_asked_for_by_its_path(project):
     config = project.config(dataset={**yaml_dataset(project), "name": "other_steel"})
     stale = project.stale(f"runs/other_steel/unet/{UNET}/metrics.json", configfile=config)

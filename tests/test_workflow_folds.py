@@ -43,7 +43,7 @@ def test_the_folds_are_trained_once_and_predicted_with_and_without_the_mirrored_
         )
         weights = [(where / "model/weights.safetensors").read_bytes() for where in (mirrored, plain / f"fold{fold}")]
         assert weights[0] == weights[1]
-        assert not (mirrored / "logs/train.log").exists()
+        assert not (mirrored / "logs/train_unet.log").exists()
 
 
 def test_what_comes_of_it(folded):

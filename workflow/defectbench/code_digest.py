@@ -18,14 +18,14 @@ class CodeDigests:
         self._graph = grimp.build_graph(PACKAGE, cache_dir=None)
         self._files: dict[str, bytes] = {}
 
-    def of(self, script: Path) -> str:
-        """Digest (16 hex digits) of ``script`` and all library modules that it imports, directly or not.
+    def of(self, script: Path, within: str = PACKAGE) -> str:
+        """Digest (16 hex digits) of ``script`` and all library modules in ``within`` that it imports, directly or not.
 
         Comments, docstrings and layout do not count. Imports inside functions are seen; names built at run time
         (``importlib``) are not, so the library has none.
         """
         digest = hashlib.sha256(_without_docstrings(script.read_text(encoding="utf-8")).encode())
-        for module in sorted(self.modules(script)):
+        for module in sorted(module for module in self.modules(script) if module.startswith(within)):
             digest.update(module.encode() + b"\0" + self._code(module) + b"\0")
         return digest.hexdigest()[:16]
 

@@ -12,7 +12,7 @@ from defectbench.files import write_json
 from defectbench.inference.ensemble import write_mean
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
-from defectbench.training.combined import combined_record, combined_timing, read_members
+from defectbench.training.combined import combined_record, combined_timing, labelled_images, read_members
 
 
 @run_script
@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--members", type=Path, nargs="+", required=True, help="folders of the members")
     parser.add_argument("--val-maps", type=Path, nargs="+", required=True, help="val predictions of each member")
     parser.add_argument("--test-maps", type=Path, nargs="+", required=True, help="test predictions of each member")
+    parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="CSV of each member's training images")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--code-digest", required=True, help="digest of the code, for the record")
@@ -36,12 +37,15 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = EnsembleSettings.read(args.settings)
     identity = ExperimentIdentity.read(args.identity)
-    weights, choice = decide(settings, args.val_maps, read_truth(args.manifest, args.split))
+    truth = read_truth(args.manifest, args.split)
+    weights, choice = decide(settings, args.val_maps, truth)
     members = read_members(args.members, weights)
     for role, paths, out in (("val", args.val_maps, args.val), ("test", args.test_maps, args.test)):
         write_mean(paths, weights, out, role)
     facts = {"code_digest": args.code_digest, "weights_path": args.run.parent.as_posix()}
-    record = combined_record(identity, settings.model_dump(mode="json"), members, **facts)
+    labelled = labelled_images(members, dict(zip(args.members, args.subsets, strict=True)))
+    chosen_on = truth.ids("val") if settings.learns_from_val else ()
+    record = combined_record(identity, settings.model_dump(mode="json"), members, labelled, chosen_on, **facts)
     write_json(args.run, record)
     write_json(args.timing, combined_timing(members))
     names = [folder.name for folder in args.members]

@@ -45,14 +45,14 @@ def main(argv: list[str] | None = None) -> None:
         check_unseen(seen, split[split["image_id"].isin(ids)])
         check_unseen(seen, split[split["role"] == "test"])
     n_test = write_mean([folder / "test.pred.parquet" for folder in args.folds], weights, args.test, "test")
-    n_labels = sum(map(len, predicted))
-    facts = {"n_labels_train": n_labels, "n_labels_val": 0, "weights_path": args.run.parent.as_posix()}
+    labelled = {image_id for ids in predicted for image_id in ids}
+    facts = {"n_labels_val": 0, "weights_path": args.run.parent.as_posix(), "n_folds": len(members)}
     record = combined_record(
-        identity, members[0].run["settings"], members, **facts, n_folds=len(members), code_digest=args.code_digest
+        identity, members[0].run["settings"], members, labelled, **facts, code_digest=args.code_digest
     )
     write_json(args.run, record)
     write_json(args.timing, combined_timing(members))
-    print(f"{identity.exp_id}: {n_labels} out-of-fold and {n_test} test images of {len(members)} folds")
+    print(f"{identity.exp_id}: {len(labelled)} out-of-fold and {n_test} test images of {len(members)} folds")
 
 
 def check_record(folder: Path, run: dict[str, object], seen: pd.DataFrame) -> None:

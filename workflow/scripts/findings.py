@@ -18,12 +18,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--seeds", type=Path, required=True, help="seeds.csv")
     parser.add_argument("--fits", type=Path, required=True, help="data_efficiency.csv")
+    parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
+    parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--out", type=Path, required=True, help="findings.md to write")
     args = parser.parse_args(argv)
 
     pairwise = pd.read_csv(args.pairwise)
     seeds, fits = pd.read_csv(args.seeds), pd.read_csv(args.fits)
-    write_text(args.out, findings(pd.read_parquet(args.results), pairwise, seeds, fits))
+    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    write_text(args.out, findings(pd.read_parquet(args.results), pairwise, seeds, fits, issues, leaks))
     print(f"{len(pairwise)} comparisons in words in {args.out}")
 
 

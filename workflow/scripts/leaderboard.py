@@ -18,12 +18,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
+    parser.add_argument("--ungrouped", action="store_true", help="only pixels tell which images belong together")
     parser.add_argument("--out", type=Path, required=True, help="leaderboard.md to write")
     args = parser.parse_args(argv)
 
     issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
     results = pd.read_parquet(args.results)
-    write_text(args.out, leaderboard(results, pd.read_csv(args.pairwise), issues, leaks))
+    write_text(args.out, leaderboard(results, pd.read_csv(args.pairwise), issues, leaks, args.ungrouped))
     print(f"{len(results)} experiments in {args.out}")
 
 

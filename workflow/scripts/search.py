@@ -16,10 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--title", required=True, help="heading of the page")
     parser.add_argument("--csv", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--markdown", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--left-out", nargs="*", default=[], help="experiments that are not ranked, with the reason")
     args = parser.parse_args(argv)
 
     table = ranked(args.folders)
-    page = as_markdown(table, args.title)
+    page = as_markdown(table, args.title, args.left_out)
     write_text(args.csv, table.to_csv(index=False))
     write_text(args.markdown, page)
     print(page)

@@ -8,7 +8,7 @@ import pandas as pd
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.config.split import SplitSettings
 from defectbench.data.manifest import read_manifest
-from defectbench.data.splits import LEAK_COLUMNS, apply_split_file, make_split, split_table
+from defectbench.data.splits import LEAK_COLUMNS, apply_split_file, export_note, make_split, split_table
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     write_text(args.leaks, leaks.to_csv(index=False))
     counts = split["role"].value_counts()
     print(f"{manifest.dataset}: {counts['train']} train, {counts['val']} val, {counts['test']} test images")
+    if settings.group_by is None and (note := export_note(manifest.frame["image_id"])):
+        print(note)
     if len(leaks):
         print(f"dropped {len(leaks)} images whose picture also stands in another role: {args.leaks}")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import yaml
 
 from defectbench.data.synthetic import load_prior, write_steel
+from defectbench.script import run_script
 
 
+@run_script
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.files import write_text
+from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.leaderboard import names_of_experiments
 from defectbench.reporting.paper import as_latex, as_markdown, paper_tables
 from defectbench.script import run_script
@@ -17,14 +18,18 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
+    parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--tex", type=Path, required=True, help="LaTeX file to write")
     parser.add_argument("--md", type=Path, required=True, help="Markdown file to write")
     args = parser.parse_args(argv)
 
     results = pd.read_parquet(args.results)
     tables = paper_tables(results, pd.read_csv(args.pairwise), names_of_experiments(results))
-    write_text(args.tex, as_latex(tables))
-    write_text(args.md, as_markdown(tables))
+    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    notes = data_notes(issues, leaks)
+    write_text(args.tex, as_latex(tables, notes))
+    write_text(args.md, as_markdown(tables, notes))
     print(f"{len(tables)} tables in {args.tex} and {args.md}")
 
 

@@ -50,9 +50,25 @@ def main(argv: list[str] | None = None) -> None:
         data = job.train, job.val, settings, state, job.classes
         result = fit(job.name, network, Sam3Loss(settings), *data, task, loggers, evaluate_first=True)
         weights = save_kept(network, result.weights, args.folder, base_sha256)
-        shutil.rmtree(args.folder / "progress", ignore_errors=True)
-        shutil.copytree(progress, args.folder / "progress")
+        replace_folder(progress, args.folder / "progress")
+        job.notes += notes(settings)
         job.finish(network, result, weights, loggers, track, source, **facts)
+
+
+def notes(settings: Sam3Settings) -> list[str]:
+    """What a reader of the results must know of a training with ``settings``: terms besides the loss of the map."""
+    terms = {"presence": settings.presence_weight, "instances": settings.instance_weight}
+    added = [f"{weight:g} x {name}" for name, weight in terms.items() if weight]
+    return [f"loss: {settings.loss} of the map + {' + '.join(added)}"] if added else []
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Copy ``source`` to ``target``, which is never half a copy."""
+    beside = target.with_name(f".{target.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(source, beside)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,11 @@ def main(argv: list[str] | None = None) -> None:
     job = TrainingJob(args, settings)
     loss = make_loss(settings.loss, settings.pos_weights(job.classes))
     network, origin = make_network(settings, job.in_channels, len(job.classes))
+    if settings.init_from is not None:
+        job.start_from(settings.init_from)
     with job.state(json.dumps(origin)) as (state, loggers):
         result = fit(job.name, network, loss, job.train, job.val, settings, state, job.classes, loggers=loggers)
-        weights = save_weights(result.weights, args.folder)
+        weights = save_weights(result.weights, args.folder, job.seen().metadata())
         job.finish(network, result, weights, loggers, **origin)
 
 
@@ -53,15 +55,15 @@ def make_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tuple
     return UNet(settings, in_channels, n_maps), {"weights_source": "random"}
 
 
-def save_weights(kept: Mapping[str, dict[str, torch.Tensor]], folder: Path) -> Path:
+def save_weights(kept: Mapping[str, dict[str, torch.Tensor]], folder: Path, metadata: dict[str, str]) -> Path:
     """Write the kept checkpoints and, as model/weights.safetensors, the best of them; return the latter's path."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for name, values in kept.items():
         with atomic(folder / "checkpoints" / f"{name}.safetensors") as temporary:
-            save_file(values, temporary)
+            save_file(values, temporary, metadata)
     best = folder / "model" / "weights.safetensors"
     with atomic(best) as temporary:
-        save_file(next(iter(kept.values())), temporary)
+        save_file(next(iter(kept.values())), temporary, metadata)
     return best
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
 from typing import Any
@@ -82,6 +82,18 @@ class Experiment:
     def seed(self) -> int:
         """Seed of the subset and of the training."""
         return self.settings.seed
+
+    @cached_property
+    def training(self) -> "Experiment":
+        """The experiment whose training this one has: itself, or the one that predicts by the defaults.
+
+        So whatever a study holds, networks that differ in ``prediction_keys`` alone are trained once, under one id.
+        """
+        fields = type(self.settings).model_fields
+        plain = {key: fields[key].default for key in self.settings.prediction_keys - self.settings.idle_keys}
+        if all(getattr(self.settings, key) == value for key, value in plain.items()):
+            return self
+        return replace(self, settings=type(self.settings).model_validate(self.settings.model_dump() | plain))
 
     @cached_property
     def exp_id(self) -> str:

@@ -39,19 +39,24 @@ def expand(entries: Any, defaults: dict[str, Any], problems: list[str]) -> list[
         return []
     every_key = sorted(set().union(ExperimentKeys.model_fields, *(f.model_fields for f in FAMILIES.values())))
     problems += [
-        f"defaults.{key}: unknown key; {suggestion(key, every_key)}" for key in defaults if key not in every_key
+        f"defaults.{key}: unknown key; {suggestion(str(key), every_key)}" for key in defaults if key not in every_key
     ]
     experiments: dict[str, Experiment] = {}
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict):
             problems.append(f"experiments.{index}: must be a group of keys, got {entry!r}")
             continue
+        empty = [key for key, value in entry.items() if _alternatives(key, value) == []]
+        problems += [f"experiments.{index}.{key}: an empty list; give at least one value" for key in empty]
         for point in _grid(entry):
             experiment = _experiment(point, defaults, f"experiments.{index}", problems)
             if experiment is None:
                 continue
             if experiment.exp_id in experiments:
-                problems.append(f"experiments.{index}: {experiment.exp_id} is listed twice")
+                first, second = (found.settings.model_dump() for found in (experiments[experiment.exp_id], experiment))
+                differing = ", ".join(key for key, value in second.items() if value != first[key])
+                why = f": {differing} alone makes no other experiment" if differing else ""
+                problems.append(f"experiments.{index}: {experiment.exp_id} is listed twice{why}")
             experiments[experiment.exp_id] = experiment
     # The points of one grid share their mistakes: say each once.
     problems[:] = list(dict.fromkeys(problems))
@@ -73,9 +78,10 @@ def _alternatives(key: str, value: Any) -> list[Any]:
 
 def _experiment(point: dict[str, Any], defaults: dict[str, Any], prefix: str, problems: list[str]) -> Experiment | None:
     models = {name: family for family in FAMILIES for name in model_names(family)}
-    family = models.get(point.get("model"))
+    model = point.get("model")
+    family = models.get(model) if isinstance(model, str) else None
     if family is None:
-        problems.append(f"{prefix}.model: {point.get('model')!r} is not allowed; allowed: {', '.join(models)}")
+        problems.append(f"{prefix}.model: {model!r} is not allowed; allowed: {', '.join(models)}")
         return None
     fields = FAMILIES[family].model_fields
     merged = {key: value for key, value in defaults.items() if key in fields or key in ExperimentKeys.model_fields}

@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from defectbench.config.base import Settings
 
-PromptKind = Literal["box", "points", "box_points", "mask", "full_box", "text"]
 Track = Literal["automatic", "oracle"]
 
 ORACLE, FIXED = "oracle", "fixed"
@@ -27,6 +26,11 @@ def track_of(source: str) -> Track:
     Any other source is fixed, or another trained model. This is the only place where a prompt's source decides a track.
     """
     return "oracle" if source == ORACLE else "automatic"
+
+
+def is_oracle(settings: Settings) -> bool:
+    """Whether an experiment with these settings is asked by prompts of the true masks."""
+    return track_of(getattr(settings, "prompt_source", "none")) == "oracle"
 
 
 def prompts_path(source: str, kind: str, noise: float = 0.0) -> str:

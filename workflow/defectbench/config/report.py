@@ -13,7 +13,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class BootstrapSettings(Settings):
     """Confidence intervals."""
 
-    bootstrap_draws: int = Field(2000, ge=100)
+    bootstrap_draws: int = Field(
+        2000, ge=100, description="Draws of groups for the intervals; tests take at least 200 per declared comparison"
+    )
     bootstrap_seed: int = Field(42, ge=0)
 
 

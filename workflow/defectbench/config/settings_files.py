@@ -20,7 +20,7 @@ def write_settings_files(study: Study, top: Path) -> None:
     study.prompts.write(dataset / "prompts.yaml")
     if getattr(study.dataset, "synthetic", None) is not None:
         study.dataset.synthetic.write(dataset / "synthesize.yaml")
-    for experiment in study.experiments:
+    for experiment in study.trained():
         folder = top / experiment_folder(study, experiment) / "settings"
         identity(study, experiment).write(folder / "identity.yaml")
         experiment.settings.write(folder / "train.yaml")

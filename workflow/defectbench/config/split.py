@@ -37,7 +37,8 @@ class SplitSettings(Settings):
     group_by: str | None = Field(
         None,
         description="Regular expression searched in the image id: images with the same match (its first group, if it "
-        "has one) are never divided, e.g. CRACK500_\\d+_\\d+ for the parts of one photo",
+        "has one) are never divided, e.g. CRACK500_\\d+_\\d+ for the parts of one photo. If it is not set, images of "
+        "a Roboflow export (name.rf.hash.jpg) are grouped by name",
     )
     # Left out of split.yaml: another number of folds must not make the split stale.
     n_folds: int = Field(5, ge=2, exclude=True, description="Folds of train and val for cross-validation")

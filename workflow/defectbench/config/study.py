@@ -7,7 +7,14 @@ from typing import Any
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, Settings, suggestion, validated
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.config.checks import absent, wrong_ablations, wrong_classes, wrong_folds
+from defectbench.config.checks import (
+    absent,
+    wrong_ablations,
+    wrong_classes,
+    wrong_folds,
+    wrong_origins,
+    wrong_trainings,
+)
 from defectbench.config.experiment import Experiment
 from defectbench.config.experiments import expand
 from defectbench.config.ingest import FORMATS, NAME, AreaTable, DatasetSettings
@@ -56,6 +63,10 @@ class Study:
         """Experiments of one family, in the order of the configuration."""
         return [experiment for experiment in self.experiments if experiment.family == family]
 
+    def trained(self) -> list[Experiment]:
+        """The experiments, and those that are trained for them alone (see ``Experiment.training``)."""
+        return list({found.exp_id: found for one in self.experiments for found in (one, one.training)}.values())
+
     def augmentations(self) -> list[AugmentSettings]:
         """What the experiments augment their training images by, each once; none if no family trains on images."""
         found = [getattr(experiment.settings, "augment", None) for experiment in self.experiments]
@@ -81,21 +92,23 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     """
     problems: list[str] = []
     known = {"study", "dataset", "defaults", "experiments", *SECTIONS}
-    problems += [f"{key}: unknown key; {suggestion(key, sorted(known))}" for key in config if key not in known]
+    problems += [f"{key}: unknown key; {suggestion(str(key), sorted(known))}" for key in config if key not in known]
     name = config.get("study", "study")
     if not re.match(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
     dataset = _dataset(config.get("dataset"), problems)
-    sections = {key: validated(model, config.get(key) or {}, key, problems) for key, model in SECTIONS.items()}
-    experiments = expand(config.get("experiments"), config.get("defaults") or {}, problems)
+    sections = {key: validated(model, _group(config, key, problems), key, problems) for key, model in SECTIONS.items()}
+    experiments = expand(config.get("experiments"), _group(config, "defaults", problems), problems)
+    problems += wrong_trainings(experiments)
     if isinstance(dataset, AreaTable) and experiments:
         problems.append("experiments: area_table holds no images to train on; set experiments: []")
     if dataset is not None:
         problems += [*absent(dataset, configfile), *wrong_classes(experiments, dataset)]
+        problems += wrong_origins(experiments, dataset)
     if sections["split"] is not None:
         problems += wrong_folds(experiments, sections["split"].n_folds)
     if sections["predict_images"] is not None:
-        problems += sections["predict_images"].problems([experiment.exp_id for experiment in experiments])
+        problems += sections["predict_images"].problems(experiments)
     if sections["report"] is not None:
         problems += wrong_ablations(sections["report"].ablations, experiments)
     if problems:
@@ -116,12 +129,20 @@ def load_dataset(config: dict[str, Any]) -> DatasetSettings:
     return dataset
 
 
+def _group(config: dict[str, Any], key: str, problems: list[str]) -> dict[str, Any]:
+    values = config.get(key)
+    if values is not None and not isinstance(values, dict):
+        problems.append(f"{key}: must be a group of keys, got {values!r}")
+        return {}
+    return values or {}
+
+
 def _dataset(values: Any, problems: list[str]) -> DatasetSettings | None:
     if not isinstance(values, dict):
         problems.append("dataset: required: name, format, root, classes")
         return None
     form = values.get("format")
-    if form not in FORMATS:
+    if not isinstance(form, str) or form not in FORMATS:
         problems.append(f"dataset.format: {form!r} is not allowed; allowed: {', '.join(FORMATS)}")
         return None
     return validated(FORMATS[form], values, "dataset", problems)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from defectbench.config.base import Settings, suggestion
 from defectbench.config.experiment import Experiment
-from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, track_of
+from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle
 
 PROMPTABLE = ("sam2",)
 
@@ -140,7 +140,7 @@ def _unfit(source: Experiment, kind: str, stages: Sequence[Experiment]) -> list[
         problems.append(f"{source.exp_id} is cross-validated: its maps are not of the val images alone")
     members = getattr(source.settings, "members", ())
     asked = [source, *(stage for stage in stages if stage.exp_id in members)]
-    if any(track_of(getattr(one.settings, "prompt_source", "none")) == "oracle" for one in asked):
+    if any(is_oracle(one.settings) for one in asked):
         problems.append(f"{source.exp_id} is itself asked by prompts of the true masks: from it follows no prediction")
     return problems
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from defectbench.config.base import Settings, suggestion
 from defectbench.config.experiment import Experiment
+from defectbench.config.prompts import is_oracle
 
 
 class EnsembleSettings(Settings):
@@ -43,6 +44,11 @@ class EnsembleSettings(Settings):
         """The seed matters to fitted weights alone."""
         return set() if self.weights == "fitted" else {"seed"}
 
+    @property
+    def learns_from_val(self) -> bool:
+        """Whether labels of val images have a say in members or weights."""
+        return self.choose is not None or self.weights == "fitted"
+
 
 def resolve_ensembles(experiments: Sequence[Experiment], problems: list[str]) -> list[Experiment]:
     """``experiments``, the ensembles among them with the ids of all their members, and their common subset and cv."""
@@ -63,6 +69,16 @@ def _resolved(ensemble: Experiment, trained: list[Experiment], problems: list[st
         members += [member for member in found if member not in members]
     if not members:
         return ensemble
+    if detectors := [member.exp_id for member in members if member.is_detector]:
+        problems.append(f"{key}: {', '.join(detectors)} gives boxes alone, no maps that could be averaged")
+    if constant := [member.exp_id for member in members if not getattr(member.settings, "has_scores", True)]:
+        problems.append(f"{key}: {', '.join(constant)} gives no scores, only yes/no: it has no part in a mean")
+    oracle = [member.exp_id for member in members if is_oracle(member.settings)]
+    if 0 < len(oracle) < len(members):
+        problems.append(
+            f"{key}: {', '.join(oracle)} is asked by prompts of the true masks (oracle track), the others are not: "
+            "tracks are never mixed"
+        )
     if len({member.cv for member in members}) > 1:
         problems.append(f"{key}: all members need the same cv: their maps must be of the same images")
     if len({getattr(member.settings, "task", "merged") for member in members}) > 1:

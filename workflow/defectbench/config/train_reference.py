@@ -12,3 +12,8 @@ class ReferenceSettings(Settings):
 
     model: Literal["all_empty", "all_full", "tophat_otsu"]
     seed: int = Field(42, ge=0)
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether its maps are scores: a constant says mere yes or no, whose mean is not a probability."""
+        return self.model == "tophat_otsu"

@@ -16,7 +16,8 @@ _INFERENCE_KEYS = {
 class Sam2Settings(Sam2EncoderSettings):
     """SAM 2 or 2.1 that is asked by prompts, one map of any defect.
 
-    Unless given, ``tune: full`` has lr 1e-5 and wd 1e-4, ``tune: lora`` lr 1e-3, wd 0.05, batch_size 1, steps 10000.
+    Unless given, ``tune: full`` has lr 1e-5, wd 1e-4, batch_size 4, steps 10000, eval_every 500, and ``tune: lora``
+    lr 1e-3, wd 0.05, batch_size 1, steps 10000, eval_every 1000.
     """
 
     PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {

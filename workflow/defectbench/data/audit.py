@@ -23,8 +23,8 @@ SIDE_RATIO = 2
 
 FINDINGS = {
     "exact copy": "the same file under another name",
-    "near-duplicate": "the same picture as another, re-encoded, resized or mirrored",
-    "different labels": "the same picture as another, but labelled differently",
+    "near-duplicate": "the same picture as another: re-encoded, resized, mirrored, turned or moved a little",
+    "different labels": "the same picture as another, but labelled differently, or moved a little with its labels",
     "overlapping classes": "pixels that belong to several classes",
     "full mask": f"a class covers at least {FULL_SHARE:.0%} of the image",
     "tiny specks": f"connected regions below 1/{SPECK_PART:,} of the image, or below {SPECK_PIXELS} pixels",

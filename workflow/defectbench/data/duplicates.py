@@ -1,9 +1,12 @@
-"""The same picture more than once: copied, re-encoded, resized or mirrored.
+"""The same picture more than once: copied, re-encoded, resized, mirrored or turned by quarters.
 
-Candidates come from a 64-bit perceptual hash; the pixels of a small picture decide.
+Candidates come from a 64-bit perceptual hash; the pixels of a small picture decide, first as they lie, then block by
+block, each a little shifted. So most copies that were shifted by 2 %, cropped to 95 % of the sides, or turned by 2
+degrees, are found too; few of those moved further.
 """
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import cv2
@@ -18,11 +21,16 @@ MAX_DISTANCE = 8
 """Bits, of 64, in which the hashes of one picture may differ."""
 MIN_CORRELATION = 0.6
 """Correlation of the details from which two pictures are one."""
+MIN_BLOCK_CORRELATION, MOST_MISSES = 0.5, 5
+"""Correlation that each block must reach once shifted, and blocks, of 16, that may miss it. Borders that pictures have
+in common fill fewer than the others."""
 _SIDE, _HASHED, _LOW = 64, 32, 8
+_BLOCK, _SHIFT = 16, 4  # of the small picture: side of a block, and how far it is shifted, pixels
 _UNIT = 32  # mean absolute detail; int8 then holds four times that, so that a few strong edges do not decide alone
 _COMPARISONS = 2**19  # hashes compared, and pixels correlated, at a time: memory stays flat
 
-# Steps along rows and columns: as it is, mirrored left to right, upside down, turned by 180 degrees.
+# Steps along rows and columns: as it is, mirrored left to right, upside down, turned by 180 degrees. The four other
+# orientations, quarter turns among them, are those of the transposed picture.
 _STEPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -40,6 +48,21 @@ def _changed_signs(row_step: int, column_step: int) -> np.uint64:
 _CHANGED = np.array([_changed_signs(*steps) for steps in _STEPS])
 
 
+def turned_hashes(phash: np.ndarray) -> np.ndarray:
+    """Hashes (8, N) that the pictures of the hashes ``phash``, (N,) uint64, would have in each orientation."""
+    rows = phash.astype(">u8").view(np.uint8).reshape(-1, _LOW, 1)
+    columns = np.packbits(np.unpackbits(rows, axis=2).swapaxes(1, 2), axis=2)
+    transposed = columns.reshape(-1, _LOW).view(">u8")[:, 0].astype(np.uint64)
+    return np.concatenate([phash ^ _CHANGED[:, None], transposed ^ _CHANGED[:, None]])
+
+
+def turned(pictures: np.ndarray, orientation: int) -> np.ndarray:
+    """``pictures``, (..., H, W), in the orientation of a row of :func:`turned_hashes`."""
+    transpose, steps = divmod(orientation, len(_STEPS))
+    row_step, column_step = _STEPS[steps]
+    return (pictures.swapaxes(-1, -2) if transpose else pictures)[..., ::row_step, ::column_step]
+
+
 def fingerprint(image: np.ndarray) -> tuple[int, np.ndarray]:
     """What an image, uint8 (H, W) or RGB (H, W, 3), is recognised by.
 
@@ -55,7 +78,7 @@ def fingerprint(image: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def same_pictures(phash: np.ndarray, detail: np.ndarray) -> np.ndarray:
-    """Pairs of images that show the same picture in one of four orientations.
+    """Pairs of images that show the same picture in one of eight orientations.
 
     ``phash`` is (N,) uint64 and ``detail`` (N, 64, 64) int8, both of :func:`fingerprint`. Flat images are like all
     other flat ones and never reported. Returns (P, 2) int64 indices, the lower first.
@@ -68,14 +91,22 @@ def same_pictures(phash: np.ndarray, detail: np.ndarray) -> np.ndarray:
 def _verified(phash: np.ndarray, detail: np.ndarray, index: np.ndarray) -> Iterator[np.ndarray]:
     """Pairs, (P, 2), of places in ``phash`` whose details, at ``index`` of the same places, correlate."""
     block = max(1, _COMPARISONS // max(1, len(phash)))
+    hashes = turned_hashes(phash)
     for start in range(0, len(phash), block):
-        different = phash[start : start + block, None] ^ phash[None, start:]
-        for changed, (row_step, column_step) in zip(_CHANGED, _STEPS, strict=True):
-            pairs = np.argwhere(np.bitwise_count(different ^ changed) <= MAX_DISTANCE) + start
+        for orientation, others in enumerate(hashes):
+            different = phash[start : start + block, None] ^ others[None, start:]
+            pairs = np.argwhere(np.bitwise_count(different) <= MAX_DISTANCE) + start
             pairs = pairs[pairs[:, 0] < pairs[:, 1]]
             for part in np.array_split(pairs, 1 + len(pairs) * _SIDE**2 // _COMPARISONS):
-                mirrored = detail[index[part[:, 1]], ::row_step, ::column_step]
-                yield part[_correlation(detail[index[part[:, 0]]], mirrored) >= MIN_CORRELATION]
+                yield part[_same(detail[index[part[:, 0]]], turned(detail[index[part[:, 1]]], orientation))]
+
+
+def _same(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether each of the details ``first`` is of the same picture as that of ``second``, each (P, 64, 64): (P,)."""
+    same = _correlation(first, second) >= MIN_CORRELATION
+    for pair in np.flatnonzero(~same):
+        same[pair] = _same_but_moved(first[pair], second[pair])
+    return same
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -84,6 +115,23 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     second = second.reshape(-1, _SIDE**2).astype(np.float32)
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     return np.einsum("pk,pk->p", first, second) / norms
+
+
+def _same_but_moved(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the blocks of the detail ``first`` are found in the detail ``second``, each near its place.
+
+    A picture moved, cropped or turned a little is shifted a little everywhere, though not everywhere alike. A flat
+    block is never found.
+    """
+    around = np.pad(second, _SHIFT).astype(np.float32)
+    misses = 0
+    for row, column in product(range(0, _SIDE, _BLOCK), repeat=2):
+        block = first[row : row + _BLOCK, column : column + _BLOCK].astype(np.float32)
+        reach = around[row : row + _BLOCK + 2 * _SHIFT, column : column + _BLOCK + 2 * _SHIFT]
+        misses += cv2.matchTemplate(reach, block, cv2.TM_CCORR_NORMED).max() < MIN_BLOCK_CORRELATION
+        if misses > MOST_MISSES:
+            return False
+    return True
 
 
 def components(n: int, edges: np.ndarray) -> np.ndarray:
@@ -106,8 +154,8 @@ def picture_groups(frame: pd.DataFrame, detail: np.ndarray) -> pd.Series:
 def different_labels(manifest: Manifest) -> list[tuple[str, str]]:
     """Ids of the first image of a group and another one of it that is labelled differently.
 
-    Labels are compared after turning the one picture as the other stands, pixel by pixel; those of pictures of
-    different size only by the classes they show.
+    Labels are compared after turning the one picture as the other stands, pixel by pixel, even if it is moved a
+    little; those of pictures of different size only by the classes they show.
     """
     frame = manifest.frame.sort_values("image_id")
     found = []
@@ -120,9 +168,8 @@ def different_labels(manifest: Manifest) -> list[tuple[str, str]]:
 
 def _agree(masks: np.ndarray, first: Any, manifest: Manifest, other: Any) -> bool:
     """Whether ``masks``, (C, H, W) of the named tuple ``first``, are those of ``other`` once turned alike."""
-    others = manifest.masks(other)
+    hashes = turned_hashes(np.array([other.phash], np.uint64))[:, 0]
+    others = turned(manifest.masks(other), int(np.bitwise_count(np.uint64(first.phash) ^ hashes).argmin()))
     if masks.shape != others.shape:
         return np.array_equal(masks.any(axis=(1, 2)), others.any(axis=(1, 2)))
-    different = np.uint64(first.phash) ^ np.uint64(other.phash)
-    row_step, column_step = _STEPS[np.bitwise_count(different ^ _CHANGED).argmin()]
-    return np.array_equal(masks, others[:, ::row_step, ::column_step])
+    return np.array_equal(masks, others)

@@ -17,6 +17,8 @@ from defectbench.script import UserError
 # In rising order of what a leak must not touch: of a picture in two roles, the earlier role loses it.
 ROLES = ("train", "val", "test")
 COLUMNS = ["image_id", "role", "group"]
+EXPORTED = r"([^/]+)\.rf\.[0-9A-Za-z]+\.[^./]+$"
+"""Names that Roboflow gives to images: name.rf.hash.jpg. It exports augmented copies of one under the same name."""
 LEAK_COLUMNS = ["dropped_image_id", "dropped_role", "kept_image_id", "kept_role"]
 
 
@@ -68,16 +70,39 @@ def make_folds(frame: pd.DataFrame, split: pd.DataFrame, k: int, seed: int) -> p
 def _grouped(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
     """``frame`` with the groups of the same picture united with those of the pattern ``group_by``.
 
-    A united group bears the first of the matches in it.
+    A united group bears the first of the matches in it. Without a pattern, images of a Roboflow export are grouped by
+    their name before the hash.
     """
     if group_by is None:
-        return frame
+        exported = _exported(frame["image_id"])
+        return frame if exported.isna().all() else _united(frame, exported.fillna(frame["image_id"]))
     pattern = re.compile(group_by)
     found = [pattern.search(image_id) for image_id in frame["image_id"]]
     names = pd.Series([match and match[min(1, pattern.groups)] for match in found], frame.index, dtype=object)
     unmatched = frame.loc[names.isna(), "image_id"]
     if len(unmatched):
         raise SplitError(f"split.group_by: {group_by!r} does not match {some(unmatched)}")
+    return _united(frame, names)
+
+
+def _exported(image_ids: pd.Series) -> pd.Series:
+    """Name before the hash of each image of a Roboflow export, missing for all other images."""
+    return image_ids.str.extract(EXPORTED)[0]
+
+
+def export_note(image_ids: pd.Series) -> str | None:
+    """What the names of a Roboflow export mean for a split without ``group_by``; None if no two share a name."""
+    names = _exported(image_ids).dropna()
+    if not names.duplicated().any():
+        return None
+    return (
+        f"{len(names):,} images are named as Roboflow names copies (name.rf.hash), and have {names.nunique():,} names. "
+        "Images of one name are taken for copies of one picture and never divided, unless split.group_by is set."
+    )
+
+
+def _united(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    """``frame`` with its groups united where ``names``, one per row, are the same."""
     name, group = pd.factorize(names)[0], pd.factorize(frame["group"])[0]
     # Names and groups are the nodes of a graph, and every image joins its two.
     n_names = name.max() + 1
@@ -151,9 +176,11 @@ def apply_split_file(
     if len(leaks) and settings.on_leak == "error":
         kind = "group" if settings.group_by else "picture"
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
+        note = export_note(frame["image_id"]) if settings.group_by is None else None
         raise SplitError(
             f"split file {settings.file.path}: the same {kind} in two roles: {some(pairs, 'pairs')}\n"
             "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
+            + (f"\n{note}" if note else "")
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
     if not (split["role"] == "val").any():
@@ -218,8 +245,8 @@ def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
     empty = [role for role in ROLES if role not in counts]
     if empty:
         raise SplitError(
-            f"no image for {' and '.join(empty)} among {len(split)}: raise its share in split, "
-            "correct split.file.roles, or add images"
+            f"no image for {' and '.join(empty)} among {len(split)}, in {split['group'].nunique()} groups: "
+            "raise its share in split, correct split.file.roles, or add images"
         )
     defective = frame.loc[areas(frame).sum(axis=1) > 0, "image_id"]
     if not split.loc[split["role"] == "val", "image_id"].isin(defective).any():

@@ -24,11 +24,11 @@ _COLUMNS = {
     "experiment": ("exp_id", "model", "subset", "variant", "prompt_type", "img_size", "seed", "track", "prompt_source"),
     "settings": ("task", "batch_size", "lr", "wd"),
     "metrics": ("val_mAP50", "val_mAP50_95", "test_mAP50", "test_mAP50_95", "n_val", "n_test", "n_test_boxes"),
-    "timing": ("avg_inference_time", "infer_ms_p50", "infer_ms_p95", "peak_memory_infer_bytes"),
+    "timing": ("avg_inference_time", "infer_ms_p50", "infer_ms_p95", "peak_memory_infer_bytes", "device"),
     "run": (
         *("steps", "n_labels_train", "n_labels_val", "params_total", "params_trainable", "weights_bytes"),
         *("train_seconds", "peak_memory_train_bytes", "weights_source", "weights_sha256", "weights_path"),
-        *("finished_at", "code_digest", "device", "notes"),
+        *("finished_at", "code_digest", "train_device", "notes"),
     ),
     "compared": ("test_ids_sha256", "data_digest"),
 }
@@ -132,6 +132,7 @@ def detectors_table(folders: list[Path]) -> pd.DataFrame:
     for folder in folders:
         run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
         run["notes"] = "; ".join(run.get("notes", []))
+        run["train_device"] = run.get("device")
         sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
         sources |= {"run": run, "compared": metrics}
         rows.append({name: sources[source].get(name) for source, names in _COLUMNS.items() for name in names})

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from defectbench.config.report import ResultsSettings
@@ -14,7 +15,7 @@ from defectbench.metrics.definitions import all_names
 from defectbench.script import UserError
 
 BETWEEN_FOLDS = ("dice_all", "mIoU")
-SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version")
+SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version", "match_iou")
 
 # The columns that users' own tables are built on: their names and order never change.
 _FIRST = {
@@ -75,7 +76,8 @@ _LAST = {
     "data_digest": "str",
     "code_digest": "str",
     "metric_version": "Int64",
-    "device": "str",
+    "device": "str",  # that times of prediction were measured on; 'mixed' if stages or members differ
+    "train_device": "str",  # that of train_seconds, likewise
     "dataset": "str",
     "family": "str",
     "policy": "str",
@@ -87,6 +89,7 @@ _LAST = {
     "infer_ms_stage2": "float64",
     "cv_folds": "Int64",  # of a cross-validated experiment; its metrics out of fold, mean and spread between folds
     **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
+    "match_iou": "float64",  # from which a component counts as found by recall_at_fp_*
     "post_processing": "str",  # the steps by class, where any were chosen on val
     "notes": "str",  # what a reader must know of this row
 }
@@ -115,6 +118,7 @@ _OF_TIMING = (
     "peak_memory_infer_bytes",
     "infer_ms_stage1",
     "infer_ms_stage2",
+    "device",
 )
 COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _METRICS | _LAST).items() if name not in _FIRST}
 
@@ -127,8 +131,8 @@ def consolidate(settings: ResultsSettings) -> pd.DataFrame:
     """Build the results table: a row per experiment in the order of ``settings``, the columns of COLUMNS.
 
     Raises:
-        ResultsError: if a file is missing, an experiment comes twice, or experiments of one track were scored on
-            different test images, data or metric definitions.
+        ResultsError: if a file is missing, an experiment comes twice, files of one are not of the same run, or
+            experiments of one track were scored on different test images, data or metric definitions.
     """
     rows = [_row(folder, settings) for folder in settings.experiments]
     ids = [row["exp_id"] for row in rows]
@@ -156,6 +160,8 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
     )
     if metrics["thresholds_calibrated"] != calibration["threshold"]:
         raise ResultsError(f"{folder}: metrics.json and calibration.json do not belong together: score anew")
+    scores = read_image_scores(folder, metrics["policy"])
+    _check_one_run(folder, run, metrics, scores)
     return {
         **{name: (run.get("settings") or {}).get(name) for name in _OF_SETTINGS},
         **{name: run.get(name) for name in _OF_RUN},
@@ -163,16 +169,32 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         **metrics,
         **run["experiment"],
         **(_between_folds(folder) if "n_folds" in run else {}),
-        **_intervals(read_image_scores(folder, metrics["policy"]), metrics, settings),
+        **_intervals(scores, metrics, settings),
         "experiment": settings.experiment_of.get(run["experiment"]["exp_id"], run["experiment"]["exp_id"]),
         "subset_size": run["experiment"]["subset"],
         "ckpt_path": run.get("weights_path"),
         "timestamp": run.get("finished_at"),
         "thresholds": json.dumps(metrics["thresholds"]),
         "post_processing": _post_processing(metrics),
-        "device": run.get("device") or timing.get("device"),
+        "train_device": None if run.get("zero_shot") else run.get("device"),
         "notes": "; ".join(_notes(run)) or None,
     }
+
+
+def _check_one_run(folder: Path, run: dict[str, Any], metrics: dict[str, Any], scores: pd.DataFrame) -> None:
+    """Refuse metrics of other data than the model was trained on, or of other scores of images."""
+    trained, scored = run.get("data_digest"), metrics.get("data_digest")
+    if trained and scored and trained != scored:
+        raise ResultsError(
+            f"{folder}: run.json is of data {trained[:12]}, metrics.json of {scored[:12]}: images or labels have "
+            "changed in between; train, predict and score anew"
+        )
+    for metric in METRICS:
+        if metrics[metric] is not None and not np.isclose(scores[metric].mean(), metrics[metric], rtol=1e-9, atol=1e-9):
+            raise ResultsError(
+                f"{folder}: {metric} is {metrics[metric]:.6f} in metrics.json, {scores[metric].mean():.6f} in "
+                "per_image.parquet: they are not of the same scoring; score anew"
+            )
 
 
 def _post_processing(metrics: dict[str, Any]) -> str | None:
@@ -221,5 +243,5 @@ def _check_comparable(table: pd.DataFrame) -> None:
                 sides = "\n".join(f"  {value}: {', '.join(ids)}" for value, ids in ids_of.items())
                 raise ResultsError(
                     f"{track} track: experiments with different {column} cannot be compared:\n{sides}\n"
-                    "Score them anew on the same data with the same version, or leave some out."
+                    "Score them anew on the same data with the same version and settings, or leave some out."
                 )

@@ -65,6 +65,7 @@ def summarise(
     probabilities = list(thresholds.values())
     return {
         "metric_version": METRIC_VERSION,
+        "match_iou": settings.match_iou,
         "data_digest": data_digest,
         "test_ids_sha256": ids_sha256(records.test_ids),
         **_sizes(records.counts, MERGED),

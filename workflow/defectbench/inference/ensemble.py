@@ -74,7 +74,9 @@ def write_mean(paths: Sequence[Path], weights: Sequence[float], out: Path, role:
     """
     used = [(path, weight) for path, weight in zip(paths, weights, strict=True) if weight > 0]
     files = [PredictionFile(path) for path, _ in used]
-    header = PredictionHeader(role, common_classes(files), has_scores=True)
+    # Members that are asked by true prompts have predicted no clean image, so their mean has none either.
+    defective_only = all(file.header.defective_only for file in files)
+    header = PredictionHeader(role, common_classes(files), True, defective_only)
     n_images = 0
     with write_predictions(out, header) as writer:
         for image_id, maps in together(files):

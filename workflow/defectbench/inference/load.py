@@ -47,6 +47,18 @@ def _unet(folder: Path, run: dict[str, Any]) -> tuple[Predictor, tuple[str, ...]
     return _with_channels(predictor, run["in_channels"]), tuple(run["classes"])
 
 
+def _yolo(folder: Path, run: dict[str, Any]) -> tuple[Predictor, tuple[str, ...]]:
+    from defectbench.config.train_yolo import YoloSettings
+    from defectbench.inference.tta import augmented
+    from defectbench.models.yolo import load_predictor
+
+    settings = YoloSettings.model_validate(run["settings"])
+    if settings.is_detector:
+        raise LoadError(f"{folder}: a detector gives boxes alone, no maps")
+    predictor = load_predictor(settings, run["classes"], folder / "model" / "weights.safetensors")
+    return augmented(predictor.maps, settings.tta), tuple(run["classes"])
+
+
 def _reference(folder: Path, _: dict[str, Any]) -> tuple[Predictor, tuple[str, ...]]:
     from defectbench.inference.prediction_file import MERGED
     from defectbench.models.reference import from_dict
@@ -67,5 +79,6 @@ def _with_channels(predictor: Predictor, channels: int) -> Predictor:
 # Families import their own libraries only when they are asked for.
 _LOADERS: dict[str, Callable[[Path, dict[str, Any]], tuple[Predictor, tuple[str, ...]]]] = {
     "unet": _unet,
+    "yolo": _yolo,
     "reference": _reference,
 }

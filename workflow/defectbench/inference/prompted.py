@@ -17,6 +17,7 @@ from defectbench.data.prompt_file import PromptError
 from defectbench.data.prompts import Prompt
 from defectbench.data.rle import decode_coco
 from defectbench.data.tiles import Window
+from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.predict import WARM_UP
 from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
@@ -26,7 +27,7 @@ from defectbench.models.adapters import load_trained, merge_lora
 from defectbench.models.sam2.adapt import set_up
 from defectbench.models.sam2.base import load_base
 from defectbench.models.sam2.embeddings import EmbeddingCache
-from defectbench.models.sam2.native import NativeSam2
+from defectbench.models.sam2.native import Embedding, NativeSam2
 from defectbench.models.sam2.prompting import NOTHING, maps
 
 
@@ -38,24 +39,25 @@ class PromptedPredictor:
         network: NativeSam2,
         geometry: Geometry,
         device: torch.device,
-        cache: EmbeddingCache | None = None,
+        encoder: TimedEncoder[Embedding] | None = None,
         tiling: Tiling | None = None,
     ) -> None:
-        """With ``cache``, what was encoded before is not encoded again; with ``tiling``, images are seen by tiles."""
+        """``encoder``, if not the network's own, is that of a cache; with ``tiling``, images are seen by tiles."""
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
-        self.cache = cache
+        self._encode = self.network.encode if encoder is None else encoder.encode
+        self._clock = time.perf_counter if encoder is None else encoder.clock
         self.tiling = tiling
         self.seconds = 0.0
-        """Time of the last call; that of the encoder counts even if the embedding came from the cache."""
+        """Time of the last call; that of the encoder counts even if the embedding came from a cache."""
 
     def __call__(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
         """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels.
 
         Without prompts nothing is asked: the lowest code everywhere, as of a method that never finds anything.
         """
-        started, self._reading = time.perf_counter(), 0.0
+        started = self._clock()
         height, width = image.shape[:2]
         if not prompts:
             codes = np.zeros((1, height, width), np.uint16)
@@ -63,7 +65,7 @@ class PromptedPredictor:
             codes = codes_from_logits(self._logits(image, prompts))
         else:
             codes = codes_from_logits(self.tiling.apply(height, width, lambda w: self._tile(image, prompts, w)))
-        self.seconds = time.perf_counter() - started - self._reading
+        self.seconds = self._clock() - started
         return codes
 
     def _tile(self, image: np.ndarray, prompts: Sequence[Prompt], window: Window) -> np.ndarray:
@@ -78,13 +80,7 @@ class PromptedPredictor:
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        if self.cache is None:
-            embedding = self.network.encode(batch)
-        else:
-            before = time.perf_counter()
-            embedding = self.cache.encode(batch)
-            self._reading += time.perf_counter() - before - self.cache.seconds
-        logits = maps(self.network, embedding, [scaled_prompts(prompts, self.geometry, image.shape)])
+        logits = maps(self.network, self._encode(batch), [scaled_prompts(prompts, self.geometry, image.shape)])
         return self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
 
 
@@ -105,9 +101,11 @@ def load_prompted(run: dict[str, Any], base: Path, weights: Path, embeddings: Pa
     load_trained(network, weights, origin["base_sha256"])
     merge_lora(network)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cache = EmbeddingCache(network, embeddings, origin["base_sha256"]) if settings.cache_embeddings else None
+    encoder = None
+    if settings.cache_embeddings:
+        encoder = TimedEncoder(EmbeddingCache(network, embeddings, origin["base_sha256"]))
     tiling = Tiling(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
-    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, cache, tiling)
+    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, encoder, tiling)
 
 
 def scaled_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:

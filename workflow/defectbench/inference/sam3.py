@@ -8,14 +8,15 @@ from typing import Any
 import torch
 
 from defectbench.config.train_sam3 import Sam3Settings
+from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.network import NetworkPredictor
 from defectbench.inference.tta import Predictor, augmented
 from defectbench.models.adapters import load_trained, merge_lora
-from defectbench.models.feature_cache import FeatureCache
 from defectbench.models.sam3.adapt import set_up
 from defectbench.models.sam3.base import load_base
-from defectbench.models.sam3.network import Features, PhraseSam3
+from defectbench.models.sam3.features import PhraseFeatureCache
+from defectbench.models.sam3.network import PhraseSam3
 
 
 def load_sam3(
@@ -25,7 +26,7 @@ def load_sam3(
 
     It maps a uint8 image (H, W) or (H, W, 3) to codes (C, H, W) of the record's classes. ``base`` are the weights that
     the training started from, ``weights`` its adapters. With ``features``, a folder, what the image encoder makes is
-    kept there; by the clock every image is encoded anew.
+    kept there; by the clock this process encoded every image.
 
     Raises:
         WeightsError: if the files do not belong together.
@@ -40,11 +41,8 @@ def load_sam3(
     merge_lora(sam)
     clock = time.perf_counter
     if features is not None:
-        cache = FeatureCache(network.encode, Features, features, origin["base_sha256"])
-        network.keep_features(cache.encode)
-
-        def clock() -> float:
-            return time.perf_counter() + cache.saved
-
+        encoder = TimedEncoder(PhraseFeatureCache(network, features, origin["base_sha256"]))
+        network.keep_features(encoder.encode)
+        clock = encoder.clock
     geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
     return augmented(NetworkPredictor(network, geometry, device), settings.tta), clock

@@ -1,15 +1,18 @@
 """What a frozen encoder makes of images, kept on disk."""
 
+import functools
 import hashlib
-import time
+import importlib.metadata
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from defectbench.code_digest import CodeDigests
 from defectbench.files import atomic
 
 Features = TypeVar("Features", bound=tuple)
@@ -19,9 +22,9 @@ Features = TypeVar("Features", bound=tuple)
 class FeatureCache(Generic[Features]):
     """Calls the encoder for images it has not seen, and reads the features of the others from files.
 
-    An entry's key is a digest of the pixels as the encoder gets them, size included, of the encoder's weights, of the
-    precision and of the kind of device. So an augmented image is never taken for the plain one; for want of hits,
-    augmented images should not come here at all.
+    An entry is read only if the encoder would make the same again: its path is a digest of the pixels as the encoder
+    gets them, size included, of the encoder's weights and code, and of the arithmetic (:func:`arithmetic`). So an
+    augmented image is never taken for the plain one; for want of hits, augmented images should not come here at all.
     """
 
     def __init__(
@@ -30,47 +33,79 @@ class FeatureCache(Generic[Features]):
         kind: type[Features],
         folder: Path,
         weights_sha256: str,
+        code: str,
     ) -> None:
-        """Keep in ``folder`` what ``compute``, an encoder whose weights have that digest, makes: a ``kind``."""
+        """Keep in ``folder`` what ``compute`` makes: a ``kind``. ``code`` is the encoder's :func:`encoder_digest`.
+
+        What other code made with the same weights is deleted: it would not be read again.
+        """
         self._compute, self._kind = compute, kind
-        self.folder = folder
-        self.weights_sha256 = weights_sha256
-        self.seconds = 0.0
-        """Time that the encoder took for the images of the last call, now or when the entries were made."""
-        self.saved = 0.0
-        """By how much all calls together were faster than the encoder; writing entries counts against it."""
+        self.folder = folder / weights_sha256[:16] / code
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for other in self.folder.parent.iterdir():
+            if other != self.folder:
+                # Another process may be at the same.
+                shutil.rmtree(other, ignore_errors=True)
+
+    def encode(self, images: torch.Tensor) -> Features:
+        """Features of uint8 ``images`` (B, 1 or 3, H, W), each encoded by itself: they owe nothing to their batch."""
+        found = []
+        for image in images.split(1):
+            features = self.read(image)
+            if features is None:
+                features = self.compute(image)
+                self.keep(image, features)
+            found.append(features)
+        return self._kind(*(torch.cat(level) for level in zip(*found, strict=True)))
+
+    def read(self, image: torch.Tensor) -> Features | None:
+        """Features of ``image`` (1, 1 or 3, H, W) from its file; None if there is no such file."""
+        try:
+            return self._kind(**load_file(self._path(image), device=str(image.device)))
+        except FileNotFoundError:
+            return None
 
     @torch.no_grad()
-    def encode(self, images: torch.Tensor) -> Features:
-        """Features of uint8 ``images`` (B, 1 or 3, H, W)."""
-        called = time.perf_counter()
-        paths = [self._path(image) for image in images]
-        missing = [number for number, path in enumerate(paths) if not path.is_file()]
-        if missing:
-            started = time.perf_counter()
-            made = self._compute(images[missing])
-            if images.is_cuda:
-                torch.cuda.synchronize()
-            seconds = (time.perf_counter() - started) / len(missing)
-            for place, number in enumerate(missing):
-                self._save(paths[number], self._kind(*(level[place] for level in made)), seconds)
-        found, self.seconds = [], 0.0
-        for path in paths:
-            with safe_open(path, "pt") as file:
-                self.seconds += float(file.metadata()["seconds"])
-            values = load_file(path, device=str(images.device))
-            found.append([values[name] for name in self._kind._fields])
-        self.saved += self.seconds - (time.perf_counter() - called)
-        return self._kind(*(torch.stack(level) for level in zip(*found, strict=True)))
+    def compute(self, image: torch.Tensor) -> Features:
+        """Features of ``image`` by the encoder, laid out in memory as those from a file."""
+        return self._kind(*(level.contiguous() for level in self._compute(image)))
+
+    def keep(self, image: torch.Tensor, features: Features) -> None:
+        """Write the ``features`` of ``image``, unless they are there."""
+        path = self._path(image)
+        if not path.is_file():
+            with atomic(path) as temporary:
+                save_file({name: level.cpu() for name, level in features._asdict().items()}, temporary)
 
     def _path(self, image: torch.Tensor) -> Path:
-        device = image.device.type
-        autocast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-        key = f"{self.weights_sha256} {tuple(image.shape)} {autocast} {device}"
+        key = f"{tuple(image.shape)} {arithmetic(image.device)} "
         digest = hashlib.sha256(key.encode() + image.cpu().contiguous().numpy().tobytes()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.safetensors"
 
-    def _save(self, path: Path, features: Features, seconds: float) -> None:
-        values = {name: level.cpu().contiguous() for name, level in features._asdict().items()}
-        with atomic(path) as temporary:
-            save_file(values, temporary, metadata={"seconds": repr(seconds)})
+
+def arithmetic(device: torch.device) -> str:
+    """Precision and hardware of what is computed now: sums differ in their last bits with the order of summation."""
+    kind = device.type
+    autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    if kind == "cuda":
+        hardware = f"{torch.cuda.get_device_name(device)}, cuDNN {torch.backends.cudnn.version()}"
+    else:
+        name = torch.cpu.get_capabilities().get("cpu_name", "")
+        hardware = f"{name} {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    return f"{autocast} {torch.get_float32_matmul_precision()} {kind} {hardware}"
+
+
+def encoder_digest(package: str, *modules: ModuleType) -> str:
+    """Digest (16 hex digits) of an encoder's code: it changes with any edit or upgrade that may change its features.
+
+    ``modules`` define and build the encoder; what they import of ``defectbench.models`` counts too, and so do this
+    module and the versions of torch and of ``package``, in which the network is written.
+    """
+    files = [Path(str(module.__file__)) for module in modules] + [Path(__file__)]
+    parts = [_code_digests().of(path, within="defectbench.models") for path in files]
+    parts += [str(torch.__version__), importlib.metadata.version(package)]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+
+
+# The graph of imports takes some tenths of a second.
+_code_digests = functools.cache(CodeDigests)

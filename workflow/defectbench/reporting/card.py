@@ -8,6 +8,7 @@ import pandas as pd
 from defectbench.config.ingest import DatasetSettings, YoloFolder
 from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, picture_clusters
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.splits import export_note
 
 PICTURES = {
     "examples": "A typical image of each class",
@@ -18,6 +19,10 @@ PICTURES = {
 }
 """Pictures of the card by the name of their file, and what they show."""
 NOT_KNOWN = "–"
+_NOT_RECOGNISED = (
+    "Copies shifted or cropped by more than some 2 % of the side, or turned by more than some 2 degrees other than by "
+    "quarters, are often not recognised, and other images of the same part never: split.group_by can name those."
+)
 _MANY = 12  # classes, of which the summary tells the number alone
 _FEW = 3  # examples that stand in the text; all are in the tables beside it
 
@@ -46,6 +51,7 @@ def dataset_card(
         shown.get("sizes"),
         "## Same picture more than once",
         _repeated(manifest),
+        export_note(manifest.frame["image_id"]),
         shown.get("duplicates"),
         "## Audit",
         _findings(audit.findings, OF_AREAS if only_areas(manifest) else FINDINGS),
@@ -136,12 +142,12 @@ def _repeated(manifest: Manifest) -> str:
         return "Not known without the images."
     clusters = picture_clusters(manifest.frame)
     if clusters.empty:
-        return "No picture was found twice."
+        return f"No picture was found twice. {_NOT_RECOGNISED}"
     n_near = int(clusters["near"].sum())
     return (
         f"Pictures that come at least twice: {len(clusters):,}, in {clusters['images'].sum():,} images. "
-        f"Re-encoded, resized or mirrored: {n_near:,}; as exact copies alone: {len(clusters) - n_near:,}. "
-        "The images of one picture never stand in two roles of a split."
+        f"Re-encoded, resized, mirrored, turned or moved a little: {n_near:,}; as exact copies alone: "
+        f"{len(clusters) - n_near:,}. The images of one picture never stand in two roles of a split. {_NOT_RECOGNISED}"
     )
 
 

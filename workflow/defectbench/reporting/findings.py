@@ -2,18 +2,30 @@
 
 import pandas as pd
 
-from defectbench.evaluation.statistics import A_BETTER, ALPHA, B_BETTER, TOO_FEW
+from defectbench.evaluation.statistics import A_BETTER, B_BETTER, TOO_FEW
 from defectbench.reporting import power_law
+from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.leaderboard import names_of_experiments
 from defectbench.reporting.verdicts import Standing
 
 MINUS = "−"
 
 
-def findings(results: pd.DataFrame, pairwise: pd.DataFrame, seeds: pd.DataFrame, fits: pd.DataFrame) -> str:
-    """Write the page, Markdown, from the tables results.parquet, pairwise.csv, seeds.csv and data_efficiency.csv."""
+def findings(
+    results: pd.DataFrame,
+    pairwise: pd.DataFrame,
+    seeds: pd.DataFrame,
+    fits: pd.DataFrame,
+    issues: pd.DataFrame,
+    leaks: pd.DataFrame,
+) -> str:
+    """Write the page, Markdown, from the tables results.parquet, pairwise.csv, seeds.csv and data_efficiency.csv.
+
+    ``issues`` and ``leaks`` are those of :func:`data_notes`.
+    """
     called = names_of_experiments(results)
     parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
+    parts += [f"**{note}**" for note in data_notes(issues, leaks)]
     for track in pairwise["track"].drop_duplicates():
         rows = pairwise[pairwise["track"] == track]
         lines = [f"- {difference_sentence(row, called)}" for row in rows.to_dict("records")]
@@ -22,7 +34,8 @@ def findings(results: pd.DataFrame, pairwise: pd.DataFrame, seeds: pd.DataFrame,
         parts.append(f"## {track.capitalize()} track\n\n{standing}" + "\n".join(lines))
     if len(fits):
         lines = [f"- {power_law.sentence(row)}" for row in fits.to_dict("records")]
-        parts.append("## Numbers of labels\n\n" + "\n".join(lines))
+        what = "Of training images; those of the val images, which choose checkpoints and thresholds, come on top."
+        parts.append("\n\n".join(["## Numbers of labels", what, "\n".join(lines)]))
     if pairwise.empty:
         parts.append("No two experiments were compared.")
     return "\n\n".join(parts) + "\n"
@@ -42,7 +55,8 @@ def difference_sentence(row: dict, called: dict[str, str]) -> str:
     better = {A_BETTER: a, B_BETTER: b}.get(row["claim"])
     if better is not None:
         return f"{value}: {better} is better (Holm p {p}, {counts})."
-    but = ", but the interval includes 0" if row["p_holm"] < ALPHA else ""
+    includes_0 = row["difference_lo"] <= 0 <= row["difference_hi"]
+    but = "" if includes_0 else ", though the interval, which is not corrected, excludes 0"
     return f"{value}, not significant (Holm p {p}{but}, {counts})."
 
 

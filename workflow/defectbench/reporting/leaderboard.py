@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.evaluation.policies import AT_HALF
+from defectbench.reporting.data_notes import UNGROUPED, data_notes
 from defectbench.reporting.verdicts import Standing
 
 NOTHING = "–"
@@ -28,18 +30,20 @@ NOTES = (
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
-    "labels: training images with labels. params: parameters of the model. ms/image: mean time of prediction, of a "
-    "cascade with that of its two stages.",
+    "labels: training images with labels; those of the val images, which choose checkpoints and thresholds, come on "
+    "top. params: parameters of the model. ms/image: mean time of prediction, of a cascade with that of both stages.",
 )
-
+ZERO_SHOT_NOTE = "A zero-shot model is read at p = 0.5, so that it owes nothing to validation images: threshold –."
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
-def leaderboard(results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> str:
+def leaderboard(
+    results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame, ungrouped: bool = False
+) -> str:
     """Write the page, Markdown, from results, tests, and the tables of problems found in the data.
 
-    ``pairwise`` has the columns of pairwise.csv; ``issues`` has file, row, problem (samples left out at ingest);
-    ``leaks`` has dropped_image_id, dropped_role, kept_image_id, kept_role (images left out of the split).
+    ``pairwise`` has the columns of pairwise.csv; ``issues`` and ``leaks`` are those of :func:`data_notes`;
+    ``ungrouped``: nothing but the pixels tells which images belong together.
     """
     parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
     called = names_of_experiments(results)
@@ -48,7 +52,11 @@ def leaderboard(results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFr
         if len(rows):
             standing = Standing.of(results, pairwise, track)
             parts.append(_section(track, rows, standing, standing.sentence(called)))
-    notes = [*_data_notes(issues, leaks), *NOTES, *([CV_NOTE] if results["cv_folds"].notna().any() else [])]
+    notes = [*(f"**{note}**" for note in data_notes(issues, leaks)), *([UNGROUPED] if ungrouped else []), *NOTES]
+    if ((results["policy"] == AT_HALF) & (results["track"] != "reference")).any():
+        notes.append(ZERO_SHOT_NOTE)
+    if results["cv_folds"].notna().any():
+        notes.append(CV_NOTE)
     parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in notes))
     return "\n\n".join(parts) + "\n"
 
@@ -150,23 +158,6 @@ def _wrapped(text: str, bullet: str = "") -> str:
     return textwrap.fill(
         text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_on_hyphens=False
     )
-
-
-def _data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:
-    notes = []
-    if len(issues):
-        first = issues.iloc[0]
-        notes.append(
-            f"**{len(issues)} problem(s) in the source files: the samples concerned are quarantined, in no stage and "
-            f"no number above.** The first: {first['file']}: {first['problem']}"
-        )
-    if len(leaks):
-        roles = ", ".join(f"{n} from {role}" for role, n in leaks["dropped_role"].value_counts().items())
-        notes.append(
-            f"**{len(leaks)} image(s) dropped ({roles}): the split file had the same picture in two roles.** "
-            f"The first: {leaks['dropped_image_id'].iloc[0]} = {leaks['kept_image_id'].iloc[0]}"
-        )
-    return notes
 
 
 def _between_folds(row: pd.Series) -> str:

@@ -1,6 +1,6 @@
 """Tables for a paper, LaTeX and Markdown, from the records that all other tables are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -34,25 +34,28 @@ def paper_tables(results: pd.DataFrame, pairwise: pd.DataFrame, called: Mapping[
             )
             found[track] = (caption, _track(rows, PRIMARY[track]))
     if len(pairwise):
-        caption = "Differences in percentage points, Wilcoxon signed rank test by groups of images, Holm's correction."
+        caption = (
+            "Differences in percentage points. p: Wilcoxon's signed rank test and the bootstrap of the mean together, "
+            "by groups of images, with Holm's correction."
+        )
         found["tests"] = (caption, _tests(pairwise, called))
     return found
 
 
-def as_markdown(tables: Tables) -> str:
-    """The tables one below the other, each under its caption."""
+def as_markdown(tables: Tables, notes: Sequence[str]) -> str:
+    """The tables one below the other, each under its caption, and ``notes`` on the data."""
     parts = [f"{caption}\n\n{markdown_table(list(t.columns), t.to_numpy().tolist())}" for caption, t in tables.values()]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *(f"**{note}**" for note in notes)]) + "\n"
 
 
-def as_latex(tables: Tables) -> str:
-    """The tables as ``table`` environments; the document needs the package booktabs."""
+def as_latex(tables: Tables, notes: Sequence[str]) -> str:
+    """The tables as ``table`` environments, and ``notes`` on the data as text; needs the package booktabs."""
     found = []
     for name, (caption, table) in tables.items():
         how = {"label": f"tab:{name}", "column_format": "l" + "r" * (table.shape[1] - 1)}
         escaped = table.map(_escaped).rename(columns=_escaped)
         found.append(escaped.to_latex(index=False, caption=_escaped(caption), **how))
-    return "\n".join(found)
+    return "\n".join([*found, *(f"\\noindent\\textbf{{{_escaped(note)}}}\n" for note in notes)])
 
 
 def _track(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -15,6 +15,9 @@ from defectbench.metrics.histograms import N_CODES, coarsen
 from defectbench.reporting.leaderboard import short_names
 from defectbench.script import UserError
 
+MIXED = "mixed"
+"""The device of a row whose stages or members were not on one."""
+
 
 class RecordsError(UserError):
     """Tables and folders that are not of one study."""

@@ -32,8 +32,8 @@ def ranked(folders: Sequence[Path]) -> pd.DataFrame:
     return table.sort_values([by, "exp_id"], ascending=[False, True], ignore_index=True)
 
 
-def as_markdown(table: pd.DataFrame, title: str) -> str:
-    """The table for reading, below it the settings of the best row as a study would have them."""
+def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -> str:
+    """The table for reading, below it what is not ranked and why, and the best row's settings as a study has them."""
     shown = table.drop(columns="exp_id").rename_axis("rank").reset_index()
     shown["rank"] += 1
     cells = [[f"{v:.4f}" if name in MEASURED else str(v) for name, v in row.items()] for _, row in shown.iterrows()]
@@ -50,6 +50,7 @@ def as_markdown(table: pd.DataFrame, title: str) -> str:
             "",
             *(f"| {line} |" for line in lines),
             "",
+            *(["Not ranked:", "", *(f"- {line}" for line in left_out), ""] if left_out else []),
             "Settings of the first, for `defaults`:",
             "",
             "```yaml",

@@ -1,49 +1,59 @@
 """What jobs cost: the benchmarks of past runs in one table, and from them an estimate of jobs to come."""
 
 import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from defectbench.files import read_json
 
 MB, GB = 10**6, 10**9
-COLUMNS = ("dataset", "family", "exp_id", "rule", "seconds", "cpu_seconds", "memory_peak_bytes")
+COLUMNS = ("dataset", "family", "exp_id", "rule", "benchmark", "seconds", "cpu_seconds", "memory_peak_bytes")
 GPU_COLUMNS = ("gpu", "gpu_memory_peak_bytes", "gpu_utilisation_mean")
+FOLDERS = ("weights", "results/*", "runs/*", "runs/*/*/*", "runs/*/*/*/fold*")
+"""Which folders have benchmarks: of published weights, studies, datasets, experiments, and folds of experiments."""
+ALIKE = (["benchmark"], ["rule", "family", "dataset"], ["rule", "dataset"], ["rule"])
+"""By which columns past jobs are like a planned one, the closest first."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of the workflow; what has no experiment is of the family ''."""
+    """A job of the workflow; what has no dataset or no experiment has '' there."""
 
+    benchmark: str
+    """Path of its benchmark below the folder that holds runs/ and results/: no other job has the same."""
     rule: str
     dataset: str = ""
     family: str = ""
     exp_id: str = ""
+    """Of a fold ``{exp_id}/fold{k}``."""
+
+    @classmethod
+    def of(cls, benchmark: str) -> "Job":
+        """The job that writes ``benchmark``: all rules call it ``…/benchmarks/{rule}[.{wildcards}].tsv``."""
+        path = PurePosixPath(benchmark)
+        top, *folders = path.parts[:-2]
+        rule = path.name.split(".")[0]
+        if top != "runs":
+            return cls(benchmark, rule)
+        return cls(benchmark, rule, folders[0], "".join(folders[1:2]), "/".join(folders[2:]))
 
 
 def past_jobs(top: Path) -> pd.DataFrame:
     """A row per job that ran in the folder ``top``: COLUMNS from Snakemake's benchmark, GPU_COLUMNS from the job.
 
-    Reads ``benchmarks/*.tsv`` of experiments, ``runs/{dataset}/{family}/{exp_id}``, datasets, ``runs/{dataset}``, and
-    studies, ``results/{study}``; beside them, ``logs/*.log.gpu.json``, which ``defectbench.on_gpu`` wrote. Memory is
-    that of the job's processes; null where Snakemake saw nothing, since the job was too short.
+    Reads ``benchmarks/*.tsv`` in FOLDERS and, beside them, ``logs/*.log.gpu.json``, which ``defectbench.on_gpu`` wrote.
+    Memory is that of the job's processes; null where Snakemake saw nothing, since the job was too short.
     """
     rows = []
-    folders = ("runs/*/*/*", "runs/*", "results/*")
-    for path in sorted(path for folder in folders for path in top.glob(f"{folder}/benchmarks/*.tsv")):
+    for path in sorted(path for folder in FOLDERS for path in top.glob(f"{folder}/benchmarks/*.tsv")):
         measured = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[-1]
-        kind, dataset, *experiment = path.relative_to(top).parts[:-2]
-        family, exp_id = experiment or ("", "")
         usage = path.parents[1] / "logs" / f"{path.stem}.log.gpu.json"
         gpu = read_json(usage) if usage.is_file() else {}
         rows.append(
             {
-                "dataset": dataset if kind == "runs" else "",
-                "family": family,
-                "exp_id": exp_id,
-                "rule": _rule(path.stem, family),
+                **asdict(Job.of(path.relative_to(top).as_posix())),
                 "seconds": measured["s"],
                 "cpu_seconds": measured["cpu_time"],
                 "memory_peak_bytes": measured["max_rss"] * MB,
@@ -55,39 +65,23 @@ def past_jobs(top: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*COLUMNS, *GPU_COLUMNS])
 
 
-def _rule(name: str, family: str) -> str:
-    if name in ("train", "predict"):
-        return f"{name}_{family}"
-    return "subset" if name.startswith("subset_") else name
-
-
 def planned_jobs(dry_run: str) -> list[Job]:
-    """The jobs in the output of ``snakemake -n --quiet host``, targets without work of their own left out."""
-    jobs = []
-    for block in re.split(r"^(?:local)?rule (?=\w+:$)", dry_run, flags=re.M)[1:]:
-        rule = block[: block.index(":")]
-        found = re.search(r"^    wildcards: (.+)$", block, re.M)
-        values = dict(re.findall(r"(\w+)=([^,\s]+)", found[1])) if found else {}
-        if not re.search(r"^    output: ", block, re.M):
-            continue
-        by_name = re.fullmatch(r"(?:train|predict)_(\w+)", rule)
-        family = values.get("fam") or (by_name[1] if by_name else "")
-        jobs.append(Job(rule, values.get("ds", ""), family, values.get("exp", "")))
-    return jobs
+    """The jobs in the output of ``snakemake -n --quiet host``; targets without work of their own have no benchmark."""
+    return [Job.of(path) for path in re.findall(r"^    benchmark: (.+)$", dry_run, re.M)]
 
 
 def estimate(jobs: list[Job], past: pd.DataFrame) -> pd.DataFrame:
     """A row per family: jobs, those without an estimate, hours one after another, and the largest peaks of memory (GB).
 
-    A job is expected to cost what it did last time; failing that, the median of its rule on the same dataset; failing
-    that, of its rule on any.
+    A job is expected to cost what it did last time; failing that, the median of its rule for the same family on the
+    same dataset; failing that, of its rule on the dataset, then on any.
     """
+    alike = [(columns, dict(list(past.groupby(columns)))) for columns in ALIKE]
+    nothing = past.iloc[:0]
     rows = []
     for job in jobs:
-        same_rule = past[past["rule"] == job.rule]
-        same_dataset = same_rule[same_rule["dataset"] == job.dataset]
-        same_job = same_dataset[same_dataset["exp_id"] == job.exp_id] if job.exp_id else same_dataset
-        known = next((rows for rows in (same_job, same_dataset, same_rule) if len(rows)), same_rule)
+        found = (groups.get(tuple(getattr(job, column) for column in columns)) for columns, groups in alike)
+        known = next((group for group in found if group is not None), nothing)
         rows.append(
             {
                 "family": job.family,

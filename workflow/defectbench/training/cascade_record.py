@@ -13,6 +13,7 @@ from defectbench.config.prompts import track_of
 from defectbench.config.train_cascade import ResolvedCascade
 from defectbench.files import read_json
 from defectbench.script import UserError
+from defectbench.training.combined import common, inherited_labels, joined_notes
 
 _SUMMED = ("params_total", "params_trainable", "weights_bytes", "train_seconds")
 
@@ -28,7 +29,7 @@ class Stage:
     folder: Path
     run: dict[str, Any]
     labelled: frozenset[str]
-    """Ids of the images that it was trained on; none of a zero-shot model."""
+    """Ids of the images that it, or the weights it started from, was trained on; none of a zero-shot model."""
 
     @classmethod
     def read(cls, folder: Path, subsets: Sequence[Path]) -> Self:
@@ -36,7 +37,7 @@ class Stage:
         run = read_json(folder / "run.json")
         used = subsets if run.get("n_labels_train") != 0 else ()
         ids = (image_id for path in used for image_id in pd.read_csv(path, dtype=str)["image_id"])
-        return cls(folder, run, frozenset(ids))
+        return cls(folder, run, frozenset([*ids, *inherited_labels([run])]))
 
 
 def cascade_record(
@@ -77,11 +78,13 @@ def cascade_record(
         "n_labels_train": len(frozenset().union(*(stage.labelled for stage in stages))),
         "n_labels_val": 0 if zero_shot else int((split["role"] == "val").sum()),
         "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
+        "notes": joined_notes(runs),
+        "batch_parts": _largest([run.get("batch_parts") for run in runs]),
         "zero_shot": zero_shot,
         "weights_source": " + ".join(str(run.get("weights_source") or "none") for run in runs),
         "weights_sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest(),
         "weights_path": segmenter.run.get("weights_path"),
-        "device": segmenter.run.get("device"),
+        "device": common([run.get("device") for run in runs if not run.get("zero_shot")]),
         "code_digest": code_digest,
         "data_digest": segmenter.run.get("data_digest"),
         "finished_at": max(run["finished_at"] for run in runs),
@@ -93,7 +96,7 @@ def cascade_timing(own: dict[str, Any], source: dict[str, Any], prompting: dict[
     """timing.json of both stages one after the other: ``own`` is that of the second one.
 
     Stage 1 is the prediction by the experiment that makes the prompts, ``source``, and ``prompting``, the drawing of
-    these. Percentiles of the sum are not known.
+    these. Percentiles of the sum are not known. The device is 'mixed' if the stages were timed on different ones.
     """
     first = source["avg_inference_time"] + prompting["avg_prompt_seconds"]
     return own | {
@@ -104,6 +107,7 @@ def cascade_timing(own: dict[str, Any], source: dict[str, Any], prompting: dict[
         "infer_ms_stage1": 1000 * first,
         "infer_ms_stage2": 1000 * own["avg_inference_time"],
         "peak_memory_infer_bytes": _largest([source.get("peak_memory_infer_bytes"), own["peak_memory_infer_bytes"]]),
+        "device": common([source["device"], own["device"]]),
     }
 
 

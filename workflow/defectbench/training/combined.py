@@ -1,10 +1,12 @@
 """The records of a mean of several models: it costs what all of them cost."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import read_json
@@ -44,37 +46,60 @@ def read_members(folders: Sequence[Path], weights: Sequence[float]) -> list[Memb
     return members
 
 
+def labelled_images(members: Sequence[Member], subsets: Mapping[Path, Path]) -> frozenset[str]:
+    """Ids of the images that any of ``members`` learned from; ``subsets``: the CSV that each was given, by its folder.
+
+    Each learned from the first images of its CSV, as many as its record says: none if it is zero-shot. The weights that
+    it started from may have learned from more.
+    """
+    given = ((member, pd.read_csv(subsets[member.folder], dtype=str)["image_id"]) for member in members)
+    learned = (image_id for member, ids in given for image_id in ids[: member.run.get("n_labels_train")])
+    return frozenset([*learned, *inherited_labels([member.run for member in members])])
+
+
 def combined_record(
-    identity: ExperimentIdentity, settings: dict[str, Any], members: Sequence[Member], **facts: Any
+    identity: ExperimentIdentity,
+    settings: dict[str, Any],
+    members: Sequence[Member],
+    labelled: Collection[str],
+    chosen_on: Collection[str] = (),
+    **facts: Any,
 ) -> dict[str, Any]:
     """run.json of the mean of ``members``: sums of their costs, and what they have in common.
 
-    The track is automatic only if every member's is; one oracle member makes it oracle. Times of training and
-    prediction are added, peak memory is the largest, the time stamp the latest. ``facts`` are added, or replace these.
+    Images are ``labelled`` if a member learned from them, each counted once, and ``chosen_on`` if their labels chose
+    the members or their weights: then the mean is not zero-shot, whatever its members are. One oracle member makes
+    the track oracle; it is reference if all members are, else automatic. Times of training and prediction are added,
+    peak memory is the largest, the time stamp the latest. ``facts`` are added, or replace these.
     """
     runs = [member.run for member in members]
+    trained = [run for run in runs if not run.get("zero_shot")]
     experiments = [run["experiment"] for run in runs]
     tracks = {experiment["track"] for experiment in experiments}
-    track = tracks.pop() if len(tracks) == 1 else "oracle" if "oracle" in tracks else "reference"
+    track = tracks.pop() if len(tracks) == 1 else "oracle" if "oracle" in tracks else "automatic"
+    # Members that stop by val images stop by all of them.
+    n_labels_val = [run.get("n_labels_val") for run in runs] + [len(set(chosen_on) - set(labelled)) or None]
     hashes = " ".join(str(run.get("weights_sha256")) for run in runs)
     return {
         "experiment": {
             **identity.model_dump(mode="json"),
             "track": track,
-            "prompt_source": _common([experiment["prompt_source"] for experiment in experiments]),
+            "prompt_source": common([experiment["prompt_source"] for experiment in experiments]),
         },
         "settings": settings,
         "members": [{"folder": member.folder.as_posix(), "weight": member.weight} for member in members],
         "classes": runs[0].get("classes"),
         **{name: _sum([run.get(name) for run in runs]) for name in _SUMMED},
-        "n_labels_train": _largest([run.get("n_labels_train") for run in runs]),
-        "n_labels_val": _largest([run.get("n_labels_val") for run in runs]),
+        "n_labels_train": len(labelled),
+        "n_labels_val": _largest(n_labels_val),
+        "labels_of_init_from": inherited_labels(runs),
         "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
+        "notes": joined_notes(runs),
         "batch_parts": _largest([run.get("batch_parts") for run in runs]),
-        "zero_shot": all(run.get("zero_shot", False) for run in runs),
-        "weights_source": _common([run.get("weights_source") for run in runs]),
+        "zero_shot": not trained and not chosen_on,
+        "weights_source": common([run.get("weights_source") for run in runs]),
         "weights_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
-        "device": _common([run.get("device") for run in runs]),
+        "device": common([run.get("device") for run in trained]),
         "data_digest": runs[0].get("data_digest"),
         "finished_at": max(run["finished_at"] for run in runs),
         "versions": runs[0].get("versions"),
@@ -91,9 +116,19 @@ def combined_timing(members: Sequence[Member]) -> dict[str, Any]:
         "infer_ms_p95": None,
         "peak_memory_infer_bytes": _largest([timing.get("peak_memory_infer_bytes") for timing in timings]),
         "batch_size": 1,
-        "device": _common([timing["device"] for timing in timings]),
+        "device": common([timing["device"] for timing in timings]),
         "n_images": timings[0]["n_images"],
     }
+
+
+def inherited_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Ids of the images beyond their subsets that the weights which ``runs`` (run.json) started from learned from."""
+    return sorted({image_id for run in runs for image_id in run.get("labels_of_init_from") or []})
+
+
+def joined_notes(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """The notes of all ``runs`` (run.json), each once."""
+    return list(dict.fromkeys(note for run in runs for note in run.get("notes") or []))
 
 
 def _sum(values: list[float | None]) -> float | None:
@@ -104,6 +139,6 @@ def _largest(values: list[int | None]) -> int | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _common(values: list[str | None]) -> str | None:
-    """The value that all share, or 'mixed'."""
-    return values[0] if len(set(values)) == 1 else "mixed"
+def common(values: Sequence[str | None]) -> str | None:
+    """The value that all share, or 'mixed'; None if there is none."""
+    return "mixed" if len(set(values)) > 1 else next(iter(values), None)

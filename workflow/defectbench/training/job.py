@@ -21,6 +21,7 @@ from defectbench.training.arguments import common_parser
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
 from defectbench.training.fit import Fit, fit_facts
+from defectbench.training.origin import UNKNOWN, Seen, inherited, picture_digests
 from defectbench.training.run_record import file_facts, images_seen, parameter_facts, run_record
 from defectbench.training.samples import write_pictures
 from defectbench.training.state import fingerprint, training_state
@@ -44,7 +45,7 @@ class TrainingJob:
         self.identity = ExperimentIdentity.read(args.identity)
         torch.set_num_threads(settings.threads)
         L.seed_everything(settings.seed, verbose=False)
-        split = pd.read_csv(args.split, dtype=str)
+        self.split = split = pd.read_csv(args.split, dtype=str)
         self.train_ids = pd.read_csv(args.subset, dtype=str)["image_id"].tolist()
         self.val_ids = sorted(split.loc[split["role"] == "val", "image_id"])
         self.augmentation = make_augmentation(settings.augment)
@@ -53,11 +54,36 @@ class TrainingJob:
         )
         self.in_channels = self.val.images.channels
         self.classes = ("merged",) if settings.task == "merged" else self.val.masks.class_names
+        # With what the weights that it starts from have seen.
+        self.labelled, self.stopped_by = set(self.train_ids), set(self.val_ids)
+        self.origin, self.notes = Seen(), list[str]()
 
     @property
     def name(self) -> str:
         """The experiment's id."""
         return self.identity.exp_id
+
+    def start_from(self, weights: Path) -> None:
+        """Count what the file ``weights`` has seen as seen by this training, and its labels in this dataset as used.
+
+        Raises:
+            OriginError: if they have seen images that this training must not see.
+        """
+        images = self.val.images
+        pictures = picture_digests(images, images.image_ids)
+        self.origin = Seen.read(weights)
+        labelled, stopped_by = inherited(weights, self.origin, pictures, self.split)
+        self.labelled |= labelled
+        self.stopped_by |= stopped_by
+        if not self.origin.is_all:
+            self.notes.append(UNKNOWN)
+        if others := self.origin.learned.difference(pictures.values()):
+            self.notes.append(f"starts from weights that learned from {len(others)} images of other data")
+
+    def seen(self) -> Seen:
+        """What the weights have seen at the end, for their file."""
+        train, val = (picture_digests(self.val.images, ids).values() for ids in (self.train_ids, self.val_ids))
+        return self.origin | Seen(frozenset(train), frozenset(val))
 
     @contextmanager
     def state(self, *parts: str | bytes) -> Iterator[tuple[Path, Sequence[Logger]]]:
@@ -85,8 +111,9 @@ class TrainingJob:
         folder = self.args.folder
         pictures = write_pictures(result.extremes, self.val, folder / "samples")
         write_text(folder / "history.csv", result.history.to_csv(index=False))
-        facts |= {"n_labels_train": len(self.train_ids), "n_labels_val": len(self.val_ids)}
-        facts |= images_seen(self.train_ids, self.val_ids) | fit_facts(result, self.settings) | file_facts(weights)
+        facts |= {"n_labels_train": len(self.labelled), "n_labels_val": len(self.stopped_by - self.labelled)}
+        facts |= {"labels_of_init_from": sorted(self.labelled.difference(self.train_ids)), "notes": self.notes}
+        facts |= images_seen(self.labelled, self.stopped_by) | fit_facts(result, self.settings) | file_facts(weights)
         record = self._record(network, track, prompt_source, facts)
         close_trackers(loggers, record, pictures)
         write_json(folder / "run.json", record)

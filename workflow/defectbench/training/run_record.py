@@ -43,7 +43,7 @@ def run_record(
 
 
 def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
-    """Digest of the images that a training read, be it to learn or to stop by.
+    """Digest of the images that a training, or that of the weights it started from, read to learn or to stop by.
 
     Cross-validation accepts a prediction only from a model that says so.
     """

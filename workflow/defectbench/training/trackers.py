@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.trackers import TrackerSettings
+from defectbench.files import write_text
 from defectbench.training.state import is_first_process
 
 FOLDER = Path("runs")
@@ -74,7 +75,7 @@ def _mlflow(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) 
         artifact_location=str(FOLDER / "mlflow") if chosen.mlflow_uri.startswith("sqlite:") else None,
         run_id=known.read_text() if known.is_file() else None,
     )
-    known.write_text(logger.run_id)
+    write_text(known, logger.run_id)
     return logger
 
 

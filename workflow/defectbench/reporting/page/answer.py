@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -10,6 +9,7 @@ from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
 from defectbench.reporting.leaderboard import MEANING
 from defectbench.reporting.page.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.records import MIXED
 from defectbench.reporting.verdicts import Standing
 
 _MOST = 5
@@ -68,17 +68,17 @@ def _sure(own: pd.DataFrame, name: str, metric: str, pairwise: pd.DataFrame) -> 
 def _cost(own: pd.DataFrame, name: str, rows: pd.DataFrame, standing: Standing, called: Mapping[str, str]) -> list[str]:
     # Means over seeds.
     parts = {
-        "per image": milliseconds(own["avg_inference_time"].mean()),
+        f"per image{_on(own['device'])}": milliseconds(own["avg_inference_time"].mean()),
         "parameters": amount(own["params_total"].mean()),
         "peak memory of prediction": memory(own["peak_memory_infer_bytes"].mean()),
-        "training": minutes(own["train_seconds"].mean()),
+        f"training{_on(own['train_device'])}": minutes(own["train_seconds"].mean()),
         "labelled training images": amount(own["n_labels_train"].mean()),
     }
     known = ", ".join(f"{value} {what}" for what, value in parts.items() if value)
-    texts = [f"{name}: {known or 'nothing was measured'}{_on(own['device'].iloc[0])}."]
+    texts = [f"{name}: {known or 'nothing was measured'}."]
     unbeaten = rows[rows["experiment"].isin(standing.unbeaten)]
     times = unbeaten.groupby("experiment")["avg_inference_time"].mean().dropna()
-    if len(times) > 1 and unbeaten["device"].nunique() == 1:
+    if len(times) > 1 and unbeaten["device"].nunique() == 1 and MIXED not in set(unbeaten["device"]):
         least = times.idxmin()
         texts.append(
             f"Lowest measured time among those not shown to be worse: {called[least]}, {milliseconds(times[least])} "
@@ -87,8 +87,9 @@ def _cost(own: pd.DataFrame, name: str, rows: pd.DataFrame, standing: Standing, 
     return texts
 
 
-def _on(device: Any) -> str:
-    return f" ({device})" if isinstance(device, str) and device else ""
+def _on(devices: pd.Series) -> str:
+    known = [f"{device} devices" if device == MIXED else device for device in devices.dropna().unique()]
+    return f" ({' and '.join(known)})" if known else ""
 
 
 def standings_of(results: pd.DataFrame, pairwise: pd.DataFrame) -> dict[str, Standing]:

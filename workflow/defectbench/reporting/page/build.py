@@ -37,6 +37,8 @@ class Inputs:
     issues: pd.DataFrame
     leaks: pd.DataFrame
     split: pd.DataFrame
+    ungrouped: bool
+    """Whether nothing but the pixels tells which images belong together"""
     folders: Sequence[Path]
     pack: Path
     plots: Sequence[Path]
@@ -63,7 +65,7 @@ def build_page(inputs: Inputs) -> str:
         study=inputs.study,
         dataset=", ".join(results["dataset"].unique()),
         answer=answer(results, pairwise, standings, called),
-        caveats=caveats(results, records, standings, called, inputs.issues, inputs.leaks),
+        caveats=caveats(results, records, standings, called, inputs.issues, inputs.leaks, inputs.ungrouped),
         tables=tables(records, standings),
         families=family_colours(results["family"], results["track"]),
         records=records,

@@ -81,6 +81,7 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "of them trained", amount(row["params_trainable"])
     yield "weights file", memory(row["weights_bytes"])
     yield "training", minutes(row["train_seconds"])
+    yield "device of training", row["train_device"] or ""
     yield "peak memory of training", memory(row["peak_memory_train_bytes"])
     yield "prediction, mean", milliseconds(row["avg_inference_time"])
     of_milliseconds = {
@@ -91,7 +92,7 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, key in of_milliseconds.items():
         yield name, "" if row[key] is None else milliseconds(row[key] / 1000)
     yield "peak memory of prediction", memory(row["peak_memory_infer_bytes"])
-    yield "device", row["device"] or ""
+    yield "device of prediction", row["device"] or ""
     yield "training ended", row["timestamp"] or ""
     yield "prompts", "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source']})"
 

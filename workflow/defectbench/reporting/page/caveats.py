@@ -6,7 +6,8 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import FEWEST_GROUPS
-from defectbench.reporting.records import Record
+from defectbench.reporting.data_notes import UNGROUPED
+from defectbench.reporting.records import MIXED, Record
 from defectbench.reporting.verdicts import Standing
 
 FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
@@ -20,10 +21,15 @@ def caveats(
     called: Mapping[str, str],
     issues: pd.DataFrame,
     leaks: pd.DataFrame,
+    ungrouped: bool = False,
 ) -> list[str]:
-    """The sentences that apply; ``standings`` by track, ``called`` what experiments are called."""
+    """The sentences that apply; ``standings`` by track, ``called`` what experiments are called.
+
+    ``ungrouped``: nothing but the pixels tells which images belong together.
+    """
     return [
         *_data(results, issues, leaks),
+        *([UNGROUPED] if ungrouped else []),
         *_training(records),
         *_leads(results, standings, called),
         *_tracks(results),
@@ -113,7 +119,7 @@ def _tracks(results: pd.DataFrame) -> Iterator[str]:
             "annotation, not to be compared with the automatic track."
         )
     devices = results.loc[results["track"] != "reference", "device"].dropna().unique()
-    if len(devices) > 1:
+    if len(devices) > 1 or MIXED in devices:
         yield f"Times were measured on different devices and do not compare: {'; '.join(devices)}."
 
 

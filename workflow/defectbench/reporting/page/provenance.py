@@ -27,7 +27,8 @@ def provenance(records: Sequence[Record], split: pd.DataFrame) -> Provenance:
         ("split", "; ".join(sizes)),
         ("test images, digest of ids", _distinct(records, "test_ids_sha256")),
         ("version of the metrics", _distinct(records, "metric_version")),
-        ("devices", _distinct(records, "device")),
+        ("devices of training", _distinct(records, "train_device")),
+        ("devices of prediction", _distinct(records, "device")),
         ("versions", "; ".join(_versions(records))),
     ]
     header = ("experiment", "exp_id", "weights from", "SHA-256 of weights", "code digest", "seed", "training ended")

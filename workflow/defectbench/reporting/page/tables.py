@@ -18,7 +18,7 @@ COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "cv_dice_all_sd": ("CV sd", "standard deviation of dice_all between the folds", decimal),
     "AUPRC": ("AUPRC", "average precision of pixels", decimal),
     "fp_image_rate": ("false alarms", "share of clean images with any predicted pixel", decimal),
-    "n_labels_train": ("labels", "training images with labels", amount),
+    "n_labels_train": ("labels", "training images with labels; val labels come on top", amount),
     "params_total": ("params", "parameters of the model", amount),
     "avg_inference_time": ("time/image", "mean time of prediction", milliseconds),
     "peak_memory_infer_bytes": ("memory", "peak memory of prediction", memory),

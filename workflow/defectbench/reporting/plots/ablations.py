@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ def ablations_figure(records: Sequence[Record], pairwise: pd.DataFrame) -> Figur
 
 
 def _declared(records: Sequence[Record], pairwise: pd.DataFrame) -> list[Effect]:
-    settings = {record.row["experiment"]: (record.name, record.run.get("settings") or {}) for record in records}
+    settings = {record.row["experiment"]: (record.name, _settings(record.run)) for record in records}
     effects = []
     for row in pairwise[pairwise["kind"] == ABLATION].to_dict("records"):
         (a, first), (b, second) = settings[row["a"]], settings[row["b"]]
@@ -79,6 +80,11 @@ def _declared(records: Sequence[Record], pairwise: pd.DataFrame) -> list[Effect]
         bounds = (row["difference"], row["difference_lo"], row["difference_hi"])
         effects.append(Effect(label, *bounds, row["claim"] in (A_BETTER, B_BETTER)))
     return effects
+
+
+def _settings(run: dict[str, Any]) -> dict[str, Any]:
+    """All that two experiments may differ in."""
+    return {"subset": run["experiment"]["subset"], "cv": run.get("n_folds")} | (run.get("settings") or {})
 
 
 def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:

@@ -152,7 +152,10 @@ def duplicates_figure(clusters: pd.DataFrame) -> Figure:
     near, exact = near[:n_bins], exact[:n_bins]
     text = f"Pictures that come at least twice: {len(clusters):,}, in {clusters['images'].sum():,} images."
     figure, top, height = _figure("How many images show the same picture", [text], 2.4, above=0.55)
-    entries = [(BAR, "re-encoded, resized or mirrored"), (SECOND_BAR, "exact copies alone")]
+    entries = [
+        (BAR, "re-encoded, resized, mirrored, turned or moved"),
+        (SECOND_BAR, "exact copies alone"),
+    ]
     shown = [entry for entry, counts in zip(entries, (near, exact), strict=True) if counts.any()]
     style.legend(figure, style.heading_height([text]) + 0.05, "Pictures", style.legend_rows(shown, WIDTH))
     axes = style.add_axes(figure, 1.05, top, WIDTH - 1.05 - style.MARGIN, height)

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.plots import style, words
 from defectbench.reporting.plots.lines import hues_of
-from defectbench.reporting.records import Record
+from defectbench.reporting.records import MIXED, Record
 
 TITLE = "Score against cost"
 WIDTH, HEIGHT = 10.0, 3.4  # inches; the height is that of a panel's axes
@@ -90,18 +90,17 @@ def _said(track: str, own: Sequence[Record]) -> list[str]:
     timed = [record.row for record in own if record.row["avg_inference_time"]]
     others = sorted({str(row["device"]) for row in timed if row["device"] != device})
     if others:
-        texts.append(
-            f"Times of different devices do not compare: that front is of {device}; hollow: {'; '.join(others)}."
-        )
+        of_front = f"that front is of {device}" if device else "there is no front"
+        texts.append(f"Times of different devices do not compare: {of_front}; hollow: {'; '.join(others)}.")
     elif device:
         texts.append(f"Measured on {device}.")
     return texts
 
 
 def _device(own: Sequence[Record]) -> str | None:
-    """The device on which most experiments were timed."""
+    """The device on which most experiments were timed; None if the parts of each were timed on different ones."""
     devices = [record.row["device"] for record in own if record.row["avg_inference_time"]]
-    return max(devices, key=devices.count, default=None)
+    return max((device for device in devices if device != MIXED), key=devices.count, default=None)
 
 
 def _front(own: Sequence[Record], name: str) -> list[Record]:
@@ -131,8 +130,9 @@ def _draw(
     bounds = [record.row[f"{metric}{end}"] for record in own for end in ("", "_lo", "_hi")]
     own = [record for record in own if record.row[name]]
     place = {record.exp_id: (record.row[name] * unit, record.row[metric]) for record in own}
-    steps = zip(*(place[record.exp_id] for record in members), strict=True)
-    axes.step(*steps, where="post", color=style.MUTED, linewidth=1.2, gid=f"front {name}", zorder=1)
+    if members:
+        steps = zip(*(place[record.exp_id] for record in members), strict=True)
+        axes.step(*steps, where="post", color=style.MUTED, linewidth=1.2, gid=f"front {name}", zorder=1)
     for record in own:
         x, y = place[record.exp_id]
         colour, on_front = hues[record.row["family"]], record in members

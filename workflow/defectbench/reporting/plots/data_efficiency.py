@@ -58,6 +58,7 @@ class Panel:
             )
         if len(self.enough):
             points += " Diamond and bar: labels for 95 % of the fitted score with all labels, 95 % interval."
+        points += " The labels of the val images, which choose checkpoints and thresholds, come on top."
         return [*texts, points]
 
     def names(self) -> dict[str, str]:

@@ -137,7 +137,7 @@ def _explanations(panel: Panel) -> list[str]:
 def _said_of_dots(panel: Panel) -> str:
     if not panel.standing.tested:
         return f"Too few groups of test images for a test: {FEWEST_GROUPS} are needed, so no dot is hollow."
-    tested = "each tested against the best on val; Wilcoxon by groups of images, Holm"
+    tested = "each tested against the best on val; Wilcoxon and bootstrap by groups of images, Holm"
     if not any(map(panel.is_beaten, panel.rows.to_dict("records"))):
         return f"No model is significantly worse than another ({tested})."
     # No compact letter display: that needs all pairs, and a study tests declared ones alone.
