@@ -38,7 +38,7 @@ test-slow: $(READY)
 
 test-slurm: $(READY)
 	tests/slurm/install.sh
-	pytest -rs tests/slurm
+	pytest -m slow -rs tests/slurm
 
 chaos: $(READY)
 	python tests/chaos.py --kills 20

@@ -139,5 +139,5 @@ def test_a_real_edit_of_a_script_reruns_its_rule_and_what_follows(clean):
 def test_an_edited_command_of_a_rule_is_noticed_and_its_docstring_is_not(clean):
     clean.edit("rules/results.smk", b'"""The table that a person reads."""', b'"""The table."""')
     assert clean.stale_jobs() == []
-    clean.edit("rules/results.smk", b" --leaks {input.leaks}", b"  --leaks {input.leaks}")
+    clean.edit("rules/results.smk", b" {params.ungrouped} --out", b"  {params.ungrouped} --out")
     assert clean.stale_jobs() == [("leaderboard", "")]

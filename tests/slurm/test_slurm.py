@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from tiny_study import Project
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 CLOCK = r"time|seconds|timestamp|infer_ms|peak_memory|_lo$|_hi$"
 # Jobs of seconds are asked after sooner than those of a real study.
