@@ -4,8 +4,9 @@ Needs the predictions of the first stage, its threshold, and the trained second 
 as a network's training and prediction. Labels reach only the choice of thresholds, on val images.
 """
 
-# Any experiment but a cascade may make prompts; what does not fit is refused with the configuration.
-PROMPTING = [found for found in STUDY.experiments if found.family != "cascade"]
+# The experiments that make prompts; what does not fit is refused with the configuration.
+ASKED_BY = {found.settings.prompt_source for found in STUDY.of_family("cascade")}
+PROMPTING = [found for found in STUDY.experiments if found.exp_id in ASKED_BY]
 
 
 rule box_threshold:

@@ -122,7 +122,7 @@ rule predict_yolo:
         code=code("predict_yolo"),
         pack=subpath(input.images, parent=True),
     wildcard_constraints:
-        exp=named(mapping()),
+        exp=named(found for found in mapping() if found.family == "yolo"),
     log:
         "runs/{ds}/yolo/{exp}/logs/predict_yolo.log",
     benchmark:
