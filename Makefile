@@ -41,7 +41,7 @@ test-slurm: $(READY)
 	pytest -m slow -rs tests/slurm
 
 chaos: $(READY)
-	python tests/chaos.py --kills 20
+	python tests/support/chaos.py --kills 20
 
 resume: $(READY)
 	snakemake --unlock --configfile $(CONFIG)

@@ -23,8 +23,8 @@ from sam2.build_sam import build_sam2
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from defectbench.data.prompts import Prompt, box_prompt
-from defectbench.models.sam2.native import CONFIGS, NativeSam2
-from defectbench.models.sam2.prompting import maps
+from defectbench.families.sam2.network import CONFIGS, NativeSam2
+from defectbench.families.sam2.prompting import maps
 
 HEIGHT, WIDTH = 256, 1600
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,6 +1,6 @@
 """The page and the plots of large studies: seconds to build, bytes, and seconds until a browser has opened the page.
 
-Records are made up (tests/synthetic_study.py). Making them is not timed: the page is built from records.
+Records are made up (tests/support/synthetic_study.py). Making them is not timed: the page is built from records.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
 from synthetic_study import write_study  # noqa: E402
 

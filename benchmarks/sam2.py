@@ -28,15 +28,15 @@ import torch
 from sam2.build_sam import build_sam2
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-from defectbench.config.train_sam2 import Sam2Settings
+from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
+from defectbench.families.sam2.adapters import set_up
+from defectbench.families.sam2.loss import Sam2Loss
+from defectbench.families.sam2.network import CONFIGS, NativeSam2, enlarge
+from defectbench.families.sam2.predictor import PromptedPredictor
+from defectbench.families.sam2.prompting import ask, maps
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.memory import peak_resident_bytes
-from defectbench.inference.prompted import PromptedPredictor
-from defectbench.models.sam2.adapt import set_up
-from defectbench.models.sam2.native import CONFIGS, NativeSam2, enlarge
-from defectbench.models.sam2.prompting import ask, maps
-from defectbench.training.sam2_loss import Sam2Loss
 
 HEIGHT, WIDTH, SQUARE = 256, 1600, 1024
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

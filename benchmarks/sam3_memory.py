@@ -10,11 +10,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import Sam3Config, Sam3Model
 
-from defectbench.config.train_sam3 import Sam3Settings
-from defectbench.models.sam3.adapt import set_up
-from defectbench.models.sam3.network import PhraseSam3
-from defectbench.models.sam3.phrases import letter_tokenizer, stored
-from defectbench.training.sam3_loss import Sam3Loss
+from defectbench.config.families.sam3 import Sam3Settings
+from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.loss import Sam3Loss
+from defectbench.families.sam3.network import PhraseSam3
+from defectbench.families.sam3.phrases import letter_tokenizer, stored
 
 GIB = 2**30
 FAKE = FakeTensorMode()  # one for all: transformers keeps position encodings from call to call

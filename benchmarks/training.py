@@ -23,14 +23,14 @@ from loading import PRIOR, Decoded
 from torch.utils.data import DataLoader, Dataset
 
 from defectbench.config.augment import AugmentSettings
+from defectbench.config.families.unet import UNetSettings
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.config.train_unet import UNetSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.synthetic import load_prior, write_steel
 from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.families.unet.network import UNet
 from defectbench.inference.geometry import Geometry
-from defectbench.models.unet import UNet
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import Samples
 from defectbench.training.fit import resolved_precision

@@ -1,19 +1,15 @@
-"""Shared fixtures. The library and the scripts are importable from any folder."""
+"""Shared fixtures. pyproject.toml makes the library, the scripts and the helpers in tests/support importable."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tiny_study import Project
+from tiny_study import ROOT, Project
 
 # A slow machine is no bug.
 settings.register_profile("defectbench", deadline=None)
 settings.load_profile("defectbench")
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ class CodeDigests:
         self._graph = grimp.build_graph(PACKAGE, cache_dir=None)
         self._files: dict[str, bytes] = {}
 
-    def of(self, script: Path, within: str = PACKAGE) -> str:
+    def of(self, script: Path, within: str | tuple[str, ...] = PACKAGE) -> str:
         """Digest (16 hex digits) of ``script`` and all library modules in ``within`` that it imports, directly or not.
 
         Comments, docstrings and layout do not count. Imports inside functions are seen; names built at run time

@@ -4,15 +4,15 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.train_ensemble import EnsembleSettings
 from defectbench.evaluation.members import MemberMaps, fit_weights, forward_selection
 from defectbench.evaluation.truth import Truth, ValidationData, read_truth
+from defectbench.families.ensemble.record import combined_record, combined_timing, labelled_images, read_members
 from defectbench.files import write_json
 from defectbench.inference.ensemble import write_mean
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
-from defectbench.training.combined import combined_record, combined_timing, labelled_images, read_members
 
 
 @run_script

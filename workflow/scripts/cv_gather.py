@@ -12,10 +12,10 @@ import pandas as pd
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.data.cross_validation import check_unseen
 from defectbench.data.splits import SplitError
+from defectbench.families.ensemble.record import combined_record, combined_timing, read_members
 from defectbench.files import write_json
 from defectbench.inference.ensemble import join, write_mean
 from defectbench.script import run_script
-from defectbench.training.combined import combined_record, combined_timing, read_members
 from defectbench.training.run_record import images_seen
 
 

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.config.families.cascade import ResolvedCascade
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.train_cascade import ResolvedCascade
 from defectbench.data.packing import ImagePack
 from defectbench.data.prompt_file import read_prompts
+from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
+from defectbench.families.sam2.predictor import load_prompted, predict_prompted
 from defectbench.files import read_json, write_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import timing_record
-from defectbench.inference.prompted import load_prompted, predict_prompted
 from defectbench.script import run_script
-from defectbench.training.cascade_record import Stage, cascade_record, cascade_timing
 
 
 @run_script

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.data.packing import ImagePack
+from defectbench.families.reference.methods import Constant, from_dict
 from defectbench.files import read_json, write_json
 from defectbench.inference.predict import predict_roles, timing_record
 from defectbench.inference.prediction_file import MERGED
-from defectbench.models.reference import Constant, from_dict
 from defectbench.script import run_script
 
 

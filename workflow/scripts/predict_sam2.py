@@ -7,10 +7,10 @@ import pandas as pd
 
 from defectbench.data.packing import ImagePack
 from defectbench.data.prompt_file import read_prompts
+from defectbench.families.sam2.predictor import load_prompted, predict_prompted
 from defectbench.files import read_json, write_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import timing_record
-from defectbench.inference.prompted import load_prompted, predict_prompted
 from defectbench.script import run_script
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from defectbench.config.train_sam2_head import Sam2HeadSettings
+from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.data.packing import ImagePack
+from defectbench.families.sam2_head.network import build_head
 from defectbench.files import read_json, write_json
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.network import NetworkPredictor, device_name
@@ -15,7 +16,6 @@ from defectbench.inference.predict import predict_roles, timing_record
 from defectbench.inference.tiling import Tiling
 from defectbench.inference.tta import augmented
 from defectbench.models.adapters import load_trained, merge_lora
-from defectbench.models.sam2.head import build_head
 from defectbench.script import run_script
 
 

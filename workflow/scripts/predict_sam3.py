@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from defectbench.config.train_sam3 import Sam3Settings
+from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.data.packing import ImagePack
+from defectbench.families.sam3.predictor import load_sam3
 from defectbench.files import read_json, write_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import predict_roles, timing_record
-from defectbench.inference.sam3 import load_sam3
 from defectbench.script import run_script
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 import torch
 
 from defectbench.data.packing import ImagePack
+from defectbench.families.unet.predictor import load_unet
 from defectbench.files import read_json, write_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import predict_roles, timing_record
-from defectbench.inference.unet import load_unet
 from defectbench.script import run_script
 
 

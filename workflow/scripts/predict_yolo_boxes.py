@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from defectbench.config.train_yolo import YoloSettings
+from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.packing import ImagePack
 from defectbench.files import read_json, write_json
 from defectbench.inference.box_file import SCHEMA, BoxPredictions, write_boxes
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     # An extra: its absence is a message.
-    from defectbench.models.yolo import load_predictor
+    from defectbench.families.yolo.network import load_predictor
 
     run = read_json(args.run)
     predictor = load_predictor(YoloSettings.model_validate(run["settings"]), run["classes"], args.weights)

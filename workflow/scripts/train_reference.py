@@ -4,11 +4,11 @@ import time
 
 import pandas as pd
 
+from defectbench.config.families.reference import ReferenceSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.train_reference import ReferenceSettings
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.families.reference.methods import MAX_TUNING_IMAGES, Constant, to_dict, tune
 from defectbench.files import write_json
-from defectbench.models.reference import MAX_TUNING_IMAGES, Constant, to_dict, tune
 from defectbench.script import run_script
 from defectbench.training.arguments import common_parser
 from defectbench.training.run_record import file_facts, images_seen, run_record

@@ -10,19 +10,19 @@ import functools
 import json
 from pathlib import Path
 
+from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings, track_of
-from defectbench.config.train_sam2 import Sam2Settings
 from defectbench.data.prompt_file import read_prompts
+from defectbench.families.sam2.adapters import set_up
+from defectbench.families.sam2.embeddings import EmbeddingCache
+from defectbench.families.sam2.loss import Sam2Loss
+from defectbench.families.sam2.prompt_sampling import PromptSampler
+from defectbench.families.sam2.task import Prompting, PromptTask
+from defectbench.families.sam2.weights import load_base
 from defectbench.models.adapters import save_kept
-from defectbench.models.sam2.adapt import set_up
-from defectbench.models.sam2.base import load_base
-from defectbench.models.sam2.embeddings import EmbeddingCache
 from defectbench.script import run_script
 from defectbench.training.fit import fit
 from defectbench.training.job import TrainingJob, training_parser
-from defectbench.training.prompt_sampling import PromptSampler
-from defectbench.training.prompt_task import Prompting, PromptTask
-from defectbench.training.sam2_loss import Sam2Loss
 
 
 @run_script

@@ -9,10 +9,10 @@ killed training goes on where it was.
 import json
 from pathlib import Path
 
-from defectbench.config.train_sam2_head import Sam2HeadSettings
+from defectbench.config.families.sam2_head import Sam2HeadSettings
+from defectbench.families.sam2.embeddings import EmbeddingCache
+from defectbench.families.sam2_head.network import build_head
 from defectbench.models.adapters import save_kept
-from defectbench.models.sam2.embeddings import EmbeddingCache
-from defectbench.models.sam2.head import build_head
 from defectbench.script import run_script
 from defectbench.training.fit import fit
 from defectbench.training.job import TrainingJob, training_parser

@@ -11,17 +11,17 @@ import json
 import shutil
 from pathlib import Path
 
+from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.prompts import track_of
-from defectbench.config.train_sam3 import Sam3Settings
+from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.loss import Sam3Loss
+from defectbench.families.sam3.network import PhraseSam3
+from defectbench.families.sam3.task import Sam3Task
+from defectbench.families.sam3.weights import load_base
 from defectbench.models.adapters import save_kept
-from defectbench.models.sam3.adapt import set_up
-from defectbench.models.sam3.base import load_base
-from defectbench.models.sam3.network import PhraseSam3
 from defectbench.script import run_script
 from defectbench.training.fit import fit
 from defectbench.training.job import TrainingJob, training_parser
-from defectbench.training.sam3_loss import Sam3Loss
-from defectbench.training.sam3_task import Sam3Task
 
 
 @run_script

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from defectbench.config.train_unet import UNetSettings
+from defectbench.config.families.unet import UNetSettings
+from defectbench.families.unet.network import UNet
+from defectbench.families.unet.weights import fetch_encoder, load_weights
 from defectbench.files import atomic
-from defectbench.models.unet import UNet
-from defectbench.models.weights import fetch_encoder, load_weights
 from defectbench.script import run_script
 from defectbench.training.fit import fit
 from defectbench.training.job import TrainingJob, training_parser

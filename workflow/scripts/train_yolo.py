@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
+from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.train_yolo import YoloSettings
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.files import atomic, write_json, write_text
@@ -30,7 +30,7 @@ from defectbench.training.state import fingerprint, training_state
 from defectbench.training.trackers import close_trackers, open_trackers, track_row
 
 if TYPE_CHECKING:
-    from defectbench.training.yolo import Trained
+    from defectbench.families.yolo.ultralytics_training import Trained
 
 
 @run_script
@@ -43,8 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     # An extra: its absence is a message.
-    from defectbench.models.yolo import read_weights
-    from defectbench.training import yolo
+    from defectbench.families.yolo import ultralytics_training as yolo
+    from defectbench.families.yolo.network import read_weights
 
     settings = YoloSettings.read(args.settings)
     identity = ExperimentIdentity.read(args.identity)
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def clear(state: Path, exp_id: str) -> None:
     """Remove what an interrupted training left in ``state``, and say so."""
-    from defectbench.training import yolo
+    from defectbench.families.yolo import ultralytics_training as yolo
 
     if (state / "data").exists():
         print(f"{exp_id}: an interrupted training; YOLO starts over from epoch 0, which ends the same")
@@ -110,7 +110,7 @@ def clear(state: Path, exp_id: str) -> None:
 
 def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
     """What the run record says of a training by ultralytics."""
-    from defectbench.training import yolo
+    from defectbench.families.yolo import ultralytics_training as yolo
 
     epochs = len(result.history)
     return {

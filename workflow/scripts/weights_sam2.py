@@ -7,9 +7,9 @@ the one listed. Random ones (a name that ends with _random_sSEED) are for tests 
 import argparse
 from pathlib import Path
 
-from defectbench.config.sam2 import parse_base_name
+from defectbench.config.families.sam2_encoder import parse_base_name
+from defectbench.families.sam2.official import convert_checkpoint, random_weights, save_base
 from defectbench.models.published import fetch_published, listed
-from defectbench.models.sam2.official import convert_checkpoint, random_weights, save_base
 from defectbench.script import run_script
 
 

@@ -7,9 +7,9 @@ Random weights (a name that ends with _random_sSEED) are those of a tiny network
 import argparse
 from pathlib import Path
 
-from defectbench.config.train_sam3 import parse_base_name
-from defectbench.models.sam3.base import random_base, save_base
-from defectbench.models.sam3.official import fetch_official, read_official
+from defectbench.config.families.sam3 import parse_base_name
+from defectbench.families.sam3.official import fetch_official, read_official
+from defectbench.families.sam3.weights import random_base, save_base
 from defectbench.script import run_script
 
 

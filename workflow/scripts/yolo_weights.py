@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     weights = listed(args.listing, args.name)
     checkpoint = fetch_published(weights, args.folder)
     # An extra: its absence is a message.
-    from defectbench.models.yolo import convert_checkpoint
+    from defectbench.families.yolo.network import convert_checkpoint
 
     convert_checkpoint(checkpoint, args.out)
     origin = asdict(weights) | {"license": "AGPL-3.0"}

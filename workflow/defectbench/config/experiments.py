@@ -5,14 +5,14 @@ from typing import Any
 
 from defectbench.config.base import Settings, suggestion, validated
 from defectbench.config.experiment import Experiment, ExperimentKeys
-from defectbench.config.train_cascade import CascadeSettings, resolve_cascades
-from defectbench.config.train_ensemble import EnsembleSettings, resolve_ensembles
-from defectbench.config.train_reference import ReferenceSettings
-from defectbench.config.train_sam2 import Sam2Settings
-from defectbench.config.train_sam2_head import Sam2HeadSettings
-from defectbench.config.train_sam3 import Sam3Settings
-from defectbench.config.train_unet import UNetSettings
-from defectbench.config.train_yolo import YoloSettings
+from defectbench.config.families.cascade import CascadeSettings, resolve_cascades
+from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensembles
+from defectbench.config.families.reference import ReferenceSettings
+from defectbench.config.families.sam2 import Sam2Settings
+from defectbench.config.families.sam2_head import Sam2HeadSettings
+from defectbench.config.families.sam3 import Sam3Settings
+from defectbench.config.families.unet import UNetSettings
+from defectbench.config.families.yolo import YoloSettings
 
 # A new family is one line here, one config module, one model file, one rules file and its scripts.
 FAMILIES: dict[str, type[Settings]] = {

@@ -10,7 +10,7 @@ from defectbench.config.experiment import Experiment
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-# Families that can predict an image that is in no dataset; those of inference/load.py.
+# Families that can predict an image that is in no dataset; those of families/load.py.
 PREDICTING = ("unet", "yolo", "reference")
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from defectbench.code_digest import CodeDigests
 from defectbench.files import atomic
 
+_ENCODER_CODE = ("defectbench.models", "defectbench.families")
+
 Features = TypeVar("Features", bound=tuple)
 """A NamedTuple of tensors (B, ...)."""
 
@@ -102,7 +104,7 @@ def encoder_digest(package: str, *modules: ModuleType) -> str:
     module and the versions of torch and of ``package``, in which the network is written.
     """
     files = [Path(str(module.__file__)) for module in modules] + [Path(__file__)]
-    parts = [_code_digests().of(path, within="defectbench.models") for path in files]
+    parts = [_code_digests().of(path, within=_ENCODER_CODE) for path in files]
     parts += [str(torch.__version__), importlib.metadata.version(package)]
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 

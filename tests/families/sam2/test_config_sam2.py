@@ -1,0 +1,93 @@
+"""Settings of the SAM 2 family: protocol values, ids, and combinations that are refused."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from small_datasets import write_image
+
+from defectbench.config.base import ConfigError
+from defectbench.config.experiment import Experiment
+from defectbench.config.families.sam2 import Sam2Settings
+from defectbench.config.families.sam2_encoder import SIZES, parse_base_name
+from defectbench.config.families.sam2_head import Sam2HeadSettings
+from defectbench.config.study import load_study
+
+ROOT = Path(__file__).parents[3]
+
+
+def exp_id(family, **keys):
+    settings = {"sam2": Sam2Settings, "sam2_head": Sam2HeadSettings}[family](**keys)
+    return Experiment(family, 100, settings).exp_id
+
+
+def test_values_not_given_are_those_of_the_protocol():
+    lora, full, head = Sam2Settings(tune="lora"), Sam2Settings(tune="full"), Sam2HeadSettings()
+    assert (lora.lr, lora.wd, lora.batch_size, lora.steps) == (1e-3, 0.05, 1, 10_000)
+    assert (full.lr, full.wd) == (1e-5, 1e-4)
+    assert (head.lr, head.wd) == (1e-4, 1e-4)
+    assert Sam2Settings(tune="lora", lr=5e-4).lr == 5e-4
+
+
+@pytest.mark.parametrize(
+    ("family", "keys", "expected"),
+    [
+        ("sam2", {}, "sam2-2.1-tiny_100_box_native_s42"),
+        ("sam2", {"init": "random", "prompt": "points"}, "sam2-2.1-tiny-random_100_points_native_s42"),
+        ("sam2", {"tune": "lora", "size": "large"}, "sam2-2.1-large_100_box_native_tune-lora_s42"),
+        ("sam2", {"tune": "lora", "version": 2, "lr": 2e-3}, "sam2-2-tiny_100_box_native_lr-0.002_tune-lora_s42"),
+        # What a zero-shot model does not use, and what changes no result, is no part of the id.
+        ("sam2", {"lr": 0.5, "steps": 3, "cache_embeddings": True}, "sam2-2.1-tiny_100_box_native_s42"),
+        ("sam2_head", {}, "sam2_head-2.1-tiny_100_none_native_s42"),
+    ],
+)
+def test_ids_are_legible(family, keys, expected):
+    assert exp_id(family, **keys) == expected
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"prediction": "tiles"},
+        {"prompt": "full_box", "mixed_prompts": True},
+        {"cache_embeddings": True, "tune": "full"},
+        {"cache_embeddings": True, "tune": "lora"},
+        {"layer_decay": 0.9, "tune": "full", "schedule": "one_cycle"},
+        {"task": "per_class"},
+    ],
+)
+def test_combinations_without_a_meaning_are_refused(keys):
+    with pytest.raises(ValidationError):
+        Sam2Settings(**keys)
+
+
+def test_a_base_name_says_which_weights_it_is():
+    for size in SIZES:
+        for version in ("2", "2.1"):
+            keys = {"size": size, "version": version}
+            assert parse_base_name(Sam2Settings(**keys).base_name) == (version, size, None)
+            assert parse_base_name(Sam2Settings(**keys, init="random", seed=7).base_name) == (version, size, 7)
+    with pytest.raises(ConfigError, match="names no weights"):
+        parse_base_name("sam3_huge")
+
+
+def test_every_size_and_version_has_a_source_and_a_digest():
+    table = yaml.safe_load((ROOT / "resources" / "weights.yaml").read_text())
+    for size in SIZES:
+        for version in ("2", "2.1"):
+            entry = table[Sam2Settings(size=size, version=version).base_name]
+            assert entry["url"].startswith("https://")
+            assert entry["url"].endswith(f"sam{version}_hiera_{size}.pt")
+            assert len(entry["sha256"]) == 64
+
+
+@pytest.mark.parametrize(("name", "n"), [("sam2_subsets", 65), ("sam2_lora", 17)])
+def test_the_studies_are_valid(name, n, tmp_path):
+    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    write_image(tmp_path / "train_images" / "0.png")
+    (tmp_path / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n")
+    config["dataset"]["root"] = str(tmp_path)
+    study = load_study(config)
+    assert len(study.experiments) == n
+    assert len({experiment.exp_id for experiment in study.experiments}) == n

@@ -1,0 +1,256 @@
+"""The YOLO scripts end to end on twelve tiny images: training, also an interrupted one, prediction; without network."""
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import predict_yolo as predict_script
+import predict_yolo_boxes as boxes_script
+import pytest
+import score_boxes as score_script
+import torch
+import train_yolo as train_script
+import yolo_weights as weights_script
+from safetensors.torch import load_file
+from tiny_study import ROOT
+from yolo_data import CLASSES, arguments, call, picture, shapes, train, write_files
+
+from defectbench.config.families.yolo import YoloSettings
+from defectbench.families.yolo import network as yolo
+from defectbench.families.yolo.ultralytics_training import history
+from defectbench.files import read_json
+from defectbench.inference.box_file import read_boxes
+from defectbench.inference.prediction_file import PredictionFile
+from defectbench.metrics.codes import HALF
+from defectbench.script import UserError
+
+SIZE = (64, 96)
+ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+
+
+def settings(**keys):
+    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "epochs": 2, "batch_size": 4, "threads": 1}
+    return YoloSettings(**{**defaults, **keys})
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_network():
+    """Any look-up or connection fails the test."""
+
+    def refuse(*_, **__):
+        raise AssertionError("network access")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        yield
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Files of twelve images, every fourth without a defect."""
+    folder = tmp_path_factory.mktemp("yolo")
+    truth = {f"{i:02d}.png": shapes(*SIZE, seed=i) * (i % 4 > 0) for i in range(12)}
+    write_files(folder, truth, dict(zip(truth, ROLES, strict=True)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(root):
+    """Folder of an undisturbed training."""
+    train(train_script, root, root / "seg", settings())
+    return root / "seg"
+
+
+def test_the_record_says_how_it_was_trained(trained):
+    run = read_json(trained / "run.json")
+    assert run["experiment"]["track"] == "automatic"
+    assert (run["steps"], run["epochs"], run["n_labels_train"], run["n_labels_val"]) == (4, 2, 8, 2)
+    assert run["classes"] == ["merged"]
+    assert run["weights_source"] == "random"
+    assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
+    assert run["ultralytics"]["options"]["mosaic"] == 0
+    text = "; ".join(run["notes"])
+    for part in ("from scratch", "loss", "fitness", "0.5"):
+        assert part in text
+
+
+def test_history_has_a_row_per_epoch_in_our_columns(trained):
+    found = pd.read_csv(trained / "history.csv")
+    assert found["epoch"].tolist() == [0, 1]
+    assert found["step"].tolist() == [2, 4]
+    parts = [column for column in found if column.startswith("train_") and column.endswith("_loss")]
+    summed = found[[column for column in parts if column != "train_loss"]].sum(axis=1)
+    np.testing.assert_allclose(found["train_loss"], summed, rtol=1e-6)
+    assert {"val_loss", "learning_rate", "epoch_time", "box_map50_95", "mask_map50", "fitness"} <= set(found)
+
+
+def test_best_and_last_are_kept_and_nothing_else(trained):
+    names = sorted(path.name for path in (trained / "checkpoints").iterdir())
+    assert len(names) == 2
+    assert names[0].startswith("best_epoch")
+    assert names[1] == "last.safetensors"
+    assert (trained / "model" / "weights.safetensors").read_bytes() == (trained / "checkpoints" / names[0]).read_bytes()
+    assert not list(trained.rglob("*.pt"))
+    assert [path.name for path in (trained / "state").iterdir()] == ["lock"]
+
+
+def process(root, folder):
+    """The training script as a process of its own, its paths relative, as in the workflow."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "TMPDIR": str(root), "PYTHONUNBUFFERED": "1"}
+    options = [option.removeprefix(f"{root}/") for option in arguments(root, folder, settings())]
+    command = [sys.executable, train_script.__file__, *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=root, env=environment, **pipes)
+
+
+def kept(folder):
+    """Bytes of all weights that a training kept, by path."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
+
+
+def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root, trained):
+    folder = root / "again"
+    with process(root, folder) as killed:
+        assert any("epoch   1/2" in line for line in killed.stdout)
+        killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
+    assert not (folder / "run.json").exists()
+    with process(root, folder) as again:
+        assert "starts over from epoch 0" in again.stdout.read()
+    assert again.returncode == 0
+    assert len(kept(trained)) == 3
+    assert kept(folder) == kept(trained)
+    first, second = (pd.read_csv(path / "history.csv").drop(columns="epoch_time") for path in (trained, folder))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    assert not list(folder.glob("state/*/"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_images(root, monkeypatch):
+    monkeypatch.setattr(torch, "isfinite", lambda _: torch.tensor(False))
+    with pytest.raises(SystemExit):
+        train(train_script, root, root / "nan", settings(epochs=1))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have bf16")
+def test_mixed_precision_needs_a_gpu(root, capsys):
+    with pytest.raises(SystemExit):
+        train(train_script, root, root / "bf16", settings(precision="bf16"))
+    assert "set precision: auto" in capsys.readouterr().err
+
+
+def predict(script, root, folder, kind):
+    common = {"run": folder / "run.json", "weights": folder / "model" / "weights.safetensors"}
+    outputs = {role: folder / f"{role}.{kind}.parquet" for role in ("val", "test")}
+    call(script, **common, pack=root / "packed", split=root / "split.csv", **outputs, timing=folder / "timing.json")
+
+
+def test_prediction_gives_a_map_of_every_image(root, trained):
+    predict(predict_script, root, trained, "pred")
+    with PredictionFile(trained / "test.pred.parquet") as file:
+        assert file.header.classes == ("merged",)
+        assert file.header.has_scores
+        maps = dict(file)
+    assert list(maps) == ["10.png", "11.png"]
+    assert all(codes.shape == (1, *SIZE) for codes in maps.values())
+    assert len({codes.max() for codes in maps.values()} | {0}) > 1
+    assert max(codes.max() for codes in maps.values()) < HALF
+    assert read_json(trained / "timing.json")["n_images"] == 4
+
+
+def test_a_detector_is_trained_predicted_and_scored(root):
+    folder = root / "boxes"
+    train(train_script, root, folder, settings(model="yolo26", task="per_class", epochs=1, augment="none"))
+    assert not any("0.5" in note for note in read_json(folder / "run.json")["notes"])
+    predict(boxes_script, root, folder, "boxes")
+    found = read_boxes(folder / "val.boxes.parquet")
+    assert found.image_ids == ("08.png", "09.png")
+    assert found.classes == CLASSES
+    assert found.boxes[["x0", "x1"]].to_numpy().max(initial=0) <= SIZE[1]
+    files = {"val": folder / "val.boxes.parquet", "test": folder / "test.boxes.parquet"}
+    call(score_script, **files, manifest=root / "manifest.parquet", split=root / "split.csv", metrics=folder / "m.json")
+    metrics = read_json(folder / "m.json")
+    assert 0 <= metrics["test_mAP50_95"] <= metrics["test_mAP50"] <= 1
+    assert metrics["n_test_boxes"] == 4
+
+
+def test_ultralytics_is_offline_and_leaves_the_home_alone():
+    from ultralytics.utils import AUTOINSTALL, ONLINE
+
+    assert not ONLINE
+    assert not AUTOINSTALL
+    assert not any(value is True for value in yolo.SETTINGS.values())
+    assert str(yolo.SETTINGS.file).startswith(yolo._SETTINGS_FOLDER.name)
+
+
+def test_published_weights_are_converted_and_reach_the_network(root, tmp_path, monkeypatch):
+    source = yolo._random(settings(scale="n"), yolo.N_COCO_CLASSES)
+    torch.save({"model": source.half(), "ema": None, "train_args": {}}, tmp_path / "yolov8n-seg.pt")
+    listing = tmp_path / "weights.yaml"
+    digest = hashlib.sha256((tmp_path / "yolov8n-seg.pt").read_bytes()).hexdigest()
+    listing.write_text(json.dumps({"yolov8n-seg": {"url": "https://example.org/yolov8n-seg.pt", "sha256": digest}}))
+    out = tmp_path / "yolov8n-seg.safetensors"
+    call(weights_script, listing=listing, name="yolov8n-seg", folder=tmp_path, out=out)
+    found = load_file(out)
+    expected = source.float().state_dict()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+    coco = settings(scale="n", weights="coco")
+    network = yolo.build(coco, CLASSES, found)
+    own = network.state_dict()
+    same = [name for name in own if name in found and torch.equal(own[name], found[name])]
+    assert len(same) > 0.95 * len(own)
+    # The network of a prediction has the same layers, filled with what was trained.
+    again = yolo.build(coco, CLASSES)
+    yolo.fill(again, yolo.state(network), "weights")
+    cpu = torch.device("cpu")
+    first, second = (yolo.YoloPredictor(net, coco, 2, cpu).maps(picture(shapes(*SIZE))) for net in (network, again))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_pickle_of_another_digest_is_not_opened(tmp_path, capsys):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "exploded"), "w"))
+
+    torch.save(Bomb(), tmp_path / "yolov8n.pt")
+    listing = tmp_path / "weights.yaml"
+    listing.write_text(json.dumps({"yolov8n": {"url": "https://example.org/yolov8n.pt", "sha256": "ab" * 32}}))
+    with pytest.raises(SystemExit):
+        call(weights_script, listing=listing, name="yolov8n", folder=tmp_path, out=tmp_path / "yolov8n.safetensors")
+    assert "SHA-256" in capsys.readouterr().err
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_weights_of_another_network_are_named(tmp_path):
+    other = yolo.state(yolo._random(settings(scale="p"), yolo.N_COCO_CLASSES))
+    with pytest.raises(UserError, match="published weights of yolov8n-seg do not fit"):
+        yolo.build(settings(scale="n", weights="coco"), CLASSES, other)
+
+
+@pytest.mark.parametrize("model", ["yolo11-seg", "yolo26-seg"])
+def test_the_other_generations_predict_maps(model):
+    keys = settings(model=model)
+    predictor = yolo.YoloPredictor(yolo.build(keys, CLASSES), keys, 2, torch.device("cpu"))
+    assert predictor.maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+
+
+def test_history_of_a_detector_has_no_masks():
+    results = pd.DataFrame(
+        {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
+        | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
+    )
+    found = history(results, [0.1, 0.2], 7)
+    assert found["train_loss"].tolist() == [4, 6]
+    assert found["epoch_time"].tolist() == [2, 3]
+    assert found["box_map50_95"].tolist() == [0.1, 0.2]
+    assert found["step"].tolist() == [7, 14]
+    assert not [column for column in found if column.startswith("mask")]

@@ -1,0 +1,247 @@
+"""Images without labels: a folder in, maps, pictures, COCO and tables out."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pandas as pd
+import predict_images
+import pytest
+import torch
+from evaluation_fixtures import CLASSES, make_dataset, random_truth
+from pycocotools import mask as coco
+from safetensors.torch import save_file
+
+from defectbench.config.base import ConfigError
+from defectbench.config.families.yolo import YoloSettings
+from defectbench.config.predict_images import PREDICTING
+from defectbench.config.study import load_study
+from defectbench.data.manifest import read_manifest
+from defectbench.data.submission import read_submission
+from defectbench.evaluation.calibration import Calibration
+from defectbench.families import load
+from defectbench.files import write_json
+from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.inference.tta import augmented
+
+SHAPE = (20, 30)
+
+
+def bright(image: np.ndarray) -> np.ndarray:
+    """Codes of two classes: bright pixels, and dark ones."""
+    grey = image[:, :, 0].astype(int)
+    return np.stack([32768 + 100 * (grey - 128), 32768 - 100 * (grey - 128)]).astype(np.uint16)
+
+
+def calibration(classes, min_area=0.0) -> dict:
+    steps = {"opening": 0, "closing": 0, "fill_holes": False, "min_area": min_area, "value": 1.0, "k": 128}
+    empty = dict.fromkeys(classes, 0.5)
+    return vars(
+        Calibration("val", "dice_all", True, True, 1, "", dict.fromkeys(classes, 128), empty, empty, empty, {},
+                    dict.fromkeys(classes, steps), {})
+    )  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A finished experiment of a family with two classes, and three new images, one in a subfolder."""
+    dataset = make_dataset(tmp_path / "data", random_truth(0))
+    rng = np.random.default_rng(0)
+    images = {}
+    for name in ("b.png", "a.png", "lot/c.png"):
+        path = tmp_path / "new" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images[name] = np.where(rng.random(SHAPE) < 0.1, 250, 130).astype(np.uint8)
+        images[name][5:10, 5:20] = 5
+        cv2.imwrite(str(path), images[name])
+    (tmp_path / "new" / "notes.txt").write_text("no image")
+    folder = tmp_path / "experiment"
+    write_json(folder / "run.json", {"experiment": {"family": "simple"}})
+    write_json(folder / "calibration.json", calibration(dataset.classes, min_area=3))
+    monkeypatch.setitem(load._LOADERS, "simple", lambda folder, run: (bright, dataset.classes))
+    return tmp_path, dataset, images
+
+
+def run(folder, dataset, *more):
+    arguments = ["--experiment", folder / "experiment", "--manifest", dataset.manifest, "--images", folder / "new"]
+    predict_images.main([str(argument) for argument in [*arguments, "--out", folder / "out", *more]])
+    return folder / "out"
+
+
+def expected_masks(image):
+    """Pixels brighter and darker than the middle, without 8-connected components below 3 pixels."""
+    masks = []
+    for mask in (image >= 128, image <= 128):
+        n, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        small = [i for i in range(1, n) if stats[i, cv2.CC_STAT_AREA] < 3]
+        masks.append(mask & ~np.isin(labels, small))
+    return masks
+
+
+def test_every_image_is_in_every_file(project):
+    folder, dataset, images = project
+    out = run(folder, dataset)
+    ids = sorted(images)
+    maps = PredictionFile(out / "maps.pred.parquet")
+    assert maps.image_ids() == ids
+    assert maps.header.role == "new"
+    table = pd.read_csv(out / "images.csv")
+    assert table["image_id"].tolist() == [image_id for image_id in ids for _ in dataset.classes]
+    assert {path.relative_to(out / "overlays").as_posix() for path in (out / "overlays").rglob("*.png")} == {
+        f"{image_id}.png" for image_id in ids
+    }
+    content = json.loads((out / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ids
+    assert len(read_submission(out / "submission.csv", dict.fromkeys(ids, SHAPE))) == 2 * len(ids)
+
+
+def test_masks_are_those_of_the_calibrated_threshold_and_smallest_area_in_all_files(project):
+    folder, dataset, images = project
+    out = run(folder, dataset)
+    content = json.loads((out / "annotations.json").read_text())
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    found = {
+        (names[a["image_id"]], a["category_id"]): coco.decode(a["segmentation"]).astype(bool)
+        for a in content["annotations"]
+    }
+    table = pd.read_csv(out / "images.csv").set_index(["image_id", "class"])
+    submitted = read_submission(out / "submission_separate.csv", dict.fromkeys(images, SHAPE))
+    for image_id, image in images.items():
+        for value, (name, mask) in enumerate(zip(dataset.classes, expected_masks(image), strict=True), start=1):
+            np.testing.assert_array_equal(found.get((image_id, value), np.zeros(SHAPE, bool)), mask)
+            assert table.loc[(image_id, name), "area"] == mask.sum()
+            runs = submitted[image_id, value]
+            assert (runs[:, 1] - runs[:, 0]).sum() == mask.sum()
+    overlay = cv2.imread(str(out / "overlays" / "a.png.png"))
+    changed = (overlay != images["a.png"][:, :, None]).any(axis=2)
+    assert changed.any()
+    assert not changed[~np.any(expected_masks(images["a.png"]), axis=0)].any()
+
+
+def test_the_gate_of_a_submission_empties_a_class(project):
+    folder, dataset, _ = project
+    gate = {"codes": {"pits": 65535, "cracks": 0}, "probability": {}, "value": {}, "value_without": {}}
+    write_json(folder / "submission.json", {"gate": gate | {"n_images": 1, "val_ids_sha256": ""}})
+    table = pd.read_csv(run(folder, dataset, "--gate", folder / "submission.json") / "images.csv")
+    by_class = table.groupby("class")["defect"]
+    assert not by_class.any()["pits"]
+    assert by_class.all()["cracks"]
+
+
+def test_pictures_of_an_earlier_folder_do_not_stay(project):
+    folder, dataset, _ = project
+    run(folder, dataset)
+    (folder / "new" / "a.png").unlink()
+    assert not (run(folder, dataset) / "overlays" / "a.png.png").exists()
+
+
+def test_members_are_loaded_and_averaged(project):
+    folder, dataset, _ = project
+    one = (folder / "experiment").as_posix()
+    record = {"experiment": {"family": "ensemble"}, "members": [{"folder": one, "weight": w} for w in (0.3, 0.7)]}
+    write_json(folder / "both" / "run.json", record)
+    predictor, classes = load.load_experiment(folder / "both")
+    image = np.full((2, 2, 3), 200, np.uint8)
+    np.testing.assert_array_equal(predictor(image), bright(image))
+    assert classes == dataset.classes
+
+
+@pytest.mark.parametrize("case", ["broken image", "no image", "unfinished", "unknown family"])
+def test_what_cannot_be_predicted_is_said(project, capsys, case):
+    folder, dataset, images = project
+    if case == "broken image":
+        (folder / "new" / "a.png").write_bytes(b"no image")
+    elif case == "no image":
+        for image_id in images:
+            (folder / "new" / image_id).unlink()
+    elif case == "unfinished":
+        (folder / "experiment" / "run.json").unlink()
+    else:
+        write_json(folder / "experiment" / "run.json", {"experiment": {"family": "other"}})
+    with pytest.raises(SystemExit):
+        run(folder, dataset)
+    message = capsys.readouterr().err
+    expected = {"broken image": "a.png", "no image": "no image below it", "unfinished": "no run.json"}
+    assert expected.get(case, "family other cannot predict new images") in message
+    assert not (folder / "out" / "images.csv").exists()
+
+
+def test_a_reference_method_predicts_from_its_own_files(tmp_path):
+    write_json(tmp_path / "run.json", {"experiment": {"family": "reference"}})
+    write_json(tmp_path / "model" / "model.json", {"kind": "Constant", "defect": True})
+    predictor, classes = load.load_experiment(tmp_path)
+    assert classes == (MERGED,)
+    assert (predictor(np.zeros((3, 4, 3), np.uint8)) == 65535).all()
+
+
+def test_the_configuration_names_an_experiment_of_the_study_and_images(tmp_path):
+    config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
+    config["dataset"]["synthetic"] = {"n_images": 10}
+    config["experiments"] = [{"model": "unet"}]
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4), np.uint8))
+    exp_id = load_study(config).experiments[0].exp_id
+    assert load_study(config | {"predict_images": {"images": str(tmp_path), "experiment": exp_id}})
+    for values, problem in (
+        ({"images": str(tmp_path)}, "give both images and experiment"),
+        ({"images": str(tmp_path / "x"), "experiment": exp_id}, "no image below"),
+        ({"images": str(tmp_path), "experiment": "unet"}, "no experiment 'unet'"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            load_study(config | {"predict_images": values})
+
+
+def test_families_that_cannot_predict_new_images_are_refused_before_any_training(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4), np.uint8))
+    config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
+    config["dataset"]["synthetic"] = {"n_images": 10}
+    config["experiments"] = [{"model": model} for model in ("unet", "all_full", "yolov8-seg", "yolov8", "sam2_head")]
+    config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "init": "random"}]
+    ids = {found.model: found.exp_id for found in load_study(config).experiments}
+    pairs = [["unet", "yolov8-seg"], ["unet", "sam2_head"]]
+    config["experiments"] += [{"model": "ensemble", "members": [ids[model] for model in pair]} for pair in pairs]
+    config["experiments"] += [{"model": "cascade", "segmenter": ids["sam2"], "prompts": {"from": ids["unet"]}}]
+    *_, mean, mixed, cascade = (found.exp_id for found in load_study(config).experiments)
+
+    def predicting(exp_id):
+        load_study(config | {"predict_images": {"images": str(tmp_path), "experiment": exp_id}})
+
+    for exp_id in (ids["unet"], ids["all_full"], ids["yolov8-seg"], mean):
+        predicting(exp_id)
+    for exp_id in (ids["yolov8"], ids["sam2_head"], ids["sam2"], ids["sam3"], cascade):
+        with pytest.raises(ConfigError, match=re.escape(f"predict_images.experiment: {exp_id} cannot predict images")):
+            predicting(exp_id)
+    with pytest.raises(ConfigError, match=f"{re.escape(ids['sam2_head'])} cannot .* families unet, yolo, reference"):
+        predicting(mixed)
+
+
+def test_the_families_of_the_configuration_are_those_that_can_be_loaded():
+    assert set(PREDICTING) == set(load._LOADERS)
+
+
+def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(tmp_path):
+    yolo = pytest.importorskip("defectbench.families.yolo.network")
+    torch.manual_seed(0)
+    settings = YoloSettings(model="yolov8-seg", scale="p", img_size="64", threads=1, tta="hflip")
+    network = yolo.build(settings, CLASSES)
+    (tmp_path / "model").mkdir()
+    save_file(yolo.state(network), tmp_path / "model" / "weights.safetensors")
+    record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
+    write_json(tmp_path / "run.json", record)
+    predictor, classes = load.load_experiment(tmp_path)
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    expected = augmented(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).maps, "hflip")(image)
+    assert classes == CLASSES
+    np.testing.assert_array_equal(predictor(image), expected)
+    assert len(np.unique(expected)) > 1
+    detector = settings.model_dump(mode="json") | {"model": "yolov8"}
+    write_json(tmp_path / "run.json", record | {"settings": detector})
+    with pytest.raises(load.LoadError, match="a detector gives boxes alone"):
+        load.load_experiment(tmp_path)
+
+
+def test_class_values_are_those_of_the_manifest(project):
+    folder, dataset, _ = project
+    content = json.loads((run(folder, dataset) / "annotations.json").read_text())
+    values = read_manifest(dataset.manifest).class_values
+    assert [(c["id"], c["name"]) for c in content["categories"]] == list(zip(values, dataset.classes, strict=True))

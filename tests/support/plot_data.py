@@ -1,0 +1,41 @@
+"""Result tables as plots read them, and what a figure shows of them."""
+
+import pandas as pd
+
+from defectbench.evaluation.results import COLUMNS
+
+
+def row(exp_id, dice, n=336, track="automatic", **changes):
+    model, _, variant = exp_id.split("_none_")[0].rpartition("_")[0].partition("-")
+    base = {
+        "exp_id": exp_id,
+        "model": model,
+        "variant": variant,
+        "family": model if track != "reference" else track,
+        "dataset": "steel",
+        "prompt_type": "none",
+        "img_size": "native",
+        "seed": int(exp_id.rpartition("_s")[2]),
+        "track": track,
+        "policy": "calibrated",
+        "n_labels_train": n,
+        "n_test": 86,
+        "n_test_defective": 46,
+    }
+    for metric, value in {"dice_all": dice, "test_Dice": dice - 0.1, "test_mIoU": dice - 0.2}.items():
+        base |= {"experiment": exp_id, metric: value, f"{metric}_lo": value - 0.03, f"{metric}_hi": value + 0.02}
+    return base | changes
+
+
+def table(*rows):
+    return pd.DataFrame({name: pd.Series([r.get(name) for r in rows], dtype=kind) for name, kind in COLUMNS.items()})
+
+
+def drawn(axes, kind):
+    """What of ``kind`` the axes show, by the id of the row or series."""
+    artists = [*axes.lines, *axes.collections]
+    return {a.get_gid().removeprefix(f"{kind} "): a for a in artists if (a.get_gid() or "").startswith(f"{kind} ")}
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in [*figure.texts, *(t for axes in figure.axes for t in axes.texts)])

@@ -1,0 +1,76 @@
+"""Small images for SAM 3, as the trainer reads them, and its official files in small."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import Sam3Model
+
+from defectbench.config.families.sam3 import Sam3Settings
+from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.network import PhraseSam3
+from defectbench.families.sam3.phrases import letter_tokenizer, stored
+from defectbench.families.sam3.weights import TINY_SIDE, tiny_config
+from defectbench.inference.geometry import Geometry
+
+SIZE = (TINY_SIDE, TINY_SIDE)
+TOKENIZER = stored(letter_tokenizer())
+
+
+class Squashed:
+    """Grey images (N, H, W) and their masks at the tiny network's size; samples of training and validation alike."""
+
+    def __init__(self, images: list[np.ndarray], masks: list[np.ndarray]) -> None:
+        self.task, self.geometry = "merged", Geometry.of(str(TINY_SIDE), "squash", 14)
+        self.image_ids = [str(index) for index in range(len(images))]
+        self.pixels = [self.geometry.apply(image)[None] for image in images]
+        self.truth = [self.geometry.apply(mask, mask=True)[None] for mask in masks]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def true_masks(self, index: int) -> np.ndarray:
+        return self.truth[index]
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        return torch.from_numpy(self.pixels[item[1]]), torch.from_numpy(self.truth[item[1]]), item[1]
+
+
+def cracks(folder: Path, n: int) -> Squashed:
+    """The ``n`` images with the widest cracks among every sixth of CRACK500."""
+    found = []
+    for path in sorted((folder / "crack500_part" / "images").glob("*.jpg"))[::6]:
+        mask = cv2.imread(str(folder / "crack500_part" / "masks" / path.name), cv2.IMREAD_GRAYSCALE) > 127
+        found.append((mask.mean(), path.name, path, mask.astype(np.uint8)))
+    chosen = sorted(found, key=lambda own: own[:2], reverse=True)[:n]
+    return Squashed([cv2.imread(str(own[2]), cv2.IMREAD_GRAYSCALE) for own in chosen], [own[3] for own in chosen])
+
+
+def write_official(folder: Path, network: Sam3Model, tracker: bool = True) -> None:
+    """Write ``network`` as the hub has SAM 3: the detector of a video model, beside its tracker, and the tokenizer."""
+    folder.mkdir(parents=True)
+    values = {f"detector_model.{name}": value.contiguous() for name, value in network.state_dict().items()}
+    if tracker:
+        values |= {"tracker_model.memory.weight": torch.zeros(2), "tracker_neck.layers.weight": torch.zeros(2)}
+    save_file(values, folder / "model.safetensors", {"format": "pt"})
+    config = {"model_type": "sam3_video", "detector_config": network.config.to_dict(), "tracker_config": {}}
+    (folder / "config.json").write_text(json.dumps(config))
+    letter_tokenizer().save_pretrained(folder)
+
+
+def random_network(seed: int = 0) -> Sam3Model:
+    """An untrained tiny network."""
+    torch.manual_seed(seed)
+    return Sam3Model(tiny_config())
+
+
+def asked(*groups: list[str], seed: int = 0, merged: bool = True, source: str = "semantic", **keys) -> PhraseSam3:
+    """A tiny network asked by ``groups`` of phrases, what the settings ``keys`` say to train."""
+    network = random_network(seed)
+    named = {str(number): own for number, own in enumerate(groups)}
+    phrased = PhraseSam3(network, TOKENIZER, named, merged, source)
+    set_up(network, Sam3Settings(init="random", **keys))
+    return phrased.eval()

@@ -1,0 +1,46 @@
+"""A training on two devices as a script, which Lightning runs once more for the second; test_devices.py calls it."""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import torch
+from tiny_training import Squares, WithoutNorm, settings
+
+from defectbench.script import run_script
+from defectbench.training.fit import fit
+from defectbench.training.losses import make_loss
+from defectbench.training.state import training_state
+from defectbench.training.task import SegmentationTask
+
+SETTINGS = {"loss": "bce", "steps": 6, "eval_every": 2, "batch_size": 4, "accumulate": 2}
+
+
+def train(state: Path, make_task=None, **keys):
+    torch.manual_seed(0)
+    chosen = settings(**SETTINGS, **keys)
+    return fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), chosen, state, make_task=make_task)
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--kill", help="number of the process that dies in step 3")
+    args = parser.parse_args(argv)
+
+    class Killed(SegmentationTask):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            super().on_train_batch_end(outputs, batch, batch_idx)
+            if self.global_step == 3 and os.environ["LOCAL_RANK"] == args.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.set_num_threads(1)
+    with training_state(args.folder / "state", "key") as state:
+        result = train(state, Killed, devices=2)
+        torch.save((result.history, result.weights["last"]), args.folder / f"result_{os.environ['LOCAL_RANK']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""A copy of the project in which the tests may run Snakemake and edit files."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "resources", "envs")
+CONFIG = "config/test/tiny.yaml"
+
+
+class Project:
+    """The copy: its folder, how Snakemake is called there, and which jobs are stale."""
+
+    def __init__(self, folder: Path, parts: tuple[str, ...] = PARTS) -> None:
+        self.folder = folder
+        self._original: dict[Path, bytes] = {}
+        for part in parts:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / part, folder / part)
+
+    def files(self) -> list[Path]:
+        """The project's own files, without anything computed."""
+        inside = (path for part in PARTS for path in [self.folder / part, *(self.folder / part).rglob("*")])
+        return [path for path in inside if path.is_file() and "__pycache__" not in path.parts]
+
+    def command(self, *arguments: str, configfile: str = CONFIG) -> dict:
+        """Keyword arguments of ``subprocess.run`` or ``Popen`` for one call of Snakemake."""
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+        # A bare PATH: the workflow must find its interpreter by itself.
+        environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"
+        command = [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", configfile]
+        return {"args": command, "cwd": self.folder, "env": environment, "text": True}
+
+    def snakemake(self, *arguments: str, configfile: str = CONFIG) -> subprocess.CompletedProcess:
+        return subprocess.run(**self.command(*arguments, configfile=configfile), capture_output=True, check=False)
+
+    def dry_run(self, *arguments: str, configfile: str = CONFIG) -> str:
+        done = self.snakemake("--cores", "1", *arguments, "--dry-run", "--quiet", "host", configfile=configfile)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def stale(self, *arguments: str, configfile: str = CONFIG) -> dict[str, int]:
+        """Jobs that a dry run would execute: rule -> count."""
+        counts: dict[str, int] = {}
+        for rule, _ in self.stale_jobs(*arguments, configfile=configfile):
+            counts[rule] = counts.get(rule, 0) + 1
+        return counts
+
+    def stale_jobs(self, *arguments: str, configfile: str = CONFIG) -> list[tuple[str, str]]:
+        """Jobs that a dry run would execute, as (rule, experiment id); the id is empty where a rule has none."""
+        output = self.dry_run(*arguments, configfile=configfile)
+        if "Nothing to be done" in output:
+            return []
+        jobs = []
+        for block in re.split(r"^(?:local)?rule (?=\w+:$)", output, flags=re.M)[1:]:
+            exp = re.search(r"^    wildcards: .*\bexp=([^,\s]+)", block, re.M)
+            jobs.append((block[: block.index(":")], exp[1] if exp else ""))
+        return sorted(job for job in jobs if job[0] not in ("all", "unet", "reference"))
+
+    def config(self, like: str = CONFIG, **changes) -> str:
+        """A configuration file ``like`` another, with some sections replaced."""
+        values = yaml.safe_load((self.folder / like).read_text())
+        path = self.folder / "changed.yaml"
+        path.write_text(yaml.safe_dump({**values, **changes}))
+        return path.name
+
+    def edit(self, name: str, old: bytes, new: bytes) -> None:
+        """Replace the first ``old`` in a file; an empty ``old`` puts ``new`` at its end."""
+        path = self.folder / name
+        content = self._original.setdefault(path, path.read_bytes())
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1) if old else content + new)
+
+    def put_back(self) -> None:
+        """Undo all edits."""
+        for path, content in self._original.items():
+            path.write_bytes(content)
+        self._original.clear()

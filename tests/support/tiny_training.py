@@ -1,0 +1,61 @@
+"""A network and samples small enough to train in a second."""
+
+import numpy as np
+import torch
+
+from defectbench.config.families.unet import UNetSettings
+
+
+class Squares:
+    """Samples of the training loop's form: bright squares are defects; every third image is clean."""
+
+    def __init__(self, n: int, task: str = "merged") -> None:
+        self.task, self.n = task, n
+        from defectbench.inference.geometry import Geometry
+
+        self.geometry = Geometry.of("native", "native")
+        self.image_ids = list(range(n))
+        self.masks = self
+
+    def areas(self) -> list[list[int]]:
+        return [[int(self.true_masks(index).sum())] for index in self.image_ids]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def true_masks(self, index: int) -> np.ndarray:
+        masks = np.zeros((1, 32, 64), np.uint8)
+        if index % 3:
+            left = 8 * (index % 6)
+            masks[0, 8:20, left : left + 12] = 1
+        return masks
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        number, index = item
+        masks = self.true_masks(index)
+        noise = np.random.default_rng((number, index)).integers(0, 60, (1, 32, 64))
+        return torch.from_numpy((noise + 150 * masks).astype(np.uint8)), torch.from_numpy(masks), index
+
+
+def settings(**keys):
+    defaults = {"encoder": "resnet18", "lr": 3e-2, "batch_size": 4, "precision": "fp32", "threads": 1, "patience": 50}
+    return UNetSettings(**{**defaults, **keys})
+
+
+class TinyNetwork(torch.nn.Module):
+    """Raw images -> logits, in a few hundred parameters, with a BatchNorm whose statistics are state too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 8, 5, padding=2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Conv2d(8, 1, 1)
+        )
+
+    def forward(self, images):
+        return self.layers(images.float() / 255)
+
+
+class WithoutNorm(TinyNetwork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers[1] = torch.nn.Identity()

@@ -1,0 +1,90 @@
+"""Packs, labels and settings files of a small dataset, as the YOLO scripts read them."""
+
+import hashlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from defectbench.config.families.yolo import YoloSettings
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.data.manifest import Manifest, write_manifest
+from defectbench.data.rle import encode_coco
+from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.data.yolo_labels import KINDS, label_table
+
+CLASSES = ("spot", "plate")
+
+
+def shapes(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Masks (2, height, width) uint8: a turned ellipse on the left, a plate with a hole on the right."""
+    rng = np.random.default_rng(seed)
+    masks = np.zeros((2, height, width), np.uint8)
+    centre = (int(width * rng.uniform(0.24, 0.3)), int(height * rng.uniform(0.45, 0.55)))
+    cv2.ellipse(masks[0], centre, (int(width * 0.16), int(height * 0.32)), 20.0, 0, 360, 1, -1)
+    top, left = (int(side * rng.uniform(*share)) for side, share in ((height, (0.1, 0.2)), (width, (0.55, 0.6))))
+    masks[1, top : top + int(height * 0.7), left : left + int(width * 0.33)] = 1
+    masks[1, top + height // 4 : top + height // 3, left + width // 12 : left + width // 6] = 0
+    return masks
+
+
+def picture(masks: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Grey image (H, W) uint8 on which the defects of ``masks`` are bright."""
+    image = np.random.default_rng(seed).integers(60, 90, masks.shape[1:], dtype=np.uint8)
+    image[masks[0] > 0] = 200
+    image[masks[1] > 0] = 150
+    return image
+
+
+def write_files(root: Path, truth: dict[str, np.ndarray], roles: dict[str, str]) -> None:
+    """Write manifest, packs, split, subset (all train images) and all kinds of labels of ``truth`` below ``root``."""
+    rows = []
+    (root / "source").mkdir(parents=True)
+    for index, (image_id, masks) in enumerate(truth.items()):
+        path = root / "source" / image_id
+        cv2.imwrite(str(path), picture(masks, index))
+        row = {"image_id": image_id, "path": image_id, "height": masks.shape[1], "width": masks.shape[2]}
+        row |= {"channels": 1, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "group": image_id}
+        row |= {"stored_as": "grey 8-bit", "phash": index, "area": masks.sum(axis=(1, 2)).tolist()}
+        rows.append(row | {"rle": [encode_coco(mask) for mask in masks]})
+    manifest = Manifest(pd.DataFrame(rows), "toy", CLASSES, (1, 2), 0)
+    write_manifest(root / "manifest.parquet", manifest)
+    pack_images(manifest, root / "source", root / "packed")
+    pack_masks(manifest, root / "packed")
+    for kind in KINDS:
+        label_table(manifest, kind).to_parquet(root / f"{kind}.parquet", index=False)
+    split = pd.DataFrame({"image_id": list(roles), "role": list(roles.values()), "group": list(roles)})
+    split.to_csv(root / "split.csv", index=False)
+    split.loc[split["role"] == "train", ["image_id"]].to_csv(root / "subset.csv", index=False)
+
+
+def write_experiment(folder: Path, settings: YoloSettings) -> None:
+    """Write the settings files of an experiment."""
+    settings.write(folder / "train.yaml")
+    named = {"exp_id": "x", "dataset": "toy", "family": "yolo", "model": settings.model, "variant": settings.variant}
+    rest = {"subset": "full", "prompt_type": "none", "img_size": settings.img_size, "seed": settings.seed}
+    ExperimentIdentity(**named, **rest).write(folder / "identity.yaml")
+
+
+def command_line(**options: object) -> list[str]:
+    """``options`` as a script's arguments."""
+    return [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def call(script: object, **options: object) -> None:
+    """Run a script's main with ``options``."""
+    script.main(command_line(**options))
+
+
+def train(script: object, root: Path, folder: Path, settings: YoloSettings) -> None:
+    """Run train_yolo on the files that :func:`write_files` wrote to ``root``."""
+    script.main(arguments(root, folder, settings))
+
+
+def arguments(root: Path, folder: Path, settings: YoloSettings) -> list[str]:
+    """Command line of a training on the files that :func:`write_files` wrote to ``root``; its settings are written."""
+    write_experiment(folder, settings)
+    common = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "pack": root / "packed"}
+    common |= {"labels": root / f"{settings.labels}.parquet", "split": root / "split.csv"}
+    return command_line(**common, subset=root / "subset.csv", folder=folder, code_digest="c0de")

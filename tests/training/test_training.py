@@ -1,0 +1,270 @@
+"""The training loop: budget, history, checkpoints, resume."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_training import Squares, TinyNetwork, WithoutNorm, settings
+
+from defectbench.training import fit as fit_module
+from defectbench.training.fit import fit
+from defectbench.training.losses import make_loss
+from defectbench.training.state import TrainingError, fingerprint, training_state
+
+
+def train(folder, chosen):
+    torch.manual_seed(chosen.seed)
+    return fit("squares", TinyNetwork(), make_loss(chosen.loss), Squares(12), Squares(6), chosen, folder)
+
+
+def test_the_network_learns_and_the_three_best_checkpoints_are_kept(tmp_path):
+    result = train(tmp_path, settings(steps=24, eval_every=4))
+    assert result.steps == 24
+    assert result.history["val_dice_fixed"].max() > 0.8
+    assert len(list((tmp_path / "val_iou_fixed").glob("best_step*_iou*_dice*.ckpt"))) == 3
+    best = result.history.loc[result.history["val_iou_fixed"].idxmax()]
+    assert result.best_step == best["step"]
+    first, *_, last = result.weights
+    assert first.startswith(f"best_step{result.best_step}_iou{best['val_iou_fixed']:.4f}")
+    assert (result.best_checkpoints["val_iou_fixed"], last) == (first, "last")
+
+
+class Rising(fit_module.SegmentationTask):
+    """The IoU rises with every evaluation, the Dice falls."""
+
+    def on_validation_epoch_end(self):
+        super().on_validation_epoch_end()
+        n = len(self.history)
+        self._metrics |= {"val_iou_fixed": 0.1 * n, "val_dice_fixed": 0.9 - 0.1 * n}
+        self.log_dict({name: self._metrics[name] for name in ("val_iou_fixed", "val_dice_fixed")}, logger=False)
+
+
+def fit_rising(folder, **keys):
+    chosen = settings(steps=6, eval_every=1, **keys)
+    torch.manual_seed(0)
+    return fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), chosen, folder, make_task=Rising)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "best_steps", "other"),
+    [("val_iou_fixed", [6, 5, 4], 1), ("val_dice_fixed", [1, 2, 3], 6)],
+)
+def test_the_best_by_the_other_metric_is_kept_too(tmp_path, monitor, best_steps, other):
+    result = fit_rising(tmp_path, monitor=monitor)
+    steps = [int(name.split("_")[1].removeprefix("step")) for name in list(result.weights)[:-1]]
+    assert steps == [*best_steps, other]
+    assert result.best_step == best_steps[0]
+    names = list(result.weights)
+    metrics = ("val_iou_fixed", "val_dice_fixed")
+    by_other = metrics[monitor == metrics[0]]
+    assert result.best_checkpoints == {monitor: names[0], by_other: names[3]}
+
+
+@pytest.mark.parametrize(("every", "kept"), [("4 steps", ["step4"]), ("1 epochs", ["step3", "step6"])])
+def test_checkpoints_by_the_way_are_all_kept(tmp_path, every, kept):
+    # Three steps are one pass.
+    result = fit_rising(tmp_path, checkpoint_every=every)
+    assert [name for name in result.weights if name.startswith("step")] == kept
+    assert not torch.equal(result.weights[kept[0]]["layers.0.weight"], result.weights["last"]["layers.0.weight"])
+
+
+def test_the_network_ends_with_the_best_weights_not_the_last(tmp_path):
+    network = TinyNetwork()
+    chosen = settings(steps=6, eval_every=1, monitor="val_dice_fixed")
+    result = fit("x", network, make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path, make_task=Rising)
+    best = result.weights[result.best_checkpoints["val_dice_fixed"]]
+    assert all(torch.equal(value, best[name]) for name, value in network.state_dict().items())
+
+
+def test_a_training_killed_after_it_had_stopped_early_does_not_go_on(tmp_path):
+    chosen = settings(steps=60, eval_every=1, patience=2, lr=1e-9)
+    first = train(tmp_path, chosen)
+    again = train(tmp_path, chosen)
+    assert again.history.equals(first.history)
+    assert again.best_checkpoints == first.best_checkpoints
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+    chosen = settings(steps=6, eval_every=2)
+    undisturbed = train(tmp_path / "a", chosen)
+    write = torch.save
+
+    def dying(checkpoint, path):
+        if "last" in str(path) and checkpoint["global_step"] == 4:
+            path.write_bytes(b"half a file")
+            raise KeyboardInterrupt
+        write(checkpoint, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", dying)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            train(tmp_path / "b", chosen)
+    resumed = train(tmp_path / "b", chosen)
+    for name, values in undisturbed.weights.items():
+        assert all(torch.equal(values[key], resumed.weights[name][key]) for key in values)
+
+
+def test_a_step_budget_is_kept_to_the_step_and_ends_with_an_evaluation(tmp_path):
+    result = train(tmp_path, settings(steps=7, eval_every=3))
+    assert result.history["step"].tolist() == [3, 6, 7]
+
+
+def test_training_stops_when_the_monitor_no_longer_improves(tmp_path):
+    result = train(tmp_path, settings(steps=60, eval_every=1, patience=2, lr=1e-9))
+    assert result.steps < 20
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"sampler": "balanced", "accumulate": 2, "batch_size": 2},
+        {"schedule": "cosine_restarts", "optimizer": "sgd"},
+        {"schedule": "one_cycle", "optimizer": "adam"},
+        {"schedule": "plateau", "lr_patience": 0, "lr": 1e-6},
+    ],
+    ids=["defaults", "balanced", "cosine_restarts", "one_cycle", "plateau"],
+)
+def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch, keys):
+    chosen = settings(steps=12, eval_every=3, **keys)
+    undisturbed = train(tmp_path / "a", chosen)
+
+    class PowerLoss(BaseException):
+        pass
+
+    class Dying(fit_module.SegmentationTask):
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            super().on_train_batch_end(outputs, batch, batch_idx)
+            if self.global_step == 8:
+                raise PowerLoss
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_module, "SegmentationTask", Dying)
+        with pytest.raises(PowerLoss):
+            train(tmp_path / "b", chosen)
+    resumed = train(tmp_path / "b", chosen)
+
+    timed = ["epoch_time", "images_per_second", "data_wait_share", "peak_memory"]
+    assert resumed.history.drop(columns=timed).equals(undisturbed.history.drop(columns=timed))
+    if chosen.schedule == "plateau":
+        assert len(set(undisturbed.history["learning_rate"])) > 1
+    assert list(resumed.weights) == list(undisturbed.weights)
+    for name, values in undisturbed.weights.items():
+        assert all(torch.equal(values[key], resumed.weights[name][key]) for key in values)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
+    def last(folder, seed):
+        return train(tmp_path / folder, settings(steps=4, eval_every=2, seed=seed)).weights["last"]
+
+    first, again, other = last("a", 1), last("b", 1), last("c", 2)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["layers.0.weight"], other["layers.0.weight"])
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    alone, helped = (train(tmp_path / str(n), settings(steps=4, eval_every=2, workers=n)).weights for n in (0, 2))
+    assert list(alone) == list(helped)
+    assert all(torch.equal(value, helped["last"][name]) for name, value in alone["last"].items())
+
+
+def test_accumulated_gradients_of_small_batches_equal_those_of_large_ones(tmp_path):
+    def run(folder, **keys):
+        chosen = settings(loss="bce", optimizer="sgd", steps=5, eval_every=2, **keys)
+        torch.manual_seed(0)
+        return fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path / folder)
+
+    small, large = run("small", batch_size=2, accumulate=2), run("large", batch_size=4)
+    assert small.history["images_seen"].equals(large.history["images_seen"])
+    assert small.history["step"].tolist() == [2, 4, 5]
+    np.testing.assert_allclose(small.history["train_loss"], large.history["train_loss"], rtol=1e-4)
+    for key, values in large.weights["last"].items():
+        torch.testing.assert_close(small.weights["last"][key], values)
+
+
+def test_a_pass_over_the_images_is_counted_in_steps(tmp_path):
+    result = train(tmp_path, settings(epochs=2, batch_size=2, accumulate=3))
+    # 12 images, 6 to a step.
+    assert result.history["step"].tolist() == [2, 4]
+    assert result.history["images_seen"].tolist() == [12, 24]
+
+
+def test_history_has_a_row_per_evaluation_with_every_column_filled(tmp_path):
+    history = train(tmp_path, settings(steps=16, eval_every=4)).history
+    assert len(history) == 4
+    assert list(history)[:10] == [
+        *("epoch", "step", "images_seen", "train_loss", "val_loss", "val_iou_fixed", "val_dice_fixed", "val_iou_opt"),
+        *("val_dice_opt", "opt_threshold_f1"),
+    ]
+    assert history.iloc[-1].notna().all()
+    assert history["data_wait_share"].between(0, 1).all()
+    assert (history["peak_memory"] > 1e6).all()
+
+
+def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
+    # lr so small that the network stays as it is: what it predicts can be counted afterwards.
+    class Bright(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(1))
+
+        def forward(self, images):
+            return (images.float() - 50) + self.bias
+
+    data = Squares(4)
+    chosen = settings(steps=1, eval_every=1, lr=1e-12)
+    history = fit("x", Bright(), make_loss("bce"), data, Squares(6), chosen, tmp_path).history
+    images, masks, _ = zip(*(data[0, index] for index in range(4)), strict=True)
+    predicted, truth = np.stack(images) >= 50, np.stack(masks) == 1
+    assert history["train_iou"][0] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
+
+
+def test_a_val_set_without_defects_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="val_iou_fixed is not defined: no val image has a defect"):
+        fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(1), settings(steps=1), tmp_path)
+
+
+def test_fp16_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="fp16 needs a GPU"):
+        fit_module.resolved_precision("fp16")
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_images(tmp_path):
+    chosen = settings(steps=5)
+    with pytest.raises(TrainingError, match=r"loss is nan at step 0, dataset indices \["):
+        fit(
+            "x",
+            TinyNetwork(),
+            lambda logits, masks: logits.sum() * float("nan"),
+            Squares(4),
+            Squares(3),
+            chosen,
+            tmp_path,
+        )
+
+
+def test_weights_that_explode_are_noticed_at_the_evaluation(tmp_path):
+    chosen = settings(steps=5, eval_every=1, optimizer="sgd", lr=1e38, gradient_clip=0)
+    with pytest.raises(TrainingError, match=r"the val loss is (nan|inf) at step 1, dataset indices \["):
+        train(tmp_path, chosen)
+
+
+def test_two_processes_never_train_in_one_folder_and_stale_states_go(tmp_path):
+    (tmp_path / "state" / "old").mkdir(parents=True)
+    with training_state(tmp_path / "state", "new") as folder:
+        assert folder.is_dir()
+        assert not (tmp_path / "state" / "old").exists()
+        with pytest.raises(TrainingError, match="another process"), training_state(tmp_path / "state", "new"):
+            pass
+    assert not folder.exists()
+
+
+def test_the_state_of_a_failed_training_stays(tmp_path):
+    with pytest.raises(KeyboardInterrupt), training_state(tmp_path / "state", "key") as folder:
+        raise KeyboardInterrupt
+    assert folder.is_dir()
+
+
+def test_fingerprint_keeps_its_parts_apart():
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    assert fingerprint("ab", b"c") == fingerprint("ab", "c")

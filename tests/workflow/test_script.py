@@ -1,0 +1,129 @@
+"""How every script ends: a message for what the user can act on, a traceback for bugs, and never after its run."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_study import ROOT
+
+from defectbench.script import UserError, run_script
+
+
+def raised_from(cause: Exception, error: Exception) -> Exception:
+    error.__context__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UserError("labels.csv: no such file"), "labels.csv: no such file"),
+        (OSError(errno.ENOSPC, "No space left on device", "x.parquet"), "The disk is full"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full"),
+        (RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0"), "The disk is full"),
+        (raised_from(OSError(errno.ENOSPC, "full"), RuntimeError("write failed")), "The disk is full"),
+        (MemoryError(), "Out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Out of memory"),
+    ],
+)
+def test_what_the_user_can_act_on_is_a_message(error, message, capsys):
+    @run_script
+    def main(argv):
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_bug_keeps_its_traceback():
+    @run_script
+    def main(argv):
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        main([])
+
+
+JOB = """
+import time
+from defectbench.script import run_script
+@run_script
+def main(argv):
+    print("started", flush=True)
+    time.sleep(60)
+main([])
+"""
+
+
+def test_a_job_whose_run_is_gone_does_nothing(monkeypatch):
+    run = subprocess.Popen(["true"])
+    run.wait()
+    monkeypatch.setenv("DEFECTBENCH_RUN", str(run.pid))
+
+    @run_script
+    def main(argv):
+        pytest.fail("started")
+
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 1
+
+
+def test_a_job_ends_soon_after_its_run_was_killed():
+    run = subprocess.Popen(["sleep", "60"])
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "DEFECTBENCH_RUN": str(run.pid)}
+    job = subprocess.Popen([sys.executable, "-c", JOB], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert job.stdout.readline() == "started\n"
+        time.sleep(0.2)
+        assert job.poll() is None
+        run.kill()
+        run.wait()
+        assert job.wait(timeout=20) == 1
+    finally:
+        run.kill()
+        job.kill()
+        job.stdout.close()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount: {mounted.stderr}")
+    try:
+        assert _write(tmp_path, 4 * 2**20) == (1, "The disk is full", [])
+        assert _write(tmp_path, 2**19) == (0, "", ["table.bin"])
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_too_little_memory_is_said():
+    program = (
+        "import resource\nfrom defectbench.script import run_script\n@run_script\ndef main(argv):\n"
+        "    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n    bytearray(2**32)\nmain([])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.split(".")[0]) == (1, "Out of memory")
+
+
+def _write(folder: Path, size: int) -> tuple[int, str, list[str]]:
+    """Exit status, beginning of the message and files left of a script that writes ``size`` bytes."""
+    program = (
+        "from pathlib import Path\nfrom defectbench.files import atomic\nfrom defectbench.script import run_script\n"
+        "@run_script\ndef main(argv):\n"
+        f"    with atomic(Path('table.bin')) as temporary:\n        temporary.write_bytes(bytes({size}))\nmain([])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr.split(".")[0], sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,76 @@
+"""Experiments that differ only in how their network predicts share one training, and say so."""
+
+import pytest
+import share_training
+import yaml
+from unet_training import folder, options, train  # noqa: F401  (folder is a fixture)
+
+from defectbench.config.experiments import expand
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import read_json
+
+TILES = {"mode": "crops", "crop": "64x64"}
+
+
+def trainings(*entries: dict) -> dict[str, str]:
+    """Experiment id -> the id of the experiment that trains for it."""
+    problems: list[str] = []
+    found = expand(list(entries), {}, problems)
+    assert not problems
+    return {experiment.exp_id: experiment.training.exp_id for experiment in found}
+
+
+def test_views_and_tiles_have_the_training_of_the_default_prediction():
+    name = "unet-resnet34_full_none_native"
+    views = trainings({"model": "unet", "tta": ["hflip+0.75", "none", "hflip"]})
+    assert views == dict.fromkeys([f"{name}_tta-hflip+0.75_s42", f"{name}_s42", f"{name}_tta-hflip_s42"], f"{name}_s42")
+    tiled = trainings({"model": "unet", **TILES, "prediction": "tiles", "overlap": [16, 32]})
+    assert len(tiled) == 2
+    assert set(tiled.values()) == {f"{name}_mode-crops_crop-64x64_s42"}
+
+
+def test_the_training_is_the_same_whatever_else_the_study_holds():
+    alone = trainings({"model": "unet", "tta": "hflip", "cv": 5})
+    assert alone == {"unet-resnet34_full_none_native_tta-hflip_cv5_s42": "unet-resnet34_full_none_native_cv5_s42"}
+    assert alone.items() <= trainings({"model": "unet", "tta": ["none", "hflip", "0.75"], "cv": 5}).items()
+
+
+def test_any_other_difference_is_a_training_of_its_own():
+    others = [{}, {"seed": 1}, {"lr": 0.01}, {"subset": 10}, {"cv": 5}, {"model": "fpn"}, {"mode": "crops"}]
+    found = [trainings({"model": "unet", "tta": "hflip", **other}) for other in others]
+    assert len({training for one in found for training in one.values()}) == len(others)
+
+
+@pytest.mark.parametrize("model", ["yolov8-seg", "sam2_head", "sam3"])
+def test_the_other_families_share_too(model):
+    found = trainings({"model": model, "tta": ["none", "hflip"]})
+    assert len(found) == 2
+    assert len(set(found.values())) == 1
+
+
+@pytest.mark.parametrize("model", ["yolov8", "all_empty", "sam2"])
+def test_what_has_no_such_settings_trains_for_itself(model):
+    found = trainings({"model": model})
+    assert found == {name: name for name in found}
+
+
+def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp_path):  # noqa: F811
+    run, weights = train(folder, tmp_path / "plain")
+    own_run, own_weights = train(folder, tmp_path / "own", tta="hflip")
+    named = {**run["experiment"], "exp_id": "with_views"}
+    identity = {key: named[key] for key in ExperimentIdentity.model_fields}
+    ExperimentIdentity(**identity).write(tmp_path / "identity.yaml")
+    settings, taken = tmp_path / "own" / "train.yaml", tmp_path / "taken"
+    trained = weights.parents[1]
+    share_training.main(options(trained=trained, identity=tmp_path / "identity.yaml", settings=settings, folder=taken))
+
+    assert (taken / "model/weights.safetensors").read_bytes() == own_weights.read_bytes()
+    found = read_json(taken / "run.json")
+    assert found["settings"] == own_run["settings"] == yaml.safe_load(settings.read_text())
+    assert found["experiment"] == {**own_run["experiment"], "exp_id": "with_views"}
+    assert found["weights_path"] == (taken / "model/weights.safetensors").as_posix()
+    assert found["trained_in"] == trained.as_posix()
+    assert {key: found[key] for key in ("weights_sha256", "steps", "train_seconds")} == {
+        key: run[key] for key in ("weights_sha256", "steps", "train_seconds")
+    }
+    assert (taken / "history.csv").read_bytes() == (trained / "history.csv").read_bytes()

@@ -1,0 +1,1 @@
+"""Settings of the model families, one module each; importable without torch."""

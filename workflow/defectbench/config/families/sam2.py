@@ -1,0 +1,78 @@
+"""Settings of SAM 2 as a promptable model: zero-shot, fine-tuned, or with LoRA."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
+from defectbench.config.prompts import SOURCES
+
+_INFERENCE_KEYS = {
+    *("model", "task", "size", "version", "init", "tune", "prompt"),
+    *("img_size", "resize", "mode", "crop", "prediction", "overlap", "cache_embeddings", "threads", "seed"),
+}
+
+
+class Sam2Settings(Sam2EncoderSettings):
+    """SAM 2 or 2.1 that is asked by prompts, one map of any defect.
+
+    Unless given, ``tune: full`` has lr 1e-5, wd 1e-4, batch_size 4, steps 10000, eval_every 500, and ``tune: lora``
+    lr 1e-3, wd 0.05, batch_size 1, steps 10000, eval_every 1000.
+    """
+
+    PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {
+        "full": {"lr": 1e-5, "batch_size": 4, "steps": 10_000, "eval_every": 500},
+        "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
+    }
+
+    model: Literal["sam2"] = "sam2"
+    task: Literal["merged"] = Field("merged", description="One map of any defect: prompts name no class")
+    tune: Literal["none", "full", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
+    prompt: Literal["box", "points", "box_points", "full_box"] = Field(
+        "box", description="All but full_box, that of the image, are those of the true masks (oracle track)"
+    )
+    train: Literal["all", "decoder", "encoder", "prompt_encoder"] = Field("all", description="What tune: full trains")
+    lora_target: Literal["encoder", "encoder_mlp", "decoder", "both"] = Field(
+        "encoder", description="Attention of the encoder, that and its MLPs, attention of the decoder, or of both"
+    )
+    layer_decay: float = Field(1.0, gt=0, le=1, description="Factor on lr from each encoder block to the one below it")
+    recipe: Literal["published", "dice_focal"] = Field(
+        "published", description="Loss: SAM 2's own (focal 20, Dice 1, IoU 1, object score 1), or Dice + focal BCE"
+    )
+    objects_per_image: int = Field(3, ge=1, description="Objects of an image that a training step asks for, at most")
+    box_noise: float = Field(
+        0.1, ge=0, description="Training boxes: standard deviation of each side, share of its length"
+    )
+    mixed_prompts: bool = Field(
+        False, description="Training steps ask by box or by points, drawn anew, not by 'prompt'"
+    )
+    correction_clicks: int = Field(0, ge=0, le=7, description="Training: more clicks, each where the mask is wrong")
+
+    @property
+    def prompt_source(self) -> str:
+        """Where the prompts come from."""
+        return SOURCES[self.prompt]
+
+    @property
+    def frozen_encoder(self) -> bool:
+        """Whether the image encoder stays as it is, so that what it makes of an image can be kept."""
+        frozen = {"full": self.train in ("decoder", "prompt_encoder"), "lora": self.lora_target == "decoder"}
+        return frozen.get(self.tune, True)
+
+    @property
+    def idle_keys(self) -> set[str]:
+        """Keys that have no effect beside the others."""
+        if self.tune == "none":
+            return super().idle_keys | (set(type(self).model_fields) - _INFERENCE_KEYS)
+        idle = {"train", "layer_decay"} if self.tune == "lora" else {"lora_target"}
+        return super().idle_keys | idle
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> Self:
+        if self.tta != "none":
+            raise ValueError("tta changes the image, and prompts are places in it: it does not go with prompts")
+        if self.mixed_prompts and self.prompt == "full_box":
+            raise ValueError("mixed_prompts mixes boxes and points of objects: it does not go with prompt 'full_box'")
+        if self.cache_embeddings and not self.frozen_encoder:
+            raise ValueError("cache_embeddings needs a frozen encoder: tune none, or train or lora_target 'decoder'")
+        return self

@@ -1,0 +1,1 @@
+"""Model families: one folder each, behind the contract of :mod:`defectbench.families.contract`."""

@@ -1,0 +1,1 @@
+"""Cascades: one experiment's predictions prompt a promptable model."""

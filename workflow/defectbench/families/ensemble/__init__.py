@@ -1,0 +1,1 @@
+"""Ensembles: averages of other experiments' maps."""

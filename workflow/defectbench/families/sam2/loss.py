@@ -1,0 +1,87 @@
+"""The loss of a SAM 2: masks, the guess of their IoU, and whether there is an object at all."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from defectbench.families.sam2.network import Answer
+
+_GAMMA = 2.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Weights of the terms."""
+
+    focal: float
+    dice: float
+    iou: float = 1.0
+    object_score: float = 1.0
+    alpha: float | None = 0.25
+    """Weight of object pixels in the focal term; None: none."""
+    masks_of_empty: bool = False
+    """Whether the mask terms count where the truth is empty."""
+
+
+RECIPES = {
+    # N. Ravi et al., SAM 2: Segment anything in images and videos, 2024, and the training code published with it.
+    "published": Recipe(focal=20, dice=1),
+    "dice_focal": Recipe(focal=1, dice=1, alpha=None, masks_of_empty=True),
+}
+
+
+class Sam2Loss:
+    """Mean over prompts of weighted focal, Dice, IoU and object terms, computed in float32.
+
+    Of a prompt's masks the one with the lowest focal and Dice loss is trained; the IoU term is that of all masks. Mask
+    and IoU terms are 0 where the truth is empty: there the object score alone has something to learn. (With
+    ``masks_of_empty`` the focal term counts there too; Dice is not defined.)
+    """
+
+    def __init__(self, recipe: str) -> None:
+        """``recipe`` is one of RECIPES."""
+        self.recipe = RECIPES[recipe]
+
+    def __call__(self, answer: Answer, masks: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Loss of ``answer`` whose ``masks`` (P, M, H, W) are logits at the size of ``targets`` (P, H, W), 0 and 1."""
+        with torch.autocast(masks.device.type, enabled=False):
+            masks, iou, score = masks.float(), answer.iou.float(), answer.object_score.float()
+            targets = targets.float()
+            present = targets.flatten(1).any(dim=1).float()
+            wanted = targets[:, None].expand_as(masks)
+            focal = self.recipe.focal * focal_per_mask(masks, wanted, self.recipe.alpha)
+            dice = self.recipe.dice * dice_per_mask(masks, wanted) * present[:, None]
+            if not self.recipe.masks_of_empty:
+                focal = focal * present[:, None]
+            best = (focal + dice).amin(dim=1)
+            guess = functional.l1_loss(iou, true_iou(masks, wanted), reduction="none").mean(dim=1) * present
+            score_loss = functional.binary_cross_entropy_with_logits(score, present, reduction="none")
+            return (best + self.recipe.iou * guess + self.recipe.object_score * score_loss).mean()
+
+
+def focal_per_mask(logits: torch.Tensor, targets: torch.Tensor, alpha: float | None) -> torch.Tensor:
+    """Focal loss (P, M), mean over the pixels of each mask: α_t · (1 − p_t)² · BCE.
+
+    T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017.
+    """
+    bce = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    # BCE = −log p_t
+    loss = bce * (1 - torch.exp(-bce)) ** _GAMMA
+    if alpha is not None:
+        loss = loss * (alpha * targets + (1 - alpha) * (1 - targets))
+    return loss.flatten(2).mean(dim=2)
+
+
+def dice_per_mask(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """1 − (2 Σ p t + 1) / (Σ p + Σ t + 1) of each mask, (P, M)."""
+    p, t = logits.sigmoid().flatten(2), targets.flatten(2)
+    return 1 - (2 * (p * t).sum(dim=2) + 1) / (p.sum(dim=2) + t.sum(dim=2) + 1)
+
+
+@torch.no_grad()
+def true_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """IoU (P, M) of the masks at p = 0.5; 0 where both are empty."""
+    predicted, truth = (logits > 0).flatten(2), (targets > 0).flatten(2)
+    union = (predicted | truth).sum(dim=2)
+    return (predicted & truth).sum(dim=2) / union.clamp(min=1)

@@ -1,0 +1,42 @@
+"""Making the files that a SAM 2 starts from: of an official checkpoint, or of a seed."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from defectbench.config.families.sam2_encoder import parse_base_name
+from defectbench.families.sam2.network import NativeSam2
+from defectbench.files import atomic
+from defectbench.models.adapters import check_fit
+
+# What only video needs: memory of earlier frames and pointers to objects in them.
+_VIDEO = ("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc")
+_VIDEO += ("no_obj_ptr", "no_obj_embed_spatial")
+
+
+def convert_checkpoint(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
+    """The still-image tensors of an official checkpoint whose digest was checked.
+
+    Raises:
+        WeightsError: if they are not those of ``name``.
+    """
+    values = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
+    kept = {key: value.contiguous() for key, value in values.items() if not key.startswith(_VIDEO)}
+    version, size, _ = parse_base_name(name)
+    check_fit(NativeSam2(version, size), kept, checkpoint, name)
+    return kept
+
+
+def random_weights(name: str) -> dict[str, torch.Tensor]:
+    """The tensors of an untrained network: a function of the seed in ``name``."""
+    version, size, seed = parse_base_name(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed or 0)
+        return {key: value.contiguous() for key, value in NativeSam2(version, size).state_dict().items()}
+
+
+def save_base(path: Path, values: dict[str, torch.Tensor], source: str) -> None:
+    """Write a base; ``source`` says where its weights come from and ends in every run record."""
+    with atomic(path) as temporary:
+        save_file(values, temporary, metadata={"source": source})

@@ -1,0 +1,21 @@
+"""The weights that a SAM 2 starts from, as safetensors of the still-image parts."""
+
+from pathlib import Path
+
+from defectbench.config.families.sam2_encoder import parse_base_name
+from defectbench.families.sam2.network import NativeSam2
+from defectbench.models.adapters import check_fit, file_sha256, read_tensors
+
+
+def load_base(path: Path, name: str) -> tuple[NativeSam2, dict[str, str]]:
+    """The network with the weights that :func:`save_base` wrote, and where they come from, for the run record.
+
+    Raises:
+        WeightsError: if the file is not there, is damaged, or is that of another version or size.
+    """
+    values, metadata = read_tensors(path, ". Make it with the rule weights_sam2")
+    version, size, _ = parse_base_name(name)
+    network = NativeSam2(version, size)
+    check_fit(network, values, path, name)
+    network.load_state_dict(values)
+    return network, {"weights_source": metadata.get("source", "unknown"), "base_sha256": file_sha256(path)}

@@ -1,0 +1,1 @@
+"""A segmentation head on SAM 2's image encoder."""

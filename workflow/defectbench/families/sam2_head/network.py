@@ -1,0 +1,88 @@
+"""A light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from defectbench.config.families.sam2_head import Sam2HeadSettings
+from defectbench.families.sam2.adapters import add_lora
+from defectbench.families.sam2.network import Embedding, NativeSam2
+from defectbench.families.sam2.weights import load_base
+
+Encoder = Callable[[torch.Tensor], Embedding]
+
+# Channels of the embedding's levels, finest first: as the mask decoder gets them.
+_LEVELS = (32, 64, 256)
+# As for the CNNs: defects are rare, a fresh head starts at this probability everywhere.
+_PRIOR, _LAST_STD = 0.05, 0.01
+
+
+class FpnHead(nn.Module):
+    """Levels to a common width, summed from coarse to fine, then one block of convolutions at a quarter of the size.
+
+    T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017; the widths are our choice.
+    """
+
+    def __init__(self, n_maps: int, channels: int = 128) -> None:
+        """``n_maps`` logit maps, from feature maps of ``channels``."""
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in _LEVELS)
+        self.smooth = nn.ModuleList(_block(channels) for _ in _LEVELS)
+        self.last = nn.Conv2d(channels, n_maps, 1)
+        nn.init.normal_(self.last.weight, std=_LAST_STD)
+        nn.init.constant_(self.last.bias, math.log(_PRIOR / (1 - _PRIOR)))
+
+    def forward(self, embedding: Embedding) -> torch.Tensor:
+        """Logits (B, n_maps, H / 4, W / 4)."""
+        x = None
+        levels = (embedding.image, embedding.fine, embedding.finest)
+        for level, lateral, smooth in zip(levels, self.lateral[::-1], self.smooth[::-1], strict=True):
+            features = lateral(level)
+            if x is not None:
+                features = features + functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = smooth(features)
+        return self.last(x)
+
+
+def _block(channels: int) -> nn.Sequential:
+    # GroupNorm: a batch may be a single image.
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.GroupNorm(8, channels), nn.ReLU(inplace=True)
+    )
+
+
+class Sam2Head(nn.Module):
+    """SAM 2's encoder and a head: from raw images to logits."""
+
+    def __init__(self, sam: NativeSam2, n_maps: int, channels: int = 128) -> None:
+        """Freeze ``sam``; the head trains. Adapters, if any, come afterwards."""
+        super().__init__()
+        self.sam = sam.requires_grad_(False)
+        self.head = FpnHead(n_maps, channels)
+        self._kept: Encoder | None = None
+        self._kept_in_training = False
+
+    def keep_embeddings(self, encode: Encoder, in_training: bool) -> None:
+        """Take embeddings from ``encode``, a cache: always, or only in validation, where images come unchanged."""
+        self._kept, self._kept_in_training = encode, in_training
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits (B, n_maps, H, W) of uint8 ``images`` (B, 1 or 3, H, W); H and W are multiples of 32."""
+        kept = self._kept is not None and (self._kept_in_training or not self.training)
+        logits = self.head(self._kept(images) if kept else self.sam.encode(images))
+        return functional.interpolate(logits.float(), scale_factor=4.0, mode="bilinear", align_corners=False)
+
+
+def build_head(settings: Sam2HeadSettings, base: Path, n_maps: int) -> tuple[Sam2Head, dict[str, str]]:
+    """The network of the settings on the weights in ``base``, and where those come from, for the run record."""
+    sam, origin = load_base(base, settings.base_name)
+    network = Sam2Head(sam, n_maps, settings.head_channels)
+    if settings.tune == "lora":
+        add_lora(sam, settings)
+        if settings.gradient_checkpointing:
+            sam.checkpoint_blocks()
+    return network, origin

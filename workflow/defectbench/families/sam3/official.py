@@ -1,0 +1,100 @@
+"""The official SAM 3: its folder or download, and the part of it that is asked by phrases about single images."""
+
+import json
+import os
+from pathlib import Path
+
+import httpx
+import huggingface_hub
+import torch
+from huggingface_hub.errors import GatedRepoError
+from safetensors import SafetensorError
+from transformers import CLIPTokenizer, Sam3Config, Sam3Model
+
+from defectbench.config.families.sam3 import HUB
+from defectbench.families.sam3.phrases import stored
+from defectbench.families.sam3.weights import Base
+from defectbench.models.adapters import WeightsError
+
+WEIGHTS = "model.safetensors"
+FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json")
+# The official file also holds the tracker of videos, which shares the image encoder.
+_TYPES = ("sam3", "sam3_video")
+_TEXT = ("text_encoder.", "text_projection.")
+
+
+def fetch_official(folder: Path) -> Path:
+    """``folder`` with the files of the official checkpoint; those that are not there are downloaded to it.
+
+    Raises:
+        WeightsError: if they are not to be had: what, where from, where to put it.
+    """
+    for name in FILES:
+        if not (folder / name).is_file():
+            try:
+                huggingface_hub.hf_hub_download(HUB, name, local_dir=folder)
+            except (OSError, httpx.HTTPError) as error:
+                raise WeightsError(_absent(folder, name, error)) from None
+    return folder
+
+
+def _absent(folder: Path, name: str, error: Exception) -> str:
+    reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    if isinstance(error, GatedRepoError):
+        reason = "access is restricted"
+    token = "a token was given" if os.environ.get("HF_TOKEN") or huggingface_hub.get_token() else "no token was given"
+    return (
+        f"pretrained weights are absent: {name} of SAM 3, and the download failed ({reason}; {token}).\n"
+        f"From: https://huggingface.co/{HUB}: accept the licence there, then set HF_TOKEN to a token of your account, "
+        f"or call `hf auth login`.\nSHA-256: the page of {WEIGHTS} shows it; run.json has that of the weights used.\n"
+        f"To use it on a machine without network, put {', '.join(FILES)} into {folder}; or start from a tiny random "
+        "network with init: random."
+    )
+
+
+def read_official(folder: Path) -> Base:
+    """The detector in the checkpoint of ``folder``, with its tokenizer.
+
+    Raises:
+        WeightsError: if the folder holds another model, or one that takes no phrases.
+    """
+    config = _read_config(folder)
+    try:
+        network, report = Sam3Model.from_pretrained(
+            folder, config=config, dtype=torch.float32, output_loading_info=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise WeightsError(f"{folder / WEIGHTS} is not used: {error}") from None
+    missing = sorted(report["missing_keys"])
+    if missing:
+        taken = any(name.startswith(_TEXT) for name in missing)
+        reason = "it holds no text encoder, so it cannot be asked by a phrase" if taken else "parts are missing"
+        raise WeightsError(
+            f"{folder / WEIGHTS} is not used: {reason}: {len(missing)} tensors are not there, the first is "
+            f"{missing[0]}. Needed is the checkpoint of {HUB}"
+        )
+    if report["mismatched_keys"] or report["unexpected_keys"]:
+        wrong = sorted(str(name) for name in [*report["mismatched_keys"], *report["unexpected_keys"]])
+        raise WeightsError(f"{folder / WEIGHTS} does not fit its config.json: {len(wrong)} tensors, first {wrong[0]}")
+    return Base(network.state_dict(), network.config, _read_tokenizer(folder), HUB)
+
+
+def _read_config(folder: Path) -> Sam3Config:
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is no configuration: {error}") from None
+    kind = values.get("model_type")
+    if kind not in _TYPES:
+        raise WeightsError(f"{path} is that of a {kind}, which takes no phrases; needed is a sam3, as {HUB} has it")
+    if kind == "sam3_video":
+        values = values["detector_config"]
+    return Sam3Config.from_dict(values)
+
+
+def _read_tokenizer(folder: Path) -> str:
+    try:
+        return stored(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{folder} holds no tokenizer of SAM 3: {error}") from None

@@ -1,0 +1,122 @@
+"""The UNet family: networks of segmentation-models-pytorch, and a U-Net with deep supervision."""
+
+import math
+from dataclasses import dataclass
+
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+from torch.nn import functional
+
+from defectbench.config.families.unet import UNetSettings
+from defectbench.script import UserError
+
+# ImageNet's mean and standard deviation; a grey image gets their mean over the three colours.
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Defects are rare: a fresh network starts at this probability everywhere, not at one half, and need not first unlearn
+# it (T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, section 4.1).
+_PRIOR, _HEAD_STD = 0.05, 0.01
+
+
+class NetworkError(UserError):
+    """A network that cannot be built."""
+
+
+@dataclass(frozen=True)
+class PretrainedEncoder:
+    """An ImageNet encoder that lies in the local cache of the model hub."""
+
+    repository: str
+    sha256: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    """Normalisation of the three colours, for values in [0, 1], that it was trained with."""
+
+
+class UNet(nn.Module):
+    """A CNN from raw images to logits."""
+
+    def __init__(
+        self, settings: UNetSettings, in_channels: int, n_maps: int, pretrained: PretrainedEncoder | None = None
+    ) -> None:
+        """``in_channels`` is 1 (grey) or 3 (RGB); ``n_maps`` the number of logit maps.
+
+        Without ``pretrained`` all weights are random, whatever the settings' encoder_weights.
+
+        Raises:
+            NetworkError: if the library cannot build this architecture with this encoder.
+        """
+        super().__init__()
+        architecture = DeeplySupervisedUnet if settings.model == "dsc_unet" else _library(settings.model)
+        weights = "imagenet" if pretrained else None
+        try:
+            self.network = architecture(
+                settings.encoder, encoder_weights=weights, in_channels=in_channels, classes=n_maps
+            )
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise NetworkError(
+                f"{settings.model} with encoder {settings.encoder} on images of {in_channels} channel(s) cannot be "
+                f"built: {error}"
+            ) from None
+        for head in (self.network.segmentation_head, *getattr(self.network, "auxiliary", ())):
+            nn.init.normal_(head[0].weight, std=_HEAD_STD)
+            nn.init.constant_(head[0].bias, math.log(_PRIOR / (1 - _PRIOR)))
+        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
+        if pretrained:
+            mean, std = torch.tensor(pretrained.mean), torch.tensor(pretrained.std)
+        if in_channels == 1:
+            mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
+        # Saved with the weights: they hold for no other normalisation.
+        self.register_buffer("mean", mean.view(1, -1, 1, 1))
+        self.register_buffer("std", std.view(1, -1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Logits (B, n_maps, H, W) of uint8 ``images`` (B, C, H, W); H and W are multiples of 32.
+
+        With deep supervision and in training, a tuple of such logits: the final ones, then those of the decoder's
+        levels, finest first.
+        """
+        x = (images.float() / 255 - self.mean) / self.std
+        return self.network(x.contiguous(memory_format=torch.channels_last))
+
+
+def _library(model: str) -> type[nn.Module]:
+    return smp.MODEL_ARCHITECTURES_MAPPING[model]
+
+
+class DeeplySupervisedUnet(smp.Unet):
+    """U-Net whose decoder levels at 1/2, 1/4 and 1/8 of the image's size predict masks too, in training.
+
+    C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015. The auxiliary heads are 1 × 1 convolutions, a few hundred
+    weights: they are saved, so that a training can start from the file, and have no part in a prediction.
+    """
+
+    def __init__(self, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int) -> None:
+        """As the library's U-Net, with ``classes`` maps at every level."""
+        super().__init__(encoder_name, encoder_weights=encoder_weights, in_channels=in_channels, classes=classes)
+        channels = [block.conv2[0].out_channels for block in self.decoder.blocks]
+        self.auxiliary = nn.ModuleList(
+            smp.base.SegmentationHead(n, classes, kernel_size=1) for n in reversed(channels[1:-1])
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Logits of normalised images; in training a tuple of logits, all at the images' size, finest first."""
+        if not self.training:
+            return super().forward(x)
+        features = self.encoder(x)
+        levels = self._decode(features)
+        auxiliary = [
+            functional.interpolate(head(level), x.shape[-2:], mode="bilinear", align_corners=False)
+            for head, level in zip(self.auxiliary, levels[-2:0:-1], strict=True)
+        ]
+        return self.segmentation_head(levels[-1]), *auxiliary
+
+    def _decode(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Outputs of the decoder's blocks, coarsest first: what the decoder computes and gives only the last of."""
+        *skips, deepest = features[1:]
+        sizes = [feature.shape[-2:] for feature in reversed(features[:-1])]
+        x, levels = self.decoder.center(deepest), []
+        for block, size in zip(self.decoder.blocks, sizes, strict=True):
+            x = block(x, *size, skip_connection=skips.pop() if skips else None)
+            levels.append(x)
+        return levels

@@ -1,0 +1,75 @@
+"""Weights to start from: ImageNet encoders of the model hub, and files of our own."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+import huggingface_hub
+import timm
+from huggingface_hub import constants
+from segmentation_models_pytorch.encoders import encoders
+from torch import nn
+
+from defectbench.families.unet.network import PretrainedEncoder
+from defectbench.models.adapters import WeightsError, check_fit, read_tensors
+
+
+def fetch_encoder(name: str) -> PretrainedEncoder:
+    """Have the ImageNet weights of encoder ``name`` in the local cache, downloaded if they are not there.
+
+    Raises:
+        WeightsError: if they are neither there nor to be had, or are not what the hub lists.
+    """
+    if name.startswith("tu-"):
+        settings = timm.get_pretrained_cfg(name.removeprefix("tu-"))
+        if settings is None or not settings.hf_hub_id:
+            raise WeightsError(f"timm has no weights for {name!r} on the model hub; use encoder_weights: none")
+        path = _download(settings.hf_hub_id, "model.safetensors", None)
+        return PretrainedEncoder(settings.hf_hub_id, _checked_sha256(path), settings.mean, settings.std)
+    source = encoders[name]["pretrained_settings"]["imagenet"]
+    path = _download(source["repo_id"], "model.safetensors", source["revision"])
+    config = json.loads(_download(source["repo_id"], "config.json", source["revision"]).read_text(encoding="utf-8"))
+    return PretrainedEncoder(source["repo_id"], _checked_sha256(path), tuple(config["mean"]), tuple(config["std"]))
+
+
+def _download(repository: str, filename: str, revision: str | None) -> Path:
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
+    except (OSError, httpx.HTTPError) as error:
+        place = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}" / "snapshots"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        url = huggingface_hub.hf_hub_url(repository, filename, revision=revision)
+        where = (
+            f"put the file at {place / revision / filename}"
+            if revision
+            else f"copy the folder {place.parent} of a machine that has it"
+        )
+        raise WeightsError(
+            f"pretrained weights are absent: {filename} of {repository}, and the download failed ({reason}).\n"
+            f"From: {url} (the page of the file shows its SHA-256)\nTo use it here: {where}; "
+            "or start from random weights with encoder_weights: none."
+        ) from None
+
+
+def _checked_sha256(path: Path) -> str:
+    """SHA-256 of a file in the hub's cache, where the name of a large file's content is that digest."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    listed = path.resolve().stem
+    if path.is_symlink() and len(listed) == len(found) and listed != found:
+        raise WeightsError(f"{path} has the SHA-256 {found}, not the hub's {listed}: delete it to download it again")
+    return found
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fill ``network`` with the weights in the safetensors file ``path``.
+
+    Raises:
+        WeightsError: if the file is not there or not safetensors, or naming the tensors that do not fit.
+    """
+    try:
+        values, _ = read_tensors(path)
+        check_fit(network, values, path, "this network")
+    except WeightsError as error:
+        raise WeightsError(f"init_from: {error}") from None
+    network.load_state_dict(values)
