@@ -152,8 +152,8 @@ def test_an_edit_of_what_defines_builds_or_keeps_an_encoder_counts(cache, tmp_pa
             patched.setattr(CodeDigests, "of", edit)
             return cache(types.SimpleNamespace(encode=None), tmp_path, WEIGHTS).folder
 
-    family, encoder = ("sam2", "native") if cache is EmbeddingCache else ("sam3", "network")
-    edited = [f"{family}/{encoder}.py", f"{family}/base.py", "models/feature_cache.py"]
+    family = "sam2" if cache is EmbeddingCache else "sam3"
+    edited = [f"{family}/network.py", f"{family}/weights.py", "models/feature_cache.py"]
     assert len({folder(name) for name in [None, *edited]}) == 4
     assert folder("families/sam2/predictor.py") == folder(None)
 
