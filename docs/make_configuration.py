@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from defectbench.config.base import Settings
 from defectbench.config.experiment import ExperimentKeys
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.ingest import FORMATS
 from defectbench.config.study import SECTIONS
 

@@ -5,7 +5,7 @@ as a network's training and prediction. Labels reach only the choice of threshol
 """
 
 # The experiments that make prompts; what does not fit is refused with the configuration.
-ASKED_BY = {found.settings.prompt_source for found in STUDY.of_family("cascade")}
+ASKED_BY = {found.traits.prompt_source for found in STUDY.of_family("cascade")}
 PROMPTING = [found for found in STUDY.experiments if found.exp_id in ASKED_BY]
 
 
@@ -52,7 +52,7 @@ rule cascade_prompts:
     params:
         code=code("cascade_prompts"),
         form=lambda wildcards: (
-            "boxes" if EXPERIMENTS[wildcards.source].is_detector else "maps"
+            "boxes" if EXPERIMENTS[wildcards.source].traits.is_detector else "maps"
         ),
     wildcard_constraints:
         source=named(PROMPTING),

@@ -14,7 +14,7 @@ from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
 from defectbench.config.prompts import prompts_path
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 
@@ -170,7 +170,7 @@ def tiles_option(wildcards, input):
 
 def initial_weights(wildcards):
     """The file of weights that a training starts from; none unless its settings name one."""
-    path = getattr(experiment(wildcards).settings, "init_from", None)
+    path = experiment(wildcards).traits.init_from
     return [] if path is None else path.as_posix()
 
 
@@ -212,12 +212,12 @@ def family_target(family):
 
 def mapping():
     """The experiments that give maps: all but the detectors."""
-    return [found for found in STUDY.experiments if not found.is_detector]
+    return [found for found in STUDY.experiments if not found.traits.is_detector]
 
 
 def detecting():
     """The experiments that give boxes alone."""
-    return [found for found in STUDY.experiments if found.is_detector]
+    return [found for found in STUDY.experiments if found.traits.is_detector]
 
 
 def named(experiments):

@@ -23,7 +23,7 @@ def base_weights(wildcards):
 def sam2_prompts(wildcards):
     """The prompts of an experiment."""
     settings = experiment(wildcards).settings
-    path = prompts_path(settings.prompt_source, settings.prompt)
+    path = settings.traits.prompt_file
     return f"runs/{wildcards.ds}/prompts/{path}"
 
 
@@ -67,7 +67,7 @@ def member_subsets(wildcards):
 
 def cascade_source(wildcards):
     """The experiment that makes a cascade's prompts; None if they are the truth's or fixed."""
-    return EXPERIMENTS.get(experiment(wildcards).settings.prompt_source)
+    return EXPERIMENTS.get(experiment(wildcards).traits.prompt_source)
 
 
 def source_file(name):
@@ -116,7 +116,7 @@ def found_file(role):
 
     def path(wildcards):
         source = EXPERIMENTS[wildcards.source]
-        kind = "boxes" if source.is_detector else "pred"
+        kind = "boxes" if source.traits.is_detector else "pred"
         return f"{folder(source)}/{role}.{kind}.parquet"
 
     return path
@@ -125,7 +125,7 @@ def found_file(role):
 def prompting_threshold(wildcards):
     """Where it stands from which score on its boxes, or its pixels, count."""
     source = EXPERIMENTS[wildcards.source]
-    if source.is_detector:
+    if source.traits.is_detector:
         return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
     return f"{folder(source)}/calibration.json"
 
@@ -134,7 +134,7 @@ def trained_on(found):
     """The subsets of training images of an experiment: of an ensemble those of its members."""
     if found is None:
         return []
-    members = [EXPERIMENTS[member] for member in getattr(found.settings, "members", ())]
+    members = [EXPERIMENTS[member] for member in found.traits.members]
     parts = members or [found]
     return sorted(
         {f"runs/{DS}/subsets/{part.subset}_s{part.seed}.csv" for part in parts}

@@ -48,10 +48,10 @@ def main(argv: list[str] | None = None) -> None:
     record = cascade_record(identity, settings, source, segmenter, split, args.code_digest)
     weights = args.segmenter / "model" / "weights.safetensors"
     predictor = load_prompted(segmenter.run, args.base, weights, args.embeddings)
-    prompts = read_prompts(args.prompts, settings.prompt_source)
+    prompts = read_prompts(args.prompts, settings.prompts.source)
     outputs = {"val": args.val, "test": args.test}
     images = ImagePack(args.pack)
-    seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompt_source)
+    seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompts.source)
     timing = timing_record(seconds, device_name(predictor.device))
     if args.source:
         timing = cascade_timing(timing, read_json(args.source / "timing.json"), read_json(args.prompts_timing))

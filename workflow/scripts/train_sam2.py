@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     job = TrainingJob(args, settings)
     network, origin = load_base(args.base, settings.base_name)
     set_up(network, settings)
-    base_sha256, source = origin["base_sha256"], settings.prompt_source
+    base_sha256, source = origin["base_sha256"], settings.traits.prompt_source
     if settings.tune == "none":
         save_kept(network, {}, args.folder, base_sha256)
         job.finish_untrained(network, args.base, track_of(source), source, zero_shot=True, **origin)

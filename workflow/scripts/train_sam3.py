@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     set_up(sam, settings)
     if settings.gradient_checkpointing:
         network.checkpoint_layers()
-    base_sha256, source = origin["base_sha256"], settings.prompt_source
+    base_sha256, source = origin["base_sha256"], settings.traits.prompt_source
     track, facts = track_of(source), {"phrases": phrases, "zero_shot": settings.tune == "none", **origin}
     if settings.tune == "none":
         save_kept(network, {}, args.folder, base_sha256)

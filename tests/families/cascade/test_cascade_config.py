@@ -78,7 +78,7 @@ def test_settings_are_written_and_read_back_the_same(tmp_path):
 def test_an_ensemble_of_maps_may_make_prompts():
     of_unets = study({"prompts": {"from": UNET}}).of_family("ensemble")[0].exp_id
     (found,) = cascades({"prompts": {"from": of_unets}})
-    assert found.settings.prompt_source == of_unets
+    assert found.traits.prompt_source == of_unets
 
 
 @pytest.mark.parametrize(

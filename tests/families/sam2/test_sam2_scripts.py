@@ -68,7 +68,7 @@ def run(folder, where, family, **keys):
     quick = {"init": "random", "batch_size": 2, "steps": 2, "eval_every": 1, "threads": 1, "precision": "fp32"}
     chosen = settings(**quick | keys)
     chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": family, "model": family, "variant": chosen.variant}
+    named = {"exp_id": "x", "dataset": "steel", "family": family, "model": family, "variant": chosen.traits.variant}
     ExperimentIdentity(**named, subset=2, prompt_type="box", img_size="native", seed=42).write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}
     training = {"settings": where / "train.yaml", "identity": where / "identity.yaml", "subset": folder / "subset.csv"}

@@ -60,7 +60,7 @@ def test_ids_tell_phrases_and_targets_apart_that_look_alike():
 def test_phrases_of_an_entry_are_one_value_and_lists_of_them_a_grid(tmp_path):
     found = study(tmp_path, {"phrases": ["crack", "fissure"]}, {"phrases": [["hole"], ["hole", "pit"]]}).experiments
     assert [experiment.settings.phrases for experiment in found] == [["crack", "fissure"], ["hole"], ["hole", "pit"]]
-    assert {(experiment.prompt, experiment.settings.prompt_source) for experiment in found} == {("text", "fixed")}
+    assert {(experiment.traits.prompt, experiment.traits.prompt_source) for experiment in found} == {("text", "fixed")}
 
 
 def test_without_phrases_the_names_of_the_classes_are_asked_for():

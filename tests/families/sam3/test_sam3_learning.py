@@ -126,7 +126,7 @@ def run(folder, where, **keys):
     quick = {"init": "random", "steps": 2, "eval_every": 1, "accumulate": 1, "threads": 1, "precision": "fp32"}
     chosen = Sam3Settings(**quick | keys)
     chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": "sam3", "model": "sam3", "variant": chosen.variant}
+    named = {"exp_id": "x", "dataset": "steel", "family": "sam3", "model": "sam3", "variant": chosen.traits.variant}
     identity = ExperimentIdentity(**named, subset=2, prompt_type="text", img_size="112", seed=42)
     identity.write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}

@@ -22,10 +22,10 @@ def wrong_classes(experiments: list[Experiment], dataset: DatasetSettings) -> li
     """Problems of settings that name classes."""
     wanted = ", ".join(dataset.class_names)
     return [
-        f"{experiment.exp_id}: {key} names {', '.join(named)}; it must name {wanted}"
+        f"{experiment.exp_id}: {key} names {', '.join(by_class)}; it must name {wanted}"
         for experiment in experiments
-        for key in ("pos_weight", "phrases")
-        if isinstance(named := getattr(experiment.settings, key, None), dict) and set(named) != set(dataset.class_names)
+        for key, by_class in experiment.traits.values_by_class.items()
+        if set(by_class) != set(dataset.class_names)
     ]
 
 
@@ -35,7 +35,7 @@ def wrong_origins(experiments: list[Experiment], dataset: DatasetSettings) -> li
         f"{experiment.exp_id}: init_from is a model of this dataset, which has seen images that cv holds out; "
         "leave init_from or cv out"
         for experiment in experiments
-        if experiment.cv and (weights := getattr(experiment.settings, "init_from", None))
+        if experiment.cv and (weights := experiment.traits.init_from)
         if Path("runs", dataset.name) in weights.parents
     ]
 
@@ -62,11 +62,11 @@ def wrong_folds(experiments: list[Experiment], n_folds: int) -> list[str]:
     for experiment in experiments:
         if experiment.cv not in (0, n_folds):
             problems.append(f"{experiment.exp_id}: cv is {experiment.cv}, split.n_folds {n_folds}; give both alike")
-        if experiment.cv and experiment.prompt != "none":
+        if experiment.cv and experiment.traits.prompt != "none":
             problems.append(f"{experiment.exp_id}: cv is for models that see the image alone; leave cv or prompt out")
-        if experiment.cv and experiment.is_detector:
+        if experiment.cv and experiment.traits.is_detector:
             problems.append(f"{experiment.exp_id}: cv averages maps, and a detector gives boxes alone; leave cv out")
-        if experiment.cv and not getattr(experiment.settings, "has_scores", True):
+        if experiment.cv and not experiment.traits.has_scores:
             problems.append(f"{experiment.exp_id}: cv averages scores, and this method gives only yes/no; leave cv out")
         if experiment.cv and experiment.family != "ensemble" and experiment.subset != "full":
             problems.append(f"{experiment.exp_id}: cv divides all train and val images; it needs subset: full")
@@ -83,7 +83,7 @@ def wrong_ablations(ablations: Sequence[tuple[str, str]], experiments: list[Expe
         problems += [f"{key}: no experiment {exp_id!r}; {suggestion(exp_id, list(known))}" for exp_id in unknown]
         if unknown:
             continue
-        detectors = [exp_id for exp_id in pair if known[exp_id].is_detector]
+        detectors = [exp_id for exp_id in pair if known[exp_id].traits.is_detector]
         problems += [f"{key}: {exp_id} is a detector: its scores are not those of maps" for exp_id in detectors]
         first, second = (known[exp_id] for exp_id in pair)
         if first.id_without_seed == second.id_without_seed:
@@ -98,5 +98,5 @@ def wrong_ablations(ablations: Sequence[tuple[str, str]], experiments: list[Expe
 
 def _is_oracle(experiment: Experiment, known: dict[str, Experiment]) -> bool:
     """Whether its prompts, or those of an ensemble's members, are the true masks'."""
-    members = [known[name] for name in getattr(experiment.settings, "members", ()) if name in known]
-    return any(is_oracle(one.settings) for one in (experiment, *members))
+    members = [known[name] for name in experiment.traits.members if name in known]
+    return any(is_oracle(one.traits.prompt_source) for one in (experiment, *members))

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from defectbench.config.base import Settings
+from defectbench.config.families.base import FamilySettings, Traits
 
 
 class ExperimentKeys(Settings):
@@ -49,7 +50,7 @@ class Experiment:
 
     family: str
     subset: int | str
-    settings: Settings
+    settings: FamilySettings
     cv: int = 0
     """Number of folds; 0 without cross-validation. Of an ensemble that of its members."""
 
@@ -59,24 +60,9 @@ class Experiment:
         return self.settings.model
 
     @property
-    def variant(self) -> str:
-        """Which version of the model, e.g. its encoder; empty if there is only one."""
-        return getattr(self.settings, "variant", getattr(self.settings, "encoder", ""))
-
-    @property
-    def prompt(self) -> str:
-        """Prompt type; 'none' for models that see the image alone."""
-        return getattr(self.settings, "prompt", "none")
-
-    @property
-    def img_size(self) -> str:
-        """Size at which the network sees the image."""
-        return getattr(self.settings, "img_size", "native")
-
-    @property
-    def is_detector(self) -> bool:
-        """Whether it gives boxes and no masks: then it has metrics and a table of its own."""
-        return getattr(self.settings, "is_detector", False)
+    def traits(self) -> Traits:
+        """What may be known of it without knowing its family."""
+        return self.settings.traits
 
     @property
     def seed(self) -> int:
@@ -106,10 +92,10 @@ class Experiment:
     @cached_property
     def id_without_seed(self) -> str:
         """What trainings with different seeds share."""
-        name = f"{self.model}-{_token(self.variant)}" if self.variant else self.model
+        name = f"{self.model}-{_token(self.traits.variant)}" if self.traits.variant else self.model
         defaults = self.settings.defaults
         unnamed = ID_PARTS | self.settings.idle_keys
-        values = getattr(self.settings, "named", None) or self.settings.model_dump(mode="json")
+        values = self.settings.id_values
         changed = [
             f"{key.replace('_', '-')}-{_token(value)}"
             for key, value in values.items()
@@ -117,7 +103,7 @@ class Experiment:
         ]
         # The rules tell by this last part that an experiment has folds.
         folds = [f"cv{self.cv}"] if self.cv else []
-        return "_".join([name, str(self.subset), _token(self.prompt), self.img_size, *changed, *folds])
+        return "_".join([name, str(self.subset), _token(self.traits.prompt), self.traits.img_size, *changed, *folds])
 
 
 def _token(value: Any) -> str:

@@ -3,28 +3,11 @@
 import itertools
 from typing import Any
 
-from defectbench.config.base import Settings, suggestion, validated
+from defectbench.config.base import suggestion, validated
 from defectbench.config.experiment import Experiment, ExperimentKeys
-from defectbench.config.families.cascade import CascadeSettings, resolve_cascades
-from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensembles
-from defectbench.config.families.reference import ReferenceSettings
-from defectbench.config.families.sam2 import Sam2Settings
-from defectbench.config.families.sam2_head import Sam2HeadSettings
-from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.config.families.unet import UNetSettings
-from defectbench.config.families.yolo import YoloSettings
-
-# A new family is one line here, one config module, one model file, one rules file and its scripts.
-FAMILIES: dict[str, type[Settings]] = {
-    "unet": UNetSettings,
-    "yolo": YoloSettings,
-    "sam2": Sam2Settings,
-    "sam2_head": Sam2HeadSettings,
-    "sam3": Sam3Settings,
-    "ensemble": EnsembleSettings,
-    "cascade": CascadeSettings,
-    "reference": ReferenceSettings,
-}
+from defectbench.config.families.cascade import resolve_cascades
+from defectbench.config.families.ensemble import resolve_ensembles
+from defectbench.config.families.registry import FAMILIES, model_names
 
 # Keys whose values are lists themselves.
 LISTS = ("members", "phrases")
@@ -96,8 +79,3 @@ def _experiment(point: dict[str, Any], defaults: dict[str, Any], prefix: str, pr
     if settings is None or keys is None:
         return None
     return Experiment(family=family, subset=keys.subset, settings=settings, cv=keys.cv or 0)
-
-
-def model_names(family: str) -> tuple[str, ...]:
-    """Values that ``model`` may have in a family's experiments."""
-    return FAMILIES[family].model_fields["model"].annotation.__args__

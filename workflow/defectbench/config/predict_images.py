@@ -10,9 +10,6 @@ from defectbench.config.experiment import Experiment
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-# Families that can predict an image that is in no dataset; those of families/load.py.
-PREDICTING = ("unet", "yolo", "reference")
-
 
 class PredictImagesSettings(Settings):
     """Images for the target ``predict_images``."""
@@ -20,8 +17,8 @@ class PredictImagesSettings(Settings):
     images: Path | None = Field(None, description="Folder of the images, searched with its subfolders")
     experiment: str | None = Field(
         None,
-        description="Id of the experiment that predicts them: of the families unet, yolo (segmentation) or reference, "
-        "or an ensemble of these",
+        description="Id of the experiment that predicts them: any that needs nothing but the image, or an ensemble "
+        "of such",
     )
     gate: bool = Field(
         True, description="Empty a class of an image whose defect score is low; needs a map per class (task: per_class)"
@@ -40,18 +37,15 @@ class PredictImagesSettings(Settings):
         key = "predict_images.experiment"
         if self.experiment not in known:
             return [*found, f"{key}: no experiment {self.experiment!r}; {suggestion(self.experiment, list(known))}"]
-        members = getattr(known[self.experiment].settings, "members", (self.experiment,))
-        unable = [name for name in members if name in known and not _can_predict(known[name])]
+        members = known[self.experiment].traits.members or (self.experiment,)
+        unable = [name for name in members if name in known and not known[name].traits.sees_image_alone]
         if unable:
+            able = [exp_id for exp_id, experiment in known.items() if experiment.traits.sees_image_alone]
             found.append(
-                f"{key}: {', '.join(unable)} cannot predict images outside the dataset; those that can: experiments of "
-                f"the families {', '.join(PREDICTING)} that give maps, and ensembles of these"
+                f"{key}: {', '.join(unable)} cannot predict images outside the dataset: it needs prompts or predicts "
+                f"boxes alone; those that can: {', '.join(able) or 'none of this study'}"
             )
         return found
-
-
-def _can_predict(experiment: Experiment) -> bool:
-    return experiment.family in PREDICTING and not experiment.is_detector
 
 
 def image_files(folder: Path) -> list[Path]:

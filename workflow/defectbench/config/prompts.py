@@ -28,9 +28,9 @@ def track_of(source: str) -> Track:
     return "oracle" if source == ORACLE else "automatic"
 
 
-def is_oracle(settings: Settings) -> bool:
-    """Whether an experiment with these settings is asked by prompts of the true masks."""
-    return track_of(getattr(settings, "prompt_source", "none")) == "oracle"
+def is_oracle(source: str) -> bool:
+    """Whether prompts from ``source`` are derived from the true masks."""
+    return track_of(source) == "oracle"
 
 
 def prompts_path(source: str, kind: str, noise: float = 0.0) -> str:

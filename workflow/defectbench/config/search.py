@@ -20,8 +20,6 @@ def divide(experiments: Sequence[Experiment]) -> tuple[list[Experiment], dict[st
 
 def _obstacle(experiment: Experiment) -> str:
     """Why a training's score on val, as history.csv has it, is not that of the others; empty if it is."""
-    if experiment.family == "yolo":
-        return "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
-    if not hasattr(experiment.settings, "monitor") or getattr(experiment.settings, "tune", "") == "none":
-        return "no network is trained"
+    if experiment.traits.unsearchable:
+        return experiment.traits.unsearchable
     return "cross-validated: each fold has val images of its own" if experiment.cv else ""

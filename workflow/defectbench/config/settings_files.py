@@ -38,7 +38,7 @@ def write_settings_files(study: Study, top: Path) -> None:
     results = top / "results" / study.name / "settings"
     if augmentations := study.augmentations():
         AugmentationsSettings(augmentations=augmentations).write(results / "augmentations.yaml")
-    mapping = [experiment for experiment in study.experiments if not experiment.is_detector]
+    mapping = [experiment for experiment in study.experiments if not experiment.traits.is_detector]
     if not mapping:
         return
     folders = [experiment_folder(study, experiment) for experiment in mapping]
@@ -65,9 +65,9 @@ def identity(study: Study, experiment: Experiment) -> ExperimentIdentity:
         dataset=study.dataset.name,
         family=experiment.family,
         model=experiment.model,
-        variant=experiment.variant,
+        variant=experiment.traits.variant,
         subset=experiment.subset,
-        prompt_type=experiment.prompt,
-        img_size=experiment.img_size,
+        prompt_type=experiment.traits.prompt,
+        img_size=experiment.traits.img_size,
         seed=experiment.seed,
     )

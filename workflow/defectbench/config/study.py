@@ -69,7 +69,7 @@ class Study:
 
     def augmentations(self) -> list[AugmentSettings]:
         """What the experiments augment their training images by, each once; none if no family trains on images."""
-        found = [getattr(experiment.settings, "augment", None) for experiment in self.experiments]
+        found = [experiment.traits.augment for experiment in self.experiments]
         return [settings for i, settings in enumerate(found) if settings is not None and settings not in found[:i]]
 
     def experiment_of(self) -> dict[str, str]:

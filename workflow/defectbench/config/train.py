@@ -1,15 +1,16 @@
 """Settings that every training has, whatever the family. Defaults are those of the protocol."""
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.base import Settings
+from defectbench.config.families.base import FamilySettings, Traits
 
 MONITORS = ("val_iou_fixed", "val_dice_fixed")
 
 
-class TrainSettings(Settings):
+class TrainSettings(FamilySettings):
     """Budget, optimiser and hardware settings of a training.
 
     The budget is ``epochs``, unless ``steps`` (optimiser steps) is given.
@@ -100,6 +101,18 @@ class TrainSettings(Settings):
         None, ge=0, description="Processes that read samples; null: 4 beside a GPU, else none; no result depends on it"
     )
     seed: int = Field(42, ge=0)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of a network that is trained on packed images and masks."""
+        return Traits(
+            img_size=self.img_size,
+            task=self.task,
+            threads=self.threads,
+            devices=self.devices,
+            tile_pack=f"tiles_{self.crop}_s{self.stride}" if self.mode == "pre_crops" else None,
+            unsearchable="",
+        )
 
     @property
     def crop_size(self) -> tuple[int, int]:

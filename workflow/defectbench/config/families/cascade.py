@@ -6,13 +6,15 @@ Nothing is trained: both stages are experiments of the study.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from defectbench.config.base import Settings, suggestion
 from defectbench.config.experiment import Experiment
-from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle
+from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle, prompts_path
 
 PROMPTABLE = ("sam2",)
 
@@ -43,29 +45,31 @@ class CascadePrompts(Settings):
         return self
 
 
-class CascadeSettings(Settings):
+class CascadeSettings(FamilySettings):
     """Two experiments in a row: one gives prompts, a promptable one the masks. Nothing is trained again.
 
     In ids of experiments _s{seed} may be left out: then they are those with this ``seed``.
     """
+
+    jobs: ClassVar[JobNeeds | None] = None
 
     model: Literal["cascade"]
     segmenter: str = Field(description="Id of the experiment that is asked: one of the sam2 family")
     prompts: CascadePrompts
     seed: int = Field(42, ge=0, description="Seed of the experiments whose ids name none")
 
-    @property
-    def prompt(self) -> str:
-        """Kind of the prompts."""
-        return self.prompts.kind
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of its prompts: from the labels, fixed, or another experiment's."""
+        return Traits(
+            prompt=self.prompts.kind,
+            prompt_source=self.prompts.source,
+            prompt_file=prompts_path(self.prompts.source, self.prompts.kind, self.prompts.noise),
+            sees_image_alone=False,
+        )
 
     @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from: oracle, fixed, or the id of an experiment."""
-        return self.prompts.source
-
-    @property
-    def named(self) -> dict[str, Any]:
+    def id_values(self) -> dict[str, Any]:
         """What the experiment's id says besides its named parts: both stages, whatever their seed, and the noise."""
         stages = " ".join(name.removesuffix(f"_s{self.seed}") for name in (self.prompts.source, self.segmenter))
         noise = {"noise": self.prompts.noise} if self.prompts.noise else {}
@@ -78,6 +82,11 @@ class ResolvedCascade(CascadeSettings):
     variant: str
     img_size: str
     threads: int
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of its prompts, and of the segmenter."""
+        return replace(super().traits, variant=self.variant, img_size=self.img_size, threads=self.threads)
 
 
 def resolve_cascades(experiments: Sequence[Experiment], problems: list[str]) -> list[Experiment]:
@@ -95,28 +104,29 @@ def resolve_cascades(experiments: Sequence[Experiment], problems: list[str]) -> 
 
 def _resolved(cascade: Experiment, stages: list[Experiment], problems: list[str]) -> Experiment:
     settings = cascade.settings
-    key = f"experiments: cascade of {settings.prompt_source} and {settings.segmenter}"
+    key = f"experiments: cascade of {settings.prompts.source} and {settings.segmenter}"
     before = len(problems)
     promptable = [stage for stage in stages if stage.family in PROMPTABLE]
     segmenter = _find(settings.segmenter, settings.seed, promptable, f"{key}: segmenter", problems)
     source = None
-    if settings.prompt_source not in (ORACLE, FIXED):
-        source = _find(settings.prompt_source, settings.seed, stages, f"{key}: prompts.from", problems)
-        problems += [f"{key}: {problem}" for problem in (_unfit(source, settings.prompt, stages) if source else ())]
+    if settings.prompts.source not in (ORACLE, FIXED):
+        source = _find(settings.prompts.source, settings.seed, stages, f"{key}: prompts.from", problems)
+        unfit = _unfit(source, settings.prompts.kind, stages) if source else []
+        problems += [f"{key}: {problem}" for problem in unfit]
     if cascade.cv:
         problems.append(f"{key}: cv is for models that are trained; leave it out")
     if len(problems) > before:
         return cascade
-    subsets = {stage.subset for stage in (source, segmenter) if stage and _is_trained(stage)}
-    first = settings.prompt_source if source is None else _called(source)
-    prompts = settings.prompts.model_copy(update={"source": source.exp_id if source else settings.prompt_source})
+    subsets = {stage.subset for stage in (source, segmenter) if stage and stage.traits.uses_labels}
+    first = settings.prompts.source if source is None else _called(source)
+    prompts = settings.prompts.model_copy(update={"source": source.exp_id if source else settings.prompts.source})
     resolved = ResolvedCascade(
         **settings.model_dump(exclude={"segmenter", "prompts"}),
         segmenter=segmenter.exp_id,
         prompts=prompts,
         variant=f"{first}+{_called(segmenter)}",
-        img_size=segmenter.img_size,
-        threads=segmenter.settings.threads,
+        img_size=segmenter.traits.img_size,
+        threads=segmenter.traits.threads,
     )
     subset = subsets.pop() if len(subsets) == 1 else "mixed" if subsets else segmenter.subset
     return replace(cascade, settings=resolved, subset=subset)
@@ -134,22 +144,16 @@ def _find(name: str, seed: int, among: Sequence[Experiment], key: str, problems:
 def _unfit(source: Experiment, kind: str, stages: Sequence[Experiment]) -> list[str]:
     """Why ``source`` cannot give prompts of ``kind``."""
     problems = []
-    if source.is_detector and kind != "box":
+    if source.traits.is_detector and kind != "box":
         problems.append(f"{source.exp_id} gives boxes alone, no masks that {kind} could be drawn from: use kind: box")
     if source.cv:
         problems.append(f"{source.exp_id} is cross-validated: its maps are not of the val images alone")
-    members = getattr(source.settings, "members", ())
-    asked = [source, *(stage for stage in stages if stage.exp_id in members)]
-    if any(is_oracle(one.settings) for one in asked):
+    members = [stage for stage in stages if stage.exp_id in source.traits.members]
+    if any(is_oracle(one.traits.prompt_source) for one in (source, *members)):
         problems.append(f"{source.exp_id} is itself asked by prompts of the true masks: from it follows no prediction")
     return problems
 
 
-def _is_trained(stage: Experiment) -> bool:
-    """Whether its subset of training images matters: not to a zero-shot model."""
-    return getattr(stage.settings, "tune", "full") != "none"
-
-
 def _called(stage: Experiment) -> str:
     """Its model and variant, as they stand in ids: there underscores part the settings."""
-    return (f"{stage.model}-{stage.variant}" if stage.variant else stage.model).replace("_", "-")
+    return (f"{stage.model}-{stage.traits.variant}" if stage.traits.variant else stage.model).replace("_", "-")

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from functools import cached_property
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from defectbench.config.base import Settings, suggestion
+from defectbench.config.base import suggestion
 from defectbench.config.experiment import Experiment
+from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
 from defectbench.config.prompts import is_oracle
 
 
-class EnsembleSettings(Settings):
+class EnsembleSettings(FamilySettings):
     """The mean of several experiments' maps of probabilities: of seeds, families or, with ``cv``, also of folds."""
+
+    jobs: ClassVar[JobNeeds | None] = None
 
     model: Literal["ensemble"]
     members: tuple[str, ...] = Field(
@@ -38,6 +42,11 @@ class EnsembleSettings(Settings):
         if twice:
             raise ValueError(f"listed twice: {', '.join(twice)}")
         return members
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Its members; what else it is follows from them."""
+        return Traits(members=self.members)
 
     @property
     def idle_keys(self) -> set[str]:
@@ -69,11 +78,11 @@ def _resolved(ensemble: Experiment, trained: list[Experiment], problems: list[st
         members += [member for member in found if member not in members]
     if not members:
         return ensemble
-    if detectors := [member.exp_id for member in members if member.is_detector]:
+    if detectors := [member.exp_id for member in members if member.traits.is_detector]:
         problems.append(f"{key}: {', '.join(detectors)} gives boxes alone, no maps that could be averaged")
-    if constant := [member.exp_id for member in members if not getattr(member.settings, "has_scores", True)]:
+    if constant := [member.exp_id for member in members if not member.traits.has_scores]:
         problems.append(f"{key}: {', '.join(constant)} gives no scores, only yes/no: it has no part in a mean")
-    oracle = [member.exp_id for member in members if is_oracle(member.settings)]
+    oracle = [member.exp_id for member in members if is_oracle(member.traits.prompt_source)]
     if 0 < len(oracle) < len(members):
         problems.append(
             f"{key}: {', '.join(oracle)} is asked by prompts of the true masks (oracle track), the others are not: "
@@ -81,7 +90,7 @@ def _resolved(ensemble: Experiment, trained: list[Experiment], problems: list[st
         )
     if len({member.cv for member in members}) > 1:
         problems.append(f"{key}: all members need the same cv: their maps must be of the same images")
-    if len({getattr(member.settings, "task", "merged") for member in members}) > 1:
+    if len({member.traits.task for member in members}) > 1:
         problems.append(f"{key}: all members need the same task: their maps must be of the same classes")
     choose = ensemble.settings.choose
     if choose is not None and choose > len(members):

@@ -1,11 +1,14 @@
 """Settings of SAM 2 as a promptable model: zero-shot, fine-tuned, or with LoRA."""
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from defectbench.config.families.base import Traits
 from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
-from defectbench.config.prompts import SOURCES
+from defectbench.config.prompts import FIXED, SOURCES, prompts_path
 
 _INFERENCE_KEYS = {
     *("model", "task", "size", "version", "init", "tune", "prompt"),
@@ -24,6 +27,8 @@ class Sam2Settings(Sam2EncoderSettings):
         "full": {"lr": 1e-5, "batch_size": 4, "steps": 10_000, "eval_every": 500},
         "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
     }
+
+    base_pattern: ClassVar[str | None] = "sam2[^/]*"
 
     model: Literal["sam2"] = "sam2"
     task: Literal["merged"] = Field("merged", description="One map of any defect: prompts name no class")
@@ -48,10 +53,19 @@ class Sam2Settings(Sam2EncoderSettings):
     )
     correction_clicks: int = Field(0, ge=0, le=7, description="Training: more clicks, each where the mask is wrong")
 
-    @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from."""
-        return SOURCES[self.prompt]
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of the encoder, and where the prompts come from."""
+        source = SOURCES[self.prompt]
+        return replace(
+            super().traits,
+            prompt=self.prompt,
+            prompt_source=source,
+            prompt_file=prompts_path(source, self.prompt),
+            sees_image_alone=source == FIXED,
+            uses_labels=self.tune != "none",
+            unsearchable="" if self.tune != "none" else "no network is trained",
+        )
 
     @property
     def frozen_encoder(self) -> bool:
@@ -69,6 +83,8 @@ class Sam2Settings(Sam2EncoderSettings):
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
+        if self.layer_decay < 1 and self.schedule == "one_cycle":
+            raise ValueError("layer_decay below 1 does not go with schedule 'one_cycle', which has one lr for all")
         if self.tta != "none":
             raise ValueError("tta changes the image, and prompts are places in it: it does not go with prompts")
         if self.mixed_prompts and self.prompt == "full_box":

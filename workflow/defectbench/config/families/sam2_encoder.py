@@ -1,12 +1,15 @@
 """What all models on SAM 2's encoder share in their settings."""
 
 import re
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError
+from defectbench.config.families.base import JobNeeds, Traits
 from defectbench.config.train import TrainSettings
 
 SIZES = ("tiny", "small", "base_plus", "large")
@@ -28,6 +31,8 @@ def parse_base_name(name: str) -> tuple[str, str, int | None]:
 
 class Sam2EncoderSettings(TrainSettings):
     """SAM 2's encoder: which weights, and how it is adapted."""
+
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=16000, predict_minutes=480)
 
     # Protocol values that differ from those of other families, by the value of ``tune``.
     PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {}
@@ -69,21 +74,21 @@ class Sam2EncoderSettings(TrainSettings):
     def _protocol(cls, tune: Any) -> dict[str, Any]:
         return cls.PROTOCOL.get(tune, {}) if isinstance(tune, str) else {}
 
-    @model_validator(mode="after")
-    def _schedule_goes_with_groups(self) -> Self:
-        if getattr(self, "layer_decay", 1.0) < 1 and self.schedule == "one_cycle":
-            raise ValueError("layer_decay below 1 does not go with schedule 'one_cycle', which has one lr for all")
-        return self
-
     @property
     def defaults(self) -> dict[str, Any]:
         """What keys have that are not given: the protocol's values for this ``tune``."""
         return super().defaults | self._protocol(self.tune)
 
-    @property
-    def variant(self) -> str:
-        """Version and size, and a mark if the weights are random."""
-        return f"{self.version}-{self.size}" + ("-random" if self.init == "random" else "")
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of a network on SAM 2's encoder; the variant is version and size, marked if the weights are random."""
+        return replace(
+            super().traits,
+            variant=f"{self.version}-{self.size}" + ("-random" if self.init == "random" else ""),
+            base_name=self.base_name,
+            caches_features=self.cache_embeddings,
+            augment=self.augment,
+        )
 
     @property
     def base_name(self) -> str:

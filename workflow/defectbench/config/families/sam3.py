@@ -4,12 +4,15 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError
+from defectbench.config.families.base import JobNeeds, Traits
 from defectbench.config.prompts import SOURCES
 from defectbench.config.train import TrainSettings
 
@@ -41,6 +44,9 @@ class Sam3Settings(TrainSettings):
 
     Unless given, ``tune: lora`` has wd 0.05; ``init: random`` is a tiny network of the same classes at 112 pixels.
     """
+
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=24000, predict_mb=16000, predict_minutes=480, weights_mb=12000)
+    base_pattern: ClassVar[str | None] = "sam3[^/]*"
 
     # The size of the grid, by the value of ``init``.
     SIZES: ClassVar[dict[str, str]] = {"pretrained": "1008", "random": "112"}
@@ -88,20 +94,21 @@ class Sam3Settings(TrainSettings):
     accumulate: int = Field(8, ge=1, description="Batches whose gradients make one step")
     patience: int = Field(3, ge=1, description="Evaluations without a better one before stopping")
 
-    @property
-    def prompt(self) -> str:
-        """Prompt type."""
-        return "text"
-
-    @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from: phrases are the same for all images."""
-        return SOURCES[self.prompt]
-
-    @property
-    def variant(self) -> str:
-        """A mark if the network is tiny and random."""
-        return "tiny-random" if self.init == "random" else ""
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of a network that is prompted with phrases, the same for all images; marked if tiny and random."""
+        return replace(
+            super().traits,
+            variant="tiny-random" if self.init == "random" else "",
+            prompt="text",
+            prompt_source=SOURCES["text"],
+            uses_labels=self.tune != "none",
+            unsearchable="" if self.tune != "none" else "no network is trained",
+            base_name=self.base_name,
+            caches_features=self.cache_embeddings,
+            augment=self.augment,
+            values_by_class={"phrases": self.phrases} if isinstance(self.phrases, dict) else {},
+        )
 
     @property
     def base_name(self) -> str:
@@ -109,8 +116,8 @@ class Sam3Settings(TrainSettings):
         return f"sam3_tiny_random_s{self.seed}" if self.init == "random" else "sam3"
 
     @property
-    def named(self) -> dict[str, Any]:
-        """Settings as experiment ids name them: phrases and expressions, whose signs no id can hold, by a digest."""
+    def id_values(self) -> dict[str, Any]:
+        """Settings as experiment ids have them: phrases and expressions, whose signs no id can hold, by a digest."""
         values = self.model_dump(mode="json")
         for key in ("phrases", "lora_target"):
             if values[key] != self.defaults[key]:

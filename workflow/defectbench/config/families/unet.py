@@ -1,6 +1,8 @@
 """Settings of the UNet family's training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -8,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, suggestion
+from defectbench.config.families.base import Traits
 from defectbench.config.families.unet_encoders import ENCODERS, UNSUPPORTED, WITHOUT_IMAGENET
 from defectbench.config.train import TrainSettings
 
@@ -34,6 +37,18 @@ class UNetSettings(TrainSettings):
         1.0, description="Weight of defect pixels in a BCE term: one number, or class name -> number"
     )
     augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of every trained network, with the encoder as the variant."""
+        weights = {"pos_weight": self.pos_weight} if isinstance(self.pos_weight, dict) else {}
+        return replace(
+            super().traits,
+            variant=self.encoder,
+            init_from=self.init_from,
+            augment=self.augment,
+            values_by_class=weights,
+        )
 
     @property
     def least_share(self) -> int:

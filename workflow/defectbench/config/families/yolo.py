@@ -1,19 +1,24 @@
 """Settings of the YOLO family's training: detection and segmentation through ultralytics."""
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import Settings
+from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+
+_UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
 
 
-class YoloSettings(Settings):
+class YoloSettings(FamilySettings):
     """A YOLO network and how ultralytics trains it: AdamW, cosine, its own losses, no mosaic.
 
     The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
     """
 
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
+    base_pattern: ClassVar[str | None] = "yolo[^/]+"
     prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
@@ -55,10 +60,21 @@ class YoloSettings(Settings):
         """Whether the network gives boxes and no masks."""
         return not self.model.endswith("-seg")
 
-    @property
-    def variant(self) -> str:
-        """What stands beside the model's name."""
-        return self.scale
+    @cached_property
+    def traits(self) -> Traits:
+        """Those of a network that ultralytics trains on its own form of labels."""
+        return Traits(
+            variant=self.scale,
+            img_size=self.img_size,
+            task=self.task,
+            is_detector=self.is_detector,
+            sees_image_alone=not self.is_detector,
+            unsearchable=_UNSEARCHABLE,
+            base_name=self.network_name if self.weights == "coco" else None,
+            label_table=self.labels,
+            threads=self.threads,
+            augment=self.augment,
+        )
 
     @property
     def network_name(self) -> str:
