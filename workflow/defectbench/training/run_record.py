@@ -13,6 +13,8 @@ from typing import Any, Literal
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 
+Track = Literal["automatic", "oracle", "reference"]
+
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
 # Those of single families, recorded where they are in use.
 EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
@@ -21,7 +23,7 @@ EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 def run_record(
     identity: ExperimentIdentity,
     settings: Settings,
-    track: Literal["automatic", "oracle", "reference"],
+    track: Track,
     prompt_source: str,
     **facts: Any,
 ) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Batches that do not fit into memory: the next attempt takes them in parts, whose gradients it adds up."""
+"""Micro-batches: after running out of memory, the next attempt splits each batch and accumulates the gradients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +14,20 @@ _RECORD = "batch_parts.json"
 _TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")
 
 
-def batch_parts(state: Path) -> int:
-    """Parts that each batch is taken in: 1, or what an attempt that ran out of memory left in ``state``."""
+def read_micro_batches(state: Path) -> int:
+    """Micro-batches per batch: 1, or what an attempt that ran out of memory left in ``state``."""
     path = state / _RECORD
     return read_json(path)["parts"] if path.is_file() else 1
 
 
 @contextmanager
-def more_parts_if_out_of_memory(
-    name: str, state: Path, settings: TrainSettings, batch_size: int, parts: int
+def halve_batch_on_oom(
+    name: str, state: Path, settings: TrainSettings, batch_size: int, micro_batches: int
 ) -> Iterator[None]:
-    """Leave in ``state`` that batches need at least twice as many ``parts`` if the block runs out of memory.
+    """Record in ``state`` that batches need at least twice as many ``micro_batches`` if the block runs out of memory.
 
-    Parts are equal and none is smaller than the network can train on. ``batch_size`` is the number of images in a
-    batch, on all devices together; a step has as many as before.
+    Micro-batches are equal, and none is smaller than the network can train on. ``batch_size`` is the number of images
+    in a batch, on all devices together; a step has as many as before.
 
     Raises:
         TrainingError: in place of the block's error, with what happens next and what to set.
@@ -40,15 +40,15 @@ def more_parts_if_out_of_memory(
         kind = "GPU memory" if torch.cuda.is_available() else "memory"
         share = batch_size // settings.devices
         message = (
-            f"{name}: out of {kind} with {share // parts} images at a time (batch_size {settings.batch_size}, "
+            f"{name}: out of {kind} with {share // micro_batches} images at a time (batch_size {settings.batch_size}, "
             f"accumulate {settings.accumulate}, devices {settings.devices}). "
         )
-        more = [n for n in range(2 * parts, share // settings.least_share + 1) if share % n == 0]
+        more = [n for n in range(2 * micro_batches, share // settings.least_share + 1) if share % n == 0]
         if more:
             write_json(state / _RECORD, {"parts": more[0]})
             message += (
-                f"The same command, or Snakemake's --retries, goes on from the last checkpoint with {share // more[0]} "
-                "at a time and adds up their gradients: a step still has all images of its batch. Or set a smaller "
+                f"The same command, or Snakemake's --retries, resumes from the last checkpoint with {share // more[0]} "
+                "at a time and accumulates their gradients: a step still has all images of its batch. Or set a smaller "
                 f"batch_size and a larger accumulate, or a smaller img_size. {error}"
             )
         else:

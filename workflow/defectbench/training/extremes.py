@@ -12,7 +12,7 @@ from defectbench.metrics import counts
 from defectbench.metrics.codes import HALF
 from defectbench.training.dataset import Samples
 
-N_SHOWN = 4
+N_PICTURES = 4
 TRUTH, PREDICTION = (0, 160, 0), (0, 60, 230)  # green and orange-red, BGR
 _CAPTION, _GAP, _WIDTH = 24, 8, 640  # pixels; smaller images are enlarged by a whole factor to at most _WIDTH
 
@@ -45,8 +45,8 @@ class Extremes:
         tp, fp, fn = counts.confusion(truth.max(axis=0), predicted)
         scored = Scored(index, float(counts.dice(tp, fp, fn)), int(fp + fn), bool(tp + fn), predicted)
         if scored.defective:
-            self.best = sorted([*self.best, scored], key=lambda s: (-s.dice, s.wrong, s.index))[:N_SHOWN]
-        self.worst = sorted([*self.worst, scored], key=lambda s: (s.dice, -s.wrong, s.index))[:N_SHOWN]
+            self.best = sorted([*self.best, scored], key=lambda s: (-s.dice, s.wrong, s.index))[:N_PICTURES]
+        self.worst = sorted([*self.worst, scored], key=lambda s: (s.dice, -s.wrong, s.index))[:N_PICTURES]
 
 
 def write_pictures(found: Extremes, val: Samples, folder: Path) -> list[Path]:
