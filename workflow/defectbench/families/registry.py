@@ -30,7 +30,8 @@ class LoadError(UserError):
 def family_module(family: str, part: str) -> ModuleType:
     """The module ``part`` ('training' or 'predictor') of a family, or the family's one module."""
     name = f"{__package__}.{family}"
-    is_folder = importlib.util.find_spec(name).submodule_search_locations is not None
+    spec = importlib.util.find_spec(name)
+    is_folder = spec is not None and spec.submodule_search_locations is not None
     return importlib.import_module(f"{name}.{part}" if is_folder else name)
 
 
@@ -56,7 +57,10 @@ def load_experiment(folder: Path, device: str = "auto") -> tuple[Callable[[np.nd
 
 def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Callable[[np.ndarray], np.ndarray]:
     """The predictor of one trained model, for images of the channels that it was trained on."""
-    settings = FAMILIES[run["experiment"]["family"]].model_validate(run["settings"])
+    family = run["experiment"]["family"]
+    if family not in FAMILIES:
+        raise LoadError(f"{folder}: family {family} is unknown; known: {', '.join(FAMILIES)}")
+    settings = FAMILIES[family].model_validate(run["settings"])
     if not settings.traits.sees_image_alone:
         raise LoadError(f"{folder}: cannot predict new images: it needs prompts, or predicts boxes alone")
     base = settings.traits.base_name
@@ -65,7 +69,7 @@ def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Ca
         base=WEIGHTS_FOLDER / f"{base}.safetensors" if base else None,
         features=folder.parents[1] / "embeddings",
     )
-    load_predictor = family_module(run["experiment"]["family"], "predictor").load_predictor
+    load_predictor = family_module(family, "predictor").load_predictor
     return convert_channels(load_predictor(run, files, device), run.get("in_channels", 3))
 
 

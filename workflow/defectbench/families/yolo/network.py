@@ -118,7 +118,7 @@ def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def convert_checkpoint(checkpoint: Path, out: Path, origin: dict[str, str]) -> None:
-    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, in float32; ``origin`` goes to the header.
+    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, float32, ``origin`` in the header.
 
     Unpickling runs code of the file: only for files whose SHA-256 has been checked.
     """

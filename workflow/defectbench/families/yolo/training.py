@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 def train_yolo(description: str, argv: Sequence[str] | None = None) -> None:
     """The command of the training script; ``description`` is the text of --help."""
     files = parse_training_files(description, argv)
+    # An extra: its absence is a message, before anything is read.
+    from defectbench.families.yolo import network  # noqa: F401
+
     YoloJob(files, YoloSettings.read(files.settings)).run()
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from defectbench.metrics.codes import codes_from_logits
-from defectbench.training.samples import N_SHOWN, TRUTH, Extremes, write_pictures
+from defectbench.training.extremes import N_PICTURES, TRUTH, Extremes, write_pictures
 
 SIZE = (20, 30)
 
@@ -39,7 +39,7 @@ def test_the_best_are_defective_images_and_the_worst_come_first(found):
     assert found.best[0].dice == pytest.approx(2 * 8 / (8 + 10))
     # Dice 0 twice: the larger false alarm first.
     assert [scored.index for scored in found.worst] == [8, 7, 0, 1]
-    assert len(found.worst) == N_SHOWN
+    assert len(found.worst) == N_PICTURES
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_training import Squares, TinyNetwork, WithoutNorm, settings
+from tiny_training import Squares, TinyNetwork, WithoutNorm, run_fit, settings
 
-from defectbench.training.batch_parts import batch_parts, is_out_of_memory, more_parts_if_out_of_memory
-from defectbench.training.fit import fit, fit_facts
+from defectbench.training.fit import fit_facts
 from defectbench.training.losses import make_loss
+from defectbench.training.micro_batches import halve_batch_on_oom, is_out_of_memory, read_micro_batches
 from defectbench.training.state import TrainingError
 from defectbench.training.task import SegmentationTask
 
@@ -43,7 +43,7 @@ def train(folder, network=WithoutNorm, **limits):
         return seen[0]
 
     chosen = settings(loss="bce", batch_size=4, steps=6, eval_every=2)
-    result = fit("x", network(), make_loss("bce"), Squares(12), Squares(8), chosen, folder, make_task=make_task)
+    result = run_fit("x", network(), make_loss("bce"), Squares(12), Squares(8), chosen, folder, make_task=make_task)
     return result, seen[0].first
 
 
@@ -54,7 +54,7 @@ def test_the_next_attempt_goes_on_with_half_the_images_at_a_time_and_the_same_st
     divided, first = train(tmp_path / "b", images=2)
     # From the last evaluation before it happened.
     assert first == 2
-    assert (undisturbed.batch_parts, divided.batch_parts) == (1, 2)
+    assert (undisturbed.micro_batches, divided.micro_batches) == (1, 2)
     assert fit_facts(divided, settings())["batch_parts"] == 2
     untimed = (result.history.drop(columns=TIMED) for result in (divided, undisturbed))
     pd.testing.assert_frame_equal(*untimed, rtol=1e-4)
@@ -64,10 +64,10 @@ def test_the_next_attempt_goes_on_with_half_the_images_at_a_time_and_the_same_st
 
 def test_parts_double_until_one_image_is_too_much(tmp_path):
     for parts in (1, 2, 4):
-        assert batch_parts(tmp_path) == parts
+        assert read_micro_batches(tmp_path) == parts
         with pytest.raises(TrainingError, match="with 1 images.*smaller img_size" if parts == 4 else "--retries"):
             train(tmp_path, images=0)
-    assert batch_parts(tmp_path) == 4
+    assert read_micro_batches(tmp_path) == 4
 
 
 def test_a_kill_divides_no_further(tmp_path):
@@ -76,7 +76,7 @@ def test_a_kill_divides_no_further(tmp_path):
     with pytest.raises(PowerLoss):
         train(tmp_path, images=2, dies=3)
     result, first = train(tmp_path, images=2)
-    assert (first, result.batch_parts) == (2, 2)
+    assert (first, result.micro_batches) == (2, 2)
 
 
 def test_a_divided_training_that_is_killed_ends_as_an_undisturbed_divided_one(tmp_path):
@@ -95,10 +95,10 @@ def test_no_part_is_smaller_than_the_network_can_train_on(tmp_path):
     chosen = settings(model="deeplabv3", batch_size=4, devices=2, steps=1)
     with (
         pytest.raises(TrainingError, match=r"with 2 images at a time.*Fewer are not possible"),
-        more_parts_if_out_of_memory("x", tmp_path, chosen, 4, 1),
+        halve_batch_on_oom("x", tmp_path, chosen, 4, 1),
     ):
         raise torch.OutOfMemoryError
-    assert batch_parts(tmp_path) == 1
+    assert read_micro_batches(tmp_path) == 1
 
 
 def allocate_on_the_cpu():
