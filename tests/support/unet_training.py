@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 import train_unet as train_script
 from small_datasets import write_image, write_severstal
 
@@ -16,10 +15,8 @@ from defectbench.files import read_json
 IDS = [f"{i}.png" for i in range(6)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Packs of six images of 64 x 64; 0, 1 and 4 have a defect; four are for training, one for val and test each."""
-    root = tmp_path_factory.mktemp("unet")
+def write_images(root):
+    """Packs of six images of 64 x 64 in ``root``; 0, 1 and 4 have a defect; four are train, one is val and one test."""
     mask = np.zeros((64, 64), np.uint8)
     mask[10:40, 20:50] = 1
     rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
@@ -34,7 +31,6 @@ def folder(tmp_path_factory):
     named = {"exp_id": "x", "dataset": "steel", "family": "unet", "model": "unet", "variant": "tu-test_resnet"}
     identity = ExperimentIdentity(**named, subset=4, prompt_type="none", img_size="native", seed=42)
     identity.write(root / "identity.yaml")
-    return root
 
 
 def options(**values):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_study import ROOT
-from unet_training import IDS, arguments, options, train
+from unet_training import IDS, arguments, options, train, write_images
 
 from defectbench.config.base import ConfigError
 from defectbench.config.study import load_study
@@ -26,8 +26,6 @@ from defectbench.training.origin import Seen, inherited, picture_digests
 from defectbench.training.run_record import images_seen
 
 CLASSES = ("pitted", "inclusion", "scratch", "patch")
-
-
 EVERYTHING = {
     "model": "dsc_unet",
     "task": "per_class",
@@ -38,6 +36,13 @@ EVERYTHING = {
     "optimizer": "sgd",
     "schedule": "plateau",
 }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("unet")
+    write_images(root)
+    return root
 
 
 def test_all_settings_together_train_and_predict(folder, tmp_path):
