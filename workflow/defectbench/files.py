@@ -1,5 +1,6 @@
-"""Atomic file writing: a reader never sees half a file, whatever kills the writer."""
+"""File helpers: atomic writing (a reader never sees half a file, whatever kills the writer), JSON and digests."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success rename it to ``path``, on failure remove it."""
+    """Yield a temporary path beside ``path``; on success rename it to ``path``, on failure remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose their format by it.
@@ -29,10 +30,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON; NaN and infinity are refused, since JSON has no such numbers."""
+    """Write ``value`` as indented JSON, atomically; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, as 64 hex digits; read in blocks, so large files need no memory."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

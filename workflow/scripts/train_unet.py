@@ -6,7 +6,6 @@ that the best weights segment best and worst. Training state is kept in --folder
 that a killed training goes on where it was.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from defectbench.config.families.unet import UNetSettings
 from defectbench.families.unet.network import UNet
 from defectbench.families.unet.weights import fetch_encoder, load_weights
-from defectbench.files import atomic
+from defectbench.files import atomic, file_sha256
 from defectbench.script import run_script
 from defectbench.training.fit import fit
 from defectbench.training.job import TrainingJob, training_parser
@@ -46,7 +45,7 @@ def make_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tuple
     if settings.init_from is not None:
         network = UNet(settings, in_channels, n_maps)
         load_weights(network, settings.init_from)
-        digest = hashlib.sha256(settings.init_from.read_bytes()).hexdigest()
+        digest = file_sha256(settings.init_from)
         return network, {"weights_source": "checkpoint", "init_from_sha256": digest}
     if settings.encoder_weights == "imagenet":
         pretrained = fetch_encoder(settings.encoder)

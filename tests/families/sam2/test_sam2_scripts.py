@@ -22,9 +22,9 @@ from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.families.sam2.weights import load_base
-from defectbench.files import read_json
+from defectbench.files import file_sha256, read_json
 from defectbench.inference.prediction_file import PredictionFile
-from defectbench.models.adapters import WeightsError, file_sha256
+from defectbench.models.adapters import WeightsError
 
 IDS = [f"{i}.png" for i in range(6)]
 BASE = "sam2.1_hiera_tiny_random_s42"

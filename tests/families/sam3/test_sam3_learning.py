@@ -20,10 +20,9 @@ from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.task import Sam3Task
-from defectbench.files import read_json
+from defectbench.files import file_sha256, read_json
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
-from defectbench.models.adapters import file_sha256
 from defectbench.training import fit as fit_module
 from defectbench.training.fit import fit
 

@@ -1,6 +1,5 @@
 """What was trained of a larger network: files that hold just that, and LoRA adapters merged into their base."""
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +15,6 @@ from defectbench.script import UserError
 
 class WeightsError(UserError):
     """Weights that are absent, damaged, or not of this network."""
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in parts."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_tensors(path: Path, remedy: str = "") -> tuple[dict[str, torch.Tensor], dict[str, str]]:
