@@ -8,11 +8,15 @@ from defectbench.files import atomic, file_sha256, read_json, write_json
 
 
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    def write_half():
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError), atomic(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
