@@ -3,14 +3,12 @@
 Needs packs, split and a subset. Makes the weights to start from, prompts, and the files of training and prediction.
 """
 
-WEIGHTS_TABLE = f"{workflow.basedir}/resources/weights.yaml"
-
 
 rule weights_sam2:
     """An official checkpoint, its digest checked, or random weights; as safetensors."""
     input:
         script=script("weights_sam2"),
-        table=WEIGHTS_TABLE,
+        table=project_file("resources/weights.yaml"),
     output:
         "weights/{base}.safetensors",
     params:

@@ -4,8 +4,6 @@ Needs packs, manifest, split and a subset. Makes weights, run.json, history.csv,
 maps by segmentation networks, boxes by detectors.
 """
 
-WEIGHTS_LISTING = f"{workflow.basedir}/resources/weights.yaml"
-
 
 rule yolo_labels:
     """Masks as YOLO's text: polygons or boxes, of each class or of all together; images without defects stay."""
@@ -36,7 +34,7 @@ rule yolo_weights:
     """Published weights, downloaded once or put by hand into the folder of official weights; as safetensors."""
     input:
         script=script("yolo_weights"),
-        listing=WEIGHTS_LISTING,
+        listing=project_file("resources/weights.yaml"),
     output:
         weights="weights/{network}.safetensors",
         origin="weights/{network}.yaml",
