@@ -44,9 +44,14 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+def project_file(path):
+    """A file of the project, as an input: relative to the working directory, so that a moved project is not stale."""
+    return os.path.relpath(PROJECT / path)
+
+
 def script(name):
-    """A rule's script, as an input: relative, so that a moved project is not stale, and ancient, since ``code`` has it."""
-    return ancient(os.path.relpath(LIBRARY / "scripts" / f"{name}.py"))
+    """A rule's script, as an input: ancient, since ``code`` has its content."""
+    return ancient(project_file(f"workflow/scripts/{name}.py"))
 
 
 def code(name):
