@@ -36,4 +36,4 @@ def recalls(components: pd.DataFrame, n_images: int) -> dict[str, float | None]:
     predicted = components[components["side"] == PREDICTION]
     scores, hit = predicted["score"].to_numpy("int64"), predicted["match"].to_numpy() >= 0
     n_truth = int((components["side"] == TRUTH).sum())
-    return {name: recall_at_fp(scores, hit, n_truth, n_images, at_most) for name, at_most in RECALL_AT_FP.items()}
+    return {name: recall_at_fp(scores, hit, n_truth, n_images, metric.at_most) for name, metric in RECALL_AT_FP.items()}

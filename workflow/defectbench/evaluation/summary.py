@@ -14,18 +14,18 @@ from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
 from defectbench.inference.prediction_file import MERGED
+from defectbench.metrics.definition import NOT_ORACLE
 from defectbench.metrics.definitions import (
-    KAGGLE,
+    DEFINITIONS,
     METRIC_VERSION,
-    RECALL_AT_FP,
     ImageCounts,
     all_names,
     dice_kaggle,
     full_name,
 )
 
-# Metrics in which clean images have a part.
-OF_CLEAN = ("dice_all", "fp_image_rate", "fp_area_on_clean", "image_accuracy", "image_F1", *KAGGLE, *RECALL_AT_FP)
+OF_CLEAN = tuple(name for name, definition in DEFINITIONS.items() if definition.track == NOT_ORACLE)
+"""Metrics in which clean images take part."""
 
 
 def summarise(
