@@ -7,7 +7,7 @@ import pytest
 
 from defectbench.evaluation.column_definitions import COLUMN_DEFINITIONS, NAME_PARTS, definition_of
 from defectbench.evaluation.results import COLUMNS
-from defectbench.metrics.definitions import DEFINITIONS
+from defectbench.metrics.names import DEFINITIONS
 
 
 def test_every_column_has_a_definition_and_every_definition_a_column():

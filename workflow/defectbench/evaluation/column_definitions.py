@@ -3,7 +3,7 @@
 import re
 
 from defectbench.metrics.definition import SHARE, Definition
-from defectbench.metrics.definitions import DEFINITIONS
+from defectbench.metrics.names import DEFINITIONS
 
 NAME_PARTS = {
     "val_": "on the val images, which thresholds and post-processing are chosen on",

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from defectbench.config.score import ScoreSettings
+from defectbench.evaluation.component_records import PREDICTION, TRUTH
 from defectbench.evaluation.policies import CALIBRATED
-from defectbench.evaluation.shapes import PREDICTION, TRUTH
 from defectbench.metrics.definitions import RECALL_AT_FP
 from defectbench.metrics.froc import recall_at_fp
 

@@ -15,14 +15,8 @@ from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.definition import NOT_ORACLE
-from defectbench.metrics.definitions import (
-    DEFINITIONS,
-    METRIC_VERSION,
-    ImageCounts,
-    all_names,
-    dice_kaggle,
-    full_name,
-)
+from defectbench.metrics.definitions import METRIC_VERSION, ImageCounts, dice_kaggle
+from defectbench.metrics.names import DEFINITIONS, all_names, full_name
 
 OF_CLEAN = tuple(name for name, definition in DEFINITIONS.items() if definition.track == NOT_ORACLE)
 """Metrics in which clean images take part."""

@@ -22,7 +22,6 @@ from defectbench.metrics.definition import (
     first_paragraph,
 )
 from defectbench.metrics.froc import FALSE_PER_IMAGE
-from defectbench.metrics.hits import Hits
 
 # Rises with any change of a definition: results of different versions are never put in one table.
 METRIC_VERSION = 2
@@ -207,50 +206,6 @@ def miou_with_background(images: ImageCounts) -> float | None:
     return float(counts.iou(tp, fp, fn) + counts.iou(background, fp, fn)) / 2
 
 
-def boundary_f1(edges: Hits) -> float | None:
-    """Boundary F1 at a tolerance of 2 px, the harmonic mean of two shares; 0 if the prediction is empty.
-
-    ``edges`` are the boundary pixels of N images and those within 2 px (Euclidean) of the other side's boundary; see
-    :mod:`defectbench.metrics.boundary` for details.
-    """
-    return _mean(edges.score()[edges.truth > 0])
-
-
-def cldice(lines: Hits) -> float | None:
-    """Centre-line Dice, the harmonic mean of two shares; 0 if the prediction is empty.
-
-    ``lines`` are the skeleton pixels of N images and those inside the other side's mask: the harmonic mean of
-    |S_P ∩ G|/|S_P| and |S_G ∩ P|/|S_G|; see :mod:`defectbench.metrics.centreline` for details.
-    """
-    return _mean(lines.score()[lines.truth > 0])
-
-
-SHAPE_METRICS: dict[str, Metric[Hits]] = {
-    "boundary_f1": Metric(
-        name="boundary_f1",
-        formula="2PR/(P + R); P = share of the prediction's boundary pixels within 2 px (Euclidean) of the truth's "
-        "boundary, R = share of the truth's within 2 px of the prediction's; 0 if the prediction is empty",
-        averaging=DEFECTIVE_IMAGES,
-        value_range=SHARE,
-        null_when="no image is defective",
-        source="Csurka et al., BMVC 2013; Perazzi et al., CVPR 2016",
-        description="Boundary F1: how well the outlines agree.",
-        compute=boundary_f1,
-    ),
-    "cldice": Metric(
-        name="cldice",
-        formula="2PR/(P + R); P = share of the prediction's skeleton inside the truth, R = share of the truth's "
-        "skeleton inside the prediction; 0 if the prediction is empty",
-        averaging=DEFECTIVE_IMAGES,
-        value_range=SHARE,
-        null_when="no image is defective",
-        source="clDice: Shit et al., CVPR 2021; skeletons by Zhang and Suen, Comm. ACM 27, 1984",
-        description="Centre-line Dice: whether thin defects are found along their whole length, whatever their width.",
-        compute=cldice,
-    ),
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class RecallAtFp(Definition):
     """Recall of components at ``at_most`` false components per image."""
@@ -310,24 +265,6 @@ KAGGLE: dict[str, Definition] = {
         ),
     )
 }
-
-DEFINITIONS: dict[str, Definition] = {**METRICS, **KAGGLE, **RECALL_AT_FP, **SHAPE_METRICS}
-"""All metrics computed for each role and policy, by their names without prefix and suffix."""
-
-# What a metric's name ends with: nothing (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
-# and calibrated where the unsuffixed name is not.
-SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated")
-
-
-def full_name(metric: str, role: str, suffix: str = "") -> str:
-    """Name in metrics.json and the results: ``val_`` before every val metric, ``test_`` before mIoU and Dice only."""
-    prefix = "val_" if role == "val" else "test_" if metric in ("mIoU", "Dice") else ""
-    return f"{prefix}{metric}{suffix}"
-
-
-def all_names(role: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
-    """Full names of all metrics of a role that go by policy."""
-    return [full_name(metric, role, suffix) for suffix in suffixes for metric in DEFINITIONS]
 
 
 def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
