@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration, objective
@@ -13,7 +14,6 @@ from defectbench.evaluation.invariants import check_kaggle, check_objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.definition import NOT_ORACLE
 from defectbench.metrics.definitions import METRIC_VERSION, ImageCounts, dice_kaggle
 from defectbench.metrics.names import DEFINITIONS, all_names, full_name
