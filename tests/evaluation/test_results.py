@@ -229,7 +229,9 @@ def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
     edit(folders[0] / "run.json", data_digest=digest)
     assert consolidate(settings(folders))["data_digest"].nunique() == 1
     edit(folders[0] / "run.json", data_digest="0ld")
-    with pytest.raises(ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* again"):
+    with pytest.raises(
+        ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* again"
+    ):
         consolidate(settings(folders))
 
 

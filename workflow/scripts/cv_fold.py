@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from defectbench.data.cross_validation import fold_split
+from defectbench.data.cross_validation import make_fold_split
 from defectbench.data.manifest import read_manifest
 from defectbench.files import write_text
 from defectbench.script import run_script
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
     folds = pd.read_csv(args.folds, dtype={"image_id": str, "group": str}, keep_default_na=False)
-    found = fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
+    found = make_fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
     for path, table in zip((args.training, args.subset, args.prediction), found, strict=True):
         write_text(path, table.to_csv(index=False))
     roles = found.training["role"].value_counts()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from defectbench.data.cross_validation import whole_split
+from defectbench.data.cross_validation import make_oof_split
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
-    write_text(args.out, whole_split(split).to_csv(index=False))
+    write_text(args.out, make_oof_split(split).to_csv(index=False))
 
 
 if __name__ == "__main__":

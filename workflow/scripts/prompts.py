@@ -6,7 +6,7 @@ from pathlib import Path
 from defectbench.config.prompts import NOISY_KINDS, SOURCES, PromptSettings
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prompt_file import PromptError, write_prompts
-from defectbench.data.prompts import draw_all
+from defectbench.data.prompts import draw_dataset_prompts
 from defectbench.script import run_script
 
 KINDS = sorted(set(SOURCES) - {"text"})
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.noise and args.kind not in NOISY_KINDS:
         raise PromptError(f"--noise moves boxes: it goes with {', '.join(NOISY_KINDS)}, not with {args.kind}")
     manifest = read_manifest(args.manifest, columns=["image_id", "height", "width", "rle"])
-    drawn = draw_all(args.kind, manifest, PromptSettings.read(args.settings), args.noise)
+    drawn = draw_dataset_prompts(args.kind, manifest, PromptSettings.read(args.settings), args.noise)
     n = write_prompts(args.out, args.kind, SOURCES[args.kind], drawn)
     print(f"{args.out}: {n} prompts for {len(manifest.frame)} images, source {SOURCES[args.kind]}")
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from defectbench.config.ingest import MaskFolder
 from defectbench.data.preview import preview_list
-from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative
+from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative_path
 
 # Pillow stretches the few values of a shallow grey PNG over 0 ... 255; the labels are the stored values.
 _STRETCH = {"L;2": 85, "L;4": 17}
@@ -41,11 +41,11 @@ class MaskLabels(DrawnLabels):
                 continue
             problem = f"{len(ids)} images and {len(files)} masks share the stem {stem!r}" if files else "has no mask"
             for image_id in ids:
-                file = relative(settings.root / settings.images_dir / image_id, settings)
+                file = relative_path(settings.root / settings.images_dir / image_id, settings)
                 self.problems.append(Problem(image_id, file, None, problem))
         for stem, files in masks.items():
             for path in files:
-                self.problems.append(Problem(stem, relative(path, settings), None, "mask has no image"))
+                self.problems.append(Problem(stem, relative_path(path, settings), None, "mask has no image"))
         return matched
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
@@ -56,7 +56,7 @@ class MaskLabels(DrawnLabels):
         try:
             return self._decode(path, height, width)
         except ValueError as error:
-            raise BadLabels([Problem(image_id, relative(path, self._settings), None, str(error))]) from None
+            raise BadLabels([Problem(image_id, relative_path(path, self._settings), None, str(error))]) from None
 
     def _decode(self, path: Path, height: int, width: int) -> np.ndarray:
         kind = self._settings.mask_kind

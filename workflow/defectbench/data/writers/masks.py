@@ -1,4 +1,4 @@
-"""Masks as PNG files below ``masks/``, named as the images, and the names of the classes in ``classes.yaml``."""
+"""Writer of masks as PNG files below ``masks/``, named as the images, and class names in ``classes.yaml``."""
 
 from pathlib import Path, PurePosixPath
 
