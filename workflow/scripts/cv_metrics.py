@@ -1,4 +1,4 @@
-"""Score a cross-validated experiment fold by fold, at thresholds chosen on the other folds, and all folds together."""
+"""Score a cross-validated experiment by fold, at thresholds chosen on the other folds, and pooled over all folds."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Choose thresholds, count, and derive the metrics."""
+    """Choose thresholds, count, and compute the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="calibrate.yaml of the experiment")
     parser.add_argument("--predictions", type=Path, required=True, help="out-of-fold predictions")
