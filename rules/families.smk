@@ -4,7 +4,7 @@ Needs packs, split and a subset; what else a job needs follows from the experime
 Makes weights, run.json, history.csv and the predictions on val and test.
 """
 
-WEIGHTS_TABLE = os.path.relpath(PROJECT / "resources" / "weights.yaml")
+WEIGHTS_TABLE = project_file("resources/weights.yaml")
 TRAINED_FAMILIES = {
     family: settings for family, settings in FAMILIES.items() if settings.jobs
 }

@@ -35,7 +35,7 @@ from defectbench.config.score import ScoreSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.prompt_file import read_prompts
-from defectbench.data.prompts import objects, tight_box
+from defectbench.data.prompts import find_objects, tight_box
 from defectbench.data.rle import encode_coco, encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
@@ -192,7 +192,7 @@ def true_boxes(root, score=1.0):
     rows = {"val": [], "test": []}
     manifest = read_manifest(root / "manifest.parquet")
     for row in manifest.frame.itertuples(index=False):
-        for target in objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
+        for target in find_objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
             left, top, right, bottom = tight_box(target)
             if ROLES[row.image_id] in rows:
                 rows[ROLES[row.image_id]].append((row.image_id, "merged", left, top, right + 1, bottom + 1, score))

@@ -19,6 +19,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
+from defectbench.config.base import MERGED
 from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.training.checkpoints import (
@@ -123,7 +124,7 @@ class TrainingData:
     """What opens each line of progress: the experiment's id."""
     train: Samples
     val: Samples
-    classes: Sequence[str] = ("merged",)
+    classes: Sequence[str] = (MERGED,)
     """Names of the network's maps."""
 
 

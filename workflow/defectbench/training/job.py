@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.config.families.base import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
@@ -19,8 +20,6 @@ from defectbench.files import write_json
 from defectbench.training.files import TrainingFiles
 from defectbench.training.run_record import Track, images_seen, run_record
 from defectbench.training.state import fingerprint, training_state
-
-MERGED_CLASSES = ("merged",)
 
 
 class Job:
@@ -50,7 +49,7 @@ class Job:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the maps that the model gives."""
-        return MERGED_CLASSES if self.settings.traits.task == "merged" else self.masks.class_names
+        return (MERGED,) if self.settings.traits.task == MERGED else self.masks.class_names
 
     @property
     def labelled_ids(self) -> set[str]:
