@@ -119,7 +119,7 @@ def test_a_submission_of_other_images_has_no_score(dataset):
     some = dict(list(truth.items())[1:])
     with pytest.raises(SubmissionError, match=r"1 row\(s\) missing: test_0.png class 1"):
         score_submission(some, truth)
-    with pytest.raises(SubmissionError, match=r"1 row\(s\) unasked"):
+    with pytest.raises(SubmissionError, match=r"1 row\(s\) unexpected"):
         score_submission(truth, some)
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from defectbench.data.splits import COLUMNS, SplitError, some, stratified_roles
+from defectbench.data.preview import preview_names
+from defectbench.data.splits import COLUMNS, SplitError, stratified_roles
 from defectbench.data.subsets import subset_order
 
 
@@ -76,5 +77,5 @@ def check_unseen(seen: pd.DataFrame, predicted: pd.DataFrame) -> None:
     leaking = predicted.loc[by_id | by_group, "image_id"]
     if len(leaking):
         raise SplitError(
-            f"out-of-fold predictions would come from a model that saw the image or its group: {some(leaking)}"
+            f"out-of-fold predictions would come from a model that saw the image or its group: {preview_names(leaking)}"
         )

@@ -1,7 +1,7 @@
 """Division of the images into train, val and test, fresh or from a file, and into folds."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from defectbench.config.ingest import DatasetSettings
 from defectbench.config.split import SplitFile, SplitSettings
 from defectbench.data.duplicates import components
 from defectbench.data.manifest import areas
+from defectbench.data.preview import preview_names
 from defectbench.data.strata import strata
 from defectbench.script import UserError
 
@@ -81,7 +82,7 @@ def _grouped(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
     names = pd.Series([match and match[min(1, pattern.groups)] for match in found], frame.index, dtype=object)
     unmatched = frame.loc[names.isna(), "image_id"]
     if len(unmatched):
-        raise SplitError(f"split.group_by: {group_by!r} does not match {some(unmatched)}")
+        raise SplitError(f"split.group_by: {group_by!r} does not match {preview_names(unmatched)}")
     return _united(frame, names)
 
 
@@ -121,7 +122,7 @@ def _shares(wanted: dict[str, float], n: int) -> dict[str, float]:
     return {role: counts.get(role, left * number / parts) for role, number in wanted.items()}
 
 
-def stratified_roles(frame: pd.DataFrame, shares: dict[Hashable, float], seed: int) -> np.ndarray:
+def stratified_roles(frame: pd.DataFrame, shares: Mapping[Hashable, float], seed: int) -> np.ndarray:
     """Role of each image of ``frame``, (N,) of keys of ``shares``; whole groups, alike in their strata."""
     group, names = pd.factorize(frame["group"], sort=True)
     size = np.bincount(group)
@@ -135,7 +136,7 @@ def stratified_roles(frame: pd.DataFrame, shares: dict[Hashable, float], seed: i
     return roles[group]
 
 
-def _deal(sizes: list[int], shares: dict[Hashable, float]) -> list[Hashable]:
+def _deal(sizes: list[int], shares: Mapping[Hashable, float]) -> list[Hashable]:
     """Give each group, in turn, to the role that lacks most of its share so far.
 
     What a role lacks is carried from stratum to stratum, so that small strata are not rounded away and, with groups
@@ -170,7 +171,7 @@ def apply_split_file(
     roles = _read_roles(settings.file, dataset)
     unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
     if len(unlisted):
-        raise SplitError(f"split file {settings.file.path}: no role for {some(unlisted)}")
+        raise SplitError(f"split file {settings.file.path}: no role for {preview_names(unlisted)}")
     split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
     leaks = find_leaks(split)
     if len(leaks) and settings.on_leak == "error":
@@ -178,7 +179,7 @@ def apply_split_file(
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
         note = export_note(frame["image_id"]) if settings.group_by is None else None
         raise SplitError(
-            f"split file {settings.file.path}: the same {kind} in two roles: {some(pairs, 'pairs')}\n"
+            f"split file {settings.file.path}: the same {kind} in two roles: {preview_names(pairs, 'pairs')}\n"
             "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
             + (f"\n{note}" if note else "")
         )
@@ -205,12 +206,12 @@ def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
         raise SplitError(f"split file {path}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
     names = table.set_index(file.image_column)[file.role_column]
     if names.index.has_duplicates:
-        raise SplitError(f"split file {path}: listed twice: {some(names.index[names.index.duplicated()])}")
+        raise SplitError(f"split file {path}: listed twice: {preview_names(names.index[names.index.duplicated()])}")
     roles = names.map(file.roles)
     if roles.isna().any():
         unknown = names[roles.isna()].unique()
         raise SplitError(
-            f"split file {path}: role names that split.file.roles does not have: {some(unknown, 'names')}; "
+            f"split file {path}: role names that split.file.roles does not have: {preview_names(unknown, 'names')}; "
             f"it has {', '.join(file.roles)}"
         )
     _check_known(roles.index, path, dataset)
@@ -223,7 +224,7 @@ def _check_known(ids: pd.Index, path: Path, dataset: DatasetSettings) -> None:
     on_disk = {image.relative_to(folder).as_posix() for image in dataset.image_files()}
     unknown = ids[~ids.isin(on_disk)]
     if len(unknown):
-        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {some(unknown)}")
+        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {preview_names(unknown)}")
 
 
 def find_leaks(split: pd.DataFrame) -> pd.DataFrame:
@@ -254,12 +255,6 @@ def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
             f"none of the {counts['val']} val images has a defect, so no threshold can be chosen on them: "
             "raise split.val, change split.seed, or correct the split file"
         )
-
-
-def some(names: object, noun: str = "images") -> str:
-    """How many ``names`` there are, and the first five."""
-    names = list(names)
-    return f"{len(names)} {noun}: {', '.join(map(str, names[:5]))}{', ...' if len(names) > 5 else ''}"
 
 
 def split_table(frame: pd.DataFrame, split: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
