@@ -12,7 +12,7 @@ HEAD = f"""\
 Made by `python docs/make_metrics.py` from the definitions in `workflow/defectbench/metrics/` and
 `workflow/defectbench/evaluation/`; a test fails if it is out of date. These are the columns of
 `results/{{study}}/results.csv`; the metrics are also in every experiment's `metrics.json`, there by class too. This
-is version {METRIC_VERSION} of the definitions, the column `metric_version` ([history](../CHANGELOG.md#metric-definitions)).
+is version {METRIC_VERSION} of them, the column `metric_version` ([history](../CHANGELOG.md#metric-definitions)).
 
 tp, fp and fn are the pixels of one image that are true positives, false positives and false negatives, or their totals
 over all images. *Defective* images have a non-empty truth, *clean* ones an empty one. Metrics without a prefix or
