@@ -116,7 +116,7 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "one label edited": lambda p: p.edit(f"{SOURCE}/train.csv", b"", b"steel_00000.jpg,1,1 2\n"),
     "the code of a loss": lambda p: p.edit(f"{LIBRARY}/training/losses.py", b"smooth=1.0", b"smooth=2.0"),
     "the code of a plot": lambda p: p.edit(f"{LIBRARY}/reporting/plots/ranking.py", b"", b"\nDPI = 301\n"),
-    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/card.py", b"_FEW = 3", b"_FEW = 4"),
+    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/dataset_card.py", b"_FEW = 3", b"_FEW = 4"),
     "one learning rate": with_last_unet(lr=0.01),
     "one seed": with_last_unet(seed=7),
     "a new experiment": with_one_more(subset=10),
