@@ -53,7 +53,9 @@ def benchmarks_of_the_rules() -> list[tuple[str, str, str]]:
             if "shell:" in block:
                 name = re.match(r" (\w+):|:\s+name:\s+(?:f?\"(.+)\"|name\n)", block)
                 files = (re.search(rf'{key}:\s+(results\()?f?"(.+?)"', block) for key in ("log", "benchmark"))
-                found.append((name[1] or name[2] or "{name}", *("results/demo/" * bool(file[1]) + file[2] for file in files)))
+                found.append(
+                    (name[1] or name[2] or "{name}", *("results/demo/" * bool(file[1]) + file[2] for file in files))
+                )
     return found
 
 
