@@ -35,14 +35,13 @@ include: "rules/results.smk"
 include: "rules/detectors.smk"
 include: "rules/search.smk"
 include: "rules/plots.smk"
-include: "rules/galleries.smk"
 include: "rules/page.smk"
 include: "rules/benchmarks.smk"
 
 
 # Without experiments, a study only divides its data.
 if EXPERIMENTS:
-    ALL = (RESULTS + PLOTS + PAGE if mapping() else []) + DETECTORS + AUGMENTATIONS + CV
+    ALL = (RESULTS + PAGE if mapping() else []) + PLOTS + DETECTORS + CV
 else:
     ALL = [f"runs/{DS}/{name}" for name in ("split.csv", "folds.csv")]
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from defectbench.data.audit import SPECK_PART, SPECK_PIXELS, Audit, picture_clusters, speck_limit
 from defectbench.data.manifest import Manifest, areas
+from defectbench.reporting import palette
 from defectbench.reporting.plots import style
 
 WIDTH = 10.0
@@ -19,7 +20,7 @@ BINS_PER_DECADE = 6  # the most of which each holds a whole number
 # The largest number of images in a bin of clusters, and what the bin is called.
 CLUSTER_BINS = {2: "2", 3: "3", 4: "4", 5: "5", 10: "6–10", 20: "11–20", 50: "21–50", 100: "51–100"}
 LARGEST_CLUSTERS = "over 100"
-BAR, SECOND_BAR = style.HUES[0], style.HUES[4]
+BAR, SECOND_BAR = palette.HUES[0], palette.HUES[4]
 _BELOW = 0.75  # inches from the axes to the lower edge of the figure
 _COLUMNS = 2.3  # inches of the numbers right of the areas
 _THOUSANDS = "{x:,.0f}"
@@ -59,7 +60,7 @@ def classes_figure(manifest: Manifest) -> Figure:
     right = style.add_axes(figure, WIDTH - width - style.MARGIN, top, width, height)
     _bars(left, images, [f"{count:,} ({count / n:.1%})" for count in images], len(names))
     _bars(right, shares, [f"{100 * share:.3g}%" for share in shares], len(names))
-    left.patches[-1].set_color(style.MUTED)
+    left.patches[-1].set_color(palette.MUTED)
     for row, name in enumerate(names):
         _label(left, row, name, label_width)
     left.set_xlabel("images")
@@ -100,15 +101,15 @@ def areas_figure(manifest: Manifest, regions: pd.DataFrame) -> Figure:
     decades = int(np.log10(regions["area"].max())) + 1
     edges = np.logspace(0, decades, decades * BINS_PER_DECADE + 1) * 0.999  # no whole number lies on an edge
     if len(sizes) == 1:
-        axes.axvline(speck_limit(*sizes[0]), color=style.MUTED, linewidth=1.1, linestyle=(0, (2, 3)))
+        axes.axvline(speck_limit(*sizes[0]), color=palette.MUTED, linewidth=1.1, linestyle=(0, (2, 3)))
     for row, (c, name) in enumerate(zip(chosen, names, strict=True)):
         area = regions.loc[regions["class"] == c, "area"]
         counts, ground = np.histogram(area, edges)[0], row + 0.42
         axes.stairs(ground - 0.8 * counts / counts.max(), edges, baseline=ground, fill=True, color=BAR, alpha=0.75)
-        axes.vlines(area.median(), ground - 0.84, ground, color=style.INK, linewidth=1.6)
+        axes.vlines(area.median(), ground - 0.84, ground, color=palette.INK, linewidth=1.6)
         _label(axes, row, name, label_width)
         _numbers(axes, row, [f"{len(area):,}", f"{area.median():,.0f}"])
-    _numbers(axes, -0.7, ["regions", "median, pixels"], color=style.MUTED, fontsize=style.SMALL_SIZE)
+    _numbers(axes, -0.7, ["regions", "median, pixels"], color=palette.MUTED, fontsize=style.SMALL_SIZE)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(_THOUSANDS)
     axes.set_xlim(edges[0], edges[-1])

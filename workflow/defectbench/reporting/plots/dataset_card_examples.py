@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from defectbench.data.images import ImageError, decode_image
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
-from defectbench.reporting.plots import overlay, style
-from defectbench.reporting.plots.card import CLEAN, shown_classes
+from defectbench.reporting import overlay, palette
+from defectbench.reporting.plots import style
+from defectbench.reporting.plots.dataset_card_charts import CLEAN, shown_classes
 from defectbench.script import UserError
 
 MOST_EXAMPLES = 12
@@ -148,7 +149,7 @@ def _draw(figure: Figure, left: float, top: float, example: Example, picture: np
     width = _room(picture) / style.DPI
     style.write(figure, left, top, style.shortened(example.title, width / BOLDER), fontweight="bold")
     caption = style.shortened(example.caption, width, style.SMALL_SIZE)
-    style.write(figure, left, top + style.LINE, caption, color=style.MUTED, fontsize=style.SMALL_SIZE)
+    style.write(figure, left, top + style.LINE, caption, color=palette.MUTED, fontsize=style.SMALL_SIZE)
     above = figure.get_size_inches()[1] - top - CAPTION
     figure.figimage(picture, round(left * style.DPI), round(above * style.DPI) - picture.shape[0])
 

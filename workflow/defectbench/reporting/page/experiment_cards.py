@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from defectbench.metrics.histograms import sweep
-from defectbench.reporting.page.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.numbers import amount, decimal, memory, milliseconds, minutes
 from defectbench.reporting.records import Record
 
 METRICS = (

@@ -4,6 +4,16 @@ import re
 
 import pandas as pd
 
+# What each track is, in the order of the page.
+TRACKS = {
+    "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
+    "oracle": "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
+    "reference": "What a number is worth: methods without a trained network.",
+}
+MEANING = {
+    "dice_all": "mean Dice over all test images; a clean image scores 1 if nothing is predicted, else 0",
+    "test_Dice": "mean Dice over defective test images",
+}
 TITLES = {
     "dice_all": "mean Dice over all test images",
     "test_Dice": "mean Dice over defective test images",

@@ -12,7 +12,7 @@ from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import HALF_K, Calibration
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.counts import confusion, dice, iou
-from defectbench.reporting.page.gallery import read_maps
+from defectbench.reporting.image_choice import read_maps
 from defectbench.script import UserError
 
 
