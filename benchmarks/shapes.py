@@ -14,12 +14,12 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from defectbench.data.rle import decode_severstal
-from defectbench.evaluation.shapes import Shape
 from defectbench.metrics.boundary import boundary
 from defectbench.metrics.components import highest_codes, match
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.froc import recall_at_fp
 from defectbench.metrics.hits import count_hits
+from defectbench.metrics.shape import Shape
 
 HEIGHT, WIDTH = 256, 1600
 NEIGHBOURS = np.ones((3, 3))

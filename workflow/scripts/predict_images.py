@@ -10,6 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.submission import write_submission
@@ -18,7 +19,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.load import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.reporting.new_images import Found, find_images, read_images, write_overlay
 from defectbench.script import run_script
 

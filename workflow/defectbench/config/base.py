@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from defectbench.files import write_text
 from defectbench.script import UserError
 
+MERGED = "merged"
+"""Name of the one class of any defect, the union of all classes; no class of a dataset may have it."""
 LONGEST_LIST = 1000  # characters of a message
 
 

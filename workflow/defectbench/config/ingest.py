@@ -2,12 +2,12 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, field_validator
 
-from defectbench.config.base import ConfigError, Settings
+from defectbench.config.base import MERGED, ConfigError, Settings
 from defectbench.config.fetch import FetchSettings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -15,7 +15,10 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
 class DatasetSettings(Settings):
-    """What every dataset has, whatever its label format."""
+    """Settings that every dataset has, whatever its label format."""
+
+    has_images: ClassVar[bool] = True
+    """Whether there are images and masks, or only a table of the defects' areas."""
 
     name: str = Field(pattern=NAME, description="Folder name under runs/")
     format: str
@@ -34,8 +37,8 @@ class DatasetSettings(Settings):
     def _distinct_names(cls, classes: dict[int, str]) -> dict[int, str]:
         if len(set(classes.values())) < len(classes):
             raise ValueError(f"class names must differ, got {list(classes.values())}")
-        if "merged" in classes.values():
-            raise ValueError("'merged' names the union of all classes; call the class something else")
+        if MERGED in classes.values():
+            raise ValueError(f"{MERGED!r} names the union of all classes; call the class something else")
         return classes
 
     @property
@@ -275,6 +278,8 @@ class AreaTable(DatasetSettings):
 
     Columns: ``ImageId``, and ``area_{value}`` for each class, in pixels.
     """
+
+    has_images = False
 
     format: Literal["area_table"]
     csv: str = Field("areas.csv", description="The table, inside root")

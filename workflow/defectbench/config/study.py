@@ -17,7 +17,7 @@ from defectbench.config.checks import (
 )
 from defectbench.config.experiment import Experiment
 from defectbench.config.experiments import expand
-from defectbench.config.ingest import FORMATS, NAME, AreaTable, DatasetSettings
+from defectbench.config.ingest import FORMATS, NAME, DatasetSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings
@@ -100,8 +100,8 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     sections = {key: validated(model, _group(config, key, problems), key, problems) for key, model in SECTIONS.items()}
     experiments = expand(config.get("experiments"), _group(config, "defaults", problems), problems)
     problems += wrong_trainings(experiments)
-    if isinstance(dataset, AreaTable) and experiments:
-        problems.append("experiments: area_table holds no images to train on; set experiments: []")
+    if dataset is not None and not dataset.has_images and experiments:
+        problems.append(f"experiments: {dataset.format} holds no images to train on; set experiments: []")
     if dataset is not None:
         problems += [*absent(dataset, configfile), *wrong_classes(experiments, dataset)]
         problems += wrong_origins(experiments, dataset)

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import AreaTable, DatasetSettings
-from defectbench.data.area_table import read_area_table
+from defectbench.config.ingest import DatasetSettings
 from defectbench.data.duplicates import fingerprint, picture_groups
 from defectbench.data.images import ImageError, decode_image, is_grey, stored_as, stream
 from defectbench.data.manifest import SCHEMA, Manifest
-from defectbench.data.readers import READERS
+from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
 from defectbench.data.rle import coco_area
 from defectbench.files import atomic
@@ -36,12 +35,12 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
         LabelFileError: if a label file cannot be read at all.
     """
     found_file.unlink(missing_ok=True)
-    if isinstance(settings, AreaTable):
-        rows, problems = read_area_table(settings)
-    else:
+    if settings.has_images:
         labels = READERS[settings.format](settings)
         problems = list(labels.problems)
         rows = list(_read_images(settings, labels, problems, threads))
+    else:
+        rows, problems = ROW_READERS[settings.format](settings)
     problems.sort(key=lambda problem: (problem.file, problem.row or 0))
     if problems and settings.on_bad_sample == "error":
         write_issues(found_file, problems)
@@ -55,8 +54,7 @@ def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tup
         raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
     details = [row.pop("detail") for row in rows]
     frame = pd.DataFrame(rows).astype({"phash": "UInt64"})
-    without_images = isinstance(settings, AreaTable)
-    frame["group"] = frame["image_id"] if without_images else picture_groups(frame, np.stack(details))
+    frame["group"] = picture_groups(frame, np.stack(details)) if settings.has_images else frame["image_id"]
     return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from defectbench.config.base import MERGED
 from defectbench.data.images import stream
 from defectbench.data.manifest import Manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.writers import yolo_boxes, yolo_polygons
 from defectbench.files import write_text
 
-KINDS = ("polygons", "polygons_merged", "boxes", "boxes_merged")
-MERGED = "_merged"
+_MERGED_KIND = f"_{MERGED}"
+KINDS = ("polygons", f"polygons{_MERGED_KIND}", "boxes", f"boxes{_MERGED_KIND}")
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -29,7 +30,7 @@ def label_table(manifest: Manifest, kind: str) -> pd.DataFrame:
     rows = []
     for row in manifest.frame.itertuples():
         masks = manifest.masks(row)
-        if kind.endswith(MERGED):
+        if kind.endswith(_MERGED_KIND):
             masks = masks.max(axis=0, keepdims=True)
         lines, iou = yolo_polygons.label(masks) if kind.startswith("polygons") else (yolo_boxes.label(masks), None)
         rows.append((row.image_id, "".join(lines), len(lines), iou))

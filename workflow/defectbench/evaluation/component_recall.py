@@ -3,8 +3,8 @@
 import pandas as pd
 
 from defectbench.config.score import ScoreSettings
+from defectbench.evaluation.component_records import PREDICTION, TRUTH
 from defectbench.evaluation.policies import CALIBRATED
-from defectbench.evaluation.shapes import PREDICTION, TRUTH
 from defectbench.metrics.definitions import RECALL_AT_FP
 from defectbench.metrics.froc import recall_at_fp
 
@@ -36,4 +36,4 @@ def recalls(components: pd.DataFrame, n_images: int) -> dict[str, float | None]:
     predicted = components[components["side"] == PREDICTION]
     scores, hit = predicted["score"].to_numpy("int64"), predicted["match"].to_numpy() >= 0
     n_truth = int((components["side"] == TRUTH).sum())
-    return {name: recall_at_fp(scores, hit, n_truth, n_images, at_most) for name, at_most in RECALL_AT_FP.items()}
+    return {name: recall_at_fp(scores, hit, n_truth, n_images, metric.at_most) for name, metric in RECALL_AT_FP.items()}

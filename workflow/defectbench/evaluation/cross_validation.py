@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.evaluation.calibration import HALF_K, best_candidate, objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED
 from defectbench.evaluation.truth import EvaluationError, ValidationData
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS, threshold_code
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle

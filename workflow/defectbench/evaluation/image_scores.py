@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.metrics.definitions import ImageCounts
 from defectbench.script import UserError
 
@@ -29,7 +30,7 @@ def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
     path = folder / "per_image.parquet"
     try:
         rows = pd.read_parquet(
-            path, filters=[("role", "==", "test"), ("class", "==", "merged"), ("policy", "==", policy)]
+            path, filters=[("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", policy)]
         )
     except FileNotFoundError:
         raise ScoresError(f"{path}: no such file; is the experiment finished?") from None

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from defectbench.metrics.definitions import RECALL_AT_FP, ImageCounts
+from defectbench.metrics.shape_metrics import SHAPE_METRICS
 from defectbench.script import UserError
 
 TOLERANCE = 1e-9
@@ -63,12 +64,13 @@ def check_shapes(values: dict[str, float | None], where: str) -> None:
     Raises:
         InvariantError: naming the invariant, ``where`` and the numbers.
     """
-    found = {name: values[name] for name in ("mIoU", "boundary_f1", "cldice")}
-    _require(len({value is None for value in found.values()}) == 1, "defined together", where, found)
-    if found["mIoU"] in (0, 1):
-        # Without a common pixel skeletons cannot hit; boundaries can, by their tolerance.
-        same = ("boundary_f1", "cldice") if found["mIoU"] == 1 else ("cldice",)
-        _require(all(found[name] == found["mIoU"] for name in same), "nothing or all hits", where, found)
+    miou = values["mIoU"]
+    bound = {name: metric.at_miou for name, metric in SHAPE_METRICS.items() if metric.at_miou}
+    numbers = {name: values[name] for name in ("mIoU", *bound)}
+    _require(len({value is None for value in numbers.values()}) == 1, "defined together", where, numbers)
+    for name, at_miou in bound.items():
+        if miou in at_miou:
+            _require(values[name] == at_miou[miou], f"{name} = {at_miou[miou]} where mIoU = {miou:g}", where, numbers)
     recalls = {name: values[name] for name in RECALL_AT_FP if values[name] is not None}
     _require(_ordered(0, *recalls.values(), 1), "recall does not fall with the false components", where, recalls)
 

@@ -11,7 +11,7 @@ from defectbench.config.report import ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.definitions import all_names
+from defectbench.metrics.names import all_names
 from defectbench.script import UserError
 
 BETWEEN_FOLDS = ("dice_all", "mIoU")

@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
-from defectbench.evaluation.shapes import BOUNDARY, HELD, SKELETON, ComponentRecords, Shapes, hit_columns
+from defectbench.evaluation.component_records import HELD, ComponentRecords
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256
 from defectbench.files import atomic
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
+from defectbench.metrics.shape import Shapes
+from defectbench.metrics.shape_metrics import SHAPE_METRICS, count_shapes
 
 _PIXELS = pa.int64()
 PER_IMAGE = pa.schema(
@@ -33,8 +35,7 @@ PER_IMAGE = pa.schema(
         ("tp", _PIXELS),
         ("fp", _PIXELS),
         ("fn", _PIXELS),
-        # Pixels of boundaries and centre lines, and those of them that hit the other side.
-        *((name, _PIXELS) for name in BOUNDARY + SKELETON),
+        *((column, pa.type_for_alias(metric.dtype)) for metric in SHAPE_METRICS.values() for column in metric.columns),
     ]
 )
 _BINS = pa.list_(pa.int32(), N_BINS)
@@ -129,7 +130,7 @@ def _count(
             sides = shapes.of(prediction), shapes.of(truth)
             components.add(keys, *sides, maps[name])
             counted = {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
-            yield keys | counted | hit_columns(*sides)
+            yield keys | counted | count_shapes(*sides)
 
 
 def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration, objective
@@ -13,19 +14,12 @@ from defectbench.evaluation.invariants import check_kaggle, check_objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
-from defectbench.inference.prediction_file import MERGED
-from defectbench.metrics.definitions import (
-    KAGGLE,
-    METRIC_VERSION,
-    RECALL_AT_FP,
-    ImageCounts,
-    all_names,
-    dice_kaggle,
-    full_name,
-)
+from defectbench.metrics.definition import NOT_ORACLE
+from defectbench.metrics.definitions import METRIC_VERSION, ImageCounts, dice_kaggle
+from defectbench.metrics.names import DEFINITIONS, all_names, full_name
 
-# Metrics in which clean images have a part.
-OF_CLEAN = ("dice_all", "fp_image_rate", "fp_area_on_clean", "image_accuracy", "image_F1", *KAGGLE, *RECALL_AT_FP)
+OF_CLEAN = tuple(name for name, definition in DEFINITIONS.items() if definition.track == NOT_ORACLE)
+"""Metrics in which clean images take part."""
 
 
 def summarise(

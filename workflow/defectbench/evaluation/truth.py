@@ -13,9 +13,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import UserError
 
 COLUMNS = ["image_id", "height", "width", "sha256", "rle"]

@@ -18,6 +18,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
+from defectbench.config.base import MERGED
 from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.training.batch_parts import batch_parts, more_parts_if_out_of_memory
@@ -123,7 +124,7 @@ def fit(
     val: Samples,
     settings: TrainSettings,
     state: Path,
-    classes: Sequence[str] = ("merged",),
+    classes: Sequence[str] = (MERGED,),
     make_task: Callable[..., SegmentationTask] | None = None,
     loggers: Sequence[Logger] = (),
     evaluate_first: bool = False,

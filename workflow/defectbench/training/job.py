@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
+from defectbench.config.base import MERGED
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import Track
 from defectbench.config.train import TrainSettings
@@ -53,7 +54,7 @@ class TrainingJob:
             settings, args.pack, args.tiles, self.train_ids, self.val_ids, self.augmentation
         )
         self.in_channels = self.val.images.channels
-        self.classes = ("merged",) if settings.task == "merged" else self.val.masks.class_names
+        self.classes = (MERGED,) if settings.task == MERGED else self.val.masks.class_names
         # With what the weights that it starts from have seen.
         self.labelled, self.stopped_by = set(self.train_ids), set(self.val_ids)
         self.origin, self.notes = Seen(), list[str]()

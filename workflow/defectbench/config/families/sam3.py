@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.families.base import JobNeeds, Traits
 from defectbench.config.prompts import SOURCES
 from defectbench.config.train import TrainSettings
@@ -19,7 +19,6 @@ from defectbench.config.train import TrainSettings
 HUB = "facebook/sam3"
 """Repository of the official weights on the model hub: gated, so a token and an accepted licence are needed."""
 
-MERGED = "merged"
 _BASE_NAME = re.compile(r"sam3(?:_tiny_random_s(\d+))?")
 _INFERENCE_KEYS = {
     *("model", "task", "init", "tune", "phrases", "map", "img_size", "resize", "tta"),

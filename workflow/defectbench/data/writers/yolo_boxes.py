@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest
 from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
 from defectbench.files import write_text
@@ -17,8 +18,8 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
 
 
 def write_merged(manifest: Manifest, folder: Path) -> list[Exported]:
-    """Write boxes around the parts of all classes' union, as the one class 'merged'."""
-    return _write(manifest, folder, ["merged"], lambda masks: masks.max(axis=0, keepdims=True))
+    """Write boxes around the parts of all classes' union, as the one class MERGED."""
+    return _write(manifest, folder, [MERGED], lambda masks: masks.max(axis=0, keepdims=True))
 
 
 def _write(

@@ -9,7 +9,7 @@ from defectbench.config.ingest import AreaTable
 from defectbench.data.readers.base import LabelFileError, Problem
 
 
-def read_area_table(settings: AreaTable) -> tuple[list[dict[str, Any]], list[Problem]]:
+def read(settings: AreaTable) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Manifest rows of the images in the table, and what is wrong with the others.
 
     Raises:

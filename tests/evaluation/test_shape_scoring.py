@@ -1,8 +1,12 @@
 """Scoring of shapes: the columns of boundaries and centre lines, the table of components, and the metrics of both."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset
 from hypothesis import given
@@ -20,15 +24,16 @@ from defectbench.evaluation import policies
 from defectbench.evaluation.by_size import by_size
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.component_recall import fragmentation, recalls
+from defectbench.evaluation.component_records import COMPONENTS, ComponentRecords
 from defectbench.evaluation.invariants import InvariantError, SuspiciousMetrics, check_shapes
 from defectbench.evaluation.scoring import score
-from defectbench.evaluation.shapes import COMPONENTS, ComponentRecords, Shape, hit_columns
 from defectbench.evaluation.summary import summarise
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.metrics.counts import confusion
-from defectbench.metrics.definitions import ImageCounts, boundary_f1, cldice, mean_iou
-from defectbench.metrics.hits import Hits
+from defectbench.metrics.definitions import ImageCounts, mean_iou
+from defectbench.metrics.shape import Shape
+from defectbench.metrics.shape_metrics import SHAPE_METRICS, count_shapes
 
 NEIGHBOURS = np.ones((3, 3))
 
@@ -283,12 +288,15 @@ def test_the_metrics_of_any_masks_agree_with_each_other(pairs, equal):
     for i, (prediction, truth, codes) in enumerate(pairs):
         sides = Shape(truth if equal else prediction), Shape(truth)
         counted.append((*confusion(truth, sides[0].mask), truth.size))
-        hits.append(list(hit_columns(*sides).values()))
+        hits.append(count_shapes(*sides))
         keys = {"role": "test", "image_id": str(i), "group": "", "class": MERGED, "policy": policies.CALIBRATED}
         records.add(keys, *sides, codes)
-    columns = np.array(hits).T
+    columns = pd.DataFrame(hits)
     values = {"mIoU": mean_iou(ImageCounts(*np.array(counted).T))}
-    values |= {"boundary_f1": boundary_f1(Hits(*columns[:4])), "cldice": cldice(Hits(*columns[4:]))}
+    values |= {
+        name: metric([columns[column].to_numpy() for column in metric.columns])
+        for name, metric in SHAPE_METRICS.items()
+    }
     values |= recalls(records.table().to_pandas(), len(pairs))
     check_shapes(values, "test")
     if equal and values["mIoU"] is not None:
@@ -305,11 +313,64 @@ GOOD |= {"recall_at_fp_2": 0.7}
         ({"recall_at_fp_2": 0.05}, "recall does not fall"),
         ({"recall_at_fp_2": 1.2}, "recall does not fall"),
         ({"cldice": None}, "defined together"),
-        ({"mIoU": 1.0}, "nothing or all hits"),
-        ({"mIoU": 0.0, "boundary_f1": 0.1}, "nothing or all hits"),
+        ({"mIoU": 1.0}, "boundary_f1 = 1 where mIoU = 1"),
+        ({"mIoU": 0.0, "boundary_f1": 0.1}, "cldice = 0 where mIoU = 0"),
     ],
 )
 def test_contradictions_are_errors(change, message):
     check_shapes(GOOD, "test")
     with pytest.raises(InvariantError, match=message):
         check_shapes(GOOD | change, "test")
+
+
+# --- a further metric ------------------------------------------------------------------------------------------------
+
+NEW_METRIC = """
+import sys
+from pathlib import Path
+import numpy as np
+from scipy.spatial.distance import directed_hausdorff
+from defectbench.metrics.definition import DEFECTIVE_IMAGES
+from defectbench.metrics.shape_metrics import SHAPE_METRICS, ShapeMetric
+
+def count(prediction, truth):
+    if prediction.is_empty or truth.is_empty:
+        return (np.nan,)
+    points = [np.argwhere(shape.boundary) for shape in (prediction, truth)]
+    return (max(directed_hausdorff(*points)[0], directed_hausdorff(*points[::-1])[0]),)
+
+def mean(columns):
+    return float(np.nanmean(columns[0])) if (~np.isnan(columns[0])).any() else None
+
+SHAPE_METRICS["hausdorff"] = ShapeMetric(
+    name="hausdorff", columns=("hausdorff_px",), dtype="float64", count=count, compute=mean,
+    formula="largest distance", averaging=DEFECTIVE_IMAGES, value_range="pixels", description="Hausdorff distance.",
+)
+
+from evaluation_fixtures import make_dataset, noisy_maps, random_truth
+from defectbench.config.calibrate import CalibrateSettings
+from defectbench.config.score import ScoreSettings
+from defectbench.evaluation.calibration import calibrate
+from defectbench.evaluation.column_definitions import definition_of
+from defectbench.evaluation.results import COLUMNS
+from defectbench.evaluation.scoring import score
+from defectbench.evaluation.summary import summarise
+
+dataset = make_dataset(Path(sys.argv[1]), random_truth())
+val, test = dataset.predict_both(noisy_maps(dataset.truth, merged=True))
+calibration = calibrate(val, CalibrateSettings())
+scores = score(val, test, calibration, ScoreSettings())
+metrics = summarise(scores, calibration, "digest", ScoreSettings())
+rows = scores.per_image.to_pandas().query("role == 'test' and policy == 'calibrated'")
+assert np.isclose(metrics["hausdorff"], rows["hausdorff_px"].mean())
+assert metrics["val_hausdorff_at_0.5"] > 0
+assert "hausdorff" in COLUMNS and definition_of("hausdorff_pp").value_range == "pixels"
+"""
+
+
+def test_a_further_metric_of_shapes_is_one_row_of_the_table(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.run(
+        [sys.executable, "-c", NEW_METRIC, tmp_path], env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr

@@ -1,19 +1,13 @@
-"""Boundaries, centre lines and components of the masks of one image, and the records that come of them."""
-
-from functools import cached_property
+"""Records of the components of masks: the rows of components.parquet."""
 
 import numpy as np
 import pyarrow as pa
 
-from defectbench.metrics import boundary, centreline, components
+from defectbench.metrics import components
 from defectbench.metrics.components import Components
-from defectbench.metrics.hits import Hits, count_hits
+from defectbench.metrics.shape import Shape
 
 PREDICTION, TRUTH = "prediction", "truth"
-BOUNDARY, SKELETON = (
-    tuple(f"{what}_{field}" for field in Hits._fields)  # boundary_pred, boundary_pred_hit, ...
-    for what in ("boundary", "skeleton")
-)
 
 HELD = 1024
 """Rows that wait to become columns, which take a tenth of their memory."""
@@ -33,60 +27,6 @@ _VALUES = {
     "cluster": _INT,  # true components within 4 px of each other share it; null on the side of the prediction
 }
 COMPONENTS = pa.schema([(name, pa.string()) for name in _KEYS] + list(_VALUES.items()))
-
-
-class Shape:
-    """What is derived from one mask, (H, W) bool, each part computed when it is first asked for."""
-
-    def __init__(self, mask: np.ndarray) -> None:
-        """Of ``mask``."""
-        self.mask = mask
-
-    @cached_property
-    def boundary(self) -> np.ndarray:
-        """Boundary pixels, (H, W) bool."""
-        return boundary.boundary(self.mask)
-
-    @cached_property
-    def near_boundary(self) -> np.ndarray:
-        """Pixels within the tolerance of the boundary, (H, W) bool."""
-        return boundary.within_tolerance(self.boundary)
-
-    @cached_property
-    def components(self) -> Components:
-        """Connected components."""
-        return components.components(self.mask)
-
-    @cached_property
-    def clusters(self) -> np.ndarray:
-        """The cluster of each component, (N,) int32."""
-        return components.clusters(self.mask, self.components)
-
-    @cached_property
-    def skeleton(self) -> np.ndarray:
-        """Centre lines, (H, W) bool."""
-        return centreline.skeleton(self.components)
-
-
-class Shapes:
-    """The shapes of one image. Equal masks, as of several policies or of the only class present, are one shape."""
-
-    def __init__(self) -> None:
-        """Know none yet."""
-        self._known: dict[bytes, Shape] = {}
-
-    def of(self, mask: np.ndarray) -> Shape:
-        """The shape of ``mask``, (H, W) bool; all masks have the image's size."""
-        return self._known.setdefault(np.packbits(mask).tobytes(), Shape(mask))
-
-
-def hit_columns(prediction: Shape, truth: Shape) -> dict[str, int]:
-    """The boundary and skeleton columns of one row of per_image.parquet."""
-    if not (prediction.components or truth.components):
-        return dict.fromkeys(BOUNDARY + SKELETON, 0)
-    edges = count_hits(prediction.boundary, truth.near_boundary, truth.boundary, prediction.near_boundary)
-    lines = count_hits(prediction.skeleton, truth.mask, truth.skeleton, prediction.mask)
-    return dict(zip(BOUNDARY + SKELETON, edges + lines, strict=True))
 
 
 class ComponentRecords:
