@@ -17,7 +17,7 @@ RESULTS = results(
 # What reports are told if nothing but the pixels says which images belong together; generated ones stand alone.
 UNGROUPED = (
     ""
-    if STUDY.split.group_by or getattr(STUDY.dataset, "synthetic", None)
+    if STUDY.split.group_by or STUDY.dataset.generator
     else "--ungrouped"
 )
 
