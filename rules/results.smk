@@ -63,7 +63,7 @@ def as_options(files):
 
 def ungrouped_option():
     """Tells reports that only pixels say which images belong together; generated images stand alone."""
-    grouped = STUDY.split.group_by or getattr(STUDY.dataset, "synthetic", None)
+    grouped = STUDY.split.group_by or STUDY.dataset.generator
     return "" if grouped else "--ungrouped"
 
 

@@ -5,7 +5,7 @@ import share_training
 import yaml
 from unet_training import options, train, write_packs
 
-from defectbench.config.experiments import expand
+from defectbench.config.expansion import expand
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import read_json
 

@@ -79,7 +79,7 @@ def test_phrases_must_name_the_classes_of_the_dataset(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"img_size": "512"}, "position grid of init 'pretrained' is made for 1008"),
+        ({"img_size": "512"}, "position grid of init 'pretrained' has side 1008"),
         ({"resize": "longest_pad"}, "squash"),
         ({"task": "per_class", "phrases": ["crack"]}, "needs phrases by class"),
         ({"cache_embeddings": True, "tune": "lora"}, "frozen image encoder"),

@@ -43,7 +43,7 @@ def halve_batch_on_oom(
             f"{name}: out of {kind} with {share // micro_batches} images at a time (batch_size {settings.batch_size}, "
             f"accumulate {settings.accumulate}, devices {settings.devices}). "
         )
-        more = [n for n in range(2 * micro_batches, share // settings.least_share + 1) if share % n == 0]
+        more = [n for n in range(2 * micro_batches, share // settings.min_images_per_device + 1) if share % n == 0]
         if more:
             write_json(state / _RECORD, {"parts": more[0]})
             message += (

@@ -35,7 +35,7 @@ def run_record(
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json", exclude=settings.idle_keys),
+        "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
         **facts,
         # The one that defectbench.on_gpu took.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),

@@ -1,6 +1,6 @@
-"""Base class of every family's settings, and the traits that everything outside a family may read of an experiment."""
+"""Base class of every family's settings, and the traits that everything outside a family may read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from defectbench.config.base import Settings
 
 @dataclass(frozen=True)
 class Traits:
-    """What rules, checks, searches and reports may know of an experiment without knowing its family."""
+    """Properties of an experiment that rules, checks, searches and reports read without knowing its family."""
 
     variant: str = ""
     """Version of the model, e.g. its encoder; part of the experiment's id. Empty if there is only one."""
@@ -60,7 +60,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What the training and prediction jobs of a family ask of a machine."""
+    """Resources of a family's training and prediction jobs."""
 
     gpu: bool = True
     """Whether they run on a GPU where there is one."""
@@ -98,10 +98,12 @@ class FamilySettings(Settings):
 
     @cached_property
     def traits(self) -> Traits:
-        """What everything outside the family may read."""
+        """Traits that everything outside the family may read."""
         return Traits()
 
-    @property
-    def id_values(self) -> dict[str, Any]:
-        """Key -> value, as JSON, of all that may appear in the experiment's id."""
+    def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
+        """Key -> value, as JSON, of everything that may appear in the experiment's id.
+
+        ``combined`` are the unabridged ids of the experiments that it combines.
+        """
         return self.model_dump(mode="json")

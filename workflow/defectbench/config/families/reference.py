@@ -1,4 +1,4 @@
-"""Settings of the reference methods: what a number is worth."""
+"""Settings of the reference methods, baselines that need no network."""
 
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
 
 
 class ReferenceSettings(FamilySettings):
-    """Methods that need no network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
+    """Baselines without a network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(gpu=False, train_mb=4000, train_minutes=120, predict_mb=4000)
     weights_file: ClassVar[str] = "model.json"
@@ -19,5 +19,5 @@ class ReferenceSettings(FamilySettings):
 
     @cached_property
     def traits(self) -> Traits:
-        """The maps of a constant are no scores: it says mere yes or no."""
+        """The maps of a constant are only yes or no, no scores."""
         return Traits(has_scores=self.model == "tophat_otsu")

@@ -1,4 +1,4 @@
-"""The model families and their settings: which family an experiment belongs to follows from its ``model``."""
+"""The model families and their settings; an experiment's family follows from its ``model``."""
 
 from defectbench.config.families.base import FamilySettings
 from defectbench.config.families.cascade import CascadeSettings

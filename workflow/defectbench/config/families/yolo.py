@@ -1,4 +1,4 @@
-"""Settings of the YOLO family's training: detection and segmentation through ultralytics."""
+"""Settings of the YOLO family: detection and segmentation through ultralytics."""
 
 from functools import cached_property
 from typing import ClassVar, Literal, Self
@@ -12,7 +12,7 @@ _UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP)
 
 
 class YoloSettings(FamilySettings):
-    """A YOLO network and how ultralytics trains it: AdamW, cosine, its own losses, no mosaic.
+    """A YOLO network and its training by ultralytics: AdamW, cosine, its own losses, no mosaic.
 
     The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
     """
@@ -40,11 +40,11 @@ class YoloSettings(FamilySettings):
     )
     batch_size: int = Field(16, ge=1)
     epochs: int = Field(100, ge=1)
-    patience: int = Field(20, ge=1, description="Epochs without a better fitness before stopping")
+    patience: int = Field(20, ge=1, description="Early stopping: epochs without a better fitness")
     lr: float = Field(1e-3, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
-    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"
     )
@@ -63,7 +63,7 @@ class YoloSettings(FamilySettings):
 
     @cached_property
     def traits(self) -> Traits:
-        """Those of a network that ultralytics trains on its own form of labels."""
+        """Traits of a network that ultralytics trains on labels in its own format."""
         return Traits(
             variant=self.scale,
             img_size=self.img_size,
@@ -79,16 +79,16 @@ class YoloSettings(FamilySettings):
 
     @property
     def network_name(self) -> str:
-        """The name that ultralytics has for this network, e.g. ``yolo11n-seg``."""
+        """Name of this network in ultralytics, e.g. ``yolo11n-seg``."""
         return f"{self.model.removesuffix('-seg')}{self.scale}{'' if self.is_detector else '-seg'}"
 
     @property
     def labels(self) -> str:
-        """Which labels it is trained on; see :mod:`defectbench.data.yolo_labels`."""
+        """Name of the labels that it is trained on; see :mod:`defectbench.data.yolo_labels`."""
         return ("boxes" if self.is_detector else "polygons") + ("_merged" if self.task == "merged" else "")
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         return {"mask_ratio", "tta"} if self.is_detector else set()
 
@@ -102,5 +102,5 @@ class YoloSettings(FamilySettings):
     @model_validator(mode="after")
     def _weights_exist(self) -> Self:
         if self.weights == "coco" and self.scale == "p":
-            raise ValueError("weights 'coco': nobody has published any for scale 'p'; allowed: 'none'")
+            raise ValueError("weights 'coco': none are published for scale 'p'; allowed: 'none'")
         return self
