@@ -289,7 +289,7 @@ def test_members_or_weights_that_val_labels_choose_make_no_zero_shot_ensemble(da
 
 
 def test_images_that_members_learned_from_and_weights_were_fitted_to_are_counted_once():
-    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, chosen_on=["b", "c"])
+    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, selected_on=["b", "c"])
     assert (run["n_labels_train"], run["n_labels_val"], run["zero_shot"]) == (3, 0, False)
 
 

@@ -55,7 +55,7 @@ def prompts_from_maps(
     for image_id, codes in predictions:
         started = time.perf_counter()
         above = codes - cuts[:, None, None]
-        mask = (above >= 0).any(axis=0)
+        mask = above.max(axis=0) >= 0
         parts = [
             (target, *_score(target, codes, above, limits)) for target in find_objects(mask, settings.merge_distance)
         ]
