@@ -16,6 +16,8 @@ from scipy import ndimage
 from scipy.special import expit, logit
 
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.box_file import SCHEMA, BoxPredictions
+from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.prompts import Prompt, box_prompt, draw_prompts
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, match_boxes
@@ -24,9 +26,7 @@ from defectbench.families.cascade.prompts import LEAST_SCORE, MOST_PROMPTS, prom
 from defectbench.families.sam2.network import NativeSam2, enlarge
 from defectbench.families.sam2.predictor import scaled_prompts
 from defectbench.families.sam2.prompting import NOTHING, ask, maps, mask_tensor
-from defectbench.inference.box_file import SCHEMA, BoxPredictions
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 
 BOXES = st.lists(
