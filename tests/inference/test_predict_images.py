@@ -23,7 +23,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.families import registry
 from defectbench.families.registry import LoadError, load_experiment
 from defectbench.files import write_json
-from defectbench.inference.tta import augmented
+from defectbench.inference.tta import add_tta
 
 SHAPE = (20, 30)
 
@@ -226,14 +226,14 @@ def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(
     yolo = pytest.importorskip("defectbench.families.yolo.network")
     torch.manual_seed(0)
     settings = YoloSettings(model="yolov8-seg", scale="p", img_size="64", threads=1, tta="hflip")
-    network = yolo.build(settings, CLASSES)
+    network = yolo.build_network(settings, CLASSES)
     (tmp_path / "model").mkdir()
-    save_file(yolo.state(network), tmp_path / "model" / "weights.safetensors")
+    save_file(yolo.cpu_state(network), tmp_path / "model" / "weights.safetensors")
     record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
     write_json(tmp_path / "run.json", record)
     predictor, classes = load_experiment(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    expected = augmented(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).maps, "hflip")(image)
+    expected = add_tta(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).predict_maps, "hflip")(image)
     assert classes == CLASSES
     np.testing.assert_array_equal(predictor(image), expected)
     assert len(np.unique(expected)) > 1

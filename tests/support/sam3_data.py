@@ -12,12 +12,12 @@ from transformers import Sam3Model
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.network import PhraseSam3
-from defectbench.families.sam3.phrases import letter_tokenizer, stored
+from defectbench.families.sam3.phrases import letter_tokenizer, serialize_tokenizer
 from defectbench.families.sam3.weights import TINY_SIDE, tiny_config
 from defectbench.inference.geometry import Geometry
 
 SIZE = (TINY_SIDE, TINY_SIDE)
-TOKENIZER = stored(letter_tokenizer())
+TOKENIZER = serialize_tokenizer(letter_tokenizer())
 
 
 class Squashed:

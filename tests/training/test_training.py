@@ -224,7 +224,7 @@ def test_a_val_set_without_defects_is_refused(tmp_path):
 def test_fp16_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match="fp16 needs a GPU"):
-        fit_module.resolved_precision("fp16")
+        fit_module.resolve_precision("fp16")
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(tmp_path):

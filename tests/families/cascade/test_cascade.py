@@ -22,10 +22,10 @@ from defectbench.data.prompts import Prompt, box_prompt, draw_prompts
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, match_boxes
 from defectbench.evaluation.truth import EvaluationError
-from defectbench.families.cascade.prompts import LEAST_SCORE, MOST_PROMPTS, prompts_from_boxes, prompts_from_maps
-from defectbench.families.sam2.network import NativeSam2, enlarge
-from defectbench.families.sam2.predictor import scaled_prompts
-from defectbench.families.sam2.prompting import NOTHING, ask, maps, mask_tensor
+from defectbench.families.cascade.prompts import MAX_PROMPTS, MIN_SCORE, prompts_from_boxes, prompts_from_maps
+from defectbench.families.sam2.network import NativeSam2, upsample_masks
+from defectbench.families.sam2.predictor import scale_prompts
+from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, mask_tensor, predict_maps
 from defectbench.inference.geometry import Geometry
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 
@@ -48,11 +48,11 @@ def test_boxes_become_prompts_at_the_centres_of_their_outer_pixels():
 
 
 def test_of_many_boxes_the_best_are_asked_and_those_that_nobody_believes_are_not():
-    scores = np.linspace(0.02, 0.9, MOST_PROMPTS + 7)
+    scores = np.linspace(0.02, 0.9, MAX_PROMPTS + 7)
     rows = [("a", "merged", 0.0, 0.0, 5.0, 5.0, score) for score in scores]
-    rows.append(("b", "merged", 0.0, 0.0, 5.0, 5.0, LEAST_SCORE - 1e-6))
+    rows.append(("b", "merged", 0.0, 0.0, 5.0, 5.0, MIN_SCORE - 1e-6))
     found = {image_id: prompts for image_id, prompts, _ in prompts_from_boxes(predictions(rows), 0.4)}
-    assert [prompt.score for prompt in found["a"]] == sorted(scores)[::-1][:MOST_PROMPTS]
+    assert [prompt.score for prompt in found["a"]] == sorted(scores)[::-1][:MAX_PROMPTS]
     assert found["b"] == []
 
 
@@ -185,12 +185,12 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8))
     sure, other = box_prompt(5, 5, 30, 30), box_prompt(40, 10, 90, 60)
     doubted = Prompt(other.points, other.labels, None, 0.3, 0.6)
-    alone = [maps(network, embedding, [[prompt]])[0, 0] for prompt in (sure, other, doubted)]
+    alone = [predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in (sure, other, doubted)]
     limit = float(logit(0.3) - logit(0.6))
     assert alone[1].max() > limit, "the test needs a mask to limit"
     torch.testing.assert_close(alone[2], alone[1].clamp(max=limit))
     assert expit(float(alone[2].max())) < 0.5
-    together = maps(network, embedding, [[sure, doubted]])[0, 0]
+    together = predict_maps(network, embedding, [[sure, doubted]])[0, 0]
     torch.testing.assert_close(together, torch.maximum(alone[0], alone[2]), atol=1e-4, rtol=1e-4)
 
 
@@ -198,10 +198,10 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
 def test_any_number_of_prompts_gives_the_maximum_of_their_maps(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 32, 64), dtype=torch.uint8))
     prompts = [box_prompt(i, i % 5, i + 20, 25) for i in range(37)]
-    together = maps(network, embedding, [prompts])[0, 0]
-    alone = torch.stack([maps(network, embedding, [[prompt]])[0, 0] for prompt in prompts])
+    together = predict_maps(network, embedding, [prompts])[0, 0]
+    alone = torch.stack([predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in prompts])
     torch.testing.assert_close(together, alone.amax(dim=0), atol=1e-3, rtol=1e-3)
-    assert (maps(network, embedding, [[]]) == NOTHING).all()
+    assert (predict_maps(network, embedding, [[]]) == NO_DEFECT).all()
 
 
 @torch.inference_mode()
@@ -209,7 +209,7 @@ def test_a_mask_reaches_the_network_as_logits_of_ten_at_a_quarter_of_the_size(ne
     mask = np.zeros((50, 90), np.uint8)
     mask[8:24, 12:40] = 1
     prompt = Prompt(*(getattr(box_prompt(12, 8, 39, 23), name) for name in ("points", "labels")), encode_coco(mask))
-    (asked,) = scaled_prompts([prompt], Geometry.of("native", "native"), mask.shape)
+    (asked,) = scale_prompts([prompt], Geometry.of("native", "native"), mask.shape)
     logits = mask_tensor([asked], torch.device("cpu"))
     assert logits.shape == (1, 1, 16, 24)
     expected = torch.full((16, 24), -10.0)
@@ -222,12 +222,12 @@ def test_a_mask_in_its_box_is_answered_as_by_the_package(network):
     mask = np.zeros((256, 256), np.uint8)
     mask[40:88, 60:124] = 1
     box = box_prompt(60, 40, 123, 87)
-    (asked,) = scaled_prompts([replace(box, rle=encode_coco(mask))], Geometry.of("native", "native"), mask.shape)
+    (asked,) = scale_prompts([replace(box, rle=encode_coco(mask))], Geometry.of("native", "native"), mask.shape)
     image = picture(0, 256, 256, 3)
     theirs = official(network, 256)
     theirs.set_image(image.permute(1, 2, 0).numpy())
     given = np.where(cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA), 10.0, -10.0)[None]
     masks, *_ = theirs.predict(box=box.points.ravel(), mask_input=given, multimask_output=True, return_logits=True)
-    answer, plain = (ask(network, network.encode(image[None]), [0], [prompt]) for prompt in (asked, box))
-    assert np.abs(enlarge(answer.masks[0]).numpy() - masks).max() < 1e-4
+    answer, plain = (decode_prompts(network, network.encode(image[None]), [0], [prompt]) for prompt in (asked, box))
+    assert np.abs(upsample_masks(answer.masks[0]).numpy() - masks).max() < 1e-4
     assert (answer.masks - plain.masks).abs().max() > 1e-2

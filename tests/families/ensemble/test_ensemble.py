@@ -28,7 +28,7 @@ from defectbench.evaluation.truth import EvaluationError, HeldOutData, Validatio
 from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
 from defectbench.files import read_json, write_json
 from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
-from defectbench.inference.tta import TestTimeAugmentation, augmented
+from defectbench.inference.tta import TestTimeAugmentation, add_tta
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes, threshold_code
 
 CODES = hnp.arrays(np.uint16, (2, 3, 4))
@@ -347,13 +347,13 @@ def test_every_scale_is_seen_mirrored_and_not_and_maps_come_back_to_the_images_s
         return np.full((1, *image.shape[:2]), 40000, np.uint16)
 
     image = np.zeros((10, 20, 3), np.uint8)
-    found = augmented(predictor, "hflip+0.5+1.5")(image)
+    found = add_tta(predictor, "hflip+0.5+1.5")(image)
     assert sorted(seen) == sorted([(10, 20, 3), (5, 10, 3), (15, 30, 3)] * 2)
     np.testing.assert_array_equal(found, np.full((1, 10, 20), 40000))
 
 
 def test_without_views_the_predictor_is_left_alone():
-    assert augmented(row_and_column, "none") is row_and_column
+    assert add_tta(row_and_column, "none") is row_and_column
 
 
 @pytest.mark.parametrize(

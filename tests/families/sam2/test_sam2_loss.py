@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional
 
 from defectbench.families.sam2.loss import Sam2Loss, dice_per_mask, focal_per_mask, true_iou
-from defectbench.families.sam2.network import Answer
+from defectbench.families.sam2.network import DecoderOutput
 
 
 def answer(iou, score):
-    return Answer(torch.zeros(1), torch.tensor(iou), torch.tensor(score))
+    return DecoderOutput(torch.zeros(1), torch.tensor(iou), torch.tensor(score))
 
 
 def target(n=1):
@@ -64,7 +64,7 @@ def test_only_the_best_mask_gets_a_gradient():
 def test_where_the_truth_is_empty_the_object_score_alone_learns():
     masks, iou = torch.randn(1, 3, 4, 4, requires_grad=True), torch.rand(1, 3, requires_grad=True)
     score = torch.tensor([2.0], requires_grad=True)
-    loss = Sam2Loss("published")(Answer(masks, iou, score), masks, torch.zeros(1, 4, 4))
+    loss = Sam2Loss("published")(DecoderOutput(masks, iou, score), masks, torch.zeros(1, 4, 4))
     loss.backward()
     assert loss.item() == pytest.approx(functional.softplus(torch.tensor(2.0)).item())
     assert masks.grad.abs().sum() == iou.grad.abs().sum() == 0
@@ -76,7 +76,7 @@ def test_where_the_truth_is_empty_the_object_score_alone_learns():
 def test_gradients_are_finite_for_empty_and_full_masks(recipe, logit):
     masks = torch.full((2, 3, 4, 4), logit, requires_grad=True)
     targets = torch.stack([torch.zeros(4, 4), torch.ones(4, 4)])
-    scores = Answer(masks, torch.rand(2, 3, requires_grad=True), torch.zeros(2, requires_grad=True))
+    scores = DecoderOutput(masks, torch.rand(2, 3, requires_grad=True), torch.zeros(2, requires_grad=True))
     loss = Sam2Loss(recipe)(scores, masks, targets)
     loss.backward()
     assert loss.isfinite()

@@ -177,7 +177,7 @@ def test_what_was_trained_goes_on_its_own_base_only(folder, tmp_path, capsys):
 def test_weights_of_another_size_or_none_at_all_are_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"does not fit sam2\.1_hiera_small"):
         load_base(folder / "base.safetensors", "sam2.1_hiera_small")
-    with pytest.raises(WeightsError, match="is no file of weights"):
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
         load_base(tmp_path / "absent.safetensors", BASE)
 
 

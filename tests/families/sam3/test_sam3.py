@@ -18,10 +18,10 @@ from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3 import official
 from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.features import PhraseFeatureCache
-from defectbench.families.sam3.logits import all_of, mean_of
-from defectbench.families.sam3.loss import Sam3Loss, components, instance_loss, pairwise_bce, pairwise_dice
-from defectbench.families.sam3.network import Answer, PhraseSam3
-from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokens
+from defectbench.families.sam3.logits import logit_of_mean, logit_of_product
+from defectbench.families.sam3.loss import Sam3Loss, component_masks, instance_loss, pairwise_bce, pairwise_dice
+from defectbench.families.sam3.network import PhraseOutput, PhraseSam3
+from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokenize
 from defectbench.families.sam3.weights import load_base, random_base, save_base
 from defectbench.models.adapters import WeightsError, load_trained, merge_lora
 from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
@@ -59,7 +59,7 @@ def test_answers_are_those_of_transformers_processor_and_model(channels):
     for number, phrase in enumerate(("crack", "deep scratch on steel")):
         theirs = phrased.network(**processor(images=pixels, text=phrase, return_tensors="pt"))
         text = phrased.text_features([number])[0]
-        ours = phrased.answer(phrased.pyramid(phrased.encode(image)), number, text)
+        ours = phrased.segment_phrase(phrased.pyramid(phrased.encode(image)), number, text)
         expected = (theirs.semantic_seg[:, 0], theirs.presence_logits[:, 0], theirs.pred_masks, theirs.pred_logits)
         for own, other in zip(ours, expected, strict=True):
             assert own == pytest.approx(other, abs=2e-5)
@@ -68,15 +68,17 @@ def test_answers_are_those_of_transformers_processor_and_model(channels):
 @torch.no_grad()
 def test_the_map_is_a_probability_times_that_of_presence():
     phrased = asked(["crack"])
-    answer = phrased.answer(phrased.pyramid(phrased.encode(picture(1, 2))), 0, phrased.text_features([0])[0])
+    answer = phrased.segment_phrase(phrased.pyramid(phrased.encode(picture(1, 2))), 0, phrased.text_features([0])[0])
     semantic, presence, masks, scores = (expit(values.double().numpy()) for values in answer)
-    assert expit(phrased.map_of(answer).double().numpy()) == pytest.approx(semantic * presence[:, None, None], abs=1e-6)
+    assert expit(phrased.phrase_map(answer).double().numpy()) == pytest.approx(
+        semantic * presence[:, None, None], abs=1e-6
+    )
     phrased.source = "instances"
     expected = (masks * (scores * presence[:, None])[:, :, None, None]).max(axis=1)
-    assert expit(phrased.map_of(answer).double().numpy()) == pytest.approx(expected, abs=1e-6)
+    assert expit(phrased.phrase_map(answer).double().numpy()) == pytest.approx(expected, abs=1e-6)
     # Nothing is there: then no pixel is, whatever the map of the phrase says.
     nothing = answer._replace(presence=torch.full((2,), -10.0), semantic=torch.full_like(answer.semantic, 30.0))
-    assert phrased.map_of(nothing).max() < -9.9
+    assert phrased.phrase_map(nothing).max() < -9.9
 
 
 @torch.no_grad()
@@ -99,14 +101,14 @@ LOGIT = st.floats(-12, 12)
 def test_logits_are_joined_exactly(values):
     exact = np.array(values, np.float64)
     tensors = [torch.tensor(value, dtype=torch.float64) for value in values]
-    assert float(all_of(*tensors)) == pytest.approx(logit(np.prod(expit(exact))), rel=1e-6, abs=1e-6)
-    assert float(mean_of(tensors)) == pytest.approx(logit(np.mean(expit(exact))), rel=1e-6, abs=1e-6)
+    assert float(logit_of_product(*tensors)) == pytest.approx(logit(np.prod(expit(exact))), rel=1e-6, abs=1e-6)
+    assert float(logit_of_mean(tensors)) == pytest.approx(logit(np.mean(expit(exact))), rel=1e-6, abs=1e-6)
 
 
 def test_too_long_a_phrase_is_refused_not_cut_off():
-    assert tokens(TOKENIZER, ["a" * 30])[1].sum() == 32
+    assert tokenize(TOKENIZER, ["a" * 30])[1].sum() == 32
     with pytest.raises(PhraseError, match="33 tokens"):
-        tokens(TOKENIZER, ["crack", "a" * 31])
+        tokenize(TOKENIZER, ["crack", "a" * 31])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +144,7 @@ def test_kept_features_change_nothing(tmp_path, monkeypatch):
     encode = phrased.encode
     monkeypatch.setattr(phrased, "encode", lambda images: calls.append(1) or encode(images))
     for _ in range(3):
-        phrased.keep_features(PhraseFeatureCache(phrased, tmp_path, "a" * 64).encode)
+        phrased.use_cache(PhraseFeatureCache(phrased, tmp_path, "a" * 64).encode)
         assert phrased(image) == pytest.approx(plain, abs=1e-5)
     assert len(calls) == 1
 
@@ -202,7 +204,7 @@ def test_the_loss_is_that_of_the_map_and_of_presence():
     truth[0, 0, 4:9, 3:12] = 1  # the second image is clean
     presence = torch.tensor([[0.7], [1.2]], requires_grad=True)
     semantic = torch.randn(2, 1, 16, 16)
-    answer = Answer(semantic, presence, torch.randn(2, 1, 8, 16, 16), torch.randn(2, 1, 8))
+    answer = PhraseOutput(semantic, presence, torch.randn(2, 1, 8, 16, 16), torch.randn(2, 1, 8))
     loss = Sam3Loss(Sam3Settings(presence_weight=2.0, loss="dice"))(answer, semantic, truth)
     p = torch.sigmoid(semantic.double())
     dice = 1 - (2 * (p * truth).sum() + 2) / (p.sum() + truth.sum() + 2)
@@ -217,7 +219,7 @@ def test_components_are_those_of_scipy_and_thin_ones_are_not_lost():
     rng = np.random.default_rng(0)
     truth = (rng.random((40, 60)) < 0.05).astype(np.uint8)
     labels, n = ndimage.label(truth, np.ones((3, 3)))
-    found = components(torch.from_numpy(truth), (10, 15))
+    found = component_masks(torch.from_numpy(truth), (10, 15))
     assert found.shape == (n, 10, 15)
     expected = {ndimage.maximum_filter(labels == i + 1, (4, 4))[2::4, 2::4].tobytes() for i in range(n)}
     assert {(own > 0).numpy().tobytes() for own in found} == expected
@@ -238,7 +240,7 @@ def test_pairwise_costs_are_those_of_each_pair():
 def test_instances_are_matched_one_to_one_in_any_order():
     truth = torch.zeros(16, 16)
     truth[1:5, 1:5] = truth[9:15, 8:14] = 1
-    two = components(truth, (16, 16))
+    two = component_masks(truth, (16, 16))
     masks = torch.cat([40 * two - 20, torch.full((2, 16, 16), -20.0)])
     right = torch.tensor([9.0, 9.0, -9.0, -9.0])
     assert instance_loss(masks, right, truth) < 1e-3
@@ -271,7 +273,7 @@ def test_the_official_tokenizer_is_read_with_its_merges(tmp_path):
     theirs = CLIPTokenizer(vocab=vocabulary, merges=merges)
     write_official(tmp_path / "sam3", random_network())
     theirs.save_pretrained(tmp_path / "sam3")
-    ids, valid = tokens(official.read_official(tmp_path / "sam3").tokenizer, ["Crack in  steel", "crack"])
+    ids, valid = tokenize(official.read_official(tmp_path / "sam3").tokenizer, ["Crack in  steel", "crack"])
     expected = theirs(["Crack in  steel", "crack"], padding="max_length", max_length=32)
     assert (ids.tolist(), valid.tolist()) == (expected["input_ids"], expected["attention_mask"])
     assert valid.sum(dim=1).tolist() == [10, 3]

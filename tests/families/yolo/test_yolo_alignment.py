@@ -13,7 +13,7 @@ from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.writers import yolo_polygons
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.families.yolo import network as yolo
-from defectbench.families.yolo.network import YoloPredictor, paint
+from defectbench.families.yolo.network import YoloPredictor, paint_mask
 from defectbench.metrics.codes import HALF
 
 # Height, width and long side of the input: as it is, enlarged, reduced; odd sizes.
@@ -120,7 +120,7 @@ def predicted(masks, size, rect, shift=0):
     columns = slice(place.left, place.left + place.inner[1])
     truth[:, rows, columns] = np.stack(placed)[:, rows, columns] > 127
     predictor.network = Perfect(np.roll(truth, (shift, shift), axis=(1, 2)))
-    return predictor.maps(picture(masks)) >= HALF
+    return predictor.predict_maps(picture(masks)) >= HALF
 
 
 @pytest.mark.parametrize("rect", [True, False])
@@ -154,7 +154,7 @@ def test_boxes_come_back_to_the_images_pixels(rect):
             return rows[None].float(), None
 
     predictor.network = Detector()
-    found = predictor.boxes(picture(masks))
+    found = predictor.predict_boxes(picture(masks))
     np.testing.assert_allclose(found.xyxy, true, atol=1e-4)
     assert found.classes.tolist() == [1, 1]
 
@@ -169,7 +169,7 @@ def test_paint_is_ultralytics_upsampling_and_cropping_of_the_whole_map(seed):
     whole = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], (height, width), mode="bilinear")
     soft = 0.6 * whole.sigmoid()[0]
     expected = np.maximum(canvas, yolo_crop(soft, box))
-    paint(canvas, logits, tuple(box), 0.6)
+    paint_mask(canvas, logits, tuple(box), 0.6)
     np.testing.assert_allclose(canvas, expected, atol=1e-6)
 
 
@@ -182,14 +182,14 @@ def yolo_crop(masks, box):
 def test_instances_of_one_class_are_joined_by_the_maximum():
     canvas = np.zeros((8, 8), np.float32)
     certain = np.full((2, 2), 60, np.float32)
-    paint(canvas, certain, (0, 0, 6, 8), 0.4)
-    paint(canvas, certain, (2, 0, 8, 8), 0.7)
+    paint_mask(canvas, certain, (0, 0, 6, 8), 0.4)
+    paint_mask(canvas, certain, (2, 0, 8, 8), 0.7)
     np.testing.assert_allclose(canvas[0], [0.4] * 2 + [0.7] * 6, atol=1e-6)
 
 
 def test_no_instance_is_no_probability():
     predictor = YoloPredictor(Perfect(None), settings(160, True), 2, torch.device("cpu"))
-    assert predictor.maps(picture(shapes(96, 160))).max() == 0
+    assert predictor.predict_maps(picture(shapes(96, 160))).max() == 0
 
 
 def test_confidences_far_below_ultralytics_own_limit_are_kept():

@@ -25,7 +25,7 @@ from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
-from defectbench.families.yolo.ultralytics_training import history
+from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
@@ -192,7 +192,7 @@ def test_ultralytics_is_offline_and_leaves_the_home_alone():
 
 
 def test_published_weights_are_converted_and_reach_the_network(root, tmp_path, monkeypatch):
-    source = yolo._random(settings(scale="n"), yolo.N_COCO_CLASSES)
+    source = yolo._build_random(settings(scale="n"), yolo.N_COCO_CLASSES)
     torch.save({"model": source.half(), "ema": None, "train_args": {}}, tmp_path / "yolov8n-seg.pt")
     listing = tmp_path / "weights.yaml"
     digest = hashlib.sha256((tmp_path / "yolov8n-seg.pt").read_bytes()).hexdigest()
@@ -204,15 +204,17 @@ def test_published_weights_are_converted_and_reach_the_network(root, tmp_path, m
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
     coco = settings(scale="n", weights="coco")
-    network = yolo.build(coco, CLASSES, found)
+    network = yolo.build_network(coco, CLASSES, found)
     own = network.state_dict()
     same = [name for name in own if name in found and torch.equal(own[name], found[name])]
     assert len(same) > 0.95 * len(own)
     # The network of a prediction has the same layers, filled with what was trained.
-    again = yolo.build(coco, CLASSES)
-    yolo.fill(again, yolo.state(network), "weights")
+    again = yolo.build_network(coco, CLASSES)
+    yolo.load_weights(again, yolo.cpu_state(network), "weights")
     cpu = torch.device("cpu")
-    first, second = (yolo.YoloPredictor(net, coco, 2, cpu).maps(picture(shapes(*SIZE))) for net in (network, again))
+    first, second = (
+        yolo.YoloPredictor(net, coco, 2, cpu).predict_maps(picture(shapes(*SIZE))) for net in (network, again)
+    )
     np.testing.assert_array_equal(first, second)
 
 
@@ -231,16 +233,16 @@ def test_a_pickle_of_another_digest_is_not_opened(tmp_path, capsys):
 
 
 def test_weights_of_another_network_are_named(tmp_path):
-    other = yolo.state(yolo._random(settings(scale="p"), yolo.N_COCO_CLASSES))
+    other = yolo.cpu_state(yolo._build_random(settings(scale="p"), yolo.N_COCO_CLASSES))
     with pytest.raises(UserError, match="published weights of yolov8n-seg do not fit"):
-        yolo.build(settings(scale="n", weights="coco"), CLASSES, other)
+        yolo.build_network(settings(scale="n", weights="coco"), CLASSES, other)
 
 
 @pytest.mark.parametrize("model", ["yolo11-seg", "yolo26-seg"])
 def test_the_other_generations_predict_maps(model):
     keys = settings(model=model)
-    predictor = yolo.YoloPredictor(yolo.build(keys, CLASSES), keys, 2, torch.device("cpu"))
-    assert predictor.maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+    predictor = yolo.YoloPredictor(yolo.build_network(keys, CLASSES), keys, 2, torch.device("cpu"))
+    assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
 
 
 def test_history_of_a_detector_has_no_masks():
@@ -248,7 +250,7 @@ def test_history_of_a_detector_has_no_masks():
         {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
         | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
     )
-    found = history(results, [0.1, 0.2], 7)
+    found = make_history(results, [0.1, 0.2], 7)
     assert found["train_loss"].tolist() == [4, 6]
     assert found["epoch_time"].tolist() == [2, 3]
     assert found["box_map50_95"].tolist() == [0.1, 0.2]
