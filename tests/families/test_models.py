@@ -62,9 +62,9 @@ def spot(value, background=100):
 
 @pytest.mark.parametrize(("polarity", "value"), [("bright", 200), ("dark", 20), ("both", 200), ("both", 20)])
 def test_tophat_finds_small_spots_of_its_polarity(polarity, value):
-    found = TopHatOtsu(9, polarity).logits(spot(value)) > 0
-    assert found[21:23, 31:33].all()
-    assert found.sum() <= 64
+    actual = TopHatOtsu(9, polarity).logits(spot(value)) > 0
+    assert actual[21:23, 31:33].all()
+    assert actual.sum() <= 64
 
 
 def test_tophat_is_blind_to_the_other_polarity():

@@ -109,7 +109,7 @@ def digests(network):
 
 
 @pytest.mark.parametrize("part", ["lora", "decoder", "prompt_encoder"])
-def test_no_tensor_changes_but_those_that_are_said_to_train(tmp_path, part):
+def test_only_trainable_tensors_change(tmp_path, part):
     torch.set_num_threads(1)
     keys = {"tune": "lora"} if part == "lora" else {"tune": "full", "train": part}
     data = Strips(2, 32, 64)

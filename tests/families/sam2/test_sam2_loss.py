@@ -24,9 +24,9 @@ def target(n=1):
 def test_focal_is_that_of_the_library(alpha):
     logits, masks = torch.randn(2, 3, 8, 8), (torch.rand(2, 3, 8, 8) > 0.7).float()
     reference = smp.losses.FocalLoss("binary", alpha=alpha, gamma=2.0, reduction="mean")
-    found = focal_per_mask(logits, masks, alpha)
+    actual = focal_per_mask(logits, masks, alpha)
     for i, j in np.ndindex(2, 3):
-        assert found[i, j].item() == pytest.approx(reference(logits[i, j], masks[i, j]).item(), rel=1e-4)
+        assert actual[i, j].item() == pytest.approx(reference(logits[i, j], masks[i, j]).item(), rel=1e-4)
 
 
 def test_dice_of_one_half_everywhere():
@@ -43,9 +43,9 @@ def test_true_iou_of_half_a_mask_is_one_half_and_of_two_empty_ones_zero():
 
 def test_the_terms_add_up_with_the_published_weights():
     masks = torch.stack([torch.zeros(4, 4), torch.full((4, 4), 3.0), torch.full((4, 4), -3.0)])[None]
-    wanted = target()[:, None].expand_as(masks)
+    true_masks = target()[:, None].expand_as(masks)
     guess, score = [[0.2, 0.7, 0.1]], [1.5]
-    parts = 20 * focal_per_mask(masks, wanted, 0.25) + dice_per_mask(masks, wanted)
+    parts = 20 * focal_per_mask(masks, true_masks, 0.25) + dice_per_mask(masks, true_masks)
     iou = np.abs(np.array(guess) - np.array([[0.0, 0.5, 0.0]])).mean()
     expected = parts.min().item() + iou + np.log1p(np.exp(-1.5))
     assert Sam2Loss("published")(answer(guess, score), masks, target()).item() == pytest.approx(expected, rel=1e-5)

@@ -82,9 +82,9 @@ def test_the_mask_with_the_best_predicted_iou_is_taken_and_not_the_true_one():
 
 def test_where_the_model_sees_no_object_no_pixel_is_predicted():
     answer = DecoderOutput(torch.randn(2, 3, 4, 4).abs() + 1, torch.rand(2, 3), torch.tensor([-0.5, 0.5]))
-    found = best_masks(answer)
-    assert (found[0] == -0.5).all()
-    assert (found[1] >= 1).all()
+    actual = best_masks(answer)
+    assert (actual[0] == -0.5).all()
+    assert (actual[1] >= 1).all()
 
 
 @pytest.mark.parametrize("size", [(50, 70), (33, 200)])
@@ -107,7 +107,7 @@ def test_prompts_are_scaled_with_the_image(network):
     assert np.array_equal(codes, codes_from_logits(geometry.restore(logits[0].numpy(), 64, 64)))
 
 
-def test_tiles_are_asked_by_what_lies_in_them(network):
+def test_tiles_are_prompted_with_the_parts_of_prompts_inside(network):
     geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
     image = picture(5)[0].numpy()
     whole = PromptedPredictor(network, geometry, cpu)
@@ -116,15 +116,15 @@ def test_tiles_are_asked_by_what_lies_in_them(network):
     ).all()
     # The left half has the left part of the box, the right half the right part; the third tile has none.
     image = np.hstack([image, image])[:, :144]
-    found = PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 48), 0))(image, [BOX])
+    actual = PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 48), 0))(image, [BOX])
     for start, box in ((0, box_prompt(10, 6, 47, 40)), (48, box_prompt(0, 6, 12, 40))):
         part = np.s_[:, start : start + 48]
-        assert (found[0][part] == whole(image[part], [box])[0]).all()
-    assert (found[0, :, 96:] == codes_from_logits(np.float32(NO_DEFECT))).all()
+        assert (actual[0][part] == whole(image[part], [box])[0]).all()
+    assert (actual[0, :, 96:] == codes_from_logits(np.float32(NO_DEFECT))).all()
 
 
 @torch.no_grad()
-def test_kept_embeddings_are_those_that_the_encoder_makes(network, tmp_path):
+def test_cached_embeddings_equal_the_encoders(network, tmp_path):
     images = torch.stack([picture(seed) for seed in range(3)])
     plain = network.encode(images)
     cache = EmbeddingCache(network, tmp_path, "a" * 64)
@@ -135,7 +135,7 @@ def test_kept_embeddings_are_those_that_the_encoder_makes(network, tmp_path):
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3
 
 
-def test_a_prediction_from_kept_embeddings_is_the_same_and_its_time_has_the_encoders(network, tmp_path, monkeypatch):
+def test_a_prediction_from_cached_embeddings_is_the_same_and_includes_the_encoders_time(network, tmp_path, monkeypatch):
     geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
     image = picture(5)[0].numpy()
     plain = PromptedPredictor(network, geometry, cpu)(image, [BOX])
@@ -181,14 +181,14 @@ def test_no_embedding_is_taken_for_that_of_other_pixels_sizes_or_weights(network
 
 
 def test_checkpointed_blocks_give_the_same_gradients(network):
-    found = []
+    actual = []
     for checkpointed in (False, True):
         copied = copy.deepcopy(network)
         if checkpointed:
             copied.checkpoint_blocks()
         copied.encode(picture(0, 32, 32)[None]).image.square().mean().backward()
-        found.append(copied.image_encoder.trunk.blocks[0].attn.qkv.weight.grad)
-    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-7)
+        actual.append(copied.image_encoder.trunk.blocks[0].attn.qkv.weight.grad)
+    assert actual[0] == pytest.approx(actual[1], rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,12 @@ def test_a_part_trains_alone(network, part):
     network = copy.deepcopy(network)
     unfreeze_part(network, part)
     trained = {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad}
-    wanted = {
+    expected_parts = {
         "decoder": {"sam_mask_decoder"},
         "encoder": {"image_encoder", "no_mem_embed", "sam_mask_decoder"},
         "prompt_encoder": {"sam_prompt_encoder"},
         "all": {"image_encoder", "no_mem_embed", "sam_mask_decoder", "sam_prompt_encoder"},
     }
-    assert trained == wanted[part]
+    assert trained == expected_parts[part]
     projections = network.sam_mask_decoder.conv_s0.weight.requires_grad
     assert projections == (part in ("encoder", "all"))

@@ -1,4 +1,4 @@
-"""A narrow YOLO from scratch learns easy images by heart: labels, losses and prediction belong together."""
+"""A narrow YOLO from scratch overfits easy images: labels, losses and prediction are consistent."""
 
 import cv2
 import numpy as np
