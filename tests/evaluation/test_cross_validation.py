@@ -364,7 +364,7 @@ def test_choice_and_weights_are_decided_without_test_predictions(tmp_path):
     path = dataset.predict("test", maps, classes=CLASSES)
     members = EnsembleSettings(model="ensemble", members=("a", "b"), choose=1)
     with pytest.raises(EvaluationError, match="val predictions are needed, these are test predictions"):
-        average_members.decide(members, [path, path], dataset.read())
+        average_members.choose_weights(members, [path, path], dataset.read())
 
 
 def test_the_fold_script_writes_what_training_and_prediction_read(tmp_path):

@@ -17,7 +17,8 @@ import train_sam3
 import train_yolo
 import weights_sam2
 import weights_sam3
-from yolo_data import call, shapes, write_experiment, write_files
+from tiny_packs import call
+from yolo_data import shapes, write_experiment, write_files
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.families.sam3 import Sam3Settings

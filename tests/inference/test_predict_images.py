@@ -239,7 +239,7 @@ def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(
     assert len(np.unique(expected)) > 1
     detector = settings.model_dump(mode="json") | {"model": "yolov8"}
     write_json(tmp_path / "run.json", record | {"settings": detector})
-    with pytest.raises(LoadError, match="predicts boxes alone"):
+    with pytest.raises(LoadError, match="predicts only boxes"):
         load_experiment(tmp_path)
 
 

@@ -1,10 +1,4 @@
-"""Train one CNN of the U-Net family.
-
-Writes into --folder: model/weights.safetensors (the best by the settings' monitor), run.json and history.csv; in
-checkpoints/, the best three, the best by the other metric and the last; in samples/, pictures of the
-val images that the best weights segment best and worst. A killed training resumes from its last checkpoint, which is
-in --folder/state until all results are written.
-"""
+"""Train one CNN of the U-Net family."""
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.families.unet.training import build_training

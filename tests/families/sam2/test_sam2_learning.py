@@ -157,5 +157,5 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatc
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert weights.keys() == again.keys()
     assert all(weights[name].equal(again[name]) for name in weights)
-    # Frozen weights are not written: a training starts with the same ones anew.
+    # Frozen weights are not saved.
     assert not [name for name in weights if name.startswith("image_encoder")]

@@ -1,7 +1,6 @@
 """The scripts of the SAM 2 family, end to end on six tiny images with random weights."""
 
 import numpy as np
-import pandas as pd
 import predict_sam2
 import predict_sam2_head
 import prompts as prompts_script
@@ -10,24 +9,20 @@ import train_sam2
 import train_sam2_head
 import weights_sam2
 from safetensors.torch import load_file, save_file
-from small_datasets import write_image, write_severstal
+from tiny_packs import call, write_packs
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
-from defectbench.data.ingest import ingest
 from defectbench.data.manifest import write_manifest
 from defectbench.data.prediction_file import PredictionFile
-from defectbench.data.rle import encode_severstal
-from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
 from defectbench.files import file_sha256, read_json
 from defectbench.models.adapters import WeightsError
 
-IDS = [f"{i}.png" for i in range(6)]
 BASE = "sam2.1_hiera_tiny_random_s42"
 SCRIPTS = {
     "sam2": (train_sam2, predict_sam2, Sam2Settings),
@@ -35,26 +30,12 @@ SCRIPTS = {
 }
 
 
-def call(script, **options):
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Packs, prompts and random weights; images 0, 1, 4 have a defect; 4 and 5 are val, 3 is test (clean)."""
     root = tmp_path_factory.mktemp("sam2")
-    mask = np.zeros((32, 64), np.uint8)
-    mask[6:20, 20:50] = 1
-    rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
-    for index in range(6):
-        write_image(root / "train_images" / f"{index}.png", seed=index, size=(32, 64))
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
-    pack_images(manifest, root, root / "packed")
-    pack_masks(manifest, root / "packed")
+    manifest = write_packs(root, (32, 64), np.s_[6:20, 20:50], ["train", "test", "train", "test", "val", "val"])
     write_manifest(root / "manifest.parquet", manifest)
-    roles = ["train", "test", "train", "test", "val", "val"]
-    pd.DataFrame({"image_id": IDS, "role": roles, "group": IDS}).to_csv(root / "split.csv", index=False)
-    pd.DataFrame({"image_id": ["0.png", "2.png"]}).to_csv(root / "subset.csv", index=False)
     PromptSettings().write(root / "prompts.yaml")
     for kind in ("box", "points", "full_box"):
         out = root / "prompts" / f"{kind}.parquet"
@@ -177,7 +158,7 @@ def test_trained_tensors_load_on_their_own_base_only(folder, tmp_path, capsys):
     weights = tmp_path / "exp" / "model" / "weights.safetensors"
     with pytest.raises(SystemExit):
         call(predict_sam2, base=tmp_path / "other.safetensors", weights=weights, **settings, **inputs, **outputs)
-    assert "trained on a base with the SHA-256" in capsys.readouterr().err
+    assert "trained on base weights with the SHA-256" in capsys.readouterr().err
 
 
 def test_weights_of_another_size_or_none_at_all_are_refused(folder, tmp_path):

@@ -176,7 +176,7 @@ def test_saved_adapters_give_the_same_maps_and_leave_the_base_untouched(tmp_path
         assert again.network.state_dict().keys() == base.keys()
         assert again(picture(0)) == pytest.approx(maps, abs=2e-4)
         assert not tiny_sam3(["crack"])(picture(0)).equal(maps)
-    with pytest.raises(WeightsError, match="trained on a base with the SHA-256 digest"):
+    with pytest.raises(WeightsError, match="trained on base weights with the SHA-256 digest"):
         load_trained(tiny_sam3(["crack"], tune="lora", **keys), path, "another")
 
 

@@ -9,15 +9,12 @@ import train_sam3
 import weights_sam3
 from safetensors.torch import load_file
 from sam3_data import cracks, tiny_sam3
-from small_datasets import write_image, write_severstal
+from tiny_packs import call, write_packs
 from tiny_training import run_fit
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.data.ingest import ingest
 from defectbench.data.prediction_file import PredictionFile
-from defectbench.data.rle import encode_severstal
-from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.task import Sam3Task
 from defectbench.families.sam3.training import describe_loss
@@ -27,7 +24,6 @@ from defectbench.training import fit as fit_module
 from defectbench.training import network_job
 
 torch.set_num_threads(1)
-IDS = [f"{i}.png" for i in range(6)]
 
 
 def train(folder, data, phrases=("crack",), **keys):
@@ -92,29 +88,15 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(real_data, tmp_path,
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert resumed["epoch"].tolist() == [0, 1, 2, 3]
     assert all(weights[name].equal(again[name]) for name in weights)
-    # Frozen weights are not written: a training starts with the same ones anew.
+    # Frozen weights are not saved.
     assert all("lora_" in name for name in weights)
-
-
-def call(script, **options):
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Packs and random weights; images 0, 1, 4 have a defect; 4 and 5 are val, 1 and 3 test."""
     root = tmp_path_factory.mktemp("sam3")
-    mask = np.zeros((32, 64), np.uint8)
-    mask[6:20, 20:50] = 1
-    rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
-    for index in range(6):
-        write_image(root / "train_images" / f"{index}.png", seed=index, size=(32, 64))
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
-    pack_images(manifest, root, root / "packed")
-    pack_masks(manifest, root / "packed")
-    roles = ["train", "test", "train", "test", "val", "val"]
-    pd.DataFrame({"image_id": IDS, "role": roles, "group": IDS}).to_csv(root / "split.csv", index=False)
-    pd.DataFrame({"image_id": ["0.png", "2.png"]}).to_csv(root / "subset.csv", index=False)
+    write_packs(root, (32, 64), np.s_[6:20, 20:50], ["train", "test", "train", "test", "val", "val"])
     call(weights_sam3, name="sam3_tiny_random_s42", folder=root, out=root / "base.safetensors")
     return root
 
@@ -242,5 +224,5 @@ def test_prediction_without_the_base_of_the_training_is_refused(folder, tmp_path
     inputs = {"pack": folder / "packed", "split": folder / "split.csv", "run": tmp_path / "exp" / "run.json"}
     with pytest.raises(SystemExit):
         call(predict_sam3, base=tmp_path / "other.safetensors", weights=weights, **inputs, **outputs)
-    assert "trained on a base with the SHA-256" in capsys.readouterr().err
+    assert "trained on base weights with the SHA-256" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

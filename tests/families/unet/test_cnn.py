@@ -237,5 +237,5 @@ def test_weights_of_another_network_are_named_tensor_by_tensor(tmp_path):
 def test_a_file_that_is_no_weights_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     for path in (tmp_path / "w.safetensors", tmp_path / "absent.safetensors"):
-        with pytest.raises(WeightsError, match=f"init_from: {path} is no file of weights"):
+        with pytest.raises(WeightsError, match=f"init_from: {path} cannot be read as weights"):
             load_weights(build(), path)

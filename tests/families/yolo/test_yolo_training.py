@@ -18,8 +18,9 @@ import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
 from safetensors.torch import load_file
+from tiny_packs import call
 from tiny_study import ROOT
-from yolo_data import CLASSES, arguments, call, picture, shapes, train, write_files
+from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes

@@ -137,7 +137,7 @@ def common_classes(files: Sequence[PredictionFile]) -> tuple[str, ...]:
     """
     for file in files:
         if not file.header.has_scores:
-            raise PredictionFileError(f"{file.path}: holds binary maps without scores, which cannot be averaged")
+            raise PredictionFileError(f"{file.path}: holds no scores, only binary maps, which cannot be averaged")
         if file.header.classes != files[0].header.classes:
             raise PredictionFileError(
                 f"{file.path} predicts {', '.join(file.header.classes)}, {files[0].path} predicts "

@@ -27,6 +27,14 @@ from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.task import SegmentationTask
 from defectbench.training.trackers import close_trackers
 
+RESULTS = """
+Writes into --folder: model/weights.safetensors (the best by the settings' monitor; on base weights, only the trained
+tensors), run.json and history.csv; in checkpoints/, the best three, the best by the other metric and the last; in
+samples/, pictures of the val images that the best weights segment best and worst. A killed training resumes from its
+last checkpoint, which is in --folder/state until all results are written.
+"""
+"""The end of every training script's --help."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -167,10 +175,10 @@ def train_network(
 ) -> None:
     """The command of a family's training script: parse, build, train, write.
 
-    ``build_training`` is the family's :class:`defectbench.families.contract.BuildTraining`; ``description`` is the text
-    of --help.
+    ``build_training`` is the family's :class:`defectbench.families.contract.BuildTraining`; ``description`` begins the
+    text of --help.
     """
-    files = parse_training_files(description, argv)
+    files = parse_training_files(f"{description.rstrip()}\n{RESULTS}", argv)
     settings = settings_class.read(files.settings)
     job = NetworkJob(files, settings)
     job.run(build_training(settings, job))
