@@ -85,7 +85,8 @@ class Project:
     def edit(self, name: str, old: bytes, new: bytes) -> None:
         """Replace the first ``old`` in a file; an empty ``old`` puts ``new`` at its end."""
         path = self.folder / name
-        content = self._original.setdefault(path, path.read_bytes())
+        content = path.read_bytes()
+        self._original.setdefault(path, content)
         assert old in content
         path.write_bytes(content.replace(old, new, 1) if old else content + new)
 
