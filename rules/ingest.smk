@@ -4,7 +4,7 @@ Needs the source files, each declared, so that an edit of one of them is noticed
 Makes manifest.parquet and issues.csv; of them the dataset card, card.md with its pictures, and audit.csv.
 """
 
-if getattr(STUDY.dataset, "synthetic", None) is not None:
+if STUDY.dataset.generator is not None:
 
     rule synthesize:
         """Generate steel strips with defects, in Severstal's file layout."""

@@ -10,12 +10,13 @@ from PIL import Image
 from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import FORMATS
-from defectbench.data.readers import READERS, mask_folder, severstal_csv
+from defectbench.data.readers import READERS, ROW_READERS, mask_folder, severstal_csv
 from defectbench.data.readers.base import BadLabels, LabelFileError, Problem
 
 
 def test_every_format_has_a_reader():
-    assert set(READERS) == set(FORMATS) - {"area_table"}  # it has neither images nor masks
+    assert READERS.keys() == {name for name, settings in FORMATS.items() if settings.has_images}
+    assert ROW_READERS.keys() == FORMATS.keys() - READERS.keys()
 
 
 # severstal_csv ---------------------------------------------------------------------------------------------------

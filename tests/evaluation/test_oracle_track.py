@@ -11,7 +11,7 @@ from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import OF_CLEAN, summarise
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
-from defectbench.metrics.definitions import full_name
+from defectbench.metrics.names import full_name
 
 ROLES = {"val": ValidationData, "test": HeldOutData}
 

@@ -21,7 +21,8 @@ from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import threshold_code
-from defectbench.metrics.definitions import METRICS, full_name
+from defectbench.metrics.definitions import METRICS
+from defectbench.metrics.names import full_name
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from defectbench.files import read_json
 IDS = [f"{i}.png" for i in range(6)]
 
 
-def write_images(root):
-    """Packs of six images of 64 x 64 in ``root``; 0, 1 and 4 have a defect; four are train, one is val and one test."""
+def write_packs(root):
+    """Write packs of six images of 64 x 64, of which 0, 1 and 4 have a defect: four of train, one of val and test."""
     mask = np.zeros((64, 64), np.uint8)
     mask[10:40, 20:50] = 1
     rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
@@ -31,6 +31,7 @@ def write_images(root):
     named = {"exp_id": "x", "dataset": "steel", "family": "unet", "model": "unet", "variant": "tu-test_resnet"}
     identity = ExperimentIdentity(**named, subset=4, prompt_type="none", img_size="native", seed=42)
     identity.write(root / "identity.yaml")
+    return root
 
 
 def options(**values):

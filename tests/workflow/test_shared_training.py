@@ -3,9 +3,9 @@
 import pytest
 import share_training
 import yaml
-from unet_training import options, train, write_images
+from unet_training import options, train, write_packs
 
-from defectbench.config.experiments import expand
+from defectbench.config.expansion import expand
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import read_json
 
@@ -14,9 +14,8 @@ TILES = {"mode": "crops", "crop": "64x64"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    root = tmp_path_factory.mktemp("unet")
-    write_images(root)
-    return root
+    """Packs of six images, four of them for training."""
+    return write_packs(tmp_path_factory.mktemp("unet"))
 
 
 def trainings(*entries: dict) -> dict[str, str]:

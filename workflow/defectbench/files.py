@@ -1,4 +1,4 @@
-"""File helpers: atomic writing (a reader never sees half a file, whatever kills the writer), JSON and digests."""
+"""Atomic file writing: a reader never sees half a file, whatever kills the writer."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success rename it to ``path``, on failure remove it."""
+    """Give a temporary path beside ``path``; on success rename it to ``path``, on failure remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose their format by it.
@@ -30,7 +30,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically; NaN and infinity, which JSON lacks, raise ValueError."""
+    """Write ``value`` as readable JSON; NaN and infinity are refused, since JSON has no such numbers."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -40,6 +40,6 @@ def read_json(path: Path) -> Any:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hex digits; read in blocks, so large files need no memory."""
+    """SHA-256 of a file, in hex digits; read in parts."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 Main = Callable[..., None]
 POLL_SECONDS = 1.0
@@ -14,6 +15,17 @@ POLL_SECONDS = 1.0
 
 class UserError(Exception):
     """An error that the user can act on: the message says what is wrong, where, and what to do."""
+
+
+def required(path: Path | None, option: str) -> Path:
+    """``path``, which is given by ``option``.
+
+    Raises:
+        UserError: if it was not given.
+    """
+    if path is None:
+        raise UserError(f"{option} is required by this experiment's settings, but was not given")
+    return path
 
 
 def run_script(main: Main) -> Main:

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from defectbench.config.base import MERGED as MERGED
 from defectbench.files import atomic
 from defectbench.script import UserError
 
-MERGED = "merged"
 _KEY = b"defectbench.prediction"
 _COLUMNS = [
     ("image_id", pa.string()),

@@ -14,6 +14,8 @@ from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import file_sha256
 
+Track = Literal["automatic", "oracle", "reference"]
+
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
 # Those of single families, recorded where they are in use.
 EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
@@ -22,7 +24,7 @@ EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 def run_record(
     identity: ExperimentIdentity,
     settings: Settings,
-    track: Literal["automatic", "oracle", "reference"],
+    track: Track,
     prompt_source: str,
     **facts: Any,
 ) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def run_record(
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json", exclude=settings.idle_keys),
+        "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
         **facts,
         # The one that defectbench.on_gpu took.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.config.families.cascade import ResolvedCascade
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
@@ -66,14 +67,14 @@ def cascade_record(
     return {
         "experiment": {
             **identity.model_dump(mode="json"),
-            "track": track_of(settings.prompt_source),
-            "prompt_source": settings.prompt_source,
+            "track": track_of(settings.prompts.source),
+            "prompt_source": settings.prompts.source,
         },
         "settings": settings.model_dump(mode="json"),
         "stages": [stage.folder.as_posix() for stage in stages],
         "segmenter": settings.segmenter,
         "prompt_noise": settings.prompts.noise,
-        "classes": ["merged"],
+        "classes": [MERGED],
         **{name: _sum([run.get(name) for run in runs]) for name in _SUMMED},
         "n_labels_train": len(frozenset().union(*(stage.labelled for stage in stages))),
         "n_labels_val": 0 if zero_shot else int((split["role"] == "val").sum()),

@@ -1,4 +1,4 @@
-"""The weights that a SAM 2 starts from, as safetensors of the still-image parts."""
+"""Base weights of SAM 2: safetensors of the still-image parts."""
 
 from pathlib import Path
 

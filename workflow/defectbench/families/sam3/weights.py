@@ -1,4 +1,4 @@
-"""The file that a SAM 3 starts from: tensors, configuration and tokenizer, and where they come from."""
+"""Base weights of SAM 3: one file of tensors, configuration, tokenizer and where they come from."""
 
 import json
 from collections.abc import Mapping
