@@ -1,7 +1,6 @@
 """The rules of the loaded workflow, and the jobs that it plans for a study, as data.
 
-Snakemake reads a Snakefile that includes the project's and calls :func:`write_rules` and :class:`PlannedJobs`; tests call
-:func:`list_workflow`.
+Tests call :func:`list_workflow`. It lets Snakemake read a Snakefile that includes the project's and calls the others.
 """
 
 import inspect
@@ -35,9 +34,9 @@ class ListedRule:
     """A rule that runs a command, as it was declared."""
 
     name: str
-    script: str | None  # path of its input ``script``
+    script: str  # path of its input ``script``
     command: str
-    code: str | None  # its param ``code``
+    code: str  # its param ``code``
     log: bool
     benchmark: bool
     threads: bool
@@ -53,7 +52,7 @@ class PlannedJob:
     rule: str
     exp: str
     inputs: list[str]
-    resources: dict[str, Any]
+    resources: dict[str, int | None]  # None: known when its inputs are there
 
 
 class PlannedJobs(logging.Handler):
@@ -63,7 +62,7 @@ class PlannedJobs(logging.Handler):
         fields = vars(record)
         if fields.get("event") == LogEvent.JOB_INFO:
             exp = (fields["wildcards"] or {}).get("exp", "")
-            resources = {name: value for name, value in fields["resources"].items() if isinstance(value, int)}
+            resources = {name: value if isinstance(value, int) else None for name, value in fields["resources"].items()}
             job = PlannedJob(fields["rule_name"], exp, list(fields["input"]), resources)
             with Path(JOBS).open("a") as file:
                 file.write(json.dumps(asdict(job)) + "\n")
@@ -78,12 +77,11 @@ def write_rules(workflow: Any) -> None:
 def _listed(name: str, declared: Any) -> ListedRule:
     _, resources = declared.resources or ((), {})
     growing = [key for key, value in resources.items() if callable(value) and "attempt" in _parameters(value)]
-    script = declared.input.kwpaths.get("script")
     return ListedRule(
         name=name,
-        script=None if script is None else str(script),
+        script=str(declared.input.kwpaths["script"]),
         command=declared.shellcmd,
-        code=declared.params[1].get("code"),
+        code=declared.params[1]["code"],
         log=bool(declared.log),
         benchmark=bool(declared.benchmark),
         threads=declared.threads is not None,
@@ -100,7 +98,7 @@ def _parameters(function: Any) -> list[str]:
 def list_workflow(project: Project, *targets: str, configfile: str) -> tuple[list[ListedRule], list[PlannedJob]]:
     """The rules of the workflow that are loaded for a study, and the jobs of a dry run of ``targets`` from nothing."""
     (project.folder / "listing.smk").write_text(SNAKEFILE)
-    project.dry_run(*(targets or ["all"]), "--forceall", "-s", "listing.smk", configfile=configfile)
+    project.dry_run(*targets, "--forceall", "-s", "listing.smk", configfile=configfile)
     rules = json.loads((project.folder / RULES).read_text())
     jobs = map(json.loads, (project.folder / JOBS).read_text().splitlines())
     return [ListedRule(**rule) for rule in rules], [PlannedJob(**job) for job in jobs]
