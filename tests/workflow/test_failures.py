@@ -16,7 +16,8 @@ from tiny_study import ROOT
 from defectbench.config.study import load_study
 from defectbench.job_failures import ADVICE, JobFailures
 
-HAVE = [{"model": "unet", "subset": 10, "lr": 0.02}, {"model": "all_empty", "seed": 5}]
+# A network that predicts otherwise by the training that is there, and one that is made from nothing.
+HAVE = [{"model": "unet", "subset": 10, "tta": "hflip"}, {"model": "all_empty", "seed": 5}]
 ABSENT = [
     {"model": "yolov8-seg", "weights": "coco", "img_size": "96", "epochs": 1},
     {"model": "yolo11", "weights": "coco", "img_size": "96", "epochs": 1},
