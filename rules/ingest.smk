@@ -4,14 +4,14 @@ Needs the source files, each declared, so that an edit of one of them is noticed
 Makes manifest.parquet and issues.csv; of them the dataset card, card.md with its pictures, and audit.csv.
 """
 
-if getattr(STUDY.dataset, "synthetic", None) is not None:
+if STUDY.dataset.generator is not None:
 
     rule synthesize:
         """Generate steel strips with defects, in Severstal's file layout."""
         input:
             script=script("synthesize"),
             settings=f"runs/{DS}/settings/synthesize.yaml",
-            prior=os.path.relpath(PROJECT / "resources/severstal_prior.yaml"),
+            prior=project_file("resources/severstal_prior.yaml"),
         output:
             [str(path) for path in STUDY.dataset.source_files()],
         params:

@@ -15,18 +15,6 @@ def trained(name):
     return path
 
 
-def base_weights(wildcards):
-    """The weights that an experiment starts from."""
-    return f"weights/{experiment(wildcards).settings.base_name}.safetensors"
-
-
-def sam2_prompts(wildcards):
-    """The prompts of an experiment."""
-    settings = experiment(wildcards).settings
-    path = prompts_path(settings.prompt_source, settings.prompt)
-    return f"runs/{wildcards.ds}/prompts/{path}"
-
-
 def folds(name):
     """An input function: the file ``name`` of every fold of an experiment."""
     return lambda wildcards: [
@@ -67,7 +55,7 @@ def member_subsets(wildcards):
 
 def cascade_source(wildcards):
     """The experiment that makes a cascade's prompts; None if they are the truth's or fixed."""
-    return EXPERIMENTS.get(experiment(wildcards).settings.prompt_source)
+    return EXPERIMENTS.get(experiment(wildcards).traits.prompt_source)
 
 
 def source_file(name):
@@ -87,17 +75,20 @@ def segmenter_file(name):
     )
 
 
+def segmenter_features(wildcards):
+    """The option that names the folder of the segmenter's cached features."""
+    return features_option(EXPERIMENTS[experiment(wildcards).settings.segmenter])
+
+
 def segmenter_base(wildcards):
     """The weights that the experiment that is asked started from."""
     segmenter = EXPERIMENTS[experiment(wildcards).settings.segmenter]
-    return f"weights/{segmenter.settings.base_name}.safetensors"
+    return f"weights/{segmenter.traits.base_name}.safetensors"
 
 
 def prompts_of(found):
     """The file of prompts of a cascade."""
-    prompts = found.settings.prompts
-    path = prompts_path(prompts.source, prompts.kind, prompts.noise)
-    return f"runs/{DS}/prompts/{path}"
+    return f"runs/{DS}/prompts/{found.traits.prompt_file}"
 
 
 def cascade_prompts(wildcards):
@@ -116,7 +107,7 @@ def found_file(role):
 
     def path(wildcards):
         source = EXPERIMENTS[wildcards.source]
-        kind = "boxes" if source.is_detector else "pred"
+        kind = "boxes" if source.traits.is_detector else "pred"
         return f"{folder(source)}/{role}.{kind}.parquet"
 
     return path
@@ -125,7 +116,7 @@ def found_file(role):
 def prompting_threshold(wildcards):
     """Where it stands from which score on its boxes, or its pixels, count."""
     source = EXPERIMENTS[wildcards.source]
-    if source.is_detector:
+    if source.traits.is_detector:
         return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
     return f"{folder(source)}/calibration.json"
 
@@ -134,7 +125,7 @@ def trained_on(found):
     """The subsets of training images of an experiment: of an ensemble those of its members."""
     if found is None:
         return []
-    members = [EXPERIMENTS[member] for member in getattr(found.settings, "members", ())]
+    members = [EXPERIMENTS[member] for member in found.traits.members]
     parts = members or [found]
     return sorted(
         {f"runs/{DS}/subsets/{part.subset}_s{part.seed}.csv" for part in parts}

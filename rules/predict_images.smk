@@ -9,7 +9,7 @@ NEW = STUDY.predict_images
 if NEW.experiment:
     NEW_BY = EXPERIMENTS[NEW.experiment]
     # A submission, and so a gate, needs a map per class.
-    NEW_GATE = NEW.gate and getattr(NEW_BY.settings, "task", None) == "per_class"
+    NEW_GATE = NEW.gate and NEW_BY.traits.task == "per_class"
 
     rule predict_images:
         """Predict a folder of images, and draw and list what is found."""

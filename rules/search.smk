@@ -3,9 +3,7 @@
 Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
 """
 
-from defectbench.config.search import divide
-
-SEARCHED, OTHERS = divide(STUDY.experiments)
+SEARCHED, OTHERS = STUDY.split_comparable()
 LEFT_OUT = [
     f"{reason}: {', '.join(found.exp_id for found in experiments)}"
     for reason, experiments in OTHERS.items()

@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 import search as search_script
 import yaml
+from study_config import changed
 from tiny_study import ROOT, Project
 
-from defectbench.config.experiments import expand
-from defectbench.config.search import divide
 from defectbench.config.study import load_study
 from defectbench.files import write_json
 from defectbench.reporting.search import MEASURED, ranked
@@ -83,7 +82,7 @@ def test_what_has_no_iou_on_the_val_images_is_left_out_with_the_reason():
     tuned = {**sam2, "tune": "full"}
     config["experiments"] = [unet, {**unet, "cv": 5}, YOLO, NOT_TRAINED, sam2, tuned]
     config["split"]["n_folds"] = 5
-    compared, others = divide(load_study(config).experiments)
+    compared, others = load_study(config).split_comparable()
     assert [(found.family, found.cv) for found in compared] == [("unet", 0), ("sam2", 0)]
     assert compared[1].settings.tune == "full"
     why = {reason.split(":")[0]: [found.model for found in experiments] for reason, experiments in others.items()}
@@ -95,8 +94,8 @@ def test_what_has_no_iou_on_the_val_images_is_left_out_with_the_reason():
 
 
 def test_experiments_that_share_a_training_are_ranked_once():
-    problems: list[str] = []
-    compared, _ = divide(expand([{"model": "unet", "tta": ["hflip", "none"], "lr": [0.01, 0.001]}], {}, problems))
+    entry = {"model": "unet", "tta": ["hflip", "none"], "lr": [0.01, 0.001]}
+    compared, _ = load_study(changed(experiments=[entry])).split_comparable()
     assert [(one.settings.tta, one.settings.lr) for one in compared] == [("none", 0.01), ("none", 0.001)]
 
 

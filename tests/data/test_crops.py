@@ -210,7 +210,7 @@ def test_tiles_are_those_of_the_training_images_and_validation_sees_whole_images
             {"mode": "pre_crops", "crop": "128x512"},
             "stride 256 leaves gaps between tiles of 128x512; allowed: at most 128",
         ),
-        ({"mode": "crops", "crop": "64x64", "prediction": "tiles"}, "overlap 64 does not go with tiles of 64x64"),
+        ({"mode": "crops", "crop": "64x64", "prediction": "tiles"}, "overlap 64 does not fit tiles of 64x64"),
         ({"mode": "crops", "crop": "0x64"}, "should match pattern"),
     ],
 )
@@ -219,7 +219,7 @@ def test_combinations_that_cannot_be_are_refused(keys, message):
         TrainSettings(**keys)
 
 
-def test_idle_keys_leave_the_settings_file_alone(tmp_path):
+def test_inactive_keys_leave_the_settings_file_alone(tmp_path):
     TrainSettings(mode="crops", crop="64x64").write(tmp_path / "a.yaml")
     TrainSettings(mode="crops", crop="64x64", stride=8, empty_tiles=0.5, overlap=999).write(tmp_path / "b.yaml")
     assert (tmp_path / "a.yaml").read_text() == (tmp_path / "b.yaml").read_text()

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny_study import Project
 
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prompt_file import read_prompts
@@ -94,7 +94,7 @@ class Study:
     def run(self, *options):
         """Predict with all experiments, by Snakemake."""
         kinds = {True: "boxes", False: "pred"}
-        wanted = [f"{one.family}/{one.exp_id}/test.{kinds[one.is_detector]}.parquet" for one in self.experiments]
+        wanted = [f"{one.family}/{one.exp_id}/test.{kinds[one.traits.is_detector]}.parquet" for one in self.experiments]
         targets = [f"{DATA}/{name}" for name in (*wanted, *TRUTHS)]
         done = self.project.snakemake(
             *targets, "--cores", "2", "--resources", "gpu=2", *options, configfile=self.config

@@ -17,7 +17,7 @@ from defectbench.data.submission import Layout, write_submission
 from defectbench.data.writers import coco
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
-from defectbench.families.load import load_experiment
+from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.reporting.new_images import Found, find_images, read_images, write_overlay

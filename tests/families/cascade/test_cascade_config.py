@@ -78,7 +78,7 @@ def test_settings_are_written_and_read_back_the_same(tmp_path):
 def test_an_ensemble_of_maps_may_make_prompts():
     of_unets = study({"prompts": {"from": UNET}}).of_family("ensemble")[0].exp_id
     (found,) = cascades({"prompts": {"from": of_unets}})
-    assert found.settings.prompt_source == of_unets
+    assert found.traits.prompt_source == of_unets
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_ensemble_of_maps_may_make_prompts():
         ({"prompts": {"from": UNET}, "segmenter": UNET}, f"segmenter: no experiment '{UNET}'; .*{SAM2}"),
         ({"prompts": {"from": UNET}, "seed": 7}, "no experiment"),
         ({"prompts": {"from": YOLO, "kind": "mask"}}, "gives boxes alone"),
-        ({"prompts": {"from": SAM2}}, "asked by prompts of the true masks"),
+        ({"prompts": {"from": SAM2}}, "prompted from the true masks"),
         ({"prompts": {"from": "fixed"}}, "'fixed' is for full_box alone"),
         ({"prompts": {"from": UNET, "kind": "full_box"}}, "'fixed' is for full_box alone"),
         ({"prompts": {"from": UNET, "noise": 0.1}}, "noise moves true boxes"),
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused_with_the_reason(entry, problem):
 
 def test_an_ensemble_of_oracle_members_makes_no_prompts():
     oracle = study({"prompts": {"from": UNET}}).of_family("ensemble")[1].exp_id
-    with pytest.raises(ConfigError, match="asked by prompts of the true masks"):
+    with pytest.raises(ConfigError, match="prompted from the true masks"):
         study({"prompts": {"from": oracle}})
 
 

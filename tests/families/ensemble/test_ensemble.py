@@ -360,8 +360,8 @@ def test_without_views_the_predictor_is_left_alone():
     ("keys", "problem"),
     [
         ({"tta": "vflip"}, "tta"),
-        ({"tta": "hflip+hflip"}, "a view comes twice"),
-        ({"tta": "1.0"}, "scale 1 is always there"),
+        ({"tta": "hflip+hflip"}, "a view is given twice"),
+        ({"tta": "1.0"}, "scale 1 is always included"),
         ({"tta": "9"}, "allowed scales: 0.25 to 4"),
         ({"tta": "0.5", "img_size": "64", "resize": "squash"}, "set img_size: native"),
     ],

@@ -60,7 +60,7 @@ def test_ids_tell_phrases_and_targets_apart_that_look_alike():
 def test_phrases_of_an_entry_are_one_value_and_lists_of_them_a_grid(tmp_path):
     found = study(tmp_path, {"phrases": ["crack", "fissure"]}, {"phrases": [["hole"], ["hole", "pit"]]}).experiments
     assert [experiment.settings.phrases for experiment in found] == [["crack", "fissure"], ["hole"], ["hole", "pit"]]
-    assert {(experiment.prompt, experiment.settings.prompt_source) for experiment in found} == {("text", "fixed")}
+    assert {(experiment.traits.prompt, experiment.traits.prompt_source) for experiment in found} == {("text", "fixed")}
 
 
 def test_without_phrases_the_names_of_the_classes_are_asked_for():
@@ -79,7 +79,7 @@ def test_phrases_must_name_the_classes_of_the_dataset(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"img_size": "512"}, "position grid of init 'pretrained' is made for 1008"),
+        ({"img_size": "512"}, "position grid of init 'pretrained' has side 1008"),
         ({"resize": "longest_pad"}, "squash"),
         ({"task": "per_class", "phrases": ["crack"]}, "needs phrases by class"),
         ({"cache_embeddings": True, "tune": "lora"}, "frozen image encoder"),

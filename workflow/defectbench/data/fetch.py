@@ -1,7 +1,6 @@
 """Download of a dataset: its folder appears complete, or not at all."""
 
 import fcntl
-import hashlib
 import shutil
 import tarfile
 import zipfile
@@ -16,7 +15,7 @@ from kagglehub.exceptions import BackendError, DataCorruptionError, Unauthentica
 
 from defectbench.config.fetch import LISTING, FetchSettings
 from defectbench.data.archives import unpack
-from defectbench.files import write_text
+from defectbench.files import file_sha256, write_text
 from defectbench.script import UserError
 
 _CREDENTIALS = """\
@@ -85,7 +84,7 @@ def _workspace(root: Path) -> Iterator[Path]:
 
 def _check_digest(archive: Path, source: FetchSettings) -> None:
     """Check that an archive put there by hand is the one of the configuration, if its SHA-256 is known."""
-    if source.sha256 and (digest := _sha256(archive)) != source.sha256:
+    if source.sha256 and (digest := file_sha256(archive)) != source.sha256:
         raise FetchError(
             f"{archive}: not used, its SHA-256 is not that of the configuration\n  found    {digest}\n"
             f"  expected {source.sha256}\nDelete the file to have it downloaded, or get it again from {source.address}"
@@ -133,11 +132,6 @@ def _write_listing(content: Path, source: FetchSettings) -> int:
     files = sorted(path for path in content.rglob("*") if path.is_file())
     n_bytes = sum(path.stat().st_size for path in files)
     lines = [f"# {source.origin}", f"# {len(files)} files, {n_bytes} bytes"]
-    lines += [f"{_sha256(path)}  {path.relative_to(content).as_posix()}" for path in files]
+    lines += [f"{file_sha256(path)}  {path.relative_to(content).as_posix()}" for path in files]
     write_text(content / LISTING, "\n".join(lines) + "\n")
     return len(files)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

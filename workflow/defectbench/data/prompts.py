@@ -151,6 +151,11 @@ def move_box(box: Sequence[float], noise: float, shape: tuple[int, int], rng: np
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
+def full_box_prompt(height: int, width: int) -> Prompt:
+    """The box of a whole image: the prompt that no label is needed for."""
+    return box_prompt(0, 0, width - 1, height - 1)
+
+
 def draw_prompts(
     kind: str, mask: np.ndarray, image_id: str, settings: PromptSettings, noise: float = 0.0
 ) -> list[Prompt]:
@@ -159,7 +164,7 @@ def draw_prompts(
     ``full_box`` ignores the mask; for the other kinds an image without a defect has no prompts. ``noise`` moves boxes.
     """
     if kind == "full_box":
-        return [box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)]
+        return [full_box_prompt(*mask.shape)]
     return make_prompts(kind, find_objects(mask, settings.merge_distance), mask, image_id, settings, noise)
 
 

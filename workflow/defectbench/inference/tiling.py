@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
+from defectbench.config.train import TrainSettings
 from defectbench.data.tiles import Size, Window, tile_origins
 
 
@@ -19,6 +21,11 @@ class Tiling:
 
     size: Size
     overlap: int
+
+    @classmethod
+    def of(cls, settings: TrainSettings) -> Self | None:
+        """Tiles of a network with ``settings``; None if it predicts whole images."""
+        return cls(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
 
     def apply(self, height: int, width: int, predict: Callable[[Window], np.ndarray]) -> np.ndarray:
         """Logits (n_maps, height, width), float32, of an image.

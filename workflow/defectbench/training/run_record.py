@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import file_sha256
+
+Track = Literal["automatic", "oracle", "reference"]
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
 # Those of single families, recorded where they are in use.
@@ -21,7 +24,7 @@ EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 def run_record(
     identity: ExperimentIdentity,
     settings: Settings,
-    track: Literal["automatic", "oracle", "reference"],
+    track: Track,
     prompt_source: str,
     **facts: Any,
 ) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def run_record(
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json", exclude=settings.idle_keys),
+        "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
         **facts,
         # The one that defectbench.on_gpu took.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -52,13 +55,11 @@ def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """Path, size and digest of a file of weights, read in parts."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    """Path, size and digest of a weights file."""
     return {
         "weights_path": path.as_posix(),
         "weights_bytes": path.stat().st_size,
-        "weights_sha256": digest,
+        "weights_sha256": file_sha256(path),
     }
 
 

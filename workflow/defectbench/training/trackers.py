@@ -33,7 +33,7 @@ def open_trackers(
     loggers = [make[name](chosen, identity, state) for name in chosen.use]
     for logger in loggers:
         logger.log_hyperparams(
-            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.idle_keys)}
+            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.inactive_keys)}
         )
     return loggers
 

@@ -67,8 +67,8 @@ def cascade_record(
     return {
         "experiment": {
             **identity.model_dump(mode="json"),
-            "track": track_of(settings.prompt_source),
-            "prompt_source": settings.prompt_source,
+            "track": track_of(settings.prompts.source),
+            "prompt_source": settings.prompts.source,
         },
         "settings": settings.model_dump(mode="json"),
         "stages": [stage.folder.as_posix() for stage in stages],
