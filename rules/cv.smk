@@ -1,18 +1,18 @@
 """Cross-validation: an experiment with `cv: k` is trained once per fold, in {exp}/fold{k}/, by its family's own rules.
 
-Needs folds.csv and the folds' predictions. Makes the images of each fold, the out-of-fold predictions, the mean of the
+Needs folds.csv and the folds' predictions. Makes the split of each fold, the out-of-fold predictions, the mean of the
 folds' models on test, and the metrics of each fold.
 """
 
 CV = [
-    f"{folder(found)}/cv.json"
-    for found in STUDY.experiments
-    if found.cv and found.family != "ensemble"
+    f"{folder(cross_validated)}/cv.json"
+    for cross_validated in STUDY.experiments
+    if cross_validated.cv and cross_validated.family != "ensemble"
 ]
 
 
 rule cv_fold:
-    """Choose what the model of one fold learns from, stops by, and predicts."""
+    """Split the images for the model of one fold: training, early stopping, prediction."""
     input:
         script=script("cv_fold"),
         manifest="runs/{ds}/manifest.parquet",
@@ -45,7 +45,7 @@ rule cv_fold:
 
 
 rule cv_split:
-    """The split by which cross-validated experiments are calibrated and scored."""
+    """Split of out-of-fold predictions, by which cross-validated experiments are calibrated and scored."""
     input:
         script=script("cv_split"),
         split="runs/{ds}/split.csv",
@@ -106,7 +106,7 @@ rule cv_gather:
 
 
 rule cv_metrics:
-    """Metrics of each fold, at thresholds chosen on the other folds, and of all together."""
+    """Metrics of each fold, at thresholds chosen on the other folds, and pooled."""
     input:
         script=script("cv_metrics"),
         settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
