@@ -5,6 +5,7 @@
 # make chaos  kill a small study 20 times at random times: same results each time
 # make resume go on after a kill, crash or power loss (CONFIG=...; no other run may work here)
 # make plan   jobs, hours and memory that a study would take, from past runs (CONFIG=...)
+# make docs   the documentation as a site, in site/
 # make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
 # make lock   pin all dependencies anew
 
@@ -20,7 +21,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Without bytecode every job would compile torch's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-slurm chaos resume plan doctor env lock
+.PHONY: demo test test-slow test-slurm chaos resume plan docs doctor env lock
 
 demo: $(READY)
 	snakemake --cores all --resources gpu=1
@@ -49,6 +50,9 @@ resume: $(READY)
 
 plan: $(READY)
 	snakemake -n --quiet host --configfile $(CONFIG) 2>&1 | python workflow/scripts/plan.py
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 doctor: $(READY)
 	python workflow/scripts/doctor.py --configfile $(CONFIG)

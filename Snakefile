@@ -21,12 +21,9 @@ include: "rules/ingest.smk"
 include: "rules/split.smk"
 include: "rules/pack.smk"
 include: "rules/export_labels.smk"
-include: "rules/unet.smk"
-include: "rules/yolo.smk"
-include: "rules/sam2.smk"
-include: "rules/sam3.smk"
-include: "rules/shared_training.smk"
-include: "rules/reference.smk"
+include: "rules/yolo_labels.smk"
+include: "rules/prompts.smk"
+include: "rules/families.smk"
 include: "rules/cv.smk"
 include: "rules/ensemble.smk"
 include: "rules/cascade.smk"
@@ -38,14 +35,13 @@ include: "rules/results.smk"
 include: "rules/detectors.smk"
 include: "rules/search.smk"
 include: "rules/plots.smk"
-include: "rules/galleries.smk"
 include: "rules/page.smk"
 include: "rules/benchmarks.smk"
 
 
 # Without experiments, a study only divides its data.
 if EXPERIMENTS:
-    ALL = (RESULTS + PLOTS + PAGE if mapping() else []) + DETECTORS + AUGMENTATIONS + CV
+    ALL = (RESULTS + PAGE if mapping() else []) + PLOTS + DETECTORS + CV
 else:
     ALL = [f"runs/{DS}/{name}" for name in ("split.csv", "folds.csv")]
 

@@ -30,7 +30,7 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
-from defectbench.families.sam2.adapters import set_up
+from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import CONFIGS, NativeSam2, enlarge
 from defectbench.families.sam2.predictor import PromptedPredictor
@@ -143,7 +143,7 @@ def training(size: str, repeats: int) -> None:
     torch.manual_seed(0)
     settings = Sam2Settings(size=size, tune="full")
     network = NativeSam2("2.1", size).to(DEVICE)
-    set_up(network, settings)
+    set_trainable(network, settings)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-5)
     ways = {
         "native": lambda: step(network, optimizer, HEIGHT, WIDTH),
@@ -177,7 +177,7 @@ def peak_of_step(size: str, threads: int, checkpointed: bool) -> int:
     """Bytes that one step takes on top of the network itself: on the GPU allocated, else resident."""
     torch.set_num_threads(threads)
     network = NativeSam2("2.1", size).to(DEVICE)
-    set_up(network, Sam2Settings(size=size, tune="full", gradient_checkpointing=checkpointed))
+    set_trainable(network, Sam2Settings(size=size, tune="full", gradient_checkpointing=checkpointed))
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=1e-5)
     before = peak()
     step(network, optimizer, HEIGHT, WIDTH)

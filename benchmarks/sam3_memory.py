@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import Sam3Config, Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.network import PhraseSam3
 from defectbench.families.sam3.phrases import letter_tokenizer, stored
@@ -49,7 +49,7 @@ class Step(torch.nn.Module):
         super().__init__()
         with torch.device("meta"):
             network = Sam3Model(Sam3Config())
-            set_up(network, settings)
+            set_trainable(network, settings)
         self.phrased = PhraseSam3(network, stored(letter_tokenizer()), {"merged": ["crack"]}, True)
         # The decoder asks tensors for the size of the grid, which hold none here.
         places = network.config.image_size // network.config.vision_config.backbone_config.patch_size

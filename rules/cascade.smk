@@ -101,6 +101,7 @@ rule predict_cascade:
     params:
         code=code("predict_cascade"),
         pack=subpath(input.images, parent=True),
+        features=segmenter_features,
         segmenter=subpath(input.segmenter_run, parent=True),
         source=lambda wildcards, input: (
             f"--source {Path(input.source_run).parent} --prompts-timing {input.prompts_timing}"
@@ -114,7 +115,7 @@ rule predict_cascade:
         "runs/{ds}/cascade/{exp}/logs/predict_cascade.log",
     benchmark:
         "runs/{ds}/cascade/{exp}/benchmarks/predict_cascade.tsv"
-    threads: lambda wildcards: experiment(wildcards).settings.threads
+    threads: lambda wildcards: experiment(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),
         runtime=minutes(480),
@@ -125,6 +126,6 @@ rule predict_cascade:
         "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
         " --settings {input.settings} --identity {input.identity} --segmenter {params.segmenter} --base {input.base}"
         " --segmenter-subset {input.segmenter_subset} --prompts {input.prompts} {params.source}"
-        " --pack {params.pack} --split {input.split} --embeddings runs/{wildcards.ds}/embeddings"
+        " --pack {params.pack} --split {input.split} {params.features}"
         " --code-digest {params.code} --val {output.val} --test {output.test} --run {output.run}"
         " --timing {output.timing} 2>&1 | tee {log}"

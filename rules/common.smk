@@ -13,7 +13,6 @@ include: "setup.smk"
 from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
-from defectbench.config.prompts import prompts_path
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
@@ -45,9 +44,14 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+def project_file(path):
+    """A file of the project, as an input: relative to the working directory, so that a moved project is not stale."""
+    return os.path.relpath(PROJECT / path)
+
+
 def script(name):
-    """A rule's script, as an input: relative, so that a moved project is not stale, and ancient, since ``code`` has it."""
-    return ancient(os.path.relpath(LIBRARY / "scripts" / f"{name}.py"))
+    """A rule's script, as an input: ancient, since ``code`` has its content."""
+    return ancient(project_file(f"workflow/scripts/{name}.py"))
 
 
 def code(name):
@@ -88,7 +92,7 @@ def megabytes(input, factor):
 
 def gpus(wildcards):
     """GPUs that a training takes."""
-    return experiment(wildcards).settings.devices
+    return experiment(wildcards).traits.devices
 
 
 def experiment(wildcards):
@@ -154,32 +158,67 @@ def subset_file(wildcards):
     return f"runs/{wildcards.ds}/subsets/{found.subset}_s{found.seed}.csv"
 
 
-def tile_pack(wildcards):
-    """The pack of tiles that an experiment trains on; none unless its mode is pre_crops."""
-    settings = experiment(wildcards).settings
-    if settings.mode != "pre_crops":
-        return []
-    folder = f"runs/{wildcards.ds}/packed/tiles_{settings.crop}_s{settings.stride}"
-    return multiext(f"{folder}/", *PACK_FILES)
+def training_inputs(wildcards):
+    """Further inputs of a training, by name: what the traits of its experiment call for."""
+    ds, traits = wildcards.ds, experiment(wildcards).traits
+    inputs = model_inputs(wildcards)
+    if traits.tile_pack:
+        tiles = f"runs/{ds}/packed/{traits.tile_pack}/"
+        inputs["tiles"] = multiext(tiles, *PACK_FILES)
+    if traits.label_table:
+        inputs["labels"] = f"runs/{ds}/yolo/{traits.label_table}.parquet"
+    if traits.prompt_file:
+        inputs["prompt_settings"] = f"runs/{ds}/settings/prompts.yaml"
+    if traits.init_from:
+        inputs["init_from"] = traits.init_from.as_posix()
+    return inputs
 
 
-def tiles_option(wildcards, input):
-    """The option by which a training script is given its tiles."""
-    return f"--tiles {Path(input.tiles[0]).parent}" if input.tiles else ""
+def prediction_inputs(wildcards):
+    """Further inputs of a prediction, by name: base weights and prompts."""
+    return model_inputs(wildcards)
 
 
-def initial_weights(wildcards):
-    """The file of weights that a training starts from; none unless its settings name one."""
-    path = experiment(wildcards).traits.init_from
-    return [] if path is None else path.as_posix()
+def model_inputs(wildcards):
+    """Inputs that training and prediction of an experiment share: base weights and prompts."""
+    traits = experiment(wildcards).traits
+    inputs = {}
+    if traits.base_name:
+        inputs["base"] = f"weights/{traits.base_name}.safetensors"
+    if traits.prompt_file:
+        inputs["prompts"] = f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"
+    return inputs
 
 
-def published_weights(wildcards):
-    """The published weights that a YOLO training starts from; none if it starts from scratch."""
-    settings = experiment(wildcards).settings
-    if settings.weights == "none":
-        return []
-    return f"weights/{settings.network_name}.safetensors"
+def input_options(wildcards, input):
+    """Options of a script for those inputs that only some experiments have."""
+    options = [
+        f"--{name.replace('_', '-')} {input[name]}"
+        for name in ("base", "prompts", "prompt_settings", "labels")
+        if name in input.keys()
+    ]
+    if "tiles" in input.keys():
+        options.append(f"--tiles {Path(input.tiles[0]).parent}")
+    return " ".join([*options, features_option(experiment(wildcards))])
+
+
+def features_option(experiment):
+    """The option that names the folder of cached features, of an experiment that caches them."""
+    cached = experiment.traits.caches_features
+    return f"--features runs/{DS}/embeddings" if cached else ""
+
+
+def python_command(gpu, devices=False):
+    """How a script is started: on a GPU of its own, or several, and its use recorded; or plainly."""
+    if not gpu:
+        return "python"
+    several = " --devices {resources.gpu}" if devices else ""
+    return f"python -m defectbench.on_gpu{several} --usage {{log}}.gpu.json"
+
+
+def training_threads(wildcards):
+    """CPU threads of a training: those of each process, of which every GPU has one."""
+    return experiment(wildcards).traits.threads * gpus(wildcards)
 
 
 def folder(found):

@@ -47,9 +47,8 @@ rule detectors:
             for found in detecting()
             for name in ("run", "timing", "metrics")
         ],
+        **study_files("issues", "leaks"),
         script=script("detectors"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
     output:
         results("detectors.csv")[0],
     params:

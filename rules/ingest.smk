@@ -11,7 +11,7 @@ if STUDY.dataset.generator is not None:
         input:
             script=script("synthesize"),
             settings=f"runs/{DS}/settings/synthesize.yaml",
-            prior=os.path.relpath(PROJECT / "resources/severstal_prior.yaml"),
+            prior=project_file("resources/severstal_prior.yaml"),
         output:
             [str(path) for path in STUDY.dataset.source_files()],
         params:

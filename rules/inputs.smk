@@ -15,18 +15,6 @@ def trained(name):
     return path
 
 
-def base_weights(wildcards):
-    """The weights that an experiment starts from."""
-    return f"weights/{experiment(wildcards).settings.base_name}.safetensors"
-
-
-def sam2_prompts(wildcards):
-    """The prompts of an experiment."""
-    settings = experiment(wildcards).settings
-    path = settings.traits.prompt_file
-    return f"runs/{wildcards.ds}/prompts/{path}"
-
-
 def folds(name):
     """An input function: the file ``name`` of every fold of an experiment."""
     return lambda wildcards: [
@@ -87,17 +75,20 @@ def segmenter_file(name):
     )
 
 
+def segmenter_features(wildcards):
+    """The option that names the folder of the segmenter's cached features."""
+    return features_option(EXPERIMENTS[experiment(wildcards).settings.segmenter])
+
+
 def segmenter_base(wildcards):
     """The weights that the experiment that is asked started from."""
     segmenter = EXPERIMENTS[experiment(wildcards).settings.segmenter]
-    return f"weights/{segmenter.settings.base_name}.safetensors"
+    return f"weights/{segmenter.traits.base_name}.safetensors"
 
 
 def prompts_of(found):
     """The file of prompts of a cascade."""
-    prompts = found.settings.prompts
-    path = prompts_path(prompts.source, prompts.kind, prompts.noise)
-    return f"runs/{DS}/prompts/{path}"
+    return f"runs/{DS}/prompts/{found.traits.prompt_file}"
 
 
 def cascade_prompts(wildcards):

@@ -3,27 +3,9 @@
 Needs the results table, the experiments' records and predictions, the packs and the charts. Makes index.html.
 """
 
-# In the order of the page: what decides first, what explains it later.
-PAGE_PLOTS = [
-    results(f"plots/{name}.svg")[0]
-    for name in (
-        "ranking",
-        "cost",
-        "data_efficiency",
-        "ablations",
-        *(("prompt_gap", "box_noise") if CASCADES else ()),
-        "success",
-        "image_scores",
-        "score_histograms",
-        "by_class",
-        "precision_recall",
-        "reliability",
-        "calibration",
-        "training",
-        "split",
-    )
-]
 PAGE = results("index.html")
+PAGE_PLOTS = [plot.name for plot in plots_of_study() if plot.on_page]
+PAGE_TABLES = ("experiments", "results", "pairwise", "issues", "leaks", "split")
 
 
 rule page:
@@ -37,6 +19,8 @@ rule page:
             "pooled_hist.parquet",
             "test.pred.parquet",
         ),
+        multiext(f"runs/{DS}/packed/", *PACK_FILES),
+        **study_files(*PAGE_TABLES),
         script=script("page"),
         templates=[
             os.path.relpath(path)
@@ -45,44 +29,28 @@ rule page:
             )
         ],
         captions=[
-            os.path.relpath(PROJECT / f"resources/captions/{Path(path).stem}.rst")
-            for path in PAGE_PLOTS
+            os.path.relpath(PROJECT / f"resources/captions/{name}.rst")
+            for name in PAGE_PLOTS
         ],
-        plots=PAGE_PLOTS,
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-        pairwise=results("pairwise.csv"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
-        split=f"runs/{DS}/split.csv",
-        images=f"runs/{DS}/packed/images.bin",
-        images_index=f"runs/{DS}/packed/images.parquet",
-        masks=f"runs/{DS}/packed/masks.bin",
-        masks_index=f"runs/{DS}/packed/masks.parquet",
+        plots=results(*(f"plots/{name}.svg" for name in PAGE_PLOTS)),
     output:
-        report(
-            PAGE[0],
-            caption="../resources/captions/page.rst",
-            category="Page",
-        ),
+        report(PAGE[0], caption="../resources/captions/page.rst", category="Page"),
+    params:
+        code=code("page"),
+        options=as_options(study_files(*PAGE_TABLES) | {"pack": f"runs/{DS}/packed"}),
+        flags=ungrouped_option(),
+        study=STUDY.name,
+        captions=lambda wildcards, input: Path(input.captions[0]).parent,
     log:
         results("logs/page.log"),
     benchmark:
         results("benchmarks/page.tsv")[0]
-    conda:
-        ENV
     threads: 1
     resources:
         mem_mb=memory(4000),
         runtime=minutes(30),
-    params:
-        code=code("page"),
-        study=STUDY.name,
-        ungrouped=UNGROUPED,
-        pack=subpath(input.images, parent=True),
-        captions=lambda wildcards, input: Path(input.captions[0]).parent,
+    conda:
+        ENV
     shell:
-        "python {input.script} --study {params.study} --experiments {input.experiments} --results {input.results}"
-        " --pairwise {input.pairwise} --issues {input.issues} --leaks {input.leaks} --split {input.split}"
-        " {params.ungrouped} --pack {params.pack} --plots {input.plots} --captions {params.captions} --out {output}"
-        " 2>&1 | tee {log}"
+        "python {input.script} --study {params.study} {params.options} {params.flags} --plots {input.plots}"
+        " --captions {params.captions} --out {output} 2>&1 | tee {log}"

@@ -1,8 +1,9 @@
 """One row per experiment, and what may be said of their differences.
 
-Needs every experiment's run record, timing, calibration and scores, and what cross-validation found. Makes the study's
-results table, the tests in pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and findings,
-the tables of a paper, and, as the target `export`, a CSV per experiment with the time of its training in the name.
+Needs every experiment's run record, timing, calibration and scores, and the metrics of cross-validation. Makes the
+study's results table, the tests in pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and
+findings, the tables of a paper, and, as the target `export`, a CSV per experiment with the time of its training in the
+name.
 """
 
 RESULTS = results(
@@ -14,218 +15,141 @@ RESULTS = results(
     "tables/tables.tex",
     "tables/tables.md",
 )
-# What reports are told if nothing but the pixels says which images belong together; generated ones stand alone.
-UNGROUPED = (
-    ""
-    if STUDY.split.group_by or STUDY.dataset.generator
-    else "--ungrouped"
-)
+# Files that several scripts take, by their option.
+STUDY_FILES = {
+    "experiments": results("settings/results.yaml")[0],
+    "results": results("results.parquet")[0],
+    "pairwise": results("pairwise.csv")[0],
+    "seeds": results("tables/seeds.csv")[0],
+    "fits": results("tables/data_efficiency.csv")[0],
+    "curves": results("tables/data_efficiency_curves.csv")[0],
+    "issues": f"runs/{DS}/issues.csv",
+    "leaks": f"runs/{DS}/leaks.csv",
+    "manifest": f"runs/{DS}/manifest.parquet",
+    "split": f"runs/{DS}/split.csv",
+}
 
 
-rule results:
-    """Consolidate the experiments of the study; experiments scored on different test images are refused."""
-    input:
-        of_each(
+def study_files(*options, settings=None):
+    """Files of STUDY_FILES by their options, and the settings file of that name, if any."""
+    files = {option: STUDY_FILES[option] for option in options}
+    if settings:
+        files["settings"] = results(f"settings/{settings}.yaml")[0]
+    return files
+
+
+def in_results(**names):
+    """Files of the study's results folder by the options of the script that writes them."""
+    return {option: results(name)[0] for option, name in names.items()}
+
+
+def in_report(category, subcategory=None, **names):
+    """The same, shown in Snakemake's report."""
+    return {
+        option: report(
+            path,
+            caption=f"../resources/captions/{Path(path).stem}.rst",
+            category=category,
+            subcategory=subcategory,
+        )
+        for option, path in in_results(**names).items()
+    }
+
+
+def as_options(files):
+    """Files by option as a command line."""
+    return " ".join(f"--{option} {path}" for option, path in files.items())
+
+
+def ungrouped_option():
+    """Tells reports that only pixels say which images belong together; generated images stand alone."""
+    grouped = STUDY.split.group_by or STUDY.dataset.generator
+    return "" if grouped else "--ungrouped"
+
+
+# Rule -> files of the experiments, further inputs and outputs by option, and what the job takes.
+CONSOLIDATION = {
+    # A row per experiment; experiments scored on different test images are refused.
+    "results": dict(
+        experiments=of_each(
             "run.json",
             "timing.json",
             "metrics.json",
             "calibration.json",
             "per_image.parquet",
-        ),
-        cv=CV,
-        script=script("results"),
-        settings=results("settings/results.yaml"),
-    output:
-        csv=results("results.csv"),
-        parquet=results("results.parquet"),
-    params:
-        code=code("results"),
-    log:
-        results("logs/results.log"),
-    benchmark:
-        results("benchmarks/results.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(4000, 4),
+        )
+        + CV,
+        inputs=study_files(settings="results"),
+        outputs=in_results(csv="results.csv", parquet="results.parquet"),
+        memory=memory(4000, 4),
         runtime=minutes(30, 60),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --settings {input.settings} --csv {output.csv} --parquet {output.parquet}"
-        " 2>&1 | tee {log}"
-
-
-rule pairwise:
-    """Test, rank and compare the seeds of the experiments; images of one group count as one."""
-    input:
-        of_each("per_image.parquet"),
-        script=script("pairwise"),
-        settings=results("settings/pairwise.yaml"),
-        results=results("results.parquet"),
-    output:
-        pairwise=results("pairwise.csv"),
-        ranks=results("tables/ranks.csv"),
-        seeds=results("tables/seeds.csv"),
-    params:
-        code=code("pairwise"),
-    log:
-        results("logs/pairwise.log"),
-    benchmark:
-        results("benchmarks/pairwise.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
+    ),
+    # Tests, ranks and spread over seeds of the experiments; images of one group count as one.
+    "pairwise": dict(
+        experiments=of_each("per_image.parquet"),
+        inputs=study_files("results", settings="pairwise"),
+        outputs=in_results(
+            pairwise="pairwise.csv", ranks="tables/ranks.csv", seeds="tables/seeds.csv"
+        ),
+        memory=memory(4000),
         runtime=minutes(60),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --settings {input.settings} --results {input.results} --pairwise {output.pairwise}"
-        " --ranks {output.ranks} --seeds {output.seeds} 2>&1 | tee {log}"
-
-
-rule data_efficiency:
-    """Power laws of error against labels, for models trained on at least three numbers of labels."""
-    input:
-        of_each("per_image.parquet"),
-        script=script("data_efficiency"),
-        experiments=results("settings/results.yaml"),
-        results=results("results.parquet"),
-    output:
-        fits=results("tables/data_efficiency.csv"),
-        curves=results("tables/data_efficiency_curves.csv"),
-    params:
-        code=code("data_efficiency"),
-    log:
-        results("logs/data_efficiency.log"),
-    benchmark:
-        results("benchmarks/data_efficiency.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
+    ),
+    # Power laws of error against labels, for models trained on at least three numbers of labels.
+    "data_efficiency": dict(
+        experiments=of_each("per_image.parquet"),
+        inputs=study_files("experiments", "results"),
+        outputs=study_files("fits", "curves"),
+        memory=memory(4000),
         runtime=minutes(30),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --experiments {input.experiments} --results {input.results} --fits {output.fits}"
-        " --curves {output.curves} 2>&1 | tee {log}"
+    ),
+    # The tests in sentences.
+    "findings": dict(
+        inputs=study_files("results", "pairwise", "seeds", "fits", "issues", "leaks"),
+        outputs=in_report("Leaderboard", out="findings.md"),
+    ),
+    # The table that a person reads.
+    "leaderboard": dict(
+        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        outputs=in_report("Leaderboard", out="leaderboard.md"),
+        flags=ungrouped_option(),
+    ),
+    # exp_{model}_{subset}_{prompt}_{imgsz}_{YYYYmmdd-HHMM}.csv, a file per experiment.
+    "export": dict(
+        inputs=study_files("results"),
+        outputs={"out-dir": directory(results("export")[0])},
+    ),
+    # The tables of a paper, from the same records.
+    "tables": dict(
+        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        outputs=in_results(tex="tables/tables.tex")
+        | in_report("Leaderboard", md="tables/tables.md"),
+    ),
+}
 
+for name, job in CONSOLIDATION.items():
 
-rule findings:
-    """The tests in sentences."""
-    input:
-        script=script("findings"),
-        results=results("results.parquet"),
-        pairwise=results("pairwise.csv"),
-        seeds=results("tables/seeds.csv"),
-        fits=results("tables/data_efficiency.csv"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
-    output:
-        report(
-            results("findings.md")[0],
-            caption="../resources/captions/findings.rst",
-            category="Leaderboard",
-        ),
-    params:
-        code=code("findings"),
-    log:
-        results("logs/findings.log"),
-    benchmark:
-        results("benchmarks/findings.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(10),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --results {input.results} --pairwise {input.pairwise} --seeds {input.seeds}"
-        " --fits {input.fits} --issues {input.issues} --leaks {input.leaks} --out {output} 2>&1 | tee {log}"
-
-
-rule leaderboard:
-    """The table that a person reads."""
-    input:
-        script=script("leaderboard"),
-        results=results("results.parquet"),
-        pairwise=results("pairwise.csv"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
-    output:
-        report(
-            results("leaderboard.md")[0],
-            caption="../resources/captions/leaderboard.rst",
-            category="Leaderboard",
-        ),
-    params:
-        code=code("leaderboard"),
-        ungrouped=UNGROUPED,
-    log:
-        results("logs/leaderboard.log"),
-    benchmark:
-        results("benchmarks/leaderboard.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(10),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --results {input.results} --pairwise {input.pairwise} --issues {input.issues}"
-        " --leaks {input.leaks} {params.ungrouped} --out {output}"
-        " 2>&1 | tee {log}"
-
-
-rule export:
-    """exp_{{model}}_{{subset}}_{{prompt}}_{{imgsz}}_{{YYYYmmdd-HHMM}}.csv, a file per experiment."""
-    input:
-        script=script("export"),
-        results=results("results.parquet"),
-    output:
-        directory(results("export")[0]),
-    params:
-        code=code("export"),
-    log:
-        results("logs/export.log"),
-    benchmark:
-        results("benchmarks/export.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(10),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --results {input.results} --out-dir {output} 2>&1 | tee {log}"
-
-
-rule tables:
-    """The tables of a paper, from the same records."""
-    input:
-        script=script("tables"),
-        results=results("results.parquet"),
-        pairwise=results("pairwise.csv"),
-        issues=f"runs/{DS}/issues.csv",
-        leaks=f"runs/{DS}/leaks.csv",
-    output:
-        tex=results("tables/tables.tex"),
-        md=report(
-            results("tables/tables.md")[0],
-            caption="../resources/captions/tables.rst",
-            category="Leaderboard",
-        ),
-    params:
-        code=code("tables"),
-    log:
-        results("logs/tables.log"),
-    benchmark:
-        results("benchmarks/tables.tsv")[0]
-    threads: 1
-    resources:
-        mem_mb=memory(2000),
-        runtime=minutes(10),
-    conda:
-        ENV
-    shell:
-        "python {input.script} --results {input.results} --pairwise {input.pairwise} --issues {input.issues}"
-        " --leaks {input.leaks} --tex {output.tex} --md {output.md} 2>&1 | tee {log}"
+    rule:
+        name:
+            name
+        input:
+            job.get("experiments", []),
+            **job["inputs"],
+            script=script(name),
+        output:
+            **job["outputs"],
+        params:
+            code=code(name),
+            options=as_options(job["inputs"] | job["outputs"]),
+            flags=job.get("flags", ""),
+        log:
+            results(f"logs/{name}.log"),
+        benchmark:
+            results(f"benchmarks/{name}.tsv")[0]
+        threads: 1
+        resources:
+            mem_mb=job.get("memory", memory(2000)),
+            runtime=job.get("runtime", minutes(10)),
+        conda:
+            ENV
+        shell:
+            "python {input.script} {params.options} {params.flags} 2>&1 | tee {log}"

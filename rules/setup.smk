@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-# Not workflow.basedir: that is another folder where a Snakefile elsewhere includes this one or has it as a module.
+# Snakemake's own base folder is another one where a Snakefile elsewhere includes this one or has it as a module.
 PROJECT = (
     Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
 )

@@ -12,9 +12,15 @@ from defectbench.config.ingest import AreaTable, YoloFolder
 from defectbench.data.audit import audit
 from defectbench.data.ingest import ingest, write_issues
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
-from defectbench.reporting.card import PICTURES, dataset_card
-from defectbench.reporting.plots import card as plots
-from defectbench.reporting.plots.examples import OWN, ExampleError, examples_figure, read_examples, typical_images
+from defectbench.reporting.dataset_card import PICTURES, dataset_card
+from defectbench.reporting.plots import dataset_card_charts as plots
+from defectbench.reporting.plots.dataset_card_examples import (
+    OWN,
+    ExampleError,
+    examples_figure,
+    read_examples,
+    typical_images,
+)
 
 NO_ISSUES = pd.DataFrame(columns=["file", "row", "problem"])
 

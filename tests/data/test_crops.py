@@ -19,7 +19,7 @@ from defectbench.config.train import TrainSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.rle import encode_severstal
-from defectbench.data.tiles import TileError, choose_tiles, image_of
+from defectbench.data.tiles import TileError, choose_tiles, source_image_id
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
 from defectbench.files import read_json
 from defectbench.inference.geometry import Geometry
@@ -172,7 +172,7 @@ def test_all_tiles_with_a_defect_and_a_share_of_the_others_are_kept():
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
 def test_tiles_of_fewer_images_are_among_those_of_more(share):
     few, many = choose(share, n_images=100), choose(share)
-    assert few == [tile for tile in many if int(image_of(tile).removesuffix(".png")) < 100]
+    assert few == [tile for tile in many if int(source_image_id(tile).removesuffix(".png")) < 100]
 
 
 def test_a_smaller_share_is_part_of_a_larger_and_another_seed_chooses_others():

@@ -79,7 +79,7 @@ def test_kaggles_own_order_of_columns_is_read_too(dataset):
         ("Image,Pixels\na,1 1\n", "has the columns Image,Pixels; a submission has ImageId_ClassId,EncodedPixels or"),
         ("ImageId_ClassId,EncodedPixels\na_1,\n", "line 2: no image 'a' and class '1'"),
         ("ImageId_ClassId,EncodedPixels\ntest_0.png_x,\n", "line 2: no image 'test_0.png' and class 'x'"),
-        ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,\ntest_0.png_1,\n", "line 3: test_0.png, class 1 comes twice"),
+        ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,\ntest_0.png_1,\n", "class 1 is listed twice"),
         ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,190 9\n", "line 2: RLE run '190 9' ends beyond the image"),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_submission_of_other_images_has_no_score(dataset):
     some = dict(list(truth.items())[1:])
     with pytest.raises(SubmissionError, match=r"1 row\(s\) missing: test_0.png class 1"):
         score_submission(some, truth)
-    with pytest.raises(SubmissionError, match=r"1 row\(s\) unasked"):
+    with pytest.raises(SubmissionError, match=r"1 row\(s\) unexpected"):
         score_submission(truth, some)
 
 

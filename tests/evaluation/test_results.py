@@ -229,7 +229,9 @@ def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
     edit(folders[0] / "run.json", data_digest=digest)
     assert consolidate(settings(folders))["data_digest"].nunique() == 1
     edit(folders[0] / "run.json", data_digest="0ld")
-    with pytest.raises(ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* anew"):
+    with pytest.raises(
+        ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* again"
+    ):
         consolidate(settings(folders))
 
 
@@ -237,7 +239,7 @@ def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
 def test_metrics_that_are_not_the_mean_of_the_images_are_refused(folders, metric):
     value = read_json(folders[0] / "metrics.json")[metric]
     edit(folders[0] / "metrics.json", **{metric: value + 1e-6})
-    with pytest.raises(ResultsError, match=rf"unet_a: {metric} is {value + 1e-6:.6f} in metrics\.json.*score anew"):
+    with pytest.raises(ResultsError, match=rf"unet_a: {metric} is {value + 1e-6:.6f} in metrics\.json.*score again"):
         consolidate(settings(folders))
     edit(folders[0] / "metrics.json", **{metric: value})
     shutil.copy(folders[1] / "per_image.parquet", folders[0] / "per_image.parquet")

@@ -13,7 +13,7 @@ from synthetic_study import write_study
 
 from defectbench.config.report import ReportSettings
 from defectbench.reporting.plots.gallery import draw_gallery
-from defectbench.reporting.plots.samples import choose_in_bands
+from defectbench.reporting.plots.gallery_images import choose_in_bands
 from defectbench.reporting.plots.score_histograms import MOST, score_histograms_figure
 from defectbench.reporting.plots.training import training_figure
 from defectbench.reporting.records import read_records

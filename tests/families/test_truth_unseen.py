@@ -87,7 +87,7 @@ def predict(request, truth):
             call(weights_sam2, **named, table=truth / "none.yaml")
     kept = truth.with_name("kept")
     more = {"labels": truth / f"{settings.labels}.parquet"} if not base else {}
-    more |= {"embeddings": kept} if request.param == "sam2_head" else {}
+    more |= {"features": kept} if request.param == "sam2_head" else {}
     data = {"pack": truth / "packed", "split": truth / "split.csv", "subset": truth / "subset.csv"}
     files = {"settings": experiment / "train.yaml", "identity": experiment / "identity.yaml", "folder": experiment}
     call(train_script, **data, **files, **base, **more, code_digest="0")

@@ -15,7 +15,8 @@ from defectbench.data.prompts import draw_prompts
 from defectbench.evaluation.image_scores import read_image_scores
 from defectbench.reporting.plots.box_noise import box_noise_figure
 from defectbench.reporting.plots.cascades import MOST_REJECTED, draw_cascades
-from defectbench.reporting.plots.prompt_gap import gaps, prompt_gap_figure, prompted
+from defectbench.reporting.plots.prompt_gap import gaps, prompt_gap_figure
+from defectbench.reporting.plots.prompting import prompted
 from defectbench.reporting.records import read_records
 
 NO_PROMPTS = {"prompt_source": "none", "segmenter": None, "prompt_noise": None}

@@ -9,7 +9,8 @@ from defectbench.evaluation.pairwise import PAIRWISE, SEEDS
 from defectbench.evaluation.results import COLUMNS
 from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.findings import findings
-from defectbench.reporting.leaderboard import leaderboard, markdown_table, short_names
+from defectbench.reporting.leaderboard import leaderboard, markdown_table
+from defectbench.reporting.names import short_names
 from defectbench.reporting.paper import as_markdown, paper_tables
 from defectbench.reporting.power_law import FITS
 

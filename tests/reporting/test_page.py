@@ -14,7 +14,7 @@ from browser import probe
 from synthetic_study import write_study
 
 from defectbench.files import read_json, write_json, write_text
-from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.names import experiment_names
 from defectbench.reporting.page.answer import answer, standings_of
 from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.records import read_records
@@ -195,7 +195,7 @@ def said(folder, results=None, pairwise=None, issues=NO_ROWS, leaks=NO_ROWS):
     results = stored[0] if results is None else results
     pairwise = stored[1] if pairwise is None else pairwise
     folders = sorted((folder / "experiments").iterdir())
-    called, standings = names_of_experiments(results), standings_of(results, pairwise)
+    called, standings = experiment_names(results), standings_of(results, pairwise)
     records = read_records(results, folders)
     return caveats(results, records, standings, called, issues, leaks), answer(results, pairwise, standings, called)
 
@@ -223,7 +223,7 @@ def test_caveats_follow_the_data(page):
 def test_images_that_nothing_groups_are_a_caveat(page):
     results, pairwise = tables_of(page.parent)
     records = read_records(results, sorted((page.parent / "experiments").iterdir()))
-    called, standings = names_of_experiments(results), standings_of(results, pairwise)
+    called, standings = experiment_names(results), standings_of(results, pairwise)
     plain = caveats(results, records, standings, called, NO_ROWS, NO_ROWS)
     (found,) = set(caveats(results, records, standings, called, NO_ROWS, NO_ROWS, ungrouped=True)) - set(plain)
     assert found.startswith("split.group_by is not set")
@@ -246,7 +246,7 @@ def test_several_seeds_are_named_with_their_spread_and_intervals(page):
     again = {"dice_all": value - 0.1, "dice_all_lo": low - 0.2, "dice_all_hi": high - 0.05}
     again["avg_inference_time"] = results.loc[best, "avg_inference_time"].iloc[0] + 0.002
     results = pd.concat([results, results[best].assign(seed=2, **again)], ignore_index=True)
-    told = answer(results, pairwise, standings_of(results, pairwise), names_of_experiments(results))
+    told = answer(results, pairwise, standings_of(results, pairwise), experiment_names(results))
     spread = statistics.stdev([value, value - 0.1])
     assert f"{value - 0.05:.3f}, mean of 2 seeds, standard deviation {spread:.3f}" in told.sure[0]
     assert f"the 95 % intervals of the seeds lie within [{low - 0.2:.3f}, {high:.3f}]" in told.sure[1]
@@ -290,5 +290,5 @@ def test_a_lead_without_a_significant_test_is_no_win(page):
     best = none["a"].iloc[0]
     all_worse = none[none["a"] == best].assign(claim="a better")
     found, told = said(page.parent, results, all_worse)
-    assert told.which[0].startswith(f"Winner: {names_of_experiments(results)[best]};")
+    assert told.which[0].startswith(f"Winner: {experiment_names(results)[best]};")
     assert not any("lead is not significant" in text for text in found)

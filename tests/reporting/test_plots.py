@@ -12,6 +12,7 @@ from plot_data import drawn, row, table, texts
 from scipy import ndimage
 from small_datasets import HEIGHT, WIDTH, write_severstal
 
+from defectbench.config.report import RankingSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import MaskPack
 from defectbench.data.rle import encode_severstal
@@ -23,10 +24,11 @@ from defectbench.files import read_json, write_json
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.metrics.codes import HALF, threshold_code
 from defectbench.metrics.counts import confusion
-from defectbench.reporting.plots import gallery, overlay, style, words
+from defectbench.reporting import overlay, palette, words
+from defectbench.reporting.plots import gallery, style
 from defectbench.reporting.plots.data_efficiency import data_efficiency_figure, spread
+from defectbench.reporting.plots.gallery_images import choose_images, read_counts, read_samples
 from defectbench.reporting.plots.ranking import MOST_ROWS, ranking_figure
-from defectbench.reporting.plots.samples import choose_images, read_counts, read_samples
 from defectbench.reporting.power_law import CURVES, FITS
 
 BEST = "unet-resnet18_full_none_native_steps-9_s42"
@@ -52,7 +54,7 @@ ORACLE = row(
 
 @pytest.mark.parametrize("metric", ["dice_all", "test_Dice", "test_mIoU"])
 def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
-    figure = ranking_figure(table(*ROWS), NO_PAIRS, metric)
+    figure = ranking_figure(table(*ROWS), NO_PAIRS, RankingSettings(metric=metric))
     (axes,) = figure.axes
     values, intervals = drawn(axes, "value"), drawn(axes, "interval")
     assert len(values) == len(intervals) == len(ROWS)
@@ -70,25 +72,25 @@ def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
 def test_dots_are_hollow_where_a_test_shows_the_model_to_be_worse():
     worse = ROWS[0]["exp_id"]
     tests = pd.DataFrame([{"kind": "vs_best", "a": BEST, "b": worse, "claim": "a better"}], columns=list(PAIRWISE))
-    figure = ranking_figure(table(*ROWS), tests, "dice_all")
+    figure = ranking_figure(table(*ROWS), tests, RankingSettings(metric="dice_all"))
     faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [worse]
     assert "● no test shows another model to be better; ○ significantly worse than another" in " ".join(
         texts(figure).split()
     )
-    equal = ranking_figure(table(*ROWS), tests.assign(claim="no claim"), "dice_all")
+    equal = ranking_figure(table(*ROWS), tests.assign(claim="no claim"), RankingSettings(metric="dice_all"))
     assert "No model is significantly worse" in texts(equal)
-    few = ranking_figure(table(*ROWS), tests.assign(claim="too few groups"), "dice_all")
+    few = ranking_figure(table(*ROWS), tests.assign(claim="too few groups"), RankingSettings(metric="dice_all"))
     assert "Too few groups of test images for a test: 20 are needed" in texts(few)
     for figure in (equal, few):
         assert "white" not in [dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()]
-    other = ranking_figure(table(*ROWS), tests, "test_mIoU")
+    other = ranking_figure(table(*ROWS), tests, RankingSettings(metric="test_mIoU"))
     assert "white" not in [dot.get_markerfacecolor() for dot in drawn(other.axes[0], "value").values()]
     assert "tested for another metric" in texts(other)
 
 
 def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
-    said = texts(ranking_figure(table(*ROWS), NO_PAIRS, "dice_all"))
+    said = texts(ranking_figure(table(*ROWS), NO_PAIRS, RankingSettings(metric="dice_all")))
     assert "mean Dice over all 86 test images, the 40 clean ones included; both masks empty = 1" in said
     assert "sam tiny, seed 1" in said
     assert "unet resnet18, task per class" in said
@@ -96,7 +98,7 @@ def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
 
 
 def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
-    first, second = ranking_figure(table(*ROWS, ORACLE), NO_PAIRS, "dice_all").axes
+    first, second = ranking_figure(table(*ROWS, ORACLE), NO_PAIRS, RankingSettings(metric="dice_all")).axes
     assert ORACLE["exp_id"] not in drawn(first, "value")
     assert list(drawn(second, "value")) == [ORACLE["exp_id"]]
     assert drawn(second, "value")[ORACLE["exp_id"]].get_xdata()[0] == ORACLE["test_Dice"]
@@ -109,7 +111,7 @@ def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
 def test_missing_values_and_intervals_are_said_not_drawn():
     unknown = row("sam-tiny_full_none_native_s3", 0.7, None, dice_all_lo=None, dice_all_hi=None)
     empty = row("sam-tiny_full_none_native_s4", 0.7, dice_all=None)
-    figure = ranking_figure(table(ROWS[0], unknown, empty), NO_PAIRS, "dice_all")
+    figure = ranking_figure(table(ROWS[0], unknown, empty), NO_PAIRS, RankingSettings(metric="dice_all"))
     assert len(drawn(figure.axes[0], "value")) == 2
     assert list(drawn(figure.axes[0], "interval")) == [ROWS[0]["exp_id"]]
     assert "No bar: the interval could not be determined." in texts(figure)
@@ -118,14 +120,14 @@ def test_missing_values_and_intervals_are_said_not_drawn():
 
 def test_a_long_ranking_is_cut_and_says_so():
     rows = [row(f"unet-resnet18_full_none_native_s{seed}", 0.5 + seed / 1000) for seed in range(MOST_ROWS + 5)]
-    figure = ranking_figure(table(*rows), NO_PAIRS, "dice_all")
+    figure = ranking_figure(table(*rows), NO_PAIRS, RankingSettings(metric="dice_all"))
     assert len(drawn(figure.axes[0], "value")) == MOST_ROWS
     assert "5 more experiments" in texts(figure)
 
 
 @pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
 def test_empty_tracks_are_no_error(rows, tmp_path):
-    style.save(ranking_figure(table(*rows), NO_PAIRS, "dice_all"), tmp_path / "ranking.png")
+    style.save(ranking_figure(table(*rows), NO_PAIRS, RankingSettings(metric="dice_all")), tmp_path / "ranking.png")
     style.save(data_efficiency_figure(table(*rows), NO_CURVES, NO_FITS), tmp_path / "data_efficiency.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in ("ranking", "data_efficiency"))
 
@@ -180,17 +182,17 @@ def test_names_beside_the_lines_keep_their_order_and_their_distance():
 
 
 def test_colours_follow_the_order_of_first_appearance_whatever_the_names():
-    hues = style.family_colours(["none", "b", "a", "b"], ["reference", "automatic", "oracle", "automatic"])
-    assert hues == {"none": style.MUTED, "b": style.HUES[0], "a": style.HUES[1]}
-    assert list(style.series_colours(hues, ["b", "b", "a"], ["b1", "b2", "a1"]).items()) == [
-        ("b1", style.HUES[0]),
-        ("b2", style.lighter(style.HUES[0], 0.275)),
-        ("a1", style.HUES[1]),
+    hues = palette.family_colours(["none", "b", "a", "b"], ["reference", "automatic", "oracle", "automatic"])
+    assert hues == {"none": palette.MUTED, "b": palette.HUES[0], "a": palette.HUES[1]}
+    assert list(palette.series_colours(hues, ["b", "b", "a"], ["b1", "b2", "a1"]).items()) == [
+        ("b1", palette.HUES[0]),
+        ("b2", palette.lighter(palette.HUES[0], 0.275)),
+        ("a1", palette.HUES[1]),
     ]
-    shades = style.series_colours(hues, ["a", "a"], ["a1", "a2"])
+    shades = palette.series_colours(hues, ["a", "a"], ["a1", "a2"])
     assert shades["a1"] == hues["a"], "a family keeps its colour where no other is shown"
-    single = style.series_colours({"b": style.HUES[0], "none": style.MUTED}, ["b", "b"], ["b1", "b2"])
-    assert list(single.values()) == list(style.HUES[:2])
+    single = palette.series_colours({"b": palette.HUES[0], "none": palette.MUTED}, ["b", "b"], ["b1", "b2"])
+    assert list(single.values()) == list(palette.HUES[:2])
 
 
 def test_exponents_in_names_keep_their_sign():

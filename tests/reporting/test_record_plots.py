@@ -17,13 +17,13 @@ from synthetic_study import write_study
 from defectbench.data.packing import MaskPack
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
-from defectbench.reporting.page.gallery import choose, read_maps
-from defectbench.reporting.plots import band, style
+from defectbench.reporting import palette
+from defectbench.reporting.image_choice import choose, read_maps
+from defectbench.reporting.plots import band
 from defectbench.reporting.plots.ablations import ablations_figure
 from defectbench.reporting.plots.by_class import by_class_figure
 from defectbench.reporting.plots.cost import cost_figure, front
 from defectbench.reporting.plots.gallery_models import draw_gallery_models
-from defectbench.reporting.plots.histograms import read_histograms
 from defectbench.reporting.plots.image_scores import image_scores_figure
 from defectbench.reporting.plots.precision_recall import precision_recall_figure
 from defectbench.reporting.plots.reliability import FEWEST, reliability_figure
@@ -130,7 +130,7 @@ def test_reliability_counts_the_pixels_of_each_bin(records, masks):
 
 
 def test_histograms_are_of_the_test_images_with_their_groups(records, masks):
-    groups, histograms = read_histograms(records[0].folder)
+    groups, histograms = records[0].image_histograms()
     assert histograms.shape == (40, 2, N_BINS)
     assert histograms[:, 1].sum() == sum(mask.sum() for mask in masks.values())
     assert len(set(groups)) == 14
@@ -193,7 +193,7 @@ def test_times_whose_parts_are_of_several_devices_make_no_front(records):
 
 
 def test_a_family_has_one_colour_in_all_pictures(records):
-    hues = style.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
+    hues = palette.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
     first = {record.row["family"]: record.exp_id for record in reversed(records) if record.row["track"] == "automatic"}
     assert len(first) > 2
     cost, success = cost_figure(records), success_figure(records)
@@ -226,11 +226,11 @@ def test_ablations_say_what_was_tested_and_what_was_not(records):
     tests = pd.DataFrame([row, row | {"a": records[2].row["experiment"], "claim": "no claim"}])
     figure = ablations_figure(records, tests)
     faces = [dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()]
-    assert faces == [style.HUES[0], "white"]
+    assert faces == [palette.HUES[0], "white"]
     (x,), _ = next(iter(drawn(figure.axes[0], "value").values())).get_data()
     assert x == 2.5
     described = {dot.get_markerfacecolor() for axes in figure.axes[1:] for dot in drawn(axes, "value").values()}
-    assert described == {style.MUTED}
+    assert described == {palette.MUTED}
     gains = {gid: dot.get_xdata()[0] for gid, dot in drawn(figure.axes[1], "value").items()}
     assert gains[a.name] == pytest.approx(100 * (a.metrics["dice_all_pp"] - a.metrics["dice_all"]))
 

@@ -51,9 +51,11 @@ def benchmarks_of_the_rules() -> list[tuple[str, str, str]]:
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for block in re.split(r"^ *rule\b", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
             if "shell:" in block:
-                name = re.match(r" (\w+):|:\s+name:\s+f?\"(.+)\"", block)
+                name = re.match(r" (\w+):|:\s+name:\s+(?:f?\"(.+)\"|name\n)", block)
                 files = (re.search(rf'{key}:\s+(results\()?f?"(.+?)"', block) for key in ("log", "benchmark"))
-                found.append((name[1] or name[2], *("results/demo/" * bool(file[1]) + file[2] for file in files)))
+                found.append(
+                    (name[1] or name[2] or "{name}", *("results/demo/" * bool(file[1]) + file[2] for file in files))
+                )
     return found
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.network import PhraseSam3
 from defectbench.families.sam3.phrases import letter_tokenizer, stored
 from defectbench.families.sam3.weights import TINY_SIDE, tiny_config
@@ -72,5 +72,5 @@ def asked(*groups: list[str], seed: int = 0, merged: bool = True, source: str = 
     network = random_network(seed)
     named = {str(number): own for number, own in enumerate(groups)}
     phrased = PhraseSam3(network, TOKENIZER, named, merged, source)
-    set_up(network, Sam3Settings(init="random", **keys))
+    set_trainable(network, Sam3Settings(init="random", **keys))
     return phrased.eval()

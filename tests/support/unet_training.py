@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 import train_unet as train_script
 from small_datasets import write_image, write_severstal
 
@@ -16,10 +15,8 @@ from defectbench.files import read_json
 IDS = [f"{i}.png" for i in range(6)]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Packs of six images of 64 x 64; 0, 1 and 4 have a defect; four are for training, one for val and test each."""
-    root = tmp_path_factory.mktemp("unet")
+def write_packs(root):
+    """Write packs of six images of 64 x 64, of which 0, 1 and 4 have a defect: four of train, one of val and test."""
     mask = np.zeros((64, 64), np.uint8)
     mask[10:40, 20:50] = 1
     rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]

@@ -62,7 +62,13 @@ def write_files(root: Path, truth: dict[str, np.ndarray], roles: dict[str, str])
 def write_experiment(folder: Path, settings: YoloSettings) -> None:
     """Write the settings files of an experiment."""
     settings.write(folder / "train.yaml")
-    named = {"exp_id": "x", "dataset": "toy", "family": "yolo", "model": settings.model, "variant": settings.traits.variant}
+    named = {
+        "exp_id": "x",
+        "dataset": "toy",
+        "family": "yolo",
+        "model": settings.model,
+        "variant": settings.traits.variant,
+    }
     rest = {"subset": "full", "prompt_type": "none", "img_size": settings.img_size, "seed": settings.seed}
     ExperimentIdentity(**named, **rest).write(folder / "identity.yaml")
 

@@ -2,13 +2,12 @@
 
 import pytest
 from study_config import changed, problems_of
-from tiny_training import Squares, TinyNetwork, settings
+from tiny_training import Squares, TinyNetwork, run_fit, settings
 
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.settings_files import write_settings_files
 from defectbench.config.study import load_study
 from defectbench.config.trackers import TrackerSettings
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 from defectbench.training.trackers import close_trackers, open_trackers
 
@@ -45,7 +44,7 @@ def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work
             opened()
     assert (work / "state" / "mlflow_run_id").read_text() == first[0].run_id
     network, loss = TinyNetwork(), make_loss("bce")
-    history = fit("x", network, loss, Squares(4), Squares(3), chosen, work / "state", loggers=second).history
+    history = run_fit("x", network, loss, Squares(4), Squares(3), chosen, work / "state", loggers=second).history
     (work / "best.png").write_bytes(NO_PICTURE)
     close_trackers(second, {"steps": 4, "device": "cpu"}, [work / "best.png"])
 
@@ -85,7 +84,7 @@ def test_wandb_offline_writes_files_and_needs_no_account(work):
     TrackerSettings(use=["wandb"]).write(work / "trackers.yaml")
     chosen = settings(steps=4, eval_every=2)
     loggers = open_trackers(work / "trackers.yaml", IDENTITY, chosen, work / "state")
-    fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(3), chosen, work / "state", loggers=loggers)
+    run_fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(3), chosen, work / "state", loggers=loggers)
     close_trackers(loggers, {"steps": 4}, [])
     (run,) = (work / "runs" / "wandb").glob("offline-run-*")
     (log,) = run.glob("*.wandb")

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import Squares, TinyNetwork, WithoutNorm, settings
+from tiny_training import Squares, TinyNetwork, WithoutNorm, run_fit, settings
 
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 from defectbench.training.state import TrainingError, fingerprint, training_state
 
 
-def train(folder, chosen):
+def train(folder, chosen, **training):
     torch.manual_seed(chosen.seed)
-    return fit("squares", TinyNetwork(), make_loss(chosen.loss), Squares(12), Squares(6), chosen, folder)
+    loss = make_loss(chosen.loss)
+    return run_fit("squares", TinyNetwork(), loss, Squares(12), Squares(6), chosen, folder, **training)
 
 
 def test_the_network_learns_and_the_three_best_checkpoints_are_kept(tmp_path):
@@ -41,7 +41,7 @@ class Rising(fit_module.SegmentationTask):
 def fit_rising(folder, **keys):
     chosen = settings(steps=6, eval_every=1, **keys)
     torch.manual_seed(0)
-    return fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), chosen, folder, make_task=Rising)
+    return run_fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), chosen, folder, make_task=Rising)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_checkpoints_by_the_way_are_all_kept(tmp_path, every, kept):
 def test_the_network_ends_with_the_best_weights_not_the_last(tmp_path):
     network = TinyNetwork()
     chosen = settings(steps=6, eval_every=1, monitor="val_dice_fixed")
-    result = fit("x", network, make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path, make_task=Rising)
+    result = run_fit("x", network, make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path, make_task=Rising)
     best = result.weights[result.best_checkpoints["val_dice_fixed"]]
     assert all(torch.equal(value, best[name]) for name, value in network.state_dict().items())
 
@@ -124,7 +124,7 @@ def test_training_stops_when_the_monitor_no_longer_improves(tmp_path):
     ],
     ids=["defaults", "balanced", "cosine_restarts", "one_cycle", "plateau"],
 )
-def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch, keys):
+def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, keys):
     chosen = settings(steps=12, eval_every=3, **keys)
     undisturbed = train(tmp_path / "a", chosen)
 
@@ -137,10 +137,8 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatc
             if self.global_step == 8:
                 raise PowerLoss
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "SegmentationTask", Dying)
-        with pytest.raises(PowerLoss):
-            train(tmp_path / "b", chosen)
+    with pytest.raises(PowerLoss):
+        train(tmp_path / "b", chosen, make_task=Dying)
     resumed = train(tmp_path / "b", chosen)
 
     timed = ["epoch_time", "images_per_second", "data_wait_share", "peak_memory"]
@@ -171,7 +169,7 @@ def test_accumulated_gradients_of_small_batches_equal_those_of_large_ones(tmp_pa
     def run(folder, **keys):
         chosen = settings(loss="bce", optimizer="sgd", steps=5, eval_every=2, **keys)
         torch.manual_seed(0)
-        return fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path / folder)
+        return run_fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path / folder)
 
     small, large = run("small", batch_size=2, accumulate=2), run("large", batch_size=4)
     assert small.history["images_seen"].equals(large.history["images_seen"])
@@ -212,7 +210,7 @@ def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
 
     data = Squares(4)
     chosen = settings(steps=1, eval_every=1, lr=1e-12)
-    history = fit("x", Bright(), make_loss("bce"), data, Squares(6), chosen, tmp_path).history
+    history = run_fit("x", Bright(), make_loss("bce"), data, Squares(6), chosen, tmp_path).history
     images, masks, _ = zip(*(data[0, index] for index in range(4)), strict=True)
     predicted, truth = np.stack(images) >= 50, np.stack(masks) == 1
     assert history["train_iou"][0] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
@@ -220,7 +218,7 @@ def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
 
 def test_a_val_set_without_defects_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="val_iou_fixed is not defined: no val image has a defect"):
-        fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(1), settings(steps=1), tmp_path)
+        run_fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(1), settings(steps=1), tmp_path)
 
 
 def test_fp16_without_a_gpu_is_refused(monkeypatch):
@@ -232,7 +230,7 @@ def test_fp16_without_a_gpu_is_refused(monkeypatch):
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(tmp_path):
     chosen = settings(steps=5)
     with pytest.raises(TrainingError, match=r"loss is nan at step 0, dataset indices \["):
-        fit(
+        run_fit(
             "x",
             TinyNetwork(),
             lambda logits, masks: logits.sum() * float("nan"),

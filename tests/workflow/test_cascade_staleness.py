@@ -15,6 +15,7 @@ STUDY = {
     ],
     "defaults": {},
 }
+TARGETS = ("cascade", "sam2")
 BY_BOXES, BY_MAPS = "cascade-yolov8-p", "cascade-tophat-otsu"
 
 
@@ -22,22 +23,15 @@ BY_BOXES, BY_MAPS = "cascade-yolov8-p", "cascade-tophat-otsu"
 def done(tmp_path_factory):
     """A copy of the project where the cascades, and SAM 2's own row, count as computed."""
     project = Project(tmp_path_factory.mktemp("project"))
-    targets = ("cascade", "sam2")
-    config = project.config(**STUDY)
-    for line in re.findall(r"^    output: (.*)$", project.dry_run(*targets, configfile=config), re.M):
-        for path in line.split(", "):
-            (project.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (project.folder / path).write_text("{}")
-    touched = project.snakemake("--cores", "1", *targets, "--touch", "--forceall", configfile=config)
-    assert touched.returncode == 0, touched.stderr
+    project.pretend_to_compute(*TARGETS, configfile=project.config(**STUDY))
     return project
 
 
 def stale(project, **changes):
     """Rules that would run, with the first part of the experiment's id."""
-    jobs = project.stale_jobs("cascade", "sam2", configfile=project.config(**STUDY, **changes))
+    jobs = project.stale_jobs(*TARGETS, configfile=project.config(**STUDY, **changes))
     jobs = [(rule, exp.split("+")[0].removesuffix("_s42")) for rule, exp in jobs]
-    return sorted(job for job in jobs if job[0] not in ("cascade", "sam2"))
+    return sorted(job for job in jobs if job[0] not in TARGETS)
 
 
 def asked(*cascades):

@@ -5,20 +5,25 @@ import re
 import pytest
 from tiny_study import ROOT
 
-NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=minutes(", "conda:")
-NAME = re.compile(r"(?: |:\s*name:\s*f\")([\w{}]+)[:\"]")
+NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:")
+NAME = re.compile(r"(?: |:\s*name:\s*(?:f\")?)([\w{}]+)[:\"\n]")
 
 
 def rules() -> dict[str, str]:
     """Name -> text of every rule that runs a command; fetch.smk is a Snakefile of its own.
 
-    Rules that a loop makes are one here, named by their pattern, as ``plot_{name}``.
+    Rules that a loop makes are one here, named by their pattern, as ``plot_{name}``, or, where the names are the keys
+    of a table in the same file, one for each key.
     """
     found = {}
     for path in sorted((ROOT / "rules").glob("*.smk")):
         if path.name != "fetch.smk":
-            blocks = re.split(r"^\s*rule(?=(?: \w+)?:$)", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+            text = path.read_text(encoding="utf-8")
+            blocks = re.split(r"^\s*rule(?=(?: \w+)?:$)", text, flags=re.M)[1:]
             found |= {NAME.match(block)[1]: block for block in blocks if "shell:" in block}
+            if block := found.pop("name", None):
+                keys = re.findall(r"^    \"(\w+)\": dict\(", text, re.M)
+                found |= {key: re.sub(r"\b(script|code)\(name\)", rf'\1("{key}")', block) for key in keys}
     return found
 
 

@@ -3,13 +3,19 @@
 import pytest
 import share_training
 import yaml
-from unet_training import folder, options, train  # noqa: F401  (folder is a fixture)
+from unet_training import options, train, write_packs
 
 from defectbench.config.expansion import expand
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import read_json
 
 TILES = {"mode": "crops", "crop": "64x64"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packs of six images, four of them for training."""
+    return write_packs(tmp_path_factory.mktemp("unet"))
 
 
 def trainings(*entries: dict) -> dict[str, str]:
@@ -54,7 +60,7 @@ def test_what_has_no_such_settings_trains_for_itself(model):
     assert found == {name: name for name in found}
 
 
-def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp_path):  # noqa: F811
+def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp_path):
     run, weights = train(folder, tmp_path / "plain")
     own_run, own_weights = train(folder, tmp_path / "own", tta="hflip")
     named = {**run["experiment"], "exp_id": "with_views"}

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from tiny_study import CONFIG, Project
+from tiny_study import CONFIG, ROOT, Project
+
+from defectbench.code_digest import CodeDigests
+from defectbench.reporting.plots import registry
 
 Jobs = list[tuple[str, str]]
 PER_CLASS = "_task-per-class"
@@ -21,12 +24,14 @@ FAMILIES = {
     "unet": [trained(10), trained("full"), trained("full", PER_CLASS)],
     "reference": [f"{model}_full_none_native_s42" for model in ("all_empty", "all_full", "tophat_otsu")],
 }
-PLOTS = """ranking ablations by_class calibration cost data_efficiency gallery gallery_models image_scores
-    precision_recall reliability score_histograms success training"""
+# The plots of the tiny study, which has no cascades and no bands.
+PLOTS = [plot for plot in registry.PLOTS.values() if plot.only_with in ("results", "augmentations")]
 AFTER_SCORES = "results data_efficiency pairwise findings leaderboard tables page"
-BEFORE_TRAINING = "ingest card split subset subset pack plot_augmentations plot_split"
-TABLES = [(name, "") for name in AFTER_SCORES.split()] + [(f"plot_{name}", "") for name in PLOTS.split()]
+BEFORE_TRAINING = "ingest card split subset subset pack"
+TABLES = [(name, "") for name in AFTER_SCORES.split()]
+TABLES += [(f"plot_{plot.name}", "") for plot in PLOTS if "results" in plot.inputs]
 DATA = [(name, "") for name in BEFORE_TRAINING.split()]
+DATA += [(f"plot_{plot.name}", "") for plot in PLOTS if "results" not in plot.inputs]
 
 
 def experiment(family: str, exp_id: str) -> Jobs:
@@ -47,6 +52,8 @@ EXPECTED: dict[str, Jobs] = {
     "one label edited": DATA + experiments(*FAMILIES) + TABLES,
     "the code of a loss": experiments("unet") + TABLES,
     "the code of a plot": [("page", ""), ("plot_ranking", "")],
+    "the code of a gallery": [("plot_gallery", "")],
+    "the code of all plots": [("page", ""), *((f"plot_{plot.name}", "") for plot in PLOTS)],
     "the code of the dataset card": [("card", "")],
     "one learning rate": experiment("unet", trained("full", PER_CLASS, "_lr-0.01")) + TABLES,
     # Every seed draws its own images.
@@ -84,6 +91,11 @@ def switch_branches(project: Project) -> None:
     shutil.rmtree(project.folder / ".git")
 
 
+def edit_plots(project: Project, *names: str) -> None:
+    for name in names:
+        project.edit(f"{LIBRARY}/reporting/plots/{name}.py", b"", b"\nOTHER = 1\n")
+
+
 def with_last_unet(**keys) -> Callable[[Project], str]:
     """The study with some keys of its last network changed."""
 
@@ -115,8 +127,10 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "one image edited": lambda p: p.edit(f"{SOURCE}/train_images/steel_00003.jpg", b"", b"\0"),
     "one label edited": lambda p: p.edit(f"{SOURCE}/train.csv", b"", b"steel_00000.jpg,1,1 2\n"),
     "the code of a loss": lambda p: p.edit(f"{LIBRARY}/training/losses.py", b"smooth=1.0", b"smooth=2.0"),
-    "the code of a plot": lambda p: p.edit(f"{LIBRARY}/reporting/plots/ranking.py", b"", b"\nDPI = 301\n"),
-    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/card.py", b"_FEW = 3", b"_FEW = 4"),
+    "the code of a plot": lambda p: edit_plots(p, "ranking"),
+    "the code of a gallery": lambda p: edit_plots(p, "gallery"),
+    "the code of all plots": lambda p: edit_plots(p, *(plot.name for plot in PLOTS)),
+    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/dataset_card.py", b"_FEW = 3", b"_FEW = 4"),
     "one learning rate": with_last_unet(lr=0.01),
     "one seed": with_last_unet(seed=7),
     "a new experiment": with_one_more(subset=10),
@@ -137,7 +151,33 @@ def test_a_real_edit_of_a_script_reruns_its_rule_and_what_follows(clean):
 
 
 def test_an_edited_command_of_a_rule_is_noticed_and_its_docstring_is_not(clean):
-    clean.edit("rules/results.smk", b'"""The table that a person reads."""', b'"""The table."""')
+    clean.edit("rules/page.smk", b'"""One HTML file: the answer,', b'"""The answer,')
     assert clean.stale_jobs() == []
-    clean.edit("rules/results.smk", b" {params.ungrouped} --out", b"  {params.ungrouped} --out")
-    assert clean.stale_jobs() == [("leaderboard", "")]
+    clean.edit("rules/page.smk", b" {params.flags} --plots", b"  {params.flags} --plots")
+    assert clean.stale_jobs() == [("page", "")]
+
+
+DIGESTS = CodeDigests()
+SCRIPTS = {path.stem: DIGESTS.modules(path) for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+PACKAGE = "defectbench.reporting.plots"
+
+
+def scripts_of(module: str) -> set[str]:
+    """The scripts whose digest an edit of a library module changes."""
+    return {name for name, modules in SCRIPTS.items() if module in modules}
+
+
+@pytest.mark.parametrize("name", registry.PLOTS)
+def test_an_edit_of_a_plots_module_makes_no_other_rule_stale(name):
+    module = f"{PACKAGE}.{name.removesuffix('_bands')}"
+    sharing = {f"plot_{other}" for other in registry.PLOTS if other.removesuffix("_bands") == module.split(".")[-1]}
+    assert scripts_of(module) == sharing
+
+
+def test_a_new_row_of_the_table_of_plots_makes_nothing_stale():
+    assert scripts_of(f"{PACKAGE}.registry") == set()
+
+
+def test_the_page_and_the_plots_do_not_share_their_code():
+    assert not [module for module in SCRIPTS["page"] if module.startswith(f"{PACKAGE}.")]
+    assert scripts_of("defectbench.reporting.page.build") == {"page"}

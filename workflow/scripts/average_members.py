@@ -6,7 +6,7 @@ from pathlib import Path
 
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.evaluation.members import MemberMaps, fit_weights, forward_selection
+from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.truth import Truth, ValidationData, read_truth
 from defectbench.families.ensemble.record import combined_record, combined_timing, labelled_images, read_members
 from defectbench.files import write_json
@@ -62,7 +62,7 @@ def decide(settings: EnsembleSettings, val: list[Path], truth: Truth) -> tuple[l
         return MemberMaps([ValidationData(PredictionFile(val[member]), truth) for member in chosen])
 
     if settings.choose is not None:
-        steps = forward_selection(maps(), settings.choose)
+        steps = select_members(maps(), settings.choose)
         chosen, choice = sorted(step.added for step in steps), {"selection": [asdict(step) for step in steps]}
     fitted = settings.weights == "fitted"
     kept = fit_weights(maps(), settings.seed).tolist() if fitted else [1 / len(chosen)] * len(chosen)

@@ -9,9 +9,9 @@ from defectbench.config.ingest import read_dataset_settings
 from defectbench.data.audit import audit, only_areas
 from defectbench.data.manifest import read_manifest
 from defectbench.files import write_text
-from defectbench.reporting.card import PICTURES, dataset_card
-from defectbench.reporting.plots.card import charts
-from defectbench.reporting.plots.examples import examples_figure, read_examples
+from defectbench.reporting.dataset_card import PICTURES, dataset_card
+from defectbench.reporting.plots.dataset_card_charts import charts
+from defectbench.reporting.plots.dataset_card_examples import examples_figure, read_examples
 from defectbench.reporting.plots.style import save
 from defectbench.script import run_script
 

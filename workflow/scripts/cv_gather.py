@@ -1,7 +1,8 @@
 """Gather the folds of a cross-validated experiment.
 
-Writes the out-of-fold predictions of every train and val image, each by the one model that did not see it, and the
-mean of all folds' models on the test images. Refuses predictions of a model that saw the image or its group.
+Writes the out-of-fold predictions of every train and val image, each by the one model that was not trained on it, and
+the mean of all folds' models on the test images. Refuses predictions by a model that was trained on the image or its
+group.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from defectbench.training.run_record import images_seen
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Check, join and average what the folds predicted."""
+    """Check, join and average the predictions of the folds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
     parser.add_argument("--folds", type=Path, nargs="+", required=True, help="folders of the folds' models")
@@ -56,15 +57,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def check_record(folder: Path, run: dict[str, object], seen: pd.DataFrame) -> None:
-    """Refuse a model that does not say that it saw the images ``seen`` and no others.
+    """Refuse a model whose record does not say that it saw the images ``seen`` and no others.
 
     Raises:
-        SplitError: if its record says nothing, or something else.
+        SplitError: if the record has no digest of the images, or another.
     """
     if run.get("seen_ids_sha256") != images_seen(seen["image_id"])["seen_ids_sha256"]:
         raise SplitError(
             f"{folder}/run.json does not say that the model saw the train and inner val images of its fold and no "
-            "others: its out-of-fold predictions cannot be trusted; train it anew"
+            "others: its out-of-fold predictions cannot be trusted; train it again"
         )
 
 

@@ -1,14 +1,16 @@
-"""Draw test images with the prompts that a first stage made, and the masks of the second."""
+"""Draw test images with the prompts of a first stage and the masks of the second."""
+
+from pathlib import Path
 
 from defectbench.reporting.plots.cascades import draw_cascades
-from defectbench.reporting.plots.command import draw
+from defectbench.reporting.plots.record_command import draw_records
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Choose images and cascades and draw them."""
-    draw(argv, __doc__, draw_cascades, "pack", "prompts")
+    draw_records(argv, __doc__, draw_cascades, pack=Path, prompts=Path)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,27 @@
 """Draw test images with their true masks and the predictions of the best automatic experiment."""
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
 
 from defectbench.config.report import ReportSettings, ResultsSettings
-from defectbench.reporting.plots.gallery import draw_gallery
-from defectbench.reporting.plots.style import save
+from defectbench.reporting.plots.command import draw
+from defectbench.reporting.plots.gallery import gallery_by_rank
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Find the best experiment and draw its gallery."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="report.yaml: how many images")
-    parser.add_argument("--experiments", type=Path, required=True, help="results.yaml: folders of the experiments")
-    parser.add_argument("--results", type=Path, required=True, help="results.parquet")
-    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images and masks")
-    parser.add_argument("--png", type=Path, required=True, help="PNG file to write")
-    args = parser.parse_args(argv)
-
-    n_images = ReportSettings.read(args.settings).gallery_images
-    folders = ResultsSettings.read(args.experiments).experiments
-    save(draw_gallery(pd.read_parquet(args.results), folders, args.pack, n_images), args.png)
-    print(f"gallery: {args.png}")
+    draw(
+        argv,
+        __doc__,
+        gallery_by_rank,
+        settings=ReportSettings.read,
+        experiments=ResultsSettings.read,
+        results=pd.read_parquet,
+        pack=Path,
+    )
 
 
 if __name__ == "__main__":

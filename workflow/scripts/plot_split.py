@@ -1,30 +1,25 @@
-"""Draw what train, val and test hold: images by combination of classes, and the areas of the defects."""
+"""Draw the contents of train, val and test: images by combination of classes, and areas of defects."""
 
-import argparse
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
 
 from defectbench.data.manifest import read_manifest
-from defectbench.reporting.plots.split import split_figure
-from defectbench.reporting.plots.style import save
+from defectbench.reporting.plots.command import draw
+from defectbench.reporting.plots.split import MANIFEST_COLUMNS, split_figure
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Read manifest and split and draw them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
-    parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--png", type=Path, required=True, help="PNG file to write")
-    parser.add_argument("--svg", type=Path, required=True, help="SVG file to write")
-    args = parser.parse_args(argv)
-
-    manifest = read_manifest(args.manifest, columns=["image_id", "height", "width", "area"])
-    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
-    save(split_figure(manifest, split), args.png, args.svg)
-    print(f"{len(split)} images: {args.png}")
+    draw(
+        argv,
+        __doc__,
+        split_figure,
+        manifest=partial(read_manifest, columns=MANIFEST_COLUMNS),
+        split=partial(pd.read_csv, dtype=str, keep_default_na=False),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write a Kaggle submission of the test images, and what it scores. The gate is chosen on val images only.
+"""Write a Kaggle submission of the test images and its score. The gate is chosen on val images only.
 
-Masks are those at each class's calibrated threshold and post-processing (smallest area included), emptied where the
+Masks have each class's calibrated threshold and post-processing (smallest area included), and are emptied where the
 image's defect score for the class is below the gate.
 """
 

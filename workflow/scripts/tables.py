@@ -7,7 +7,7 @@ import pandas as pd
 
 from defectbench.files import write_text
 from defectbench.reporting.data_notes import data_notes
-from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.names import experiment_names
 from defectbench.reporting.paper import as_latex, as_markdown, paper_tables
 from defectbench.script import run_script
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     results = pd.read_parquet(args.results)
-    tables = paper_tables(results, pd.read_csv(args.pairwise), names_of_experiments(results))
+    tables = paper_tables(results, pd.read_csv(args.pairwise), experiment_names(results))
     issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
     notes = data_notes(issues, leaks)
     write_text(args.tex, as_latex(tables, notes))

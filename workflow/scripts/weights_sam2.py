@@ -1,4 +1,4 @@
-"""Have the weights that a SAM 2 starts from, as safetensors: an official checkpoint, or random ones.
+"""Fetch the base weights of SAM 2, as safetensors: an official checkpoint, or random ones.
 
 An official checkpoint is taken from --folder, downloaded to it if it is not there, and refused unless its SHA-256 is
 the one listed. Random ones (a name that ends with _random_sSEED) are for tests and demos.
@@ -15,7 +15,7 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Find or make the weights called --name, and write them to --out."""
+    """Fetch or draw the weights called --name, and write them to --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="e.g. sam2.1_hiera_tiny, sam2.1_hiera_tiny_random_s42")
     parser.add_argument(

@@ -35,7 +35,7 @@ from defectbench.config.score import ScoreSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.prompt_file import read_prompts
-from defectbench.data.prompts import objects, tight_box
+from defectbench.data.prompts import find_objects, tight_box
 from defectbench.data.rle import encode_coco, encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
@@ -110,7 +110,7 @@ def train(root):
         if script is train_sam2:
             draw(root, more["prompt"])
             options |= {"base": root / "base.safetensors", "prompts": root / "prompts" / f"{more['prompt']}.parquet"}
-            options |= {"prompt_settings": root / "prompts.yaml", "embeddings": root / "embeddings"}
+            options |= {"prompt_settings": root / "prompts.yaml", "features": root / "embeddings"}
         call(script, **options)
 
 
@@ -126,12 +126,12 @@ def predict(root, name):
     folder = root / name
     options = outputs(folder) | {"pack": root / "packed", "split": root / "split.csv"}
     if name == "tophat_otsu":
-        call(predict_reference, model=folder / "model" / "model.json", **options)
+        call(predict_reference, run=folder / "run.json", weights=folder / "model" / "model.json", **options)
         return
     options |= {"run": folder / "run.json", "weights": folder / "model" / "weights.safetensors"}
     if name.startswith("sam2"):
         kind = "full_box" if name == "sam2_fixed" else "box"
-        options |= {"base": root / "base.safetensors", "prompts": draw(root, kind), "embeddings": root / "embeddings"}
+        options |= {"base": root / "base.safetensors", "prompts": draw(root, kind), "features": root / "embeddings"}
     call(predict_sam2 if name.startswith("sam2") else predict_unet, **options)
 
 
@@ -155,7 +155,7 @@ def cascade(root, name, source, kind="box", noise=0.0):
     identify(folder, "cascade", kind)
     options = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "segmenter": root / "sam2"}
     options |= {"base": root / "base.safetensors", "segmenter_subset": root / "subset.csv", "run": folder / "run.json"}
-    options |= {"pack": root / "packed", "split": root / "split.csv", "embeddings": root / "embeddings"}
+    options |= {"pack": root / "packed", "split": root / "split.csv", "features": root / "embeddings"}
     if source == "oracle":
         options |= {"prompts": draw(root, kind, noise)}
     else:
@@ -192,7 +192,7 @@ def true_boxes(root, score=1.0):
     rows = {"val": [], "test": []}
     manifest = read_manifest(root / "manifest.parquet")
     for row in manifest.frame.itertuples(index=False):
-        for target in objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
+        for target in find_objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
             left, top, right, bottom = tight_box(target)
             if ROLES[row.image_id] in rows:
                 rows[ROLES[row.image_id]].append((row.image_id, "merged", left, top, right + 1, bottom + 1, score))

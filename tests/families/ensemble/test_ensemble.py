@@ -17,7 +17,7 @@ from defectbench.config.base import ConfigError
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.study import load_study
-from defectbench.evaluation.members import MemberMaps, fit_weights, forward_selection
+from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
 from defectbench.files import read_json, write_json
@@ -149,7 +149,7 @@ def val_maps(dataset, *paths):
 
 def test_the_best_member_is_taken_first_and_worse_ones_not_at_all(dataset):
     paths = [predict(dataset, "noisy", noise=1), predict(dataset, "true", noise=None), predict(dataset, "n2", noise=2)]
-    steps = forward_selection(val_maps(dataset, *paths), 3)
+    steps = select_members(val_maps(dataset, *paths), 3)
     assert [step.added for step in steps] == [1]
     assert steps[0].value == 1.0
     assert set(steps[0].tried) == {0, 1, 2}
@@ -157,7 +157,7 @@ def test_the_best_member_is_taken_first_and_worse_ones_not_at_all(dataset):
 
 def test_selection_reports_the_dice_of_the_mean_at_the_best_threshold(dataset):
     paths = [predict(dataset, name, noise=i) for i, name in enumerate("abc")]
-    steps = forward_selection(val_maps(dataset, *paths), 2)
+    steps = select_members(val_maps(dataset, *paths), 2)
     maps = [dict(PredictionFile(paths[step.added])) for step in steps]
     best = 0
     for k in range(1, 256):

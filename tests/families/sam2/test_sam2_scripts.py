@@ -21,10 +21,11 @@ from defectbench.data.manifest import write_manifest
 from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.truth import ValidationData, read_truth
+from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
-from defectbench.files import read_json
+from defectbench.files import file_sha256, read_json
 from defectbench.inference.prediction_file import PredictionFile
-from defectbench.models.adapters import WeightsError, file_sha256
+from defectbench.models.adapters import WeightsError
 
 IDS = [f"{i}.png" for i in range(6)]
 BASE = "sam2.1_hiera_tiny_random_s42"
@@ -75,10 +76,10 @@ def run(folder, where, family, **keys):
     predicting = {name: where / f"{name}.pred.parquet" for name in ("val", "test")} | {"timing": where / "timing.json"}
     if family == "sam2":
         common |= {"prompts": folder / "prompts" / f"{chosen.prompt}.parquet"}
-        common |= {"embeddings": folder / "embeddings"}
+        common |= {"features": folder / "embeddings"}
         training |= {"prompt_settings": folder / "prompts.yaml"}
     else:
-        training |= {"embeddings": folder / "embeddings"}
+        training |= {"features": folder / "embeddings"}
     call(train, **common, **training, folder=where / "exp", code_digest="0")
     weights = where / "exp" / "model" / "weights.safetensors"
     call(predict, **common, run=where / "exp" / "run.json", weights=weights, **predicting)
@@ -132,7 +133,7 @@ def test_a_variant_trains_only_what_it_says_and_predicts(folder, tmp_path, varia
 
 
 def test_the_loss_of_the_protocol_needs_no_note():
-    assert train_sam2.notes(Sam2Settings(tune="full", recipe="dice_focal")) == []
+    assert describe_recipe(Sam2Settings(tune="full", recipe="dice_focal")) == []
 
 
 def test_full_boxes_are_fixed_and_on_the_automatic_track(folder, tmp_path):
@@ -164,7 +165,7 @@ def test_what_was_trained_goes_on_its_own_base_only(folder, tmp_path, capsys):
     values = load_file(folder / "base.safetensors")
     values["no_mem_embed"] = values["no_mem_embed"] + 1
     save_file(values, tmp_path / "other.safetensors")
-    settings = {"prompts": folder / "prompts" / "box.parquet", "embeddings": folder / "embeddings"}
+    settings = {"prompts": folder / "prompts" / "box.parquet", "features": folder / "embeddings"}
     outputs = dict.fromkeys(("val", "test", "timing"), tmp_path / "out")
     inputs = {"pack": folder / "packed", "split": folder / "split.csv", "run": tmp_path / "exp" / "run.json"}
     weights = tmp_path / "exp" / "model" / "weights.safetensors"

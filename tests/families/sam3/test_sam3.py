@@ -16,14 +16,15 @@ from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Mode
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3 import official
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.features import PhraseFeatureCache
 from defectbench.families.sam3.logits import all_of, mean_of
 from defectbench.families.sam3.loss import Sam3Loss, components, instance_loss, pairwise_bce, pairwise_dice
 from defectbench.families.sam3.network import Answer, PhraseSam3
 from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokens
 from defectbench.families.sam3.weights import load_base, random_base, save_base
-from defectbench.models.adapters import WeightsError, load_trained, merge_lora, save_kept, trained_tensors
+from defectbench.models.adapters import WeightsError, load_trained, merge_lora
+from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
 from defectbench.training.run_record import parameter_facts
 
 torch.set_num_threads(1)
@@ -37,7 +38,7 @@ def picture(seed: int, n: int = 1, channels: int = 3) -> torch.Tensor:
 def test_the_full_size_has_exactly_these_trainable_parameters():
     with torch.device("meta"):
         network = Sam3Model(Sam3Config())
-    set_up(network, Sam3Settings(tune="lora"))
+    set_trainable(network, Sam3Settings(tune="lora"))
     facts = parameter_facts(network)
     assert facts["params_trainable"] == 3_883_008
     assert facts["params_total"] - 3_883_008 == 840_376_374
@@ -159,7 +160,9 @@ def test_saved_adapters_give_the_same_maps_and_leave_the_base_untouched(tmp_path
     for name, value in base.items():
         kept = name if name in own else f"{name.rpartition('.')[0]}.base_layer.{name.rpartition('.')[2]}"
         assert own[kept].equal(value)
-    path = save_kept(phrased, {"last": phrased.state_dict()}, tmp_path, "digest")
+    path = write_checkpoints(
+        tmp_path, {"last": phrased.state_dict()}, {"base_sha256": "digest"}, trained_tensors(phrased)
+    )
     saved = load_file(path)
     assert all("lora_" in name for name in saved)
     assert sum(value.numel() for value in saved.values()) == parameter_facts(phrased)["params_trainable"]

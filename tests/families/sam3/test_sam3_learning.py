@@ -1,7 +1,5 @@
 """SAM 3's adapters learn: images by heart, a lower loss; a killed training ends as it would have; the scripts."""
 
-import functools
-
 import numpy as np
 import pandas as pd
 import predict_sam3
@@ -12,6 +10,7 @@ import weights_sam3
 from safetensors.torch import load_file
 from sam3_data import asked, cracks
 from small_datasets import write_image, write_severstal
+from tiny_training import run_fit
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.identity import ExperimentIdentity
@@ -20,12 +19,12 @@ from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.task import Sam3Task
-from defectbench.files import read_json
+from defectbench.families.sam3.training import describe_loss
+from defectbench.files import file_sha256, read_json
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
-from defectbench.models.adapters import file_sha256
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import fit
+from defectbench.training import network_job
 
 torch.set_num_threads(1)
 IDS = [f"{i}.png" for i in range(6)]
@@ -35,10 +34,9 @@ def train(folder, data, phrases=("crack",), **keys):
     """A training of the tiny network's adapters on ``data``, which is val too."""
     settings = Sam3Settings(init="random", tune="lora", precision="fp32", threads=1, patience=99, **keys)
     phrased = asked(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
-    task = functools.partial(Sam3Task, predictions=folder / "progress")
     torch.manual_seed(0)
     loss = Sam3Loss(settings)
-    return phrased, fit("x", phrased, loss, data, data, settings, folder, make_task=task, evaluate_first=True)
+    return phrased, run_fit("x", phrased, loss, data, data, settings, folder, make_task=Sam3Task, evaluate_first=True)
 
 
 def test_four_images_are_learned_by_heart_and_zero_shot_is_epoch_0(real_data, tmp_path):
@@ -210,17 +208,17 @@ def test_a_kill_while_predictions_are_copied_leaves_those_that_were_there(tmp_pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_sam3.shutil, "copytree", interrupted)
+        patch.setattr(network_job.shutil, "copytree", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train_sam3.replace_folder(source, target)
+            network_job.replace_folder(source, target)
     assert [path.name for path in target.iterdir()] == ["old"]
-    train_sam3.replace_folder(source, target)
+    network_job.replace_folder(source, target)
     assert [path.name for path in target.iterdir()] == ["new"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["progress", "state"]
 
 
 def test_the_loss_of_the_protocol_needs_no_note():
-    assert train_sam3.notes(Sam3Settings(tune="lora", presence_weight=0)) == []
+    assert describe_loss(Sam3Settings(tune="lora", presence_weight=0)) == []
 
 
 def test_kept_features_change_no_prediction(folder, tmp_path):

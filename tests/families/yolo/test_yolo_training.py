@@ -198,7 +198,7 @@ def test_published_weights_are_converted_and_reach_the_network(root, tmp_path, m
     digest = hashlib.sha256((tmp_path / "yolov8n-seg.pt").read_bytes()).hexdigest()
     listing.write_text(json.dumps({"yolov8n-seg": {"url": "https://example.org/yolov8n-seg.pt", "sha256": digest}}))
     out = tmp_path / "yolov8n-seg.safetensors"
-    call(weights_script, listing=listing, name="yolov8n-seg", folder=tmp_path, out=out)
+    call(weights_script, table=listing, name="yolov8n-seg", folder=tmp_path, out=out)
     found = load_file(out)
     expected = source.float().state_dict()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
@@ -225,7 +225,7 @@ def test_a_pickle_of_another_digest_is_not_opened(tmp_path, capsys):
     listing = tmp_path / "weights.yaml"
     listing.write_text(json.dumps({"yolov8n": {"url": "https://example.org/yolov8n.pt", "sha256": "ab" * 32}}))
     with pytest.raises(SystemExit):
-        call(weights_script, listing=listing, name="yolov8n", folder=tmp_path, out=tmp_path / "yolov8n.safetensors")
+        call(weights_script, table=listing, name="yolov8n", folder=tmp_path, out=tmp_path / "yolov8n.safetensors")
     assert "SHA-256" in capsys.readouterr().err
     assert not (tmp_path / "exploded").exists()
 

@@ -1,4 +1,4 @@
-"""Labels in YOLO's text, one file for a whole dataset; and the folder of images and labels that ultralytics reads."""
+"""Labels in YOLO's text format for a whole dataset, and the folder of images and labels that ultralytics reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ def label_table(manifest: Manifest, kind: str) -> pd.DataFrame:
 
     Returns:
         A row per image: image_id, label (the text, empty without a defect), objects (rows of the text) and, for
-        polygons, iou of what they draw with the masks; null for boxes.
+        polygons, iou of their drawing with the masks; null for boxes.
     """
     rows = []
     for row in manifest.frame.itertuples():
@@ -48,8 +48,8 @@ def write_dataset(
 ) -> Path:
     """Write the images and labels of the roles ``ids`` ('train' and 'val') and return the path of their data.yaml.
 
-    Images come from the pack: the pixels that every family sees. They are PNG files, since ultralytics reads files,
-    turns what has an EXIF rotation and writes to JPEG files that it finds damaged. Files are numbered in the order of
+    Images come from the pack: the same pixels for every family. They are PNG files, since ultralytics reads files,
+    turns images with an EXIF rotation and repairs damaged JPEG files in place. Files are numbered in the order of
     ``ids``; an image without defects has an empty label file.
     """
     for role, role_ids in ids.items():
@@ -71,4 +71,4 @@ def _write_png(file: tuple[Path, np.ndarray]) -> None:
     path, image = file
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    path.write_bytes(cv2.imencode(".png", image, _PNG)[1])
+    path.write_bytes(cv2.imencode(".png", image, _PNG)[1].tobytes())

@@ -1,4 +1,4 @@
-"""All metrics of one class, or of the merged masks, from the scored tables."""
+"""Metrics of one class, or of the merged masks, from the scored tables."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class Records:
     """The scored tables by role, class and policy."""
 
     def __init__(self, scores: Scores) -> None:
-        """Take apart the rows of ``scores``."""
+        """Group the rows of ``scores``."""
         per_image = scores.per_image.to_pandas()
         self.names = per_image["class"].unique().tolist()
         self.test_ids = per_image.loc[per_image["role"] == "test", "image_id"].unique().tolist()

@@ -1,4 +1,4 @@
-"""Recall of components at fixed numbers of false ones per image, from the rows of components.parquet."""
+"""Recall of components at fixed numbers of false ones per image, from components.parquet."""
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def is_countable(fragmented: float | None, settings: ScoreSettings) -> bool:
 def recalls(components: pd.DataFrame, n_images: int) -> dict[str, float | None]:
     """The ``recall_at_fp_*`` of the rows of one role, class and policy; None if no component is true.
 
-    ``n_images`` counts all images of the role, those without any component too.
+    ``n_images`` counts all images of the role, also those without any component.
     """
     predicted = components[components["side"] == PREDICTION]
     scores, hit = predicted["score"].to_numpy("int64"), predicted["match"].to_numpy() >= 0

@@ -1,4 +1,4 @@
-"""Records of the components of masks: the rows of components.parquet."""
+"""Records of the components of masks, the rows of components.parquet."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from defectbench.metrics.shape import Shape
 PREDICTION, TRUTH = "prediction", "truth"
 
 HELD = 1024
-"""Rows that wait to become columns, which take a tenth of their memory."""
+"""Rows that are kept before they become columns, which take a tenth of their memory."""
 
 _INT = pa.int32()
 _KEYS = ("role", "image_id", "group", "class", "policy", "side")
@@ -43,12 +43,12 @@ class ComponentRecords:
         """Add the components of both masks; ``codes`` (H, W) uint16 give the scores, ``keys`` all but the side."""
         predicted, true = prediction.components, truth.components
         scores = components.highest_codes(predicted, codes)
-        matched, ious = components.match(predicted, true, scores, self._min_iou)
-        found_by, found_iou = np.full(len(true), -1, np.int32), np.full(len(true), np.nan)
+        matched, ious = components.match_components(predicted, true, scores, self._min_iou)
+        true_matches, true_ious = np.full(len(true), -1, np.int32), np.full(len(true), np.nan)
         pairs = np.flatnonzero(matched >= 0)
-        found_by[matched[pairs]], found_iou[matched[pairs]] = pairs, ious[pairs]
+        true_matches[matched[pairs]], true_ious[matched[pairs]] = pairs, ious[pairs]
         self._add(keys, PREDICTION, predicted, score=scores, match=matched, iou=ious)
-        self._add(keys, TRUTH, true, match=found_by, iou=found_iou, cluster=truth.clusters)
+        self._add(keys, TRUTH, true, match=true_matches, iou=true_ious, cluster=truth.clusters)
 
     def table(self) -> pa.Table:
         """All rows, in the order in which they were added."""
@@ -62,11 +62,11 @@ class ComponentRecords:
         columns = columns or [pa.array([], pa.string())] * len(_KEYS)
         return pa.table(columns + [self._column(name, kind) for name, kind in _VALUES.items()], schema=COMPONENTS)
 
-    def _add(self, keys: dict[str, str], side: str, found: Components, **values: np.ndarray) -> None:
-        if len(found):
-            boxes = dict(zip(("x", "y", "width", "height"), found.boxes.T, strict=True))
+    def _add(self, keys: dict[str, str], side: str, parts: Components, **values: np.ndarray) -> None:
+        if len(parts):
+            boxes = dict(zip(("x", "y", "width", "height"), parts.boxes.T, strict=True))
             self._keys.append((*(keys[name] for name in _KEYS[:-1]), side))
-            self._blocks.append({"index": np.arange(len(found)), "area": found.areas, **boxes, **values})
+            self._blocks.append({"index": np.arange(len(parts)), "area": parts.areas, **boxes, **values})
         if len(self._blocks) == HELD:
             self._tables.append(self._waiting().combine_chunks())
             self._keys, self._blocks = [], []

@@ -1,4 +1,4 @@
-"""Box metrics of detectors, by pycocotools, and their table."""
+"""Box metrics of detectors by pycocotools, and the table of detectors."""
 
 import contextlib
 import io
@@ -19,7 +19,7 @@ from defectbench.inference.box_file import BoxPredictions
 CORNERS = ["x0", "y0", "x1", "y1"]
 MAX_BOXES = 100
 """Boxes per image and class that COCO's average precision looks at, highest scores first."""
-# Columns of detectors.csv, and the file that each is taken from.
+# Columns of detectors.csv by the file that they are taken from.
 _COLUMNS = {
     "experiment": ("exp_id", "model", "subset", "variant", "prompt_type", "img_size", "seed", "track", "prompt_source"),
     "settings": ("task", "batch_size", "lr", "wd"),
@@ -54,17 +54,14 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
     ids = truth.ids(role)
     if sorted(predictions.image_ids) != ids:
         raise EvaluationError(
-            f"boxes of {len(predictions.image_ids)} images are not those of the {len(ids)} {role} images"
+            f"boxes of {len(predictions.image_ids)} images, which are not the {len(ids)} {role} images"
         )
     if classes not in ((MERGED,), truth.class_names):
         raise EvaluationError(f"the boxes are of {classes}, the manifest has {truth.class_names}")
     number = {image_id: index for index, image_id in enumerate(ids, start=1)}
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id in ids:
-        masks = truth.masks(image_id)
-        if classes == (MERGED,):
-            masks = masks.any(axis=0, keepdims=True)
-        for category, mask in enumerate(masks, start=1):
+        for category, mask in enumerate(truth.masks(image_id, classes), start=1):
             for left, top, width, height in true_boxes(mask).tolist():
                 entry = {"image_id": number[image_id], "category_id": category, "bbox": [left, top, width, height]}
                 annotations.append(entry | {"id": len(annotations) + 1, "area": width * height, "iscrowd": 0})
@@ -118,8 +115,8 @@ def _precision(
 
 
 def _mean(precision: np.ndarray) -> float | None:
-    known = precision[precision >= 0]
-    return float(known.mean()) if known.size else None
+    defined = precision[precision >= 0]
+    return float(defined.mean()) if defined.size else None
 
 
 def detectors_table(folders: list[Path]) -> pd.DataFrame:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from defectbench.data.tiles import Size, Window, origins
+from defectbench.config.train import TrainSettings
+from defectbench.data.tiles import Size, Window, tile_origins
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,11 @@ class Tiling:
 
     size: Size
     overlap: int
+
+    @classmethod
+    def of(cls, settings: TrainSettings) -> Self | None:
+        """Tiles of a network with ``settings``; None if it predicts whole images."""
+        return cls(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
 
     def apply(self, height: int, width: int, predict: Callable[[Window], np.ndarray]) -> np.ndarray:
         """Logits (n_maps, height, width), float32, of an image.
@@ -40,7 +47,7 @@ class Tiling:
 
 def axis_weights(length: int, tile: int, overlap: int) -> list[tuple[slice, np.ndarray]]:
     """Tiles along one axis: the pixels of each, and its weights there (float64, above 0, at most 1)."""
-    starts, tile = origins(length, tile, tile - overlap), min(tile, length)
+    starts, tile = tile_origins(length, tile, tile - overlap), min(tile, length)
     slices = [slice(start, start + tile) for start in starts]
     # Distance to the nearer edge of the tile, the outermost pixel counting 1.
     ramp = np.minimum(np.arange(1, tile + 1), np.arange(tile, 0, -1)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Every metric that follows from the counts of images, by its full name.
+"""Definitions of the metrics of counts, by their full names.
 
 Each takes the counts of N images, one class or the merged masks, and returns None where it is not defined.
 *Macro* metrics average over images, *micro* metrics are ratios of totals. *Defective* = non-empty truth.
@@ -23,7 +23,7 @@ from defectbench.metrics.definition import (
 )
 from defectbench.metrics.froc import FALSE_PER_IMAGE
 
-# Rises with any change of a definition: results of different versions are never put in one table.
+# Raised with any change of a definition: results of different versions are never put in one table.
 METRIC_VERSION = 2
 
 
@@ -268,7 +268,7 @@ KAGGLE: dict[str, Definition] = {
 
 
 def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
-    """Mean Dice over image × class, both empty = 1, one empty = 0, and what it is worth.
+    """Mean Dice over image × class, both empty = 1, one empty = 0, and its gain over an all-empty submission.
 
     With d that score and e the score of an all-empty submission (the share of image × class with empty truth):
     ``dice_kaggle`` = d, ``dice_kaggle_gain`` = d - e, ``dice_kaggle_skill`` = (d - e)/(1 - e). The score is that of
@@ -276,8 +276,8 @@ def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
     """
     if not classes:
         return dict.fromkeys(KAGGLE)
-    d = _mean(np.concatenate([images.dice() for images in classes]))
-    e = _mean(np.concatenate([~images.defective for images in classes]))
+    d = float(np.mean(np.concatenate([images.dice() for images in classes])))
+    e = float(np.mean(np.concatenate([~images.defective for images in classes])))
     return dict(zip(KAGGLE, (d, d - e, (d - e) / (1 - e) if e < 1 else None), strict=True))
 
 

@@ -33,12 +33,12 @@ class Shape:
     @cached_property
     def components(self) -> Components:
         """Connected components."""
-        return components.components(self.mask)
+        return components.find_components(self.mask)
 
     @cached_property
     def clusters(self) -> np.ndarray:
         """The cluster of each component, (N,) int32."""
-        return components.clusters(self.mask, self.components)
+        return components.assign_clusters(self.mask, self.components)
 
     @cached_property
     def skeleton(self) -> np.ndarray:

@@ -31,7 +31,7 @@ def _hits_metric(prefix: str, points: str, target: str, **definition: Any) -> Sh
     """A metric of the points of each side that lie in the target of the other; both are properties of a shape."""
     points_of, target_of = attrgetter(points), attrgetter(target)
 
-    def count(prediction: Shape, truth: Shape) -> Hits:
+    def count(prediction: Shape, truth: Shape) -> Hits[int]:
         if prediction.is_empty and truth.is_empty:
             return Hits(0, 0, 0, 0)
         return count_hits(points_of(prediction), target_of(truth), points_of(truth), target_of(prediction))

@@ -1,27 +1,19 @@
-"""What was trained of a larger network: files that hold just that, and LoRA adapters merged into their base."""
+"""Parts of a larger network that were trained: loading them on top of the base weights, and merging LoRA adapters."""
 
-import hashlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from defectbench.files import atomic
+from defectbench.models.checkpoint_files import trained_tensors
 from defectbench.script import UserError
 
 
 class WeightsError(UserError):
     """Weights that are absent, damaged, or not of this network."""
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read in parts."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_tensors(path: Path, remedy: str = "") -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -71,17 +63,6 @@ def merge_lora(module: nn.Module) -> None:
             module.set_submodule(name, layer.get_base_layer())
 
 
-def trained_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters that train, by name."""
-    return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
-
-
-def save_trained(path: Path, values: Mapping[str, torch.Tensor], base_sha256: str) -> None:
-    """Write what was trained, with the digest of the base that it belongs on, atomically."""
-    with atomic(path) as temporary:
-        save_file({name: value.contiguous() for name, value in values.items()}, temporary, {"base_sha256": base_sha256})
-
-
 def load_trained(module: nn.Module, path: Path, base_sha256: str) -> None:
     """Fill the parameters that train with the file's; the others must be those of the base it was trained on.
 
@@ -100,21 +81,3 @@ def load_trained(module: nn.Module, path: Path, base_sha256: str) -> None:
     if wrong:
         raise WeightsError(f"{path}: {len(wrong)} tensors do not fit, the first is {wrong[0]}: other settings?")
     module.load_state_dict(values, strict=False)
-
-
-def save_kept(
-    network: nn.Module, kept: Mapping[str, Mapping[str, torch.Tensor]], folder: Path, base_sha256: str
-) -> Path:
-    """Write what was trained in every kept checkpoint, best first, and the best again as model/weights.safetensors.
-
-    Returns the latter's path; without checkpoints (zero-shot) it holds no tensor, only the digest of its base.
-    """
-    names = trained_tensors(network).keys()
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for checkpoint, values in kept.items():
-        path = folder / "checkpoints" / f"{checkpoint}.safetensors"
-        save_trained(path, {name: values[name] for name in names}, base_sha256)
-    best = folder / "model" / "weights.safetensors"
-    values = next(iter(kept.values())) if kept else {}
-    save_trained(best, {name: values[name] for name in names if kept}, base_sha256)
-    return best

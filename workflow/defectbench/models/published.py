@@ -1,12 +1,12 @@
 """Published weights: downloaded once, and used only if the file is the one that is listed."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 import yaml
 
+from defectbench.files import file_sha256
 from defectbench.script import UserError
 
 _SECONDS = 30  # without an answer
@@ -54,8 +54,7 @@ def fetch_published(weights: Published, folder: Path) -> Path:
                 f"From: {weights.url}\nSHA-256: {weights.sha256}\nTo use it here, put the file at {path}; or start "
                 f"from random weights (yolo: weights: none; sam2: init: random).\nThe download's error: {error}"
             ) from None
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != weights.sha256:
         raise PublishedWeightsError(
             f"{path} is not used: its SHA-256 is\n  {found}, expected\n  {weights.sha256}\nDelete it, or get it anew "

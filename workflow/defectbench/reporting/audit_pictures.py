@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from defectbench.reporting.plots import overlay
+from defectbench.reporting import overlay
 
 GAP, LINE, NARROWEST = 6, 22, 640  # pixels: between pictures, height of a line of text, least width
 _INK, _BOX = (30, 30, 30), (255, 255, 255)

@@ -5,7 +5,7 @@ import pandas as pd
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER, TOO_FEW
 from defectbench.reporting import power_law
 from defectbench.reporting.data_notes import data_notes
-from defectbench.reporting.leaderboard import names_of_experiments
+from defectbench.reporting.names import experiment_names
 from defectbench.reporting.verdicts import Standing
 
 MINUS = "−"
@@ -23,7 +23,7 @@ def findings(
 
     ``issues`` and ``leaks`` are those of :func:`data_notes`.
     """
-    called = names_of_experiments(results)
+    called = experiment_names(results)
     parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
     parts += [f"**{note}**" for note in data_notes(issues, leaks)]
     for track in pairwise["track"].drop_duplicates():

@@ -8,20 +8,12 @@ import pandas as pd
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.policies import AT_HALF
 from defectbench.reporting.data_notes import UNGROUPED, data_notes
+from defectbench.reporting.names import experiment_names, short_names
+from defectbench.reporting.numbers import DASH, decimal
 from defectbench.reporting.verdicts import Standing
+from defectbench.reporting.words import MEANING, TRACKS
 
-NOTHING = "–"
 WIDTH = 120
-# What each track is, in the order of the page.
-TRACKS = {
-    "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
-    "oracle": "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
-    "reference": "What a number is worth: methods without a trained network.",
-}
-MEANING = {
-    "dice_all": "mean Dice over all test images; a clean image scores 1 if nothing is predicted, else 0",
-    "test_Dice": "mean Dice over defective test images",
-}
 NOTES = (
     "●: no test shows another experiment of the track to be better. Each was tested against the one with the highest "
     "validation score, by groups of images, with Holm's correction; see pairwise.csv and findings.md.",
@@ -46,7 +38,7 @@ def leaderboard(
     ``ungrouped``: nothing but the pixels tells which images belong together.
     """
     parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
-    called = names_of_experiments(results)
+    called = experiment_names(results)
     for track in TRACKS:
         rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
         if len(rows):
@@ -101,44 +93,19 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
 
 def _cells(row: pd.Series, primary: str, with_pp: bool, with_cv: bool) -> list[str]:
     # Bounds without their leading zero keep the table within a terminal's width.
-    low, high = (_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
+    low, high = (decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
     return [
-        f"{_decimal(row[primary])} [{low}, {high}]",
-        *([_decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else NOTHING] if with_pp else []),
+        f"{decimal(row[primary])} [{low}, {high}]",
+        *([decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else DASH] if with_pp else []),
         *([_between_folds(row)] if with_cv else []),
-        _decimal(row["test_mIoU"]),
-        _decimal(row["IoU@50"]),
-        _decimal(row["fp_image_rate"]),
-        _decimal(row["threshold"]) if row["used_val_labels"] else NOTHING,
-        NOTHING if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
+        decimal(row["test_mIoU"]),
+        decimal(row["IoU@50"]),
+        decimal(row["fp_image_rate"]),
+        decimal(row["threshold"]) if row["used_val_labels"] else DASH,
+        DASH if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
         _amount(row["params_total"]),
         _milliseconds(row),
     ]
-
-
-def short_names(rows: pd.DataFrame) -> list[str]:
-    """Name every row by its model and those parts of its ``exp_id`` that not all rows of this model have."""
-    names = rows["model"] + rows["variant"].map(lambda variant: f"-{variant}" if variant else "")
-    parts = [exp_id.removeprefix(f"{name}_").split("_") for name, exp_id in zip(names, rows["exp_id"], strict=True)]
-    shared = {
-        model: set.intersection(*(set(own) for own, other in zip(parts, rows["model"], strict=True) if other == model))
-        for model in rows["model"].unique()
-    }
-    return [
-        " ".join([name, *(part for part in own if part not in shared[model])])
-        for name, own, model in zip(names, parts, rows["model"], strict=True)
-    ]
-
-
-def names_of_experiments(results: pd.DataFrame) -> dict[str, str]:
-    """Map each value of ``experiment`` to a short name; several seeds of one share it."""
-    firsts = results.drop_duplicates("experiment")
-    n_seeds = results["experiment"].value_counts()
-    named = zip(firsts["experiment"], short_names(firsts), firsts["seed"], strict=True)
-    return {
-        name: short if n_seeds[name] == 1 else f"{short.removesuffix(f' s{seed}')} ({n_seeds[name]} seeds)"
-        for name, short, seed in named
-    }
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -163,27 +130,23 @@ def _wrapped(text: str, bullet: str = "") -> str:
 def _between_folds(row: pd.Series) -> str:
     """Mean ± standard deviation of a cross-validated experiment."""
     if pd.isna(row["cv_folds"]):
-        return NOTHING
-    return f"{_decimal(row['cv_dice_all_mean'])} ± {_decimal(row['cv_dice_all_sd'])}"
+        return DASH
+    return f"{decimal(row['cv_dice_all_mean'])} ± {decimal(row['cv_dice_all_sd'])}"
 
 
 def _milliseconds(row: pd.Series) -> str:
     """Mean time of an image, of a cascade with its stages."""
     if pd.isna(row["avg_inference_time"]):
-        return NOTHING
+        return DASH
     total = f"{1000 * row['avg_inference_time']:.1f}"
     if pd.isna(row["infer_ms_stage1"]):
         return total
     return f"{total} = {row['infer_ms_stage1']:.1f} + {row['infer_ms_stage2']:.1f}"
 
 
-def _decimal(value: float) -> str:
-    return NOTHING if pd.isna(value) else f"{value:.3f}"
-
-
 def _amount(value: float) -> str:
     if pd.isna(value):
-        return NOTHING
+        return DASH
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.1f} {unit}"

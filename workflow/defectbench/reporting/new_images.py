@@ -16,7 +16,7 @@ from defectbench.data.rle import encode_coco
 from defectbench.evaluation.gate import image_score
 from defectbench.files import atomic
 from defectbench.metrics.codes import probabilities_from_codes
-from defectbench.reporting.plots import overlay
+from defectbench.reporting import overlay
 from defectbench.script import UserError
 
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.reporting.leaderboard import MEANING, TRACKS, markdown_table, short_names
-from defectbench.reporting.page.numbers import DASH, amount, decimal
+from defectbench.reporting.leaderboard import markdown_table
+from defectbench.reporting.names import short_names
+from defectbench.reporting.numbers import DASH, amount, decimal
+from defectbench.reporting.words import MEANING, TRACKS
 
 # Column of results.parquet -> column of the table, and places after the point; None: a count.
 COLUMNS: dict[str, tuple[str, int | None]] = {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY, read_image_scores
 from defectbench.evaluation.intervals import TAILS, GroupBootstrap
-from defectbench.reporting.plots import words
+from defectbench.reporting import words
 from defectbench.reporting.records import Record
 
 ENOUGH = 0.95  # of the fitted score with all labels

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import MERGED
+from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import N_CODES, coarsen
-from defectbench.reporting.leaderboard import short_names
+from defectbench.reporting.names import short_names
 from defectbench.script import UserError
 
 MIXED = "mixed"
@@ -62,6 +65,22 @@ class Record:
         wanted = [("role", "==", "test"), ("class", "==", name), ("policy", "==", policy or self.row["policy"])]
         rows = pd.read_parquet(self.folder / "per_image.parquet", filters=wanted)
         return rows.sort_values("image_id", ignore_index=True)
+
+    def image_histograms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Group (N,) str of each test image, and histogram (N, 2, 256) int64 of its merged map, from hist.parquet.
+
+        The histograms count negative and positive pixels per threshold bin.
+        """
+        wanted = [("role", "==", "test"), ("class", "==", MERGED)]
+        table = pq.read_table(self.folder / "hist.parquet", filters=wanted)
+        ids = table["image_id"].to_numpy()
+        sides = [
+            pc.list_flatten(table[name]).to_numpy().reshape(len(ids), N_BINS).astype(np.int64)
+            for name in ("negative", "positive")
+        ]
+        rows = pd.read_parquet(self.folder / "per_image.parquet", columns=["image_id", "group"])
+        group_of = rows.drop_duplicates("image_id").set_index("image_id")["group"]
+        return group_of.loc[ids].to_numpy(str), np.stack(sides, axis=1)
 
     def histogram(self) -> np.ndarray:
         """Pixels of the merged map on the test images, (2, 256) int64: negative and positive, per threshold bin."""

@@ -1,4 +1,4 @@
-"""One training from start, or from its last checkpoint, to its best weights."""
+"""The training loop: from the start, or from the last checkpoint, to the best weights."""
 
 import logging
 import math
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import lightning as L
@@ -21,7 +22,6 @@ from torch.utils.data import DataLoader
 from defectbench.config.base import MERGED
 from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
-from defectbench.training.batch_parts import batch_parts, more_parts_if_out_of_memory
 from defectbench.training.checkpoints import (
     AtomicCheckpoints,
     Checkpoints,
@@ -30,21 +30,21 @@ from defectbench.training.checkpoints import (
 )
 from defectbench.training.dataset import Samples
 from defectbench.training.devices import device_options
-from defectbench.training.losses import Loss
-from defectbench.training.samples import Extremes
-from defectbench.training.sampling import BalancedBatches, Parts, StepBatches
+from defectbench.training.extremes import Extremes
+from defectbench.training.micro_batches import halve_batch_on_oom, read_micro_batches
+from defectbench.training.sampling import BalancedBatches, MicroBatches, StepBatches
 from defectbench.training.state import TrainingError
 from defectbench.training.task import SegmentationTask
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training ended with."""
+    """Results of a training."""
 
     history: pd.DataFrame
     weights: Mapping[str, dict[str, torch.Tensor]]
     """Weights of the kept checkpoints by name: the best three by the monitor, best first, the best by each other
-    metric, those kept by the way, and the last."""
+    metric, regular checkpoints, and the last."""
     best_checkpoints: dict[str, str]
     """Metric -> name of the checkpoint where it was highest."""
     best_step: int
@@ -52,8 +52,8 @@ class Fit:
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
-    batch_parts: int
-    """Parts that each batch was taken in, in the end: more than 1 if memory had run out."""
+    micro_batches: int
+    """Micro-batches per batch in the end: more than 1 if memory had run out."""
     train_seconds: float
     peak_memory_bytes: int
 
@@ -61,10 +61,10 @@ class Fit:
 class ResumableData(L.LightningDataModule):
     """Training batches that continue at the step a checkpoint was taken."""
 
-    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, parts: int) -> None:
-        """Batches of ``train`` as the settings' sampler draws them, in ``parts`` each; ``val`` in order."""
+    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, micro_batches: int) -> None:
+        """Batches of ``train`` as the settings' sampler draws them, each in ``micro_batches``; ``val`` in order."""
         super().__init__()
-        self.train, self.val, self.settings, self.parts = train, val, settings, parts
+        self.train, self.val, self.settings, self.micro_batches = train, val, settings, micro_batches
         self.batches = make_batches(train, settings)
         self.steps_per_pass = max(1, self.batches.batches_per_pass // settings.accumulate)
         self.interval = settings.eval_every or self.steps_per_pass
@@ -76,16 +76,16 @@ class ResumableData(L.LightningDataModule):
         return math.ceil(self.total_steps / self.interval)
 
     def train_dataloader(self) -> DataLoader:
-        """Called anew for every epoch: the next evaluation interval, or what is left of the budget."""
+        """The next evaluation interval, or what is left of the budget; Lightning calls it again for every epoch."""
         step, accumulate = self.trainer.global_step, self.settings.accumulate
         self.batches.start = step * accumulate
         self.batches.n_batches = min(self.interval, self.total_steps - step) * accumulate
         rank, n_devices = self.trainer.global_rank, self.trainer.world_size
-        return self._loader(self.train, Parts(self.batches, self.parts, rank, n_devices))
+        return self._loader(self.train, MicroBatches(self.batches, self.micro_batches, rank, n_devices))
 
     def val_dataloader(self) -> DataLoader:
         """All validation images, clean ones too, on every device."""
-        size = self.settings.batch_size // (self.settings.devices * self.parts)
+        size = self.settings.batch_size // (self.settings.devices * self.micro_batches)
         order = [[(0, i) for i in range(k, min(k + size, len(self.val)))] for k in range(0, len(self.val), size)]
         return self._loader(self.val, order)
 
@@ -116,51 +116,66 @@ def make_batches(train: Samples, settings: TrainSettings) -> StepBatches:
     return BalancedBatches(presence, settings.batch_size, settings.seed)
 
 
-def fit(
-    name: str,
-    network: nn.Module,
-    loss: Loss,
-    train: Samples,
-    val: Samples,
-    settings: TrainSettings,
-    state: Path,
-    classes: Sequence[str] = (MERGED,),
-    make_task: Callable[..., SegmentationTask] | None = None,
-    loggers: Sequence[Logger] = (),
-    evaluate_first: bool = False,
-) -> Fit:
-    """Train ``network``; its state lives in ``state`` and is taken up again if it is there.
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of a training."""
 
-    ``classes`` names the network's maps; ``make_task`` is called as :class:`SegmentationTask` would be; ``loggers``
-    are told every row of the history; with ``evaluate_first`` that begins with the network as it is given, at step 0.
-    The network ends with the best weights.
+    name: str
+    """What opens each line of progress: the experiment's id."""
+    train: Samples
+    val: Samples
+    classes: Sequence[str] = (MERGED,)
+    """Names of the network's maps."""
+
+
+class Trainable(Protocol):
+    """What :func:`fit` reads of a family's training; see :class:`defectbench.training.network_job.Training`."""
+
+    @property
+    def network(self) -> nn.Module: ...  # noqa: D102
+    @property
+    def loss(self) -> Any: ...  # noqa: D102
+    @property
+    def make_task(self) -> Callable[..., SegmentationTask]: ...  # noqa: D102
+    @property
+    def evaluate_first(self) -> bool: ...  # noqa: D102
+
+
+def fit(
+    training: Trainable, data: TrainingData, settings: TrainSettings, state: Path, loggers: Sequence[Logger] = ()
+) -> Fit:
+    """Train a network; a training whose ``state`` folder holds a checkpoint resumes from it.
+
+    ``loggers`` log every row of the history. The network ends with the best weights.
 
     Raises:
         TrainingError: if the loss is not finite or memory runs out.
         SystemExit: at the end, in the further processes of a training on several devices.
     """
     quiet_lightning()
-    parts = batch_parts(state)
-    data = ResumableData(train, val, settings, parts)
+    micro_batches = read_micro_batches(state)
+    module = ResumableData(data.train, data.val, settings, micro_batches)
+    network = training.network
     # Convolutions on CPUs and tensor cores run about twice as fast with channels last.
     network.to(memory_format=torch.channels_last)
     if settings.compile:
         network.compile()
-    task = (make_task or SegmentationTask)(name, network, loss, settings, data.total_steps, val, classes)
-    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(data.steps_per_pass), state)
+    task = training.make_task(data.name, network, training.loss, settings, module.total_steps, data.val, data.classes)
+    task.state_folder = state
+    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(module.steps_per_pass), state)
     stop = Stopping(settings.monitor, patience=settings.patience, mode="max", check_on_train_epoch_end=True)
-    trainer = make_trainer(settings, data, [*checkpoints.callbacks, stop], loggers, state)
+    trainer = make_trainer(settings, module, [*checkpoints.callbacks, stop], loggers, state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
-    with more_parts_if_out_of_memory(name, state, settings, data.batches.batch_size, parts):
-        if evaluate_first and resume is None:
-            trainer.validate(task, datamodule=data, verbose=False)
+    with halve_batch_on_oom(data.name, state, settings, module.batches.batch_size, micro_batches):
+        if training.evaluate_first and resume is None:
+            trainer.validate(task, datamodule=module, verbose=False)
             task.begin_history()
-        trainer.fit(task, datamodule=data, ckpt_path=resume)
+        trainer.fit(task, datamodule=module, ckpt_path=resume)
         history, weights = pd.DataFrame(task.history), checkpoints.weights()
         best = next(iter(weights))
         task.network.load_state_dict(weights[best], strict=task.strict_loading)
         task.extremes = Extremes()
-        trainer.validate(task, datamodule=data, verbose=False)
+        trainer.validate(task, datamodule=module, verbose=False)
     if not trainer.is_global_zero:
         raise SystemExit  # the first process writes the results
     return Fit(
@@ -170,7 +185,7 @@ def fit(
         best_step=step_of(best),
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
-        batch_parts=parts,
+        micro_batches=micro_batches,
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=peak_memory_bytes(),
     )
@@ -184,7 +199,7 @@ def make_trainer(
         **device_options(settings, data.batches.batch_size),
         accelerator="auto",
         precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
-        accumulate_grad_batches=settings.accumulate * data.parts,
+        accumulate_grad_batches=settings.accumulate * data.micro_batches,
         max_epochs=data.n_intervals,
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
@@ -205,7 +220,7 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
     return {
         "precision": resolved_precision(settings.precision),
         "steps": result.steps,
-        "batch_parts": result.batch_parts,
+        "batch_parts": result.micro_batches,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
         "epochs": len(result.history),

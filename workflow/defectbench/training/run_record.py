@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import file_sha256
+
+Track = Literal["automatic", "oracle", "reference"]
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
 # Those of single families, recorded where they are in use.
@@ -21,7 +24,7 @@ EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 def run_record(
     identity: ExperimentIdentity,
     settings: Settings,
-    track: Literal["automatic", "oracle", "reference"],
+    track: Track,
     prompt_source: str,
     **facts: Any,
 ) -> dict[str, Any]:
@@ -52,13 +55,11 @@ def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """Path, size and digest of a file of weights, read in parts."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    """Path, size and digest of a weights file."""
     return {
         "weights_path": path.as_posix(),
         "weights_bytes": path.stat().st_size,
-        "weights_sha256": digest,
+        "weights_sha256": file_sha256(path),
     }
 
 

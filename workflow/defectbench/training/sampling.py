@@ -44,7 +44,7 @@ class StepBatches:
         return [(pass_number, int(index)) for index in chosen]
 
 
-class Parts:
+class MicroBatches:
     """Batches in equal parts, one after the other, of which each device has its equal share."""
 
     def __init__(self, batches: StepBatches, n_parts: int, device: int = 0, n_devices: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The folder in which a running training keeps what it needs to go on after a kill."""
+"""The folder of a running training's state: checkpoints that a killed training resumes from."""
 
 import fcntl
 import hashlib
@@ -12,7 +12,7 @@ from defectbench.script import UserError
 
 
 class TrainingError(UserError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 def fingerprint(*parts: str | bytes) -> str:
@@ -31,7 +31,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def training_state(folder: Path, key: str) -> Iterator[Path]:
-    """The folder of the training state ``key``, locked; it goes when the block ends without an error.
+    """The folder of the training state ``key``, locked; it is removed when the block ends without an error.
 
     States of other keys are removed: they belong to other settings, data or code. Further processes of a training on
     several devices share the folder that the first one has locked.

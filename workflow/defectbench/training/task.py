@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -14,9 +15,9 @@ from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.training.dataset import Samples
+from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
 from defectbench.training.optimisation import make_optimizer, make_schedule
-from defectbench.training.samples import Extremes
 from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
@@ -51,6 +52,8 @@ class SegmentationTask(L.LightningModule):
         self.val = val
         self.classes = classes
         self.history: list[dict[str, float]] = []
+        self.state_folder = Path()
+        """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
         """Where set, each validated image is added to it."""
         self._evaluation = Evaluation(classes)
@@ -164,7 +167,7 @@ class SegmentationTask(L.LightningModule):
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,
-                "images_per_second": len(self._losses) * batch_size / data.parts / self._trained_seconds,
+                "images_per_second": len(self._losses) * batch_size / data.micro_batches / self._trained_seconds,
                 "data_wait_share": self._waited / self._trained_seconds,
                 "peak_memory": peak_memory_bytes(),
             }

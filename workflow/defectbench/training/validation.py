@@ -7,7 +7,7 @@ import numpy as np
 from defectbench.config.score import ScoreSettings
 from defectbench.metrics import counts, definitions
 from defectbench.metrics.codes import HALF, N_BINS
-from defectbench.metrics.components import clusters, components, highest_codes, match
+from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
 from defectbench.metrics.definitions import ImageCounts
 from defectbench.metrics.froc import recall_at_fp
 from defectbench.metrics.histograms import N_CODES, average_precision, coarsen, full_histogram, sweep
@@ -101,14 +101,14 @@ class ComponentHits:
 
     def add(self, codes: np.ndarray, truth: np.ndarray) -> None:
         """Add one image: its merged map, (H, W) uint16, cut at p = 0.5, and its true mask, 0 and 1."""
-        true, predicted = components(truth.astype(bool)), components(codes >= HALF)
+        true, predicted = find_components(truth.astype(bool)), find_components(codes >= HALF)
         scores = highest_codes(predicted, codes)
-        matched, _ = match(predicted, true, scores, _SCORE.match_iou)
+        matched, _ = match_components(predicted, true, scores, _SCORE.match_iou)
         self._scores.append(scores)
         self._hits.append(matched >= 0)
         self._n_images += 1
         self._n_truth += len(true)
-        self._n_clusters += len(np.unique(clusters(truth.astype(bool), true)))
+        self._n_clusters += len(np.unique(assign_clusters(truth.astype(bool), true)))
 
     def recall_at_fp(self, at_most: float) -> float | None:
         """Recall at ``at_most`` false components per image; None without true ones, or where they are fragmented."""

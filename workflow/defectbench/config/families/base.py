@@ -84,8 +84,12 @@ class FamilySettings(Settings):
     """None for families that train and predict nothing themselves but combine other experiments."""
     weights_file: ClassVar[str] = "weights.safetensors"
     """Name of the trained model's file in ``model/``."""
-    base_pattern: ClassVar[str | None] = None
-    """Regular expression of the names of base weights that the family can fetch; None: there are none."""
+    weights_rule: ClassVar[str | None] = None
+    """Rule and script that fetch or make the family's base weights; None: it has none, or another family's."""
+    weights_listed: ClassVar[bool] = True
+    """Whether the addresses of published base weights are listed in resources/weights.yaml."""
+    base_pattern: ClassVar[str] = ""
+    """Regular expression of the names of base weights that ``weights_rule`` makes."""
 
     if TYPE_CHECKING:
         # Every family declares them, each with its own default and allowed values.

@@ -28,7 +28,8 @@ class Sam2Settings(Sam2EncoderSettings):
         "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
     }
 
-    base_pattern: ClassVar[str | None] = "sam2[^/]*"
+    weights_rule: ClassVar[str | None] = "weights_sam2"
+    base_pattern: ClassVar[str] = "sam2[^/]*"
 
     model: Literal["sam2"] = "sam2"
     task: Literal["merged"] = Field("merged", description="One map of any defect: prompts name no class")

@@ -45,7 +45,9 @@ class Sam3Settings(TrainSettings):
     """
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=24000, predict_mb=16000, predict_minutes=480, weights_mb=12000)
-    base_pattern: ClassVar[str | None] = "sam3[^/]*"
+    weights_rule: ClassVar[str | None] = "weights_sam3"
+    weights_listed: ClassVar[bool] = False
+    base_pattern: ClassVar[str] = "sam3[^/]*"
 
     # The size of the grid, by the value of ``init``.
     SIZES: ClassVar[dict[str, str]] = {"pretrained": "1008", "random": "112"}

@@ -18,7 +18,8 @@ class YoloSettings(FamilySettings):
     """
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
-    base_pattern: ClassVar[str | None] = "yolo[^/]+"
+    weights_rule: ClassVar[str | None] = "yolo_weights"
+    base_pattern: ClassVar[str] = "yolo[^/]+"
     prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from defectbench.config.prompts import PromptSettings
-from defectbench.data.prompts import Prompt, box_prompt, objects, prompts_of, tight_box
+from defectbench.data.prompts import Prompt, box_prompt, find_objects, make_prompts, tight_box
 from defectbench.inference.box_file import BoxPredictions
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
@@ -56,10 +56,12 @@ def prompts_from_maps(
         started = time.perf_counter()
         above = codes - cuts[:, None, None]
         mask = (above >= 0).any(axis=0)
-        parts = [(target, *_score(target, codes, above, limits)) for target in objects(mask, settings.merge_distance)]
+        parts = [
+            (target, *_score(target, codes, above, limits)) for target in find_objects(mask, settings.merge_distance)
+        ]
         lowest = sorted((score for _, score, _ in parts), reverse=True)[:MOST_PROMPTS]
         parts = [part for part in parts if part[1] >= lowest[-1]][:MOST_PROMPTS]
-        drawn = prompts_of(kind, [target for target, _, _ in parts], mask, image_id, settings)
+        drawn = make_prompts(kind, [target for target, _, _ in parts], mask, image_id, settings)
         found = [
             replace(prompt, score=score, threshold=limit)
             for prompt, (_, score, limit) in zip(drawn, parts, strict=True)

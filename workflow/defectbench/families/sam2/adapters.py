@@ -1,4 +1,4 @@
-"""What of a SAM 2 trains: everything, a part, or LoRA adapters."""
+"""Which parameters of SAM 2 are trained: all, a part, or LoRA adapters."""
 
 from torch import nn
 
@@ -28,8 +28,8 @@ PARTS = {
 _MASK_PROMPT = "sam_prompt_encoder.mask_downscaling."
 
 
-def set_up(network: NativeSam2, settings: Sam2Settings) -> None:
-    """Let what the settings say train, and nothing else."""
+def set_trainable(network: NativeSam2, settings: Sam2Settings) -> None:
+    """Make trainable what the settings say, and freeze everything else."""
     if settings.tune == "lora":
         add_lora(network, settings)
     elif settings.tune == "full":

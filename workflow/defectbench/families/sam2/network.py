@@ -13,8 +13,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from defectbench.models.segmentation_heads import IMAGENET_MEAN, IMAGENET_STD
+
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Pixels of the image to one position of the embedding.
 STRIDE = 16
 
@@ -58,8 +59,8 @@ class NativeSam2(nn.Module):
         self.sam_mask_decoder = sam.sam_mask_decoder
         # The embedding of 'no memory', which the model adds to every still image.
         self.no_mem_embed = sam.no_mem_embed
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, -1, 1, 1), persistent=False)
 
     def encode(self, images: torch.Tensor) -> Embedding:
         """Embedding of uint8 ``images`` (B, 1 or 3, H, W); H and W are multiples of 32."""

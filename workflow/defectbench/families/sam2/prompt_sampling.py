@@ -6,7 +6,16 @@ import numpy as np
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
-from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt, joined, objects, spread_points, tight_box
+from defectbench.data.prompts import (
+    INSIDE,
+    OUTSIDE,
+    Prompt,
+    box_prompt,
+    find_objects,
+    join_prompts,
+    spread_points,
+    tight_box,
+)
 
 # A point that is none: SAM's label for padding.
 NO_POINT = -1
@@ -52,7 +61,7 @@ class PromptSampler:
                     parts = [self._noisy_box(region, rng)] if "box" in kind else []
                     if "points" in kind:
                         parts.append(_points(region, mask, n_inside, n_outside, self.fixed.near, rng))
-                    prompt = joined(parts)
+                    prompt = join_prompts(parts)
                 index.append(image)
                 prompts.append(prompt)
                 targets.append(target.astype(np.uint8))
@@ -61,7 +70,7 @@ class PromptSampler:
     def _targets(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[np.ndarray]:
         if kind == "full_box" or not mask.any():
             return [mask > 0]
-        found = objects(mask, self.fixed.merge_distance)
+        found = find_objects(mask, self.fixed.merge_distance)
         chosen = rng.permutation(len(found))[: self.settings.objects_per_image]
         return [found[number] for number in sorted(chosen)]
 

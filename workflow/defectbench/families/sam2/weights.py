@@ -1,10 +1,11 @@
-"""The weights that a SAM 2 starts from, as safetensors of the still-image parts."""
+"""Base weights of SAM 2: safetensors of the still-image parts."""
 
 from pathlib import Path
 
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.families.sam2.network import NativeSam2
-from defectbench.models.adapters import check_fit, file_sha256, read_tensors
+from defectbench.files import file_sha256
+from defectbench.models.adapters import check_fit, read_tensors
 
 
 def load_base(path: Path, name: str) -> tuple[NativeSam2, dict[str, str]]:

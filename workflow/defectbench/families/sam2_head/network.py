@@ -1,6 +1,5 @@
 """A light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.families.sam2.adapters import add_lora
 from defectbench.families.sam2.network import Embedding, NativeSam2
 from defectbench.families.sam2.weights import load_base
+from defectbench.models.segmentation_heads import init_output_layer
 
 Encoder = Callable[[torch.Tensor], Embedding]
 
 # Channels of the embedding's levels, finest first: as the mask decoder gets them.
 _LEVELS = (32, 64, 256)
-# As for the CNNs: defects are rare, a fresh head starts at this probability everywhere.
-_PRIOR, _LAST_STD = 0.05, 0.01
 
 
 class FpnHead(nn.Module):
@@ -33,8 +31,7 @@ class FpnHead(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in _LEVELS)
         self.smooth = nn.ModuleList(_block(channels) for _ in _LEVELS)
         self.last = nn.Conv2d(channels, n_maps, 1)
-        nn.init.normal_(self.last.weight, std=_LAST_STD)
-        nn.init.constant_(self.last.bias, math.log(_PRIOR / (1 - _PRIOR)))
+        init_output_layer(self.last)
 
     def forward(self, embedding: Embedding) -> torch.Tensor:
         """Logits (B, n_maps, H / 4, W / 4)."""

@@ -8,8 +8,8 @@ from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.models.adapters import WeightsError
 
 
-def set_up(network: Sam3Model, settings: Sam3Settings) -> None:
-    """Let only the adapters of the settings train, in place; for zero-shot nothing.
+def set_trainable(network: Sam3Model, settings: Sam3Settings) -> None:
+    """Freeze the network and add the adapters of the settings, in place; for zero-shot none.
 
     Raises:
         WeightsError: if ``lora_target`` names no layer.

@@ -1,7 +1,6 @@
 """Training of SAM 3's adapters: the common task, with phrases; the predictions of every validation are kept."""
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,9 @@ from defectbench.inference.prediction_file import PredictionHeader, PredictionWr
 from defectbench.training.losses import make_loss
 from defectbench.training.task import Outputs, SegmentationTask
 
+PROGRESS = "progress"
+"""Folder, in that of the training's state, of the predictions of every validation."""
+
 
 class Sam3Task(SegmentationTask):
     """Trains and validates a :class:`PhraseSam3`.
@@ -23,11 +25,10 @@ class Sam3Task(SegmentationTask):
     network: PhraseSam3
     loss: Sam3Loss
 
-    def __init__(self, name: str, network: PhraseSam3, loss: Sam3Loss, *rest: Any, predictions: Path) -> None:
-        """As :class:`SegmentationTask`; predictions of each validation become a file in ``predictions``."""
+    def __init__(self, name: str, network: PhraseSam3, loss: Sam3Loss, *rest: Any) -> None:
+        """As :class:`SegmentationTask`; predictions of each validation are written to the folder :data:`PROGRESS`."""
         super().__init__(name, network, loss, *rest)
         self.loss = loss  # as it is: it does not take the outputs of deep supervision
-        self.predictions = predictions
         self._map_loss = make_loss(self.settings.loss)
         self._open = ExitStack()
         self._writer: PredictionWriter | None = None
@@ -55,7 +56,7 @@ class Sam3Task(SegmentationTask):
         super().on_validation_epoch_start()
         if self.extremes is None and self.trainer.is_global_zero:
             header = PredictionHeader("val", tuple(self.classes), has_scores=True)
-            path = self.predictions / f"epoch{len(self.history)}.pred.parquet"
+            path = self.state_folder / PROGRESS / f"epoch{len(self.history)}.pred.parquet"
             self._writer = self._open.enter_context(write_predictions(path, header))
 
     def add_validated(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""The file that a SAM 3 starts from: tensors, configuration and tokenizer, and where they come from."""
+"""Base weights of SAM 3: one file of tensors, configuration, tokenizer and where they come from."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from transformers.utils import logging
 
 from defectbench.config.families.sam3 import parse_base_name
 from defectbench.families.sam3.phrases import LENGTH, letter_tokenizer, stored
-from defectbench.files import atomic
-from defectbench.models.adapters import WeightsError, check_fit, file_sha256, read_tensors
+from defectbench.files import atomic, file_sha256
+from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 TINY_SIDE = 112
 

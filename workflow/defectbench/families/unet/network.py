@@ -1,6 +1,5 @@
 """The UNet family: networks of segmentation-models-pytorch, and a U-Net with deep supervision."""
 
-import math
 from dataclasses import dataclass
 
 import segmentation_models_pytorch as smp
@@ -9,13 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from defectbench.config.families.unet import UNetSettings
+from defectbench.models.segmentation_heads import IMAGENET_MEAN, IMAGENET_STD, init_output_layer
 from defectbench.script import UserError
-
-# ImageNet's mean and standard deviation; a grey image gets their mean over the three colours.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Defects are rare: a fresh network starts at this probability everywhere, not at one half, and need not first unlearn
-# it (T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, section 4.1).
-_PRIOR, _HEAD_STD = 0.05, 0.01
 
 
 class NetworkError(UserError):
@@ -24,7 +18,7 @@ class NetworkError(UserError):
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """An ImageNet encoder that lies in the local cache of the model hub."""
+    """An ImageNet encoder in the local cache of the model hub."""
 
     repository: str
     sha256: str
@@ -59,11 +53,11 @@ class UNet(nn.Module):
                 f"built: {error}"
             ) from None
         for head in (self.network.segmentation_head, *getattr(self.network, "auxiliary", ())):
-            nn.init.normal_(head[0].weight, std=_HEAD_STD)
-            nn.init.constant_(head[0].bias, math.log(_PRIOR / (1 - _PRIOR)))
-        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
+            init_output_layer(head[0])
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         if pretrained:
             mean, std = torch.tensor(pretrained.mean), torch.tensor(pretrained.std)
+        # A grey image gets the mean of the three colours' values.
         if in_channels == 1:
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
         # Saved with the weights: they hold for no other normalisation.

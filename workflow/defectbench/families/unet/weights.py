@@ -1,6 +1,5 @@
 """Weights to start from: ImageNet encoders of the model hub, and files of our own."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
 from defectbench.families.unet.network import PretrainedEncoder
+from defectbench.files import file_sha256
 from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 
@@ -54,7 +54,7 @@ def _download(repository: str, filename: str, revision: str | None) -> Path:
 
 def _checked_sha256(path: Path) -> str:
     """SHA-256 of a file in the hub's cache, where the name of a large file's content is that digest."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     listed = path.resolve().stem
     if path.is_symlink() and len(listed) == len(found) and listed != found:
         raise WeightsError(f"{path} has the SHA-256 {found}, not the hub's {listed}: delete it to download it again")

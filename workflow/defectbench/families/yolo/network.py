@@ -5,6 +5,7 @@ access here, sends no usage data, installs nothing, and keeps its settings in a 
 its own environment variables to have it otherwise.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ for _name, _value in {
 
 _open_image = Image.open
 try:
-    # What training.yolo needs comes through this module too: ultralytics must not be imported before the above.
+    # What ultralytics_training needs comes through this module too: ultralytics must not be imported before the above.
     from ultralytics.data.augment import LetterBox
     from ultralytics.data.augment import RandomPerspective as RandomPerspective
     from ultralytics.models.yolo.detect import DetectionTrainer as DetectionTrainer
@@ -116,14 +117,14 @@ def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
 
 
-def convert_checkpoint(checkpoint: Path, out: Path) -> None:
-    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, in float32.
+def convert_checkpoint(checkpoint: Path, out: Path, origin: dict[str, str]) -> None:
+    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, float32, ``origin`` in the header.
 
     Unpickling runs code of the file: only for files whose SHA-256 has been checked.
     """
     network, _ = load_checkpoint(checkpoint)
     with atomic(out) as temporary:
-        save_file(state(network.float()), temporary)
+        save_file(state(network.float()), temporary, {"origin": json.dumps(origin)})
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -221,20 +222,6 @@ class YoloPredictor:
             end2end=self.network.end2end,
         )[0]
         return instances, None if prototypes is None else prototypes[0], frame, padded.shape[:2]
-
-
-def load_predictor(settings: YoloSettings, classes: Sequence[str], weights: Path) -> YoloPredictor:
-    """The predictor of a trained network: on the GPU if there is one, with the threads of the settings.
-
-    Raises:
-        YoloError: if the weights are not of this network.
-    """
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    network = build(settings, classes)
-    fill(network, read_weights(weights), str(weights))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return YoloPredictor(network, settings, len(classes), device)
 
 
 def paint(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, float, float], score: float) -> None:

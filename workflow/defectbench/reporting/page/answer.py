@@ -7,10 +7,10 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
-from defectbench.reporting.leaderboard import MEANING
-from defectbench.reporting.page.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.numbers import amount, decimal, memory, milliseconds, minutes
 from defectbench.reporting.records import MIXED
 from defectbench.reporting.verdicts import Standing
+from defectbench.reporting.words import MEANING
 
 _MOST = 5
 

@@ -13,15 +13,16 @@ import pandas as pd
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.findings import difference_sentence
-from defectbench.reporting.leaderboard import names_of_experiments
-from defectbench.reporting.page import gallery
+from defectbench.reporting.image_choice import choose
+from defectbench.reporting.names import experiment_names
+from defectbench.reporting.overlay import FALSE_ALARM, HIT, MISSED, class_colours
 from defectbench.reporting.page.answer import answer, standings_of
-from defectbench.reporting.page.cards import card
 from defectbench.reporting.page.caveats import caveats
+from defectbench.reporting.page.experiment_cards import card
+from defectbench.reporting.page.pictures import overlays, pictures
 from defectbench.reporting.page.provenance import provenance
 from defectbench.reporting.page.tables import tables
-from defectbench.reporting.plots.overlay import FALSE_ALARM, HIT, MISSED, class_colours
-from defectbench.reporting.plots.style import family_colours
+from defectbench.reporting.palette import family_colours
 from defectbench.reporting.records import Record, read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,10 +51,10 @@ def build_page(inputs: Inputs) -> str:
     """The page as HTML: all it needs is inside."""
     results, pairwise = inputs.results, inputs.pairwise
     records = read_records(results, inputs.folders)
-    standings, called = standings_of(results, pairwise), names_of_experiments(results)
+    standings, called = standings_of(results, pairwise), experiment_names(results)
     defective, scores = _scores(records)
     automatic = [i for i, record in enumerate(records) if record.row["track"] == "automatic"]
-    shown = gallery.choose(scores[automatic or list(scores)], defective)
+    shown = choose(scores[automatic or list(scores)], defective)
     images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
     findings = [difference_sentence(row, called) for row in comparisons]
@@ -81,8 +82,8 @@ def build_page(inputs: Inputs) -> str:
             "images": list(scores.index),
             "defective": [int(value) for value in defective],
             "scores": [_thousandths(scores[i]) for i in scores],
-            "pictures": gallery.pictures(shown, images, masks),
-            "overlays": [gallery.overlays(record, shown, images, masks) for record in records],
+            "pictures": pictures(shown, images, masks),
+            "overlays": [overlays(record, shown, images, masks) for record in records],
         },
     )
 

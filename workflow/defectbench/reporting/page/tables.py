@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.reporting.leaderboard import MEANING, TRACKS
-from defectbench.reporting.page.numbers import amount, decimal, memory, milliseconds
+from defectbench.reporting.numbers import amount, decimal, memory, milliseconds
 from defectbench.reporting.records import Record
 from defectbench.reporting.verdicts import Standing
+from defectbench.reporting.words import MEANING, TRACKS
 
 # Column -> its header, what it means, and how its values are written.
 COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {

@@ -14,6 +14,7 @@ from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.pairwise import ABLATION
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
+from defectbench.reporting import palette
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
 from defectbench.reporting.plots.lines import best_of, with_track
@@ -104,9 +105,9 @@ def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:
 
 
 def _draw(axes: Axes, effects: Sequence[Effect], labels: float) -> None:
-    axes.axvline(0, color=style.MUTED, linewidth=0.9)
+    axes.axvline(0, color=palette.MUTED, linewidth=0.9)
     for y, effect in enumerate(effects):
-        colour = style.MUTED if effect.significant is None else style.HUES[0]
+        colour = palette.MUTED if effect.significant is None else palette.HUES[0]
         axes.hlines(y, effect.low, effect.high, color=colour, linewidth=2.2, alpha=0.55, gid=f"interval {effect.label}")
         face = "white" if effect.significant is False else colour
         look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": colour}

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from defectbench.config.augment import AugmentSettings
+from defectbench.config.augment import AugmentationsSettings, AugmentSettings
 from defectbench.data.packing import ImagePack, MaskPack
-from defectbench.reporting.plots import overlay, style
+from defectbench.reporting import overlay
+from defectbench.reporting.plots import style
 from defectbench.training.augmentation import make_augmentation
 
 TITLE = "Augmentation: what the networks see in training"
@@ -37,6 +39,12 @@ def draws(image: np.ndarray, masks: np.ndarray, settings: AugmentSettings, seed:
         drawn = augmentation(image=image, mask=cv2.merge(tuple(masks)))
         found.append((drawn["image"], np.stack(cv2.split(drawn["mask"]))))
     return found
+
+
+def draw_augmentations(settings: AugmentationsSettings, pack: Path, split: pd.DataFrame) -> Figure:
+    """Draw the study's augmentations on training images of ``split``, which has image_id and role."""
+    train_ids = split.loc[split["role"] == "train", "image_id"].tolist()
+    return augmentations_figure(settings.augmentations, pack, train_ids)
 
 
 @style.house_style

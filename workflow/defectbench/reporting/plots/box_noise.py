@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from defectbench.config.prompts import NOISY_KINDS, track_of
 from defectbench.reporting.plots.lines import Curve, Panel, Row, hues_of, lines_figure
-from defectbench.reporting.plots.prompt_gap import METRIC, by_segmenter
+from defectbench.reporting.plots.prompting import METRIC, by_segmenter
 from defectbench.reporting.records import Record
 
 TITLE = "Score against box noise"

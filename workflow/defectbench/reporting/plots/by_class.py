@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.counts import iou
+from defectbench.reporting import palette
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
 from defectbench.reporting.plots.lines import best_of, hues_of
@@ -51,7 +52,7 @@ def by_class_figure(records: Sequence[Record]) -> Figure:
     figure = Figure(figsize=(WIDTH, height), dpi=style.DPI)
     style.heading(figure, TITLE, lines)
     families, ids = zip(*((record.row["family"], record.exp_id) for record in shown), strict=True)
-    hues = style.series_colours(hues_of(records), families, ids)
+    hues = palette.series_colours(hues_of(records), families, ids)
     for own, groups, label in panels:
         axes = style.add_axes(figure, LEFT, top, WIDTH - LEFT - style.MARGIN, HEIGHT)
         _draw(axes, [(record, hues[record.exp_id]) for record in own], groups, label)
@@ -101,7 +102,7 @@ def _draw(axes: Axes, own: Sequence[tuple[Record, str]], groups: Groups, label: 
         x = np.arange(len(groups)) + width * (k - (len(own) - 1) / 2)
         mean, low, high = np.array([values[k] for values in groups.values()]).T
         axes.bar(x, mean, 0.9 * width, color=colour, gid=f"bars {record.exp_id}")
-        axes.vlines(x, low, high, color=style.INK, linewidth=1.1, gid=f"interval {record.exp_id}")
+        axes.vlines(x, low, high, color=palette.INK, linewidth=1.1, gid=f"interval {record.exp_id}")
         for place, value in zip(x, mean, strict=True):
             if value < LEAST_HEIGHT:  # a bar that is not seen looks like one that is missing
                 how = {"ha": "center", "color": colour, "fontsize": style.SMALL_SIZE}

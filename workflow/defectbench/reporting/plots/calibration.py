@@ -10,10 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from defectbench.config.report import ResultsSettings
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 
 TITLE = "Thresholds and post-processing, chosen on the validation images"
 WIDTH, HEIGHT = 10.0, 1.4  # inches; the height is that of a row's axes, unless its texts take more
@@ -43,7 +45,7 @@ class Row:
     @property
     def colours(self) -> dict[str, str]:
         """Colour of each class that has a curve."""
-        return style.colours(name for name, value in self.calibration["value"].items() if value is not None)
+        return palette.colours(name for name, value in self.calibration["value"].items() if value is not None)
 
     @property
     def height(self) -> float:
@@ -65,6 +67,11 @@ def read_rows(table: pd.DataFrame, folders: Sequence[Path]) -> list[Row]:
         label = f"{row['label']}, trained on {words.count(row['n_labels_train'])} labels"
         read.append(Row(row["exp_id"], label, read_json(folder_of[row["exp_id"]] / "calibration.json")))
     return [row for row in read if row.calibration["has_scores"]]
+
+
+def draw_calibration(results: pd.DataFrame, experiments: ResultsSettings) -> Figure:
+    """Draw the calibration of the experiments in the rows of results.parquet."""
+    return calibration_figure(read_rows(results, experiments.experiments), results["dataset"].iloc[0])
 
 
 @style.house_style
@@ -111,7 +118,7 @@ def _explanations(rows: Sequence[Row], dataset: str) -> list[str]:
 
 def _draw_curves(axes: Axes, row: Row, last: bool) -> None:
     p = np.arange(1, N_BINS) / N_BINS
-    axes.axvline(0.5, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
+    axes.axvline(0.5, color=palette.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
     for name, colour in row.colours.items():
         curve = np.array(row.calibration["curve"][name], dtype=float)
         chosen, value = row.calibration["threshold"][name], row.calibration["value"][name]
@@ -126,7 +133,7 @@ def _draw_curves(axes: Axes, row: Row, last: bool) -> None:
 
 
 def _draw_gains(axes: Axes, row: Row, last: bool) -> None:
-    axes.axhline(0, color=style.MUTED, linewidth=0.9, zorder=0.5)
+    axes.axhline(0, color=palette.MUTED, linewidth=0.9, zorder=0.5)
     largest = LEAST_GAIN
     for name, colour in row.colours.items():
         gains = row.gains(name)
@@ -155,7 +162,7 @@ def _write_choices(figure: Figure, top: float, row: Row) -> None:
             style.write(figure, TEXTS, start - 0.03, "■", color=row.colours[name], fontsize=style.TITLE_SIZE)
         for j, line in enumerate(lines):
             text = style.shortened(line, width, style.SMALL_SIZE)
-            how = {"color": style.MUTED if j else style.INK, "fontsize": style.SMALL_SIZE}
+            how = {"color": palette.MUTED if j else palette.INK, "fontsize": style.SMALL_SIZE}
             style.write(figure, TEXTS + 0.2, start + 0.92 * style.LINE * j, text, **how)
 
 

@@ -18,9 +18,10 @@ from defectbench.data.rle import decode_coco
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.metrics.counts import confusion, dice
-from defectbench.reporting.page.gallery import Shown, read_maps
-from defectbench.reporting.plots import overlay, style
-from defectbench.reporting.plots.prompt_gap import prompted
+from defectbench.reporting import overlay
+from defectbench.reporting.image_choice import Shown, read_maps
+from defectbench.reporting.plots import style
+from defectbench.reporting.plots.prompting import prompted
 from defectbench.reporting.plots.sheet import one_of_each, sheet
 from defectbench.reporting.records import Record
 

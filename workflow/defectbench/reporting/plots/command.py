@@ -1,35 +1,44 @@
-"""The command line that plots of experiments' records share."""
+"""The command line that all scripts of plots share."""
 
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from defectbench.config.report import ResultsSettings
 from defectbench.reporting.plots.style import save
-from defectbench.reporting.records import read_records
 
-FOLDERS = {"pack": "folder of the packed images and masks", "prompts": "folder of the dataset's prompts"}
+OPTIONS = {
+    "settings": "settings file of the plot",
+    "experiments": "results.yaml: folders of the experiments",
+    "results": "results.parquet",
+    "pairwise": "pairwise.csv",
+    "curves": "data_efficiency_curves.csv",
+    "fits": "data_efficiency.csv",
+    "manifest": "manifest.parquet of the dataset",
+    "split": "split.csv",
+    "pack": "folder of the packed images and masks",
+    "prompts": "folder of the dataset's prompts",
+}
+"""Help of the options by which a script is given its inputs."""
 
 
-def draw(argv: Sequence[str] | None, description: str, figure: Callable[..., Figure], *folders: str) -> None:
-    """Parse ``argv``, read the records of the study and save ``figure`` of them and of ``folders``, names of FOLDERS.
+def draw(
+    argv: Sequence[str] | None, description: str | None, figure: Callable[..., Figure], **readers: Callable[[Path], Any]
+) -> None:
+    """Parse ``argv``, draw ``figure`` and save it as PNG and, if asked to, as SVG.
 
-    What shows images of a folder is saved as PNG alone.
+    The script has an option for each of ``readers``, which reads its path; ``figure`` takes the values as keyword
+    arguments of the options' names.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--experiments", type=Path, required=True, help="results.yaml: folders of the experiments")
-    parser.add_argument("--results", type=Path, required=True, help="results.parquet")
-    for name in folders:
-        parser.add_argument(f"--{name}", type=Path, required=True, help=FOLDERS[name])
+    for option in readers:
+        parser.add_argument(f"--{option}", type=Path, required=True, help=OPTIONS[option])
     parser.add_argument("--png", type=Path, required=True, help="PNG file to write")
-    if not folders:
-        parser.add_argument("--svg", type=Path, required=True, help="SVG file to write")
+    parser.add_argument("--svg", type=Path, help="SVG file to write")
     args = parser.parse_args(argv)
 
-    records = read_records(pd.read_parquet(args.results), ResultsSettings.read(args.experiments).experiments)
-    files = [args.png] if folders else [args.png, args.svg]
-    save(figure(records, *(getattr(args, name) for name in folders)), *files)
-    print(f"{len(records)} experiments: {args.png}")
+    paths = [path for path in (args.png, args.svg) if path is not None]
+    save(figure(**{option: read(getattr(args, option)) for option, read in readers.items()}), *paths)
+    print(*paths)

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 from defectbench.reporting.plots.lines import hues_of
 from defectbench.reporting.records import MIXED, Record
 
@@ -132,7 +133,7 @@ def _draw(
     place = {record.exp_id: (record.row[name] * unit, record.row[metric]) for record in own}
     if members:
         steps = zip(*(place[record.exp_id] for record in members), strict=True)
-        axes.step(*steps, where="post", color=style.MUTED, linewidth=1.2, gid=f"front {name}", zorder=1)
+        axes.step(*steps, where="post", color=palette.MUTED, linewidth=1.2, gid=f"front {name}", zorder=1)
     for record in own:
         x, y = place[record.exp_id]
         colour, on_front = hues[record.row["family"]], record in members

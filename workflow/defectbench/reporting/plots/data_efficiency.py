@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 
 WIDTH, HEIGHT = 10.0, 4.4  # inches; the height is that of one panel's axes
 LEFT, BELOW = 0.85, 0.75  # inches from the axes to the edges
@@ -18,6 +19,7 @@ NEAR = 0.85  # share of the axis from which a point is joined with its name
 # Shares of the axis: series stand this far beside each other, so that their bars do not overlap, and all within WITHIN.
 DODGE, WITHIN = 0.012, 0.05
 
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 METRIC_OF_TRACK = {"automatic": "dice_all", "oracle": "test_Dice"}
 TITLES = {"automatic": "How many labels are needed", "oracle": "How many labels are needed: oracle track"}
 
@@ -82,13 +84,13 @@ class Mark:
 
 
 @style.house_style
-def data_efficiency_figure(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
+def data_efficiency_figure(results: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
     """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track.
 
     ``curves`` are the rows of data_efficiency_curves.csv: a fitted line takes the place of the line through the means.
     ``fits`` are those of data_efficiency.csv: how many labels are nearly enough.
     """
-    panels = [_panel(table, curves, fits, track) for track in METRIC_OF_TRACK]
+    panels = [_panel(results, curves, fits, track) for track in METRIC_OF_TRACK]
     panels = [panel for panel in panels if len(panel.trained)]
     if not panels:
         return style.message(TITLES["automatic"], "No experiment of this study was trained on labels.")
@@ -112,7 +114,7 @@ def _panel(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame, track:
     if track == "automatic":
         levels = pd.concat([levels, words.track(table, "reference", metric)])
     trained = rows[with_labels]
-    hues = style.family_colours(table["family"], table["track"])
+    hues = palette.family_colours(table["family"], table["track"])
     curves, fits = (rows[rows["series"].isin(trained["series"])] for rows in (curves, fits))
     # As in findings.md: only where the error is shown to fall.
     enough = fits[(fits["exponent_lo"] > 0) & fits["n_enough"].notna()]
@@ -123,12 +125,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
     _scales(axes, panel)
     names = panel.names()
     own = pd.concat([panel.trained, panel.levels[panel.levels["track"] == panel.track]]).sort_index()
-    colours = style.series_colours(panel.hues, own["family"].tolist(), own["series"].tolist())
+    colours = palette.series_colours(panel.hues, own["family"].tolist(), own["series"].tolist())
     marks = []
     groups = list(panel.trained.groupby("series", sort=False))
     for i, (series, rows) in enumerate(groups):
         shift = _span(axes) ** (min(DODGE, WITHIN / len(groups)) * (i - (len(groups) - 1) / 2))
-        marker = style.MARKERS[i % len(style.MARKERS)]
+        marker = MARKERS[i % len(MARKERS)]
         law = panel.curves[panel.curves["series"] == series]
         x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker, joined=law.empty)
         if len(law):
@@ -139,7 +141,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
                 _draw_enough(axes, law, fit, colours[series])
         marks.append(Mark(names[series], colours[series], marker, x, y))
     for row in panel.levels.to_dict("records"):
-        y, colour = row[panel.metric], colours.get(row["series"], style.MUTED)
+        y, colour = row[panel.metric], colours.get(row["series"], palette.MUTED)
         axes.axhline(y, color=colour, linewidth=1.2, linestyle=(0, (4, 3)), gid=f"level {row['exp_id']}")
         marks.append(Mark(names[row["series"]], colour, "_", axes.get_xlim()[1], y))
     _write_names(axes, marks)

@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from defectbench.config.report import ReportSettings, ResultsSettings
 from defectbench.data.packing import MaskPack
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
 from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
-from defectbench.reporting.plots import overlay, style, words
-from defectbench.reporting.plots.samples import (
+from defectbench.reporting import overlay, words
+from defectbench.reporting.plots import style
+from defectbench.reporting.plots.gallery_images import (
     Sample,
     choose_images,
     choose_in_bands,
@@ -82,6 +84,20 @@ class Layout:
     def width(self, sample: Sample) -> int:
         """Width of all pictures."""
         return self.places(sample)[-1][0] + self.shown(sample)[1]
+
+
+def gallery_by_rank(
+    settings: ReportSettings, experiments: ResultsSettings, results: pd.DataFrame, pack: Path
+) -> Figure:
+    """Draw images at evenly spaced ranks of Dice."""
+    return draw_gallery(results, experiments.experiments, pack, settings.gallery_images)
+
+
+def gallery_by_band(
+    settings: ReportSettings, experiments: ResultsSettings, results: pd.DataFrame, pack: Path
+) -> Figure:
+    """Draw images of the bands of IoU that the study names."""
+    return draw_gallery(results, experiments.experiments, pack, settings.gallery_images, settings.gallery_bands)
 
 
 def draw_gallery(

@@ -12,8 +12,9 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.metrics.counts import confusion, dice
-from defectbench.reporting.page.gallery import Shown, read_maps
-from defectbench.reporting.plots import overlay, style
+from defectbench.reporting import overlay
+from defectbench.reporting.image_choice import Shown, read_maps
+from defectbench.reporting.plots import style
 from defectbench.reporting.plots.lines import best_of
 from defectbench.reporting.plots.sheet import one_of_each, sheet
 from defectbench.reporting.records import Record

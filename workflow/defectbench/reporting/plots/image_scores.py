@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.metrics.counts import iou
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
 from defectbench.reporting.plots.lines import best_of, hues_of, with_track
 from defectbench.reporting.records import Record
@@ -67,8 +68,8 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
         bootstrap = GroupBootstrap(own["group"].to_numpy(str), DRAWS, SEED)
         low, high = bootstrap.interval(own["iou"].to_numpy(), 0, 1)
         axes.hlines(y, low, high, color="white", linewidth=3.4, zorder=4)
-        axes.hlines(y, low, high, color=style.INK, linewidth=1.4, zorder=5, gid=f"interval {record.exp_id}")
-        look = {"color": "white", "markeredgecolor": style.INK, "zorder": 6, "clip_on": False}
+        axes.hlines(y, low, high, color=palette.INK, linewidth=1.4, zorder=5, gid=f"interval {record.exp_id}")
+        look = {"color": "white", "markeredgecolor": palette.INK, "zorder": 6, "clip_on": False}
         axes.plot(mean, y, "o", **look, gid=f"value {record.exp_id}")
         where = {"xycoords": axes.get_yaxis_transform(), "va": "center_baseline"}
         inches = {"textcoords": "offset points", "annotation_clip": False}
@@ -76,7 +77,7 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
             down = 72 * style.LINE * (line - (len(names[record.exp_id]) - 1) / 2)
             axes.annotate(text, (0, y), (-72 * (left - style.MARGIN), -down), ha="left", **where, **inches)
         axes.annotate(f"{np.mean(own['iou'] == 0):.0%}", (1, y), (48, 0), ha="right", **where, **inches)
-    axes.annotate("IoU 0", (1, -0.85), (48, 0), ha="right", color=style.MUTED, **where, **inches)
+    axes.annotate("IoU 0", (1, -0.85), (48, 0), ha="right", color=palette.MUTED, **where, **inches)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks([])

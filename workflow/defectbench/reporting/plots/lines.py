@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 from defectbench.reporting.records import Record
 
 WIDTH, HEIGHT = 10.0, 3.6  # inches; the height is that of a panel's axes
@@ -85,7 +86,7 @@ def with_track(record: Record) -> str:
 
 def hues_of(records: Sequence[Record]) -> dict[str, str]:
     """A colour for each family of a study's ``records``."""
-    return style.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
+    return palette.family_colours([r.row["family"] for r in records], [r.row["track"] for r in records])
 
 
 @style.house_style
@@ -124,7 +125,7 @@ def lines_figure(
 def looks(row: Row, hues: Mapping[str, str]) -> dict[str, dict[str, object]]:
     """Colour and line style of each curve by experiment: families by colour, their members by shades and dashes."""
     shown = {curve.record.exp_id: curve.record.row["family"] for panel in row.panels for curve in panel.curves}
-    colours = style.series_colours(hues, list(shown.values()), list(shown))
+    colours = palette.series_colours(hues, list(shown.values()), list(shown))
     members = {family: [name for name in shown if shown[name] == family] for family in shown.values()}
     return {
         name: {"color": colours[name], "linestyle": _STYLES[members[family].index(name) % len(_STYLES)]}
@@ -145,7 +146,7 @@ def _said(row: Row, texts: Sequence[str]) -> list[str]:
 
 def _draw(axes: Axes, panel: Panel, look: dict[str, dict[str, object]]) -> None:
     if panel.diagonal:
-        axes.plot([0, 1], [0, 1], color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
+        axes.plot([0, 1], [0, 1], color=palette.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
     for curve in panel.curves:
         own, gid = look[curve.record.exp_id], curve.record.exp_id
         if curve.points:

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import sweep
 from defectbench.reporting.plots.band import SAID, band, bootstrap_of
-from defectbench.reporting.plots.histograms import read_histograms
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
@@ -35,7 +34,7 @@ def precision_recall_figure(records: Sequence[Record]) -> Figure:
 
 
 def _curves(record: Record) -> tuple[Curve, Curve]:
-    groups, histograms = read_histograms(record.folder)
+    groups, histograms = record.image_histograms()
     tp, fp, fn = (counts.astype(float) for counts in sweep(histograms))
     bootstrap = bootstrap_of(groups)
     sums = [part.sum(axis=0) for part in (tp, fp, fn)]

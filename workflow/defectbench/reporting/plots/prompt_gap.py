@@ -1,6 +1,6 @@
 """What it costs a promptable model that a trained model prompts it instead of the truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 from defectbench.config.prompts import track_of
 from defectbench.evaluation.image_scores import read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
+from defectbench.reporting import palette
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.prompting import METRIC, by_segmenter, is_oracle, prompted
 from defectbench.reporting.records import Record
 
 TITLE = "Prompts by the truth, and by a model"
-METRIC = "test_Dice"
 WIDTH, ROW = 10.0, 0.32  # inches
 LONGEST, NUMBERS = 3.6, 2.6
 VALUE_END, GAP_END = 48, 175  # points right of the axes where the columns of numbers end
 # By track; colours are for families.
-LOOKS = {"oracle": ("s", style.MUTED), "automatic": ("o", style.INK)}
+LOOKS = {"oracle": ("s", palette.MUTED), "automatic": ("o", palette.INK)}
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def gaps(records: Sequence[Record]) -> dict[str, list[Gap]]:
     names = {record.exp_id: record.name for record in records}
     found: dict[str, list[Gap]] = {}
     for own in by_segmenter(known).values():
-        exact = [r for r in own if _is_oracle(r) and not r.row["prompt_noise"]]
-        automatic = sorted((r for r in own if not _is_oracle(r)), key=lambda r: -r.row[METRIC])
+        exact = [r for r in own if is_oracle(r) and not r.row["prompt_noise"]]
+        automatic = sorted((r for r in own if not is_oracle(r)), key=lambda r: -r.row[METRIC])
         if not exact or not automatic:
             continue
         by_kind = {record.row["prompt_type"]: record for record in exact}
@@ -85,24 +86,6 @@ def gaps(records: Sequence[Record]) -> dict[str, list[Gap]]:
     return found
 
 
-def by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Experiments by the id of the promptable model that is asked: another's, or their own."""
-    found: dict[str, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.row["segmenter"] or record.exp_id, []).append(record)
-    return found
-
-
-def prompted(record: Record, names: Mapping[str, str]) -> str:
-    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments.
-
-    A detector is not among them: it is called by the beginning of its id.
-    """
-    kind, source = record.row["prompt_type"], record.row["prompt_source"]
-    made_by = names.get(source, source.partition("_none_")[0].replace("_", " "))
-    return f"{kind} by {'the truth' if _is_oracle(record) else made_by}"
-
-
 def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
     first, second = (
         read_image_scores(r.folder, r.row["policy"]).set_index("image_id")[[METRIC, "group"]]
@@ -112,10 +95,6 @@ def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
     differences = 100 * (first.loc[both, METRIC] - second.loc[both, METRIC]).to_numpy()
     bootstrap = GroupBootstrap(first.loc[both, "group"].to_numpy(str), DRAWS, SEED)
     return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.interval(differences, -100, 100))
-
-
-def _is_oracle(record: Record) -> bool:
-    return track_of(record.row["prompt_source"]) == "oracle"
 
 
 def _draw(axes: Axes, own: Sequence[Gap], labels: float) -> None:
@@ -134,7 +113,7 @@ def _draw(axes: Axes, own: Sequence[Gap], labels: float) -> None:
         if gap.difference is not None:
             text = f"{_points(gap.difference)} [{_points(gap.low)}, {_points(gap.high)}]"
             axes.annotate(text, (1, y), (GAP_END, 0), xycoords=frame, ha="right", **beside)
-    small = {"ha": "right", "color": style.MUTED, "fontsize": style.SMALL_SIZE}
+    small = {"ha": "right", "color": palette.MUTED, "fontsize": style.SMALL_SIZE}
     for text, place in (("value", VALUE_END), ("gap, points", GAP_END)):
         axes.annotate(text, (1, -0.95), (place, 0), xycoords=frame, **small, **beside)
     values = [gap.record.row[f"{METRIC}{end}"] for gap in own for end in ("", "_lo", "_hi")]

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from defectbench.config.report import RankingSettings
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import FEWEST_GROUPS
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import palette, words
+from defectbench.reporting.plots import style
 from defectbench.reporting.verdicts import Standing
 
 WIDTH = 10.0
@@ -67,16 +69,16 @@ class Panel:
 
 
 @style.house_style
-def ranking_figure(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> Figure:
-    """Draw the rows of results.parquet by ``metric``: a panel for the automatic track, another for the oracle's.
+def ranking_figure(results: pd.DataFrame, pairwise: pd.DataFrame, settings: RankingSettings) -> Figure:
+    """Draw the rows of results.parquet by the metric of ``settings``: a panel for each of two tracks.
 
     ``pairwise`` has the columns of pairwise.csv: dots of experiments that a test shows to be worse are hollow.
 
     Reference methods stand apart, below the automatic ones, so that a reader sees what a number is worth.
     """
-    panels = _panels(table, pairwise, metric)
+    panels = _panels(results, pairwise, settings.metric)
     if not panels:
-        return style.message("Ranking", f"No experiment of this study has a value of {metric}.")
+        return style.message("Ranking", f"No experiment of this study has a value of {settings.metric}.")
     texts = [style.wrapped(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
     heights = [
         style.heading_height(lines) + 0.45 + panel.height + 0.55 for panel, lines in zip(panels, texts, strict=True)
@@ -101,7 +103,7 @@ def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Pa
         ("Models", "automatic", metric, reference),
         ("Oracle track", "oracle", oracle_metric, reference.iloc[:0]),
     ]
-    hues = style.family_colours(table["family"], table["track"])
+    hues = palette.family_colours(table["family"], table["track"])
     panels = []
     for title, track, by, beside in choices:
         rows = words.track(table, track, by).head(MOST_ROWS)
@@ -167,20 +169,20 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 def _write_row(axes: Axes, y: float, row: dict, panel: Panel) -> None:
     value, low, high = (row[f"{panel.metric}{end}"] for end in ("", "_lo", "_hi"))
-    colour = style.MUTED if row["track"] == "reference" else style.INK
+    colour = palette.MUTED if row["track"] == "reference" else palette.INK
     _label(axes, y, style.shortened(row["label"], LONGEST_LABEL), panel, color=colour)
     interval = f"{low:.3f} – {high:.3f}" if pd.notna(low) else "–"
     _columns(axes, y, [f"{value:.3f}", interval, words.count(row["n_labels_train"])], color=colour)
 
 
 def _write_headers(axes: Axes, panel: Panel) -> None:
-    small = {"color": style.MUTED, "fontsize": style.SMALL_SIZE}
+    small = {"color": palette.MUTED, "fontsize": style.SMALL_SIZE}
     _columns(axes, -1.0, ["value", "95 % interval", "labels"], **small)
     if len(panel.reference):
         _label(axes, len(panel.rows) + GAP - 0.95, REFERENCE_TITLE, panel, **small)
         # From the best reference up through the models: whoever is left of it has learned nothing of use.
         best = panel.reference[panel.metric].iloc[0]
-        axes.axvline(best, color=style.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
+        axes.axvline(best, color=palette.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
 
 
 def _label(axes: Axes, y: float, text: str, panel: Panel, **how: object) -> None:

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting.plots.band import band, bootstrap_of
-from defectbench.reporting.plots.histograms import read_histograms
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
@@ -36,7 +35,7 @@ def reliability_figure(records: Sequence[Record]) -> Figure:
 
 def _curve(record: Record) -> Curve:
     """The curve, noted the expected calibration error: mean distance from the diagonal, weighted by pixels."""
-    groups, histograms = read_histograms(record.folder)
+    groups, histograms = record.image_histograms()
     negative, positive = (_binned(histograms[:, side].astype(float)) for side in (0, 1))
     pixels = histograms.sum(axis=(0, 1)).astype(float)
     of_bins = _binned(pixels)

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.metrics.counts import dice, iou
-from defectbench.reporting.plots import style, words
+from defectbench.reporting import words
+from defectbench.reporting.plots import style
 from defectbench.reporting.plots.lines import best_of, hues_of, with_track
 from defectbench.reporting.records import Record
 

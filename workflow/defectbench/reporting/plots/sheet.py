@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.metrics.counts import dice
-from defectbench.reporting.page.gallery import Shown, choose
+from defectbench.reporting.image_choice import Shown, choose
 from defectbench.reporting.plots import style
 from defectbench.reporting.records import Record
 

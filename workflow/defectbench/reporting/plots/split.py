@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.splits import ROLES
+from defectbench.reporting import palette
 from defectbench.reporting.plots import style
 
 TITLE = "What train, val and test hold"
@@ -18,7 +19,8 @@ LONGEST_LABEL = 2.6
 NUMBERS = 1.15  # inches right of the axes
 MOST_ROWS = 14  # a longer list is no longer a picture
 CLEAN = "clean"
-COLOURS = dict(zip(ROLES, style.HUES, strict=False))
+MANIFEST_COLUMNS = ["image_id", "height", "width", "area"]
+COLOURS = dict(zip(ROLES, palette.HUES, strict=False))
 SPREAD = (5, 25, 50, 75, 95)  # percentiles
 
 
@@ -31,7 +33,7 @@ def combinations(area: np.ndarray, class_names: Sequence[str]) -> list[str]:
 def split_figure(manifest: Manifest, split: pd.DataFrame) -> Figure:
     """Draw each role's images by combination of classes, and the areas of the defects by class.
 
-    ``manifest`` needs the columns image_id, height, width and area; ``split`` has image_id, role, group.
+    ``manifest`` needs MANIFEST_COLUMNS; ``split`` has image_id, role, group.
     """
     frame = manifest.frame.set_index("image_id").loc[split["image_id"]]
     area = areas(frame)
@@ -130,7 +132,7 @@ def _draw_spreads(axes: Axes, spreads: Mapping[str, Mapping[str, np.ndarray]]) -
     for row, (label, by_role) in enumerate(spreads.items()):
         for name, y in _places(row):
             text = f"{len(by_role[name]):,} images"
-            look = {"color": style.MUTED, "fontsize": style.SMALL_SIZE - 1, "annotation_clip": False}
+            look = {"color": palette.MUTED, "fontsize": style.SMALL_SIZE - 1, "annotation_clip": False}
             frame = axes.get_yaxis_transform()
             axes.annotate(text, (1, y), (72 * NUMBERS, 0), frame, "offset points", ha="right", va="center", **look)
             if len(by_role[name]):

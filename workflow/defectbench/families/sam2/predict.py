@@ -1,0 +1,68 @@
+"""Prediction of whole roles by a promptable SAM 2: from packed images and prompts to a prediction file."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from defectbench.config.prompts import FIXED, ORACLE
+from defectbench.data.packing import ImagePack
+from defectbench.data.prompt_file import PromptError, read_prompts
+from defectbench.data.prompts import Prompt
+from defectbench.families.sam2.predictor import PromptedPredictor, load_prompted
+from defectbench.files import read_json
+from defectbench.inference.network import device_name
+from defectbench.inference.predict import WARM_UP, parse_prediction_files
+from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
+from defectbench.script import required
+
+
+def predict_split_with_prompts(description: str, argv: Sequence[str] | None = None) -> None:
+    """The command of the prediction script; ``description`` is the text of --help."""
+    files = parse_prediction_files(description, argv)
+    run = read_json(files.run)
+    predictor = load_prompted(run, files.model, "auto")
+    source = run["experiment"]["prompt_source"]
+    prompts = read_prompts(required(files.prompts, "--prompts"), source)
+    images = ImagePack(files.pack)
+    seconds = predict_prompted(predictor, images, files.read_split(), prompts, files.outputs, source)
+    files.finish(run["experiment"]["exp_id"], seconds, device_name(predictor.device))
+
+
+def predict_prompted(
+    predictor: PromptedPredictor,
+    images: ImagePack,
+    split: pd.DataFrame,
+    prompts: Mapping[str, Sequence[Prompt]],
+    outputs: Mapping[str, Path],
+    source: str,
+) -> list[float]:
+    """Predict the images of the roles in ``outputs``, one at a time; return the seconds of each.
+
+    ``prompts`` has a sequence for each of these images. Where that is empty, the truth as ``source`` has no defect, and
+    the image is left out; to a model as source it means that there is none, and the map is empty. A few warm-up calls
+    come first, uncounted.
+
+    Raises:
+        PromptError: if ``prompts`` are not about all images, or an image has no fixed prompt.
+    """
+    wanted = split[split["role"].isin(list(outputs))].sort_values("image_id")
+    absent = [i for i in wanted["image_id"] if i not in prompts or (source == FIXED and not prompts[i])]
+    if absent:
+        raise PromptError(
+            f"{len(absent)} image(s) have no prompt of source {source!r}, the first is {absent[0]}: draw them anew"
+        )
+    asked = wanted.loc[[bool(prompts[image_id]) for image_id in wanted["image_id"]]]
+    for image_id in asked["image_id"][:1].repeat(WARM_UP):
+        predictor(np.asarray(images[image_id]), prompts[image_id])
+    seconds = []
+    for role, path in outputs.items():
+        header = PredictionHeader(role, (MERGED,), has_scores=True, defective_only=source == ORACLE)
+        chosen = asked if source == ORACLE else wanted
+        with write_predictions(path, header) as writer:
+            for image_id in chosen.loc[chosen["role"] == role, "image_id"]:
+                codes = predictor(np.asarray(images[image_id]), prompts[image_id])
+                seconds.append(predictor.seconds)
+                writer.add(image_id, codes)
+    return seconds

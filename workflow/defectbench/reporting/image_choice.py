@@ -1,0 +1,53 @@
+"""Choice of test images by rule, and their predicted maps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from defectbench.inference.prediction_file import decompress
+
+PER_KIND = 3
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A chosen test image."""
+
+    image_id: str
+    why: str
+
+
+def choose(scores: pd.DataFrame, defective: pd.Series) -> list[Shown]:
+    """Choose images by rule: best, median and worst by mean Dice, and those with the largest spread over models.
+
+    ``scores`` (images x experiments) holds Dice; ``defective`` (images) bool. Chosen are defective images, since any
+    model is right on an easy clean one, and the one clean image that models disagree on most. None is chosen twice.
+    """
+    means = scores[defective].mean(axis=1).dropna()
+    order = means.sort_values(ascending=False, kind="stable").index
+    # Of a few images the best are the worst too.
+    n = min(PER_KIND, max(len(order) // 3, 1))
+    middle = sorted(range(len(order)), key=lambda rank: abs(rank - (len(order) - 1) / 2))
+    kinds = [("best", order[:n], n), ("median", order[middle], n), ("worst", order[::-1][:n], n)]
+    if scores.shape[1] > 1:
+        spread = scores.std(axis=1).sort_values(ascending=False, kind="stable")
+        spread = spread[spread > 0]
+        kinds.insert(0, ("models disagree most", spread[defective[spread.index]].index, n))
+        kinds.append(("clean, models disagree most", spread[~defective[spread.index]].index, 1))
+    chosen: dict[str, str] = {}
+    for why, ids, most in kinds:
+        for image_id in [image_id for image_id in ids if image_id not in chosen][:most]:
+            chosen[image_id] = why
+    return [Shown(image_id, why) for image_id, why in chosen.items()]
+
+
+def read_maps(path: Path, image_ids: set[str]) -> dict[str, np.ndarray]:
+    """Codes (C, H, W) of some images of a prediction file; only the parts of the file that hold them are read."""
+    rows = pq.read_table(path, filters=[("image_id", "in", sorted(image_ids))]).to_pylist()
+    maps: dict[str, list[np.ndarray]] = {}
+    for row in rows:
+        maps.setdefault(row["image_id"], []).append(decompress(row["codes"], row["height"], row["width"]))
+    return {image_id: np.stack(planes) for image_id, planes in maps.items()}

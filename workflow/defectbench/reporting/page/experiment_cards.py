@@ -1,0 +1,152 @@
+"""The card of an experiment: its metrics by policy and class, curves, cost and configuration."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from defectbench.metrics.histograms import sweep
+from defectbench.reporting.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.records import Record
+
+METRICS = (
+    "dice_all",
+    "test_mIoU",
+    "test_Dice",
+    "IoU@50",
+    "IoU@75",
+    "IoU@90",
+    "IoU@95",
+    "Precision",
+    "Recall",
+    "F1",
+    "iou_dataset",
+    "boundary_f1",
+    "cldice",
+    "fp_image_rate",
+    "recall_at_fp_1",
+    "image_F1",
+    "dice_kaggle",
+)
+POLICIES = {
+    "": "headline",
+    "_at_0.5": "p = 0.5",
+    "_calibrated": "calibrated",
+    "_pp": "post-processed",
+}
+_POINTS = 64  # of a curve: enough for a small picture
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A small line chart: curves by name on axes that are given."""
+
+    title: str
+    x_label: str
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    curves: dict[str, Points]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card shows; tables are rows of texts under a header."""
+
+    facts: list[tuple[str, str]]
+    metrics: list[list[str]]
+    classes: list[list[str]]
+    charts: list[Chart]
+    settings: list[tuple[str, str]]
+    weights: list[tuple[str, str]]
+
+
+def card(record: Record) -> Card:
+    """Read what the card of ``record`` shows."""
+    return Card(
+        facts=[(name, value) for name, value in _facts(record.row) if value],
+        metrics=_metrics(record.metrics),
+        classes=list(_classes(record.metrics)),
+        charts=[chart for chart in (_training(record), *_curves(record)) if chart is not None],
+        settings=[(key, _plain(value)) for key, value in (record.run.get("settings") or {}).items()],
+        weights=[(name, _plain(record.row[name])) for name in ("weights_source", "weights_sha256", "ckpt_path")],
+    )
+
+
+def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "labelled training images", amount(row["n_labels_train"])
+    yield "threshold", decimal(row["threshold"]) if row["threshold"] is not None else ""
+    yield "parameters", amount(row["params_total"])
+    yield "of them trained", amount(row["params_trainable"])
+    yield "weights file", memory(row["weights_bytes"])
+    yield "training", minutes(row["train_seconds"])
+    yield "device of training", row["train_device"] or ""
+    yield "peak memory of training", memory(row["peak_memory_train_bytes"])
+    yield "prediction, mean", milliseconds(row["avg_inference_time"])
+    of_milliseconds = {
+        "of it the stage that prompts": "infer_ms_stage1",
+        "of it the stage that is asked": "infer_ms_stage2",
+        "prediction, 95th percentile": "infer_ms_p95",
+    }
+    for name, key in of_milliseconds.items():
+        yield name, "" if row[key] is None else milliseconds(row[key] / 1000)
+    yield "peak memory of prediction", memory(row["peak_memory_infer_bytes"])
+    yield "device of prediction", row["device"] or ""
+    yield "training ended", row["timestamp"] or ""
+    yield "prompts", "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source']})"
+
+
+def _metrics(metrics: dict[str, Any]) -> list[list[str]]:
+    suffixes = [suffix for suffix in POLICIES if any(metrics.get(f"{name}{suffix}") is not None for name in METRICS)]
+    rows = [["metric", *(POLICIES[suffix] for suffix in suffixes)]]
+    for name in METRICS:
+        values = [metrics.get(f"{name}{suffix}") for suffix in suffixes]
+        if any(value is not None for value in values):
+            rows.append([name, *map(decimal, values)])
+    return rows
+
+
+def _classes(metrics: dict[str, Any]) -> Iterator[list[str]]:
+    shown = ("test_mIoU", "test_Dice", "Precision", "Recall", "AUPRC")
+    if metrics["per_class"]:
+        yield ["class", "defective", *(name.removeprefix("test_") for name in shown)]
+    for name, own in metrics["per_class"].items():
+        yield [name, amount(own["n_test_defective"]), *(decimal(own.get(metric)) for metric in shown)]
+
+
+def _training(record: Record) -> Chart | None:
+    history = record.history
+    scores = {"mIoU": "val_iou_fixed", "mean Dice": "val_dice_fixed"}
+    names = {name: key for name, key in scores.items() if key in history and history[key].notna().any()}
+    if not names or len(history) < 2:
+        return None
+    x = next(name for name in ("step", "epoch") if name in history)
+    curves = {name: _points(history[x], history[key]) for name, key in names.items()}
+    return Chart("Val images during training, p = 0.5", x, (0.0, float(history[x].max())), (0.0, 1.0), curves)
+
+
+def _curves(record: Record) -> Iterator[Chart]:
+    if not record.metrics["has_scores"]:
+        return
+    tp, fp, fn = (counts.astype(float) for counts in sweep(record.histogram()))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall, f1 = tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)
+    curves = {"precision": _points(recall, precision)}
+    yield Chart("Precision against recall, test pixels", "recall", (0.0, 1.0), (0.0, 1.0), curves)
+    p = np.arange(1, 256) / 256
+    curves = {"F1": _points(p, f1), "precision": _points(p, precision), "recall": _points(p, recall)}
+    yield Chart("Test pixels against the threshold", "threshold p", (0.0, 1.0), (0.0, 1.0), curves)
+
+
+def _points(x: Sequence[float], y: Sequence[float]) -> Points:
+    """At most _POINTS points, evenly spaced in their order, without those that are not defined."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    defined = np.isfinite(x) & np.isfinite(y)
+    x, y = x[defined], y[defined]
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).round().astype(int)) if len(x) else []
+    return [(float(x[i]), float(y[i])) for i in chosen]
+
+
+def _plain(value: Any) -> str:
+    return "–" if value is None or value == "" else str(value)

@@ -1,0 +1,32 @@
+"""Promptable models and the sources of their prompts."""
+
+from collections.abc import Mapping, Sequence
+
+from defectbench.config.prompts import track_of
+from defectbench.reporting.records import Record
+
+METRIC = "test_Dice"
+"""The metric that the automatic and the oracle track share"""
+
+
+def by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Experiments by the id of the promptable model that is asked: another's, or their own."""
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.row["segmenter"] or record.exp_id, []).append(record)
+    return found
+
+
+def prompted(record: Record, names: Mapping[str, str]) -> str:
+    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments.
+
+    A detector is not among them: it is called by the beginning of its id.
+    """
+    kind, source = record.row["prompt_type"], record.row["prompt_source"]
+    made_by = names.get(source, source.partition("_none_")[0].replace("_", " "))
+    return f"{kind} by {'the truth' if is_oracle(record) else made_by}"
+
+
+def is_oracle(record: Record) -> bool:
+    """Whether the true masks make the prompts of an experiment."""
+    return track_of(record.row["prompt_source"]) == "oracle"

@@ -1,0 +1,184 @@
+"""Training of a network by the common loop: from what a family builds to weights, history, pictures and record."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import nn
+
+from defectbench.config.train import TrainSettings
+from defectbench.files import write_text
+from defectbench.inference.network import device_name, resolve_device
+from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
+from defectbench.training.augmentation import make_augmentation
+from defectbench.training.dataset import make_samples
+from defectbench.training.extremes import write_pictures
+from defectbench.training.files import TrainingFiles, parse_training_files
+from defectbench.training.fit import Fit, TrainingData, fit, fit_facts
+from defectbench.training.job import Job
+from defectbench.training.losses import Loss
+from defectbench.training.provenance import UNKNOWN, Provenance, find_inherited_ids, picture_digests
+from defectbench.training.run_record import file_facts, parameter_facts
+from defectbench.training.task import SegmentationTask
+from defectbench.training.trackers import close_trackers
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a family builds for the common training loop."""
+
+    network: nn.Module
+    """From uint8 images (B, C, H, W) to logits (B, n_maps, H, W), unless the task uses it in another way."""
+    loss: Loss | Any | None
+    """None: nothing is trained, the network is used zero-shot."""
+    origin: Mapping[str, Any]
+    """Where the initial weights come from: facts of the run record, and part of the state's fingerprint."""
+    make_task: Callable[..., SegmentationTask] = SegmentationTask
+    """Called as :class:`SegmentationTask` is; families whose training steps need more than the image have their own."""
+    base_sha256: str | None = None
+    """Digest of the base weights if only what was trained is saved, to be loaded on top of them; None: all is saved."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Further facts of the run record."""
+    notes: Sequence[str] = ()
+    """What a reader of the results must know of the training."""
+    fingerprint: Sequence[str | bytes] = ()
+    """What else the training depends on: a state is resumed only if it is the same."""
+    evaluate_first: bool = False
+    """Whether the history begins with the untrained network, at step 0."""
+    folders: Sequence[str] = ()
+    """Folders that the task fills in the state's folder and that are copied beside the results."""
+
+
+class NetworkJob(Job):
+    """A training of a network by :func:`fit`."""
+
+    settings: TrainSettings
+
+    def __init__(self, files: TrainingFiles, settings: TrainSettings) -> None:
+        """Read images and masks; from here on, random numbers follow the seed."""
+        super().__init__(files, settings)
+        torch.set_num_threads(settings.threads)
+        L.seed_everything(settings.seed, verbose=False)
+        self.augmentation = make_augmentation(settings.augment)
+        self.train, self.val = make_samples(
+            settings, files.pack, files.tiles, self.train_ids, self.val_ids, self.augmentation
+        )
+        self.in_channels = self.images.channels
+        self._provenance = Provenance()
+        self._inherited_labels, self._inherited_stopping = set[str](), set[str]()
+
+    @property
+    def labelled_ids(self) -> set[str]:
+        """Images whose labels the weights were trained on, by this training or the one it started from."""
+        return super().labelled_ids | self._inherited_labels
+
+    @property
+    def early_stopping_ids(self) -> set[str]:
+        """Images of early stopping, of this training or the one it started from."""
+        return super().early_stopping_ids | self._inherited_stopping
+
+    @property
+    def trains_on_plain_images(self) -> bool:
+        """Whether a training image is the same in every pass, so that its features may be cached."""
+        return self.augmentation is None and self.settings.mode != "crops"
+
+    def inherit_provenance(self, weights: Path) -> None:
+        """Count the images behind the file ``weights``, which the training starts from, as its own.
+
+        Raises:
+            ProvenanceError: if the weights were trained on images that this training must not see.
+        """
+        pictures = picture_digests(self.images, self.images.image_ids)
+        self._provenance = Provenance.read(weights)
+        self._inherited_labels, self._inherited_stopping = find_inherited_ids(
+            weights, self._provenance, pictures, self.split
+        )
+        if not self._provenance.is_complete:
+            self.notes.append(UNKNOWN)
+        if others := self._provenance.trained_on.difference(pictures.values()):
+            self.notes.append(f"starts from weights that were trained on {len(others)} images of other data")
+
+    def provenance(self) -> Provenance:
+        """Data provenance of the trained weights, for the header of their file."""
+        train, val = (picture_digests(self.images, ids).values() for ids in (self.train_ids, self.val_ids))
+        return self._provenance | Provenance(frozenset(train), frozenset(val))
+
+    def run(self, training: Training) -> None:
+        """Train ``training``, or record that it is used zero-shot, and write all results."""
+        self.notes += training.notes
+        if training.loss is None:
+            self._finish_zero_shot(training)
+            return
+        origin = [str(sorted(training.origin.items()))]
+        with self.state(*origin, *training.fingerprint) as (state, loggers):
+            data = TrainingData(self.name, self.train, self.val, self.classes)
+            result = fit(training, data, self.settings, state, loggers)
+            for name in training.folders:
+                replace_folder(state / name, self.files.folder / name)
+            self._finish(training, result, loggers)
+
+    def _finish(self, training: Training, result: Fit, loggers: Sequence[Logger]) -> None:
+        """Write weights, pictures, history.csv and, last, run.json."""
+        folder = self.files.folder
+        weights = self._write_weights(training, result.weights)
+        pictures = write_pictures(result.extremes, self.val, folder / "samples")
+        write_text(folder / "history.csv", result.history.to_csv(index=False))
+        inherited = {"labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids))}
+        record = self._network_record(training, weights, fit_facts(result, self.settings) | inherited)
+        close_trackers(loggers, record, pictures)
+        self.write_record(record)
+        print(f"{self.name}: best at step {result.best_step} of {result.steps}, {result.train_seconds:.0f} s")
+
+    def _finish_zero_shot(self, training: Training) -> None:
+        self._write_weights(training, {})
+        write_text(self.files.folder / "history.csv", "epoch,step\n")
+        facts = {"steps": 0, "train_seconds": 0.0, "zero_shot": True}
+        # The weights that predict are the base: nothing was added to them.
+        assert self.files.base is not None
+        self.write_record(self._network_record(training, self.files.base, facts))
+        print(f"{self.name}: nothing to train")
+
+    def _write_weights(self, training: Training, checkpoints: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:
+        if training.base_sha256 is None:
+            return write_checkpoints(self.files.folder, checkpoints, self.provenance().metadata())
+        names = trained_tensors(training.network).keys()
+        return write_checkpoints(self.files.folder, checkpoints, {"base_sha256": training.base_sha256}, names)
+
+    def _network_record(self, training: Training, weights: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return self.record(
+            in_channels=self.in_channels,
+            device=device_name(resolve_device()),
+            **parameter_facts(training.network),
+            **file_facts(weights),
+            **(dict(training.origin) | dict(training.facts) | dict(facts)),
+        )
+
+
+def train_network(
+    settings_class: type[TrainSettings],
+    build_training: Callable[[Any, NetworkJob], Training],
+    description: str,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """The command of a family's training script: parse, build, train, write.
+
+    ``build_training`` takes the settings and the job; ``description`` is the text of --help.
+    """
+    files = parse_training_files(description, argv)
+    settings = settings_class.read(files.settings)
+    job = NetworkJob(files, settings)
+    job.run(build_training(settings, job))
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Copy ``source`` to ``target``, which is never half a copy."""
+    beside = target.with_name(f".{target.name}")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(source, beside)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
