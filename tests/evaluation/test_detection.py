@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from evaluation_fixtures import make_dataset
 
+from defectbench.data.box_file import SCHEMA, BoxFileError, BoxPredictions, read_boxes, write_boxes
 from defectbench.evaluation.detection import box_metrics, detectors_table, true_boxes
 from defectbench.evaluation.truth import EvaluationError
 from defectbench.files import write_json, write_text
-from defectbench.inference.box_file import SCHEMA, BoxFileError, BoxPredictions, read_boxes, write_boxes
 
 
 def table(rows):

@@ -9,6 +9,7 @@ import pytest
 import results as script
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.report import PairwiseSettings, ResultsSettings
 from defectbench.config.score import ScoreSettings
@@ -18,7 +19,6 @@ from defectbench.evaluation.results import ResultsError, consolidate, write_resu
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.script import UserError
 
 FIRST = [

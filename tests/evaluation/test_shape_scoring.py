@@ -16,7 +16,7 @@ from random_masks import blobs
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.study import load_study
@@ -28,7 +28,6 @@ from defectbench.evaluation.component_records import COMPONENTS, ComponentRecord
 from defectbench.evaluation.invariants import InvariantError, SuspiciousMetrics, check_shapes
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.definitions import ImageCounts, mean_iou

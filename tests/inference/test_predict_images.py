@@ -13,16 +13,16 @@ from evaluation_fixtures import CLASSES, make_dataset, random_truth
 from pycocotools import mask as coco
 from safetensors.torch import save_file
 
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.study import load_study
 from defectbench.data.manifest import read_manifest
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
 from defectbench.families import registry
 from defectbench.families.registry import LoadError, load_experiment
 from defectbench.files import write_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
 from defectbench.inference.tta import augmented
 
 SHAPE = (20, 30)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.truth import Truth, ValidationData, read_truth
-from defectbench.families.ensemble.record import combined_record, combined_timing, labelled_images, read_members
+from defectbench.families.ensemble.record import collect_labelled_ids, combined_record, combined_timing, read_members
 from defectbench.files import write_json
 from defectbench.inference.ensemble import write_mean
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     for role, paths, out in (("val", args.val_maps, args.val), ("test", args.test_maps, args.test)):
         write_mean(paths, weights, out, role)
     facts = {"code_digest": args.code_digest, "weights_path": args.run.parent.as_posix()}
-    labelled = labelled_images(members, dict(zip(args.members, args.subsets, strict=True)))
+    labelled = collect_labelled_ids(members, dict(zip(args.members, args.subsets, strict=True)))
     chosen_on = truth.ids("val") if settings.learns_from_val else ()
     record = combined_record(identity, settings.model_dump(mode="json"), members, labelled, chosen_on, **facts)
     write_json(args.run, record)
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def decide(settings: EnsembleSettings, val: list[Path], truth: Truth) -> tuple[list[float], dict[str, object]]:
     """The weight of each member, 0 for those left out, and how it came about, for ensemble.json."""
-    chosen, choice = list(range(len(val))), {}
+    chosen, choice = list(range(len(val))), dict[str, object]()
 
     def maps() -> MemberMaps:
         return MemberMaps([ValidationData(PredictionFile(val[member]), truth) for member in chosen])

@@ -4,10 +4,10 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from defectbench.data.box_file import read_boxes
 from defectbench.evaluation.box_threshold import choose_box_threshold
 from defectbench.evaluation.truth import read_truth
 from defectbench.files import write_json
-from defectbench.inference.box_file import read_boxes
 from defectbench.script import run_script
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.calibrate import CalibrateSettings
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import atomic, write_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

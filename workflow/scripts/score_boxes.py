@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
+from defectbench.data.box_file import read_boxes
 from defectbench.evaluation.detection import box_metrics
 from defectbench.evaluation.truth import read_truth
 from defectbench.files import write_json
-from defectbench.inference.box_file import read_boxes
 from defectbench.script import run_script
 
 

@@ -16,17 +16,17 @@ from scipy import ndimage
 from scipy.special import expit, logit
 
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.box_file import SCHEMA, BoxPredictions
+from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.prompts import Prompt, box_prompt, draw_prompts
 from defectbench.data.rle import encode_coco
-from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, matches
+from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, match_boxes
 from defectbench.evaluation.truth import EvaluationError
 from defectbench.families.cascade.prompts import LEAST_SCORE, MOST_PROMPTS, prompts_from_boxes, prompts_from_maps
 from defectbench.families.sam2.network import NativeSam2, enlarge
 from defectbench.families.sam2.predictor import scaled_prompts
 from defectbench.families.sam2.prompting import NOTHING, ask, maps, mask_tensor
-from defectbench.inference.box_file import SCHEMA, BoxPredictions
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 
 BOXES = st.lists(
@@ -124,10 +124,10 @@ def test_iou_is_that_of_counted_pixels(boxes, others):
 @given(BOXES, BOXES, st.data())
 def test_the_curve_is_that_of_matching_anew_at_every_threshold(boxes, true, data):
     scores = np.sort(data.draw(hnp.arrays(float, len(boxes), elements=st.floats(0, 1))))[::-1]
-    curve = f1_curve(scores, matches(boxes, true), len(true))
+    curve = f1_curve(scores, match_boxes(boxes, true), len(true))
     for k in range(1, 256):
         n = int((scores >= k / 256).sum())
-        n_right = int(matches(boxes[:n], true).sum())
+        n_right = int(match_boxes(boxes[:n], true).sum())
         total = n + len(true)
         assert curve[k - 1] == pytest.approx(2 * n_right / total if len(true) else np.nan, nan_ok=True)
 
@@ -135,7 +135,7 @@ def test_the_curve_is_that_of_matching_anew_at_every_threshold(boxes, true, data
 def test_a_true_box_is_found_once_by_the_box_with_the_highest_score():
     true = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], float)
     boxes = np.array([[0, 0, 10, 8], [0, 0, 10, 10], [19, 0, 29, 10], [50, 50, 60, 60]], float)
-    assert matches(boxes, true).tolist() == [True, False, True, False]
+    assert match_boxes(boxes, true).tolist() == [True, False, True, False]
 
 
 @pytest.fixture

@@ -17,17 +17,17 @@ from defectbench.config.base import ConfigError
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.study import load_study
-from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
-from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
-from defectbench.files import read_json, write_json
-from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
-from defectbench.inference.prediction_file import (
+from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
     write_predictions,
 )
+from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
+from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
+from defectbench.files import read_json, write_json
+from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
 from defectbench.inference.tta import TestTimeAugmentation, augmented
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes, threshold_code
 
@@ -289,7 +289,7 @@ def test_members_or_weights_that_val_labels_choose_make_no_zero_shot_ensemble(da
 
 
 def test_images_that_members_learned_from_and_weights_were_fitted_to_are_counted_once():
-    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, chosen_on=["b", "c"])
+    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, selected_on=["b", "c"])
     assert (run["n_labels_train"], run["n_labels_val"], run["zero_shot"]) == (3, 0, False)
 
 

@@ -18,13 +18,13 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import write_manifest
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
 from defectbench.files import file_sha256, read_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.models.adapters import WeightsError
 
 IDS = [f"{i}.png" for i in range(6)]

@@ -17,11 +17,11 @@ from unet_training import IDS, arguments, options, train, write_packs
 from defectbench.config.base import ConfigError
 from defectbench.config.study import load_study
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.cascade.record import Stage
-from defectbench.families.ensemble.record import Member, labelled_images
+from defectbench.families.ensemble.record import Member, collect_labelled_ids
 from defectbench.families.unet.network import UNet
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.training.provenance import Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import images_seen
 
@@ -99,7 +99,7 @@ def test_labels_that_the_first_weights_learned_from_count(folder, first, tmp_pat
     assert Provenance.read(second) == Provenance.read(last) == Provenance.read(first)
     assert Stage.read(tmp_path / "exp", [few / "subset.csv"]).labelled == set(IDS[:4])
     member = Member(tmp_path / "exp", 1, run, {})
-    assert labelled_images([member], {member.folder: few / "subset.csv"}) == set(IDS[:4])
+    assert collect_labelled_ids([member], {member.folder: few / "subset.csv"}) == set(IDS[:4])
 
 
 @pytest.mark.parametrize(

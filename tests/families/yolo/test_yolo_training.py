@@ -22,11 +22,11 @@ from tiny_study import ROOT
 from yolo_data import CLASSES, arguments, call, picture, shapes, train, write_files
 
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.data.box_file import read_boxes
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
 from defectbench.families.yolo.ultralytics_training import history
 from defectbench.files import read_json
-from defectbench.inference.box_file import read_boxes
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectbench.config.base import MERGED
+from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.calibration import best_candidate
 from defectbench.evaluation.detection import CORNERS, true_boxes
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
-from defectbench.inference.box_file import BoxPredictions
 from defectbench.metrics.codes import N_BINS
 
 MATCH_IOU = 0.5

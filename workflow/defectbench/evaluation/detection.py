@@ -12,9 +12,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from defectbench.config.base import MERGED
+from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
 from defectbench.files import read_json
-from defectbench.inference.box_file import BoxPredictions
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 MAX_BOXES = 100

@@ -7,12 +7,13 @@ ranking: identical members give exactly their own map.
 """
 
 import heapq
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from defectbench.inference.prediction_file import (
+from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
@@ -25,6 +26,8 @@ _LOGITS = (np.arange(N_CODES) - HALF) / STEPS_PER_LOGIT
 # The probability of a defect that a code stands for, and of none. The smallest is exp(-64) = 1.6e-28: float32 holds it.
 _DEFECT = (1 / (1 + np.exp(-_LOGITS))).astype(np.float32)
 _NO_DEFECT = (1 / (1 + np.exp(_LOGITS))).astype(np.float32)
+_NO_MORE = ("", np.empty((0, 0, 0), np.uint16))
+"""Image id and codes of a file whose images are all read."""
 
 
 def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -32,17 +35,13 @@ def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = Non
 
     ``weights`` are not negative and need not add up to 1; equal ones if not given.
     """
-    defect = no_defect = None
+    defect, no_defect = (np.zeros(maps[0].shape, np.float32) for _ in range(2))
     for codes, weight in zip(maps, [1.0] * len(maps) if weights is None else weights, strict=True):
-        p, q = _DEFECT[codes], _NO_DEFECT[codes]
-        if weight != 1:
-            p *= np.float32(weight)
-            q *= np.float32(weight)
-        if defect is None:
-            defect, no_defect = p, q
-        else:
-            defect += p
-            no_defect += q
+        for total, table in ((defect, _DEFECT), (no_defect, _NO_DEFECT)):
+            probabilities = table[codes]
+            if weight != 1:
+                probabilities *= np.float32(weight)
+            total += probabilities
     defect /= no_defect
     logits = np.log(defect, out=defect)
     logits *= STEPS_PER_LOGIT
@@ -91,24 +90,19 @@ def together(files: Sequence[PredictionFile]) -> Iterator[tuple[str, list[np.nda
     Raises:
         PredictionFileError: if the files are not of the same images, in the same order and at the same sizes.
     """
-    done = (None, None)
-    iterators = [iter(file) for file in files]
-    while True:
-        found = [next(iterator, done) for iterator in iterators]
-        ids = [image_id for image_id, _ in found]
-        if set(ids) == {None}:
-            return
-        for file, (image_id, codes) in zip(files, found, strict=True):
-            if image_id != ids[0]:
+    for entries in itertools.zip_longest(*files, fillvalue=_NO_MORE):
+        first_id, first = entries[0]
+        for file, (image_id, codes) in zip(files, entries, strict=True):
+            if image_id != first_id:
                 raise PredictionFileError(
                     f"{file.path} has {image_id or 'no more images'} where {files[0].path} has "
-                    f"{ids[0] or 'no more images'}: an ensemble needs predictions of the same images in one order"
+                    f"{first_id or 'no more images'}: an ensemble needs predictions of the same images in one order"
                 )
-            if codes.shape != found[0][1].shape:
+            if codes.shape != first.shape:
                 raise PredictionFileError(
-                    f"{file.path}: {image_id}: the map is {codes.shape}, in {files[0].path} {found[0][1].shape}"
+                    f"{file.path}: {image_id}: the map is {codes.shape}, in {files[0].path} {first.shape}"
                 )
-        yield ids[0], [codes for _, codes in found]
+        yield first_id, [codes for _, codes in entries]
 
 
 def join(paths: Sequence[Path], out: Path, role: str) -> list[list[str]]:

@@ -18,8 +18,8 @@ def peak_memory_bytes() -> int:
 
 def peak_resident_bytes() -> int:
     """Largest resident set of this process so far."""
-    if _STATUS.is_file():
-        # Linux's ru_maxrss is no less than what the parent process held when it started this one.
-        return int(re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))[1]) * 1024
+    # Linux's ru_maxrss is no less than what the parent process held when it started this one.
+    if _STATUS.is_file() and (peak := re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))):
+        return int(peak[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,5 +1,6 @@
 """Prediction by tiles: an image is cut into overlapping tiles, and their maps are blended into one."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -33,15 +34,16 @@ class Tiling:
         ``predict`` gives the logits (n_maps, h, w) of a tile by its rows and columns; a side shorter than a tile is
         taken whole.
         """
-        tile_height, tile_width = self.size
-        stitched = None
-        for rows, row_weights in axis_weights(height, tile_height, self.overlap):
-            for columns, column_weights in axis_weights(width, tile_width, self.overlap):
-                logits = predict((rows, columns))
-                if stitched is None:
-                    # In float64 the sum of weighted equal logits rounds to that logit.
-                    stitched = np.zeros((len(logits), height, width))
-                stitched[:, rows, columns] += logits * np.outer(row_weights, column_weights)
+        sides = zip((height, width), self.size, strict=True)
+        tiles = itertools.product(*(axis_weights(length, tile, self.overlap) for length, tile in sides))
+        stitched: np.ndarray | None = None
+        for (rows, row_weights), (columns, column_weights) in tiles:
+            logits = predict((rows, columns))
+            if stitched is None:
+                # In float64 the sum of weighted equal logits rounds to that logit.
+                stitched = np.zeros((len(logits), height, width))
+            stitched[:, rows, columns] += logits * np.outer(row_weights, column_weights)
+        assert stitched is not None  # every image has a tile
         return stitched.astype(np.float32)
 
 

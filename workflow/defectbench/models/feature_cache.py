@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,8 +17,8 @@ from defectbench.files import atomic
 
 _ENCODER_CODE = ("defectbench.models", "defectbench.families")
 
-Features = TypeVar("Features", bound=tuple)
-"""A NamedTuple of tensors (B, ...)."""
+Features = TypeVar("Features", bound=NamedTuple)
+"""Named tuple of tensors (B, ...)."""
 
 
 class FeatureCache(Generic[Features]):
@@ -58,19 +58,20 @@ class FeatureCache(Generic[Features]):
                 features = self.compute(image)
                 self.keep(image, features)
             found.append(features)
-        return self._kind(*(torch.cat(level) for level in zip(*found, strict=True)))
+        return self._kind._make(torch.cat(level) for level in zip(*found, strict=True))
 
     def read(self, image: torch.Tensor) -> Features | None:
         """Features of ``image`` (1, 1 or 3, H, W) from its file; None if there is no such file."""
         try:
-            return self._kind(**load_file(self._path(image), device=str(image.device)))
+            levels = load_file(self._path(image), device=str(image.device))
         except FileNotFoundError:
             return None
+        return self._kind._make(levels[name] for name in self._kind._fields)
 
     @torch.no_grad()
     def compute(self, image: torch.Tensor) -> Features:
         """Features of ``image`` by the encoder, laid out in memory as those from a file."""
-        return self._kind(*(level.contiguous() for level in self._compute(image)))
+        return self._kind._make(level.contiguous() for level in self._compute(image))
 
     def keep(self, image: torch.Tensor, features: Features) -> None:
         """Write the ``features`` of ``image``, unless they are there."""

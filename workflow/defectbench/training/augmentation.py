@@ -10,12 +10,12 @@ import cv2
 from defectbench.config.augment import AugmentSettings
 
 
-def make_augmentation(settings: AugmentSettings) -> A.Compose | None:
+def make_augmentation(settings: AugmentSettings | None) -> A.Compose | None:
     """The augmentation of ``settings``, for uint8 images (H, W) or (H, W, C) and masks of the same size.
 
     None if nothing is to be changed.
     """
-    if settings.is_none:
+    if settings is None or settings.is_none:
         return None
     steps = [
         A.HorizontalFlip(p=settings.hflip),

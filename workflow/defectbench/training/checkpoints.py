@@ -74,7 +74,7 @@ def regular_checkpoints(every: int, folder: Path) -> ModelCheckpoint:
 
 def step_of(path: str | Path) -> int:
     """The optimiser step in a checkpoint's name."""
-    return int(re.search(r"step(\d+)", Path(path).stem)[1])
+    return int(re.findall(r"step(\d+)", Path(path).stem)[0])
 
 
 class Stopping(EarlyStopping):

@@ -15,6 +15,7 @@ from defectbench.config.train import TrainSettings
 from defectbench.data.packing import ImagePack, MaskPack, Window
 from defectbench.data.tiles import Size, choose_tiles
 from defectbench.inference.geometry import Geometry
+from defectbench.script import required
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def make_samples(
     val = Samples(images, masks, val_ids, geometry, settings.task)
     crop = settings.crop_size if settings.mode == "crops" else None
     if settings.mode == "pre_crops":
+        tiles = required(tiles, "--tiles")
         images, masks = ImagePack(tiles), MaskPack(tiles)
         train_ids = choose_tiles(masks, train_ids, settings.empty_tiles, settings.seed)
     train = Samples(

@@ -64,7 +64,7 @@ class NetworkJob(Job):
         super().__init__(files, settings)
         torch.set_num_threads(settings.threads)
         L.seed_everything(settings.seed, verbose=False)
-        self.augmentation = make_augmentation(settings.augment)
+        self.augmentation = make_augmentation(settings.traits.augment)
         self.train, self.val = make_samples(
             settings, files.pack, files.tiles, self.train_ids, self.val_ids, self.augmentation
         )

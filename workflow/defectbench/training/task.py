@@ -22,8 +22,11 @@ from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
 
-Outputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
-"""Loss of a batch, logits (N, C, H, W), in training perhaps several, finest first, and the masks they are to be."""
+TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
+"""Loss of a batch, logits (N, C, H, W), with deep supervision several, finest first, and their true masks."""
+ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
+"""Loss of a batch, and logits (N, C, H, W)."""
+HistoryRow = dict[str, float | None]
 
 
 class SegmentationTask(L.LightningModule):
@@ -46,12 +49,12 @@ class SegmentationTask(L.LightningModule):
         super().__init__()
         self.name = name
         self.network = network
-        self.loss = deeply_supervised(loss)
+        self.loss: Any = deeply_supervised(loss)
         self.settings = settings
         self.total_steps = total_steps
         self.val = val
         self.classes = classes
-        self.history: list[dict[str, float]] = []
+        self.history: list[HistoryRow] = []
         self.state_folder = Path()
         """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
@@ -90,14 +93,15 @@ class SegmentationTask(L.LightningModule):
         self._train_counts = self._train_counts + _confusion(outputs, wanted)
         return loss
 
-    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
-        """What a training step computes; families whose networks need more than the image have their own."""
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
+        """Forward pass of a training step; families whose networks need more than the image override it."""
         outputs = self.network(images)
         return self.loss(outputs, masks), outputs, masks
 
-    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
-        """What a validation step computes: one map of logits per image and class."""
-        return self.training_outputs(images, masks, indices)
+    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:
+        """Forward pass of a validation step: one map of logits per image and class."""
+        logits = self.network(images)
+        return self.loss(logits, masks), logits
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """From here on the next batch is waited for."""
@@ -115,7 +119,7 @@ class SegmentationTask(L.LightningModule):
             TrainingError: if they are not finite, naming step and images.
         """
         images, masks, indices = batch
-        loss, logits, _ = self.validation_outputs(images, masks, indices)
+        loss, logits = self.validation_outputs(images, masks, indices)
         self._check_finite(loss, indices, "val ")
         self._val_losses.append(loss)
         if not self.trainer.is_global_zero:
@@ -146,8 +150,9 @@ class SegmentationTask(L.LightningModule):
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
-        row = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None, **self._val_loss(), **self._metrics}
-        self.history = [row | absent | {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}]
+        start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
+        costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
+        self.history = [start | self._val_loss() | self._metrics | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
@@ -178,7 +183,7 @@ class SegmentationTask(L.LightningModule):
         if self.settings.schedule == "plateau":
             self.lr_schedulers().step(self._metrics[self.settings.monitor])
 
-    def _val_loss(self) -> dict[str, float]:
+    def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}
 
     def _check_finite(self, loss: torch.Tensor, indices: torch.Tensor, role: str = "") -> None:
@@ -188,7 +193,7 @@ class SegmentationTask(L.LightningModule):
                 f"the last good checkpoint is kept. Try a lower lr than {self.settings.lr:g} or precision: fp32"
             )
 
-    def _progress(self, row: dict[str, float]) -> str:
+    def _progress(self, row: HistoryRow) -> str:
         return (
             f"{self.name}  step {row['step']:>5}/{self.total_steps}  loss {row['train_loss']:.3f}"
             f"  val IoU {row['val_iou_fixed']:.3f}  val Dice {row['val_dice_fixed']:.3f}"

@@ -42,7 +42,7 @@ def track_row(loggers: Sequence[Logger], row: Mapping[str, float | None]) -> Non
     """Log one row of the history at its step; what is not defined is left out."""
     values = {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
     for logger in loggers:
-        logger.log_metrics(values, step=int(row["step"]))
+        logger.log_metrics(values, step=int(values["step"]))
 
 
 def close_trackers(

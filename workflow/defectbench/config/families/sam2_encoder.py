@@ -38,8 +38,9 @@ class Sam2EncoderSettings(TrainSettings):
     PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {}
 
     if TYPE_CHECKING:
-        # Every family declares it, with its own default and allowed values.
+        # Every family declares them, each with its own default and allowed values.
         tune: str
+        lora_target: str
 
     size: Literal["tiny", "small", "base_plus", "large"] = "tiny"
     version: Literal["2", "2.1"] = "2.1"

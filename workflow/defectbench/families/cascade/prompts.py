@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.box_file import BoxPredictions
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompts import Prompt, box_prompt, find_objects, make_prompts, tight_box
-from defectbench.inference.box_file import BoxPredictions
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 
 MOST_PROMPTS = 50
@@ -55,7 +55,7 @@ def prompts_from_maps(
     for image_id, codes in predictions:
         started = time.perf_counter()
         above = codes - cuts[:, None, None]
-        mask = (above >= 0).any(axis=0)
+        mask = above.max(axis=0) >= 0
         parts = [
             (target, *_score(target, codes, above, limits)) for target in find_objects(mask, settings.merge_distance)
         ]

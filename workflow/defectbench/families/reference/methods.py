@@ -1,6 +1,7 @@
 """Reference methods: what a segmentation is worth that needs no network."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -70,16 +71,16 @@ def candidates() -> list[TopHatOtsu]:
     return [TopHatOtsu(kernel, polarity) for polarity in POLARITIES for kernel in KERNEL_SIZES]
 
 
-def to_dict(model: Reference) -> dict[str, object]:
+def to_dict(model: Reference) -> dict[str, Any]:
     """The model as JSON."""
     return {"kind": type(model).__name__, **asdict(model)}
 
 
-def from_dict(values: dict[str, object]) -> Reference:
+def from_dict(values: dict[str, Any]) -> Reference:
     """Inverse of :func:`to_dict`."""
-    kinds = {kind.__name__: kind for kind in (TopHatOtsu, Constant)}
+    kinds: dict[str, type[Reference]] = {kind.__name__: kind for kind in (TopHatOtsu, Constant)}
     arguments = {key: value for key, value in values.items() if key != "kind"}
-    return kinds[str(values["kind"])](**arguments)
+    return kinds[values["kind"]](**arguments)
 
 
 def tune(images: ImagePack, masks: MaskPack, image_ids: list[str]) -> TopHatOtsu:

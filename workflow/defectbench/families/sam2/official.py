@@ -11,8 +11,10 @@ from defectbench.files import atomic
 from defectbench.models.adapters import check_fit
 
 # What only video needs: memory of earlier frames and pointers to objects in them.
-_VIDEO = ("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc")
-_VIDEO += ("no_obj_ptr", "no_obj_embed_spatial")
+_VIDEO = (
+    *("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc"),
+    *("no_obj_ptr", "no_obj_embed_spatial"),
+)
 
 
 def convert_checkpoint(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:

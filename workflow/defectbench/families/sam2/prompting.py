@@ -27,10 +27,11 @@ def prompt_tensors(prompts: Sequence[Prompt], device: torch.device) -> tuple[tor
 
 def mask_tensor(prompts: Sequence[Prompt], device: torch.device) -> torch.Tensor | None:
     """Logits (P, 1, H / 4, W / 4) of prompts that all have a mask of the input's size; None if none has one."""
-    if prompts[0].mask is None:
+    masks = [prompt.mask for prompt in prompts if prompt.mask is not None]
+    if not masks:
         return None
-    masks = torch.from_numpy(np.stack([prompt.mask for prompt in prompts])).to(device)
-    return _MASK_SCALE * functional.avg_pool2d(masks[:, None].float() / 255, 4) + _MASK_BIAS
+    stacked = torch.from_numpy(np.stack(masks)).to(device)
+    return _MASK_SCALE * functional.avg_pool2d(stacked[:, None].float() / 255, 4) + _MASK_BIAS
 
 
 def ask(network: NativeSam2, embedding: Embedding, index: Sequence[int], prompts: Sequence[Prompt]) -> Answer:

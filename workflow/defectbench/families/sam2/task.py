@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import Prompt
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import Answer, Embedding, NativeSam2, enlarge
@@ -14,7 +15,7 @@ from defectbench.families.sam2.predictor import scaled_prompts
 from defectbench.families.sam2.prompt_sampling import PromptSampler, correction
 from defectbench.families.sam2.prompting import maps, prompt_tensors
 from defectbench.training.losses import make_loss
-from defectbench.training.task import Outputs, SegmentationTask
+from defectbench.training.task import SegmentationTask, TrainingOutputs, ValidationOutputs
 
 Encoder = Callable[[torch.Tensor], Embedding]
 
@@ -34,7 +35,7 @@ class PromptTask(SegmentationTask):
     """Trains and validates a :class:`NativeSam2`."""
 
     network: NativeSam2
-    loss: Sam2Loss
+    settings: Sam2Settings
 
     def __init__(self, name: str, network: NativeSam2, loss: Sam2Loss, *rest: Any, prompting: Prompting) -> None:
         """As :class:`SegmentationTask`, with ``prompting``."""
@@ -45,7 +46,7 @@ class PromptTask(SegmentationTask):
         self.encode_val = prompting.encode_val or self.network.encode
         self._map_loss = make_loss("dice_focal")
 
-    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
         """Loss of prompts drawn anew, and of the clicks that correct the answers to them; the last masks."""
         # torch's generator is seeded for each batch, so this one too is the same in a resumed training.
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
@@ -66,11 +67,11 @@ class PromptTask(SegmentationTask):
                 prompts = [correction(*triple, rng) for triple in corrected]
         return loss, enlarge(chosen)[:, None], targets[:, None]
 
-    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:
         """Maps answered to the fixed prompts; the loss is Dice + focal BCE of the maps."""
         prompts = [self._prompts(index) for index in indices.tolist()]
         logits = maps(self.network, self.encode_val(images), prompts)
-        return self._map_loss(logits, masks), logits, masks
+        return self._map_loss(logits, masks), logits
 
     def _prompts(self, index: int) -> list[Prompt]:
         prompts = self.prompting.val_prompts.get(self.val.image_ids[index], ())

@@ -60,17 +60,19 @@ class Sam2Head(nn.Module):
         super().__init__()
         self.sam = sam.requires_grad_(False)
         self.head = FpnHead(n_maps, channels)
-        self._kept: Encoder | None = None
-        self._kept_in_training = False
+        self._cached_encode: Encoder | None = None
+        self._caches_training = False
 
-    def keep_embeddings(self, encode: Encoder, in_training: bool) -> None:
+    def use_cache(self, encode: Encoder, in_training: bool) -> None:
         """Take embeddings from ``encode``, a cache: always, or only in validation, where images come unchanged."""
-        self._kept, self._kept_in_training = encode, in_training
+        self._cached_encode, self._caches_training = encode, in_training
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_maps, H, W) of uint8 ``images`` (B, 1 or 3, H, W); H and W are multiples of 32."""
-        kept = self._kept is not None and (self._kept_in_training or not self.training)
-        logits = self.head(self._kept(images) if kept else self.sam.encode(images))
+        encode = self.sam.encode
+        if self._cached_encode is not None and (self._caches_training or not self.training):
+            encode = self._cached_encode
+        logits = self.head(encode(images))
         return functional.interpolate(logits.float(), scale_factor=4.0, mode="bilinear", align_corners=False)
 
 

@@ -14,5 +14,5 @@ def build_training(settings: Sam2HeadSettings, job: NetworkJob) -> Training:
     base_sha256 = origin["base_sha256"]
     if settings.cache_embeddings:
         cache = EmbeddingCache(network.sam, required(job.files.features, "--features"), base_sha256)
-        network.keep_embeddings(cache.encode, job.trains_on_plain_images)
+        network.use_cache(cache.encode, job.trains_on_plain_images)
     return Training(network, make_loss(settings.loss), origin, base_sha256=base_sha256)

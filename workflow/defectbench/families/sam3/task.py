@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from defectbench.config.families.sam3 import Sam3Settings
+from defectbench.data.prediction_file import PredictionHeader, PredictionWriter, write_predictions
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.network import PhraseSam3
-from defectbench.inference.prediction_file import PredictionHeader, PredictionWriter, write_predictions
 from defectbench.training.losses import make_loss
-from defectbench.training.task import Outputs, SegmentationTask
+from defectbench.training.task import SegmentationTask, TrainingOutputs, ValidationOutputs
 
 PROGRESS = "progress"
 """Folder, in that of the training's state, of the predictions of every validation."""
@@ -23,7 +24,7 @@ class Sam3Task(SegmentationTask):
     """
 
     network: PhraseSam3
-    loss: Sam3Loss
+    settings: Sam3Settings
 
     def __init__(self, name: str, network: PhraseSam3, loss: Sam3Loss, *rest: Any) -> None:
         """As :class:`SegmentationTask`; predictions of each validation are written to the folder :data:`PROGRESS`."""
@@ -33,7 +34,7 @@ class Sam3Task(SegmentationTask):
         self._open = ExitStack()
         self._writer: PredictionWriter | None = None
 
-    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
         """Loss of the answers to one phrase of each group; the maps that they make."""
         network = self.network
         drawn = [own[int(torch.randint(len(own), ()))] for own in network.groups]
@@ -46,10 +47,10 @@ class Sam3Task(SegmentationTask):
             maps = network.joined(torch.stack([network.map_of(answer) for answer in answers], dim=1))
             return loss, network.enlarge(maps), masks
 
-    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
+    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:
         """The maps as prediction makes them, and their loss."""
         logits = self.network(images)
-        return self._map_loss(logits, masks), logits, masks
+        return self._map_loss(logits, masks), logits
 
     def on_validation_epoch_start(self) -> None:
         """Open the file of this validation's predictions; the last one, of the best weights, has none."""

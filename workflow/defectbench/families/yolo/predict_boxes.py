@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from defectbench.data.box_file import SCHEMA, BoxPredictions, write_boxes
 from defectbench.data.packing import ImagePack
 from defectbench.families.yolo.predictor import load_network
 from defectbench.files import read_json
-from defectbench.inference.box_file import SCHEMA, BoxPredictions, write_boxes
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import WARM_UP, parse_prediction_files
 

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import albumentations as A
 import numpy as np
@@ -211,8 +211,14 @@ def history(results: pd.DataFrame, fitness: Sequence[float], steps_per_epoch: in
     return pd.DataFrame(columns)
 
 
-class _Ours:
-    """What our trainers do otherwise than ultralytics'."""
+if TYPE_CHECKING:
+    from defectbench.families.yolo.network import DetectionTrainer as _TrainerBase
+else:
+    _TrainerBase = object
+
+
+class TrainerMixin(_TrainerBase):
+    """What a training here does differently from ultralytics' own, for detection and segmentation alike."""
 
     title: str
     report: Callable[[dict[str, float]], None]
@@ -269,11 +275,11 @@ class _Ours:
         """Leave evaluation to the evaluator of all families."""
 
 
-class _Detection(_Ours, DetectionTrainer):
+class _Detection(TrainerMixin, DetectionTrainer):
     """Boxes."""
 
 
-class _Segmentation(_Ours, SegmentationTrainer):
+class _Segmentation(TrainerMixin, SegmentationTrainer):
     """Masks."""
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from defectbench.config.base import MERGED as MERGED
 from defectbench.files import atomic
 from defectbench.script import UserError
 

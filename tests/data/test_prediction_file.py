@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
-from defectbench.inference.prediction_file import (
+from defectbench.data.prediction_file import (
     MERGED,
     PredictionFile,
     PredictionFileError,
@@ -19,6 +18,7 @@ from defectbench.inference.prediction_file import (
     decompress,
     write_predictions,
 )
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.metrics.codes import codes_from_logits
 
 
