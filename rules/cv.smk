@@ -5,7 +5,7 @@ folds' models on test, and the metrics of each fold.
 """
 
 CV = [
-    f"{folder(cross_validated)}/cv.json"
+    f"{experiment_folder(cross_validated)}/cv.json"
     for cross_validated in STUDY.experiments
     if cross_validated.cv and cross_validated.family != "ensemble"
 ]
@@ -72,11 +72,11 @@ rule cv_gather:
     input:
         script=script("cv_gather"),
         identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
-        runs=folds("run.json"),
-        timings=folds("timing.json"),
-        val=folds("val.pred.parquet"),
-        test=folds("test.pred.parquet"),
-        training=fold_images("training.csv"),
+        runs=fold_files("run.json"),
+        timings=fold_files("timing.json"),
+        val=fold_files("val.pred.parquet"),
+        test=fold_files("test.pred.parquet"),
+        training=fold_tables("training.csv"),
         split="runs/{ds}/cv/split.csv",
     output:
         oof="runs/{ds}/{fam}/{exp}/oof.pred.parquet",

@@ -9,16 +9,16 @@ from defectbench.reporting.plots import registry
 CASCADES = STUDY.of_family("cascade")
 # What plots depend on -> whether this study has it.
 STUDY_HAS = {
-    "results": mapping(),
+    "results": map_experiments(),
     "cascades": CASCADES,
-    "gallery_bands": mapping() and STUDY.report.gallery_bands,
+    "gallery_bands": map_experiments() and STUDY.report.gallery_bands,
     "augmentations": STUDY.augmentations(),
 }
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
     "pack": multiext(f"runs/{DS}/packed/", *PACK_FILES),
-    "prompts": sorted({prompts_of(cascade) for cascade in CASCADES}),
+    "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 
 
@@ -42,7 +42,7 @@ for name, plot in registry.PLOTS.items():
         name:
             f"plot_{name}"
         input:
-            of_each(*plot.files),
+            experiment_files(*plot.files),
             [FOLDER_FILES[option] for option in plot.folders],
             **study_files(*plot.inputs, settings=plot.settings),
             script=script(f"plot_{name}"),
@@ -56,9 +56,9 @@ for name, plot in registry.PLOTS.items():
                 | plot_outputs(plot)
             ),
         log:
-            results(f"logs/plot_{name}.log"),
+            result_files(f"logs/plot_{name}.log"),
         benchmark:
-            results(f"benchmarks/plot_{name}.tsv")[0]
+            result_files(f"benchmarks/plot_{name}.tsv")[0]
         threads: 1
         resources:
             mem_mb=memory(plot.memory_mb),

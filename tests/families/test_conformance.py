@@ -21,12 +21,12 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_coco
 from defectbench.data.write_packs import pack_masks
 from defectbench.data.yolo_labels import KINDS, label_table
 from defectbench.families.registry import load_experiment
 from defectbench.files import file_sha256, read_json
-from defectbench.data.prediction_file import PredictionFile
 
 SIZE, TEST_SIZE = (64, 96), (70, 101)
 TRUTH = {f"{i:02d}.png": shapes(*(TEST_SIZE if i == 9 else SIZE), seed=i) * (i % 4 > 0) for i in range(10)}
