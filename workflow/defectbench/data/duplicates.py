@@ -167,7 +167,7 @@ def find_label_conflicts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _agree(masks: np.ndarray, first: Any, manifest: Manifest, other: Any) -> bool:
-    """Whether ``masks``, (C, H, W) of the named tuple ``first``, equal the masks of ``other`` after turning to one orientation."""
+    """Whether ``masks``, (C, H, W) of the named tuple ``first``, are equal to those of ``other``, turned alike."""
     hashes = turn_hashes(np.array([other.phash], np.uint64))[:, 0]
     others = turn_pictures(manifest.masks(other), int(np.bitwise_count(np.uint64(first.phash) ^ hashes).argmin()))
     if masks.shape != others.shape:
