@@ -18,8 +18,10 @@ SETTINGS = {"loss": "bce", "steps": 6, "eval_every": 2, "batch_size": 4, "accumu
 
 def train(state: Path, make_task=None, **keys):
     torch.manual_seed(0)
-    chosen = settings(**SETTINGS, **keys)
-    return run_fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), chosen, state, make_task=make_task)
+    fit_settings = settings(**SETTINGS, **keys)
+    return run_fit(
+        "x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), fit_settings, state, make_task=make_task
+    )
 
 
 @run_script

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from chaos import go_on, leftovers, processes_in, run_and_kill
+from chaos import leftovers, processes_in, resume, run_and_kill
 from tiny_study import CONFIG
 
 EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
@@ -20,7 +20,7 @@ def test_a_killed_training_goes_on_to_the_same_result(target, project, tmp_path)
 
     assert run_and_kill(copy, target, lambda: (experiment / "state").is_dir(), wanted, configfile=CONFIG)
     assert not (experiment / "run.json").exists()
-    go_on(copy, wanted, configfile=CONFIG)
+    resume(copy, wanted, configfile=CONFIG)
 
     assert {name: (experiment / name).read_bytes() for name in RESULTS} == before
     assert not leftovers(copy)

@@ -63,7 +63,7 @@ def test_what_comes_of_it(folded):
 def test_the_results_table_waits_for_what_cross_validation_found(folded):
     (folded.folder / FOLDED / "cv.json").unlink()
     stale = folded.stale("results/folds/results.csv", configfile="config/test/folds.yaml")
-    # That of the experiment without the mirrored view was never asked for.
+    # The experiment without the mirrored view had not been evaluated.
     assert (stale["cv_metrics"], stale["results"]) == (2, 1)
 
 
