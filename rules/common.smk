@@ -290,6 +290,11 @@ def experiment_constraint(experiments):
     return "|".join(ids) or "(?!)"
 
 
+def constraint_without(experiments, pattern):
+    """Wildcard constraint ``pattern``, without what is trained of ``experiments``."""
+    return rf"(?!(?:{experiment_constraint(experiments)})/)(?:{pattern})"
+
+
 def experiment_files(*names):
     """Files ``names`` of every experiment of the study that predicts maps."""
     return [

@@ -35,10 +35,6 @@ rule score_boxes:
         " --split {input.split} --metrics {output} 2>&1 | tee {log}"
 
 
-# Of the two rules that write metrics.json, the constraint leaves this one to detectors alone.
-ruleorder: score_boxes > score
-
-
 rule detectors:
     """One row per detector."""
     input:

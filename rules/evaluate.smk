@@ -58,7 +58,7 @@ rule score:
         components="runs/{ds}/{fam}/{exp}/components.parquet",
         metrics="runs/{ds}/{fam}/{exp}/metrics.json",
     wildcard_constraints:
-        exp=EVALUATED,
+        exp=constraint_without(detectors(), EVALUATED),
     params:
         code=code("score"),
         pack=pack_option,

@@ -69,7 +69,7 @@ for family, settings in TRAINED_FAMILIES.items():
             options=input_options,
             folder=subpath(output.run, parent=True),
         wildcard_constraints:
-            exp=rf"(?!(?:{experiment_constraint(SHARING)})/)(?:{TRAINED})",
+            exp=constraint_without(SHARING, TRAINED),
         log:
             f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
         benchmark:
@@ -106,7 +106,7 @@ for family, settings in TRAINED_FAMILIES.items():
             pack="runs/{ds}/packed",
             options=input_options,
         wildcard_constraints:
-            exp=rf"(?!(?:{experiment_constraint(detectors())})/)(?:{TRAINED})",
+            exp=constraint_without(detectors(), TRAINED),
         log:
             f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
         benchmark:
