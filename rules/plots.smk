@@ -34,7 +34,8 @@ def plot_outputs(plot):
     return in_results(**names) | in_report("Plots", plot.subcategory, **last)
 
 
-PLOTS = [path for plot in plots_of_study() for path in plot_outputs(plot).values()]
+# As targets they are no files of a report: there, captions are relative to a rule's own Snakefile.
+PLOTS = [str(path) for plot in plots_of_study() for path in plot_outputs(plot).values()]
 
 for name, plot in registry.PLOTS.items():
 

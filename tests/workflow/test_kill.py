@@ -13,7 +13,7 @@ from chaos import VICTIMS, resume, run_and_kill
 from defectbench.config.study import load_study
 from defectbench.files import read_json
 
-BUDGET = {"steps": 24, "eval_every": 2, "patience": 50}
+BUDGET = {"steps": 40, "eval_every": 2, "patience": 50}
 EXPERIMENT = {"model": "unet", "subset": 10, "lr": 0.01, "loss": "dice_bce", "seed": 3, **BUDGET}
 COMPARED = ("metrics.json", "model/weights.safetensors", "checkpoints/last.safetensors")
 

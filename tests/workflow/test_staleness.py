@@ -84,7 +84,7 @@ def switch_branches(project: Project) -> None:
     git("add", "rules", "workflow")
     git("commit", "-m", "here")
     git("switch", "-c", "other")
-    for name in ("workflow/defectbench/training/losses.py", "workflow/scripts/ingest.py", "rules/unet.smk"):
+    for name in ("workflow/defectbench/training/losses.py", "workflow/scripts/ingest.py", "rules/families.smk"):
         project.edit(name, b"", b"\nOTHER = 1\n")
     git("commit", "-a", "-m", "there")
     git("switch", "-")
@@ -122,7 +122,7 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "every file touched": touch,
     "a branch switch and back": switch_branches,
     "a comment in a script": lambda p: p.edit(
-        "workflow/scripts/train_unet.py", b"import torch\n", b"import torch  # !\n"
+        "workflow/scripts/train_unet.py", b"@run_script\n", b"# !\n@run_script\n"
     ),
     "one image edited": lambda p: p.edit(f"{SOURCE}/train_images/steel_00003.jpg", b"", b"\0"),
     "one label edited": lambda p: p.edit(f"{SOURCE}/train.csv", b"", b"steel_00000.jpg,1,1 2\n"),
