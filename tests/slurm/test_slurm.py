@@ -31,7 +31,7 @@ def cluster(tmp_path_factory):
     if os.getuid() != 0:
         pytest.skip("starting Slurm needs root")
     if Path("/etc/slurm/slurm.conf").exists():
-        pytest.skip("this machine has a Slurm of its own")
+        pytest.skip("this machine already has Slurm")
     folder = tmp_path_factory.mktemp("slurm")
     # Slurm's authentication runs as another user.
     for parent in folder.parents[:3]:
