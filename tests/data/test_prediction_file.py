@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from defectbench.config.base import MERGED
 from defectbench.data.prediction_file import (
-    MERGED,
     PredictionFile,
     PredictionFileError,
     PredictionHeader,

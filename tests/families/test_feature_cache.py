@@ -178,7 +178,7 @@ def timed_cache(folder, monkeypatch, seconds):
         return encoder(images)
 
     cache = cache_of(encode, folder)
-    read, keep = cache.read, cache.keep
+    read, write = cache.read, cache.write
 
     def slowly(part):
         def call(*arguments):
@@ -187,7 +187,7 @@ def timed_cache(folder, monkeypatch, seconds):
 
         return call
 
-    cache.read, cache.keep = slowly(read), slowly(keep)
+    cache.read, cache.write = slowly(read), slowly(write)
     return TimedEncoder(cache), encoder
 
 

@@ -15,7 +15,7 @@ from defectbench.data.cross_validation import check_unseen
 from defectbench.data.splits import SplitError
 from defectbench.families.ensemble.record import combined_record, combined_timing, read_members
 from defectbench.files import write_json
-from defectbench.inference.ensemble import join, write_mean
+from defectbench.inference.ensemble import write_joined, write_mean
 from defectbench.script import run_script
 from defectbench.training.run_record import images_seen
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
     weights = [1.0] * len(args.folds)
     members = read_members(args.folds, weights)
-    predicted = join([folder / "val.pred.parquet" for folder in args.folds], args.oof, "val")
+    predicted = write_joined([folder / "val.pred.parquet" for folder in args.folds], args.oof, "val")
     for member, path, ids in zip(members, args.training, predicted, strict=True):
         seen = pd.read_csv(path, dtype=str, keep_default_na=False)
         check_record(member.folder, member.run, seen)

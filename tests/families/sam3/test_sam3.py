@@ -291,10 +291,10 @@ def test_files_of_other_models_are_refused_with_a_reason(tmp_path):
     with pytest.raises(WeightsError, match=r"model\.safetensors is not used"):
         official.read_official(tmp_path / "sam3")
     config.write_text(json.dumps(settings | {"model_type": "sam2_video"}))
-    with pytest.raises(WeightsError, match="that of a sam2_video, which takes no phrases"):
+    with pytest.raises(WeightsError, match="belongs to a sam2_video, which takes no phrases"):
         official.read_official(tmp_path / "sam3")
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(WeightsError, match="is no base of SAM 3"):
+    with pytest.raises(WeightsError, match="is no file of base weights of SAM 3"):
         load_base(tmp_path / "other.safetensors")
 
 

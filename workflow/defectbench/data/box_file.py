@@ -1,4 +1,4 @@
-"""The file between a detector and what uses its boxes: one row per box.
+"""File of boxes: what a detector predicts, a row per box.
 
 Columns: ``image_id``, ``class`` ("merged" for any defect), ``x0``, ``y0``, ``x1``, ``y1`` (left, top, right, bottom in
 the image's own pixels; pixel (0, 0) spans 0 ... 1) and ``score`` in [0, 1]. The schema's metadata name the role, the
@@ -28,12 +28,12 @@ SCHEMA = pa.schema(
 
 
 class BoxFileError(UserError):
-    """A file of boxes that is not what it should be."""
+    """A file of boxes that cannot be read."""
 
 
 @dataclass(frozen=True)
 class BoxPredictions:
-    """All boxes of one role; the columns of ``boxes`` are those of SCHEMA."""
+    """All boxes of one role; ``boxes`` has the columns of SCHEMA."""
 
     role: str
     classes: tuple[str, ...]
@@ -53,7 +53,7 @@ def read_boxes(path: Path) -> BoxPredictions:
     """Read what :func:`write_boxes` wrote.
 
     Raises:
-        BoxFileError: if it is something else.
+        BoxFileError: if it cannot be read, or is another kind of file.
     """
     try:
         table = pq.read_table(path)

@@ -1,4 +1,4 @@
-"""The file between prediction and evaluation: one row per image and class with its map of codes.
+"""Prediction file: the codes that a model predicts, a row per image and class.
 
 Columns: ``image_id``, ``class`` ("merged" for a map of any defect), ``height``, ``width`` (the image's own
 pixels) and ``codes``: the uint16 codes of :mod:`defectbench.metrics.codes` in row-major order, as two byte
@@ -33,18 +33,18 @@ _ZSTD = pa.Codec("zstd", compression_level=3)
 
 
 class PredictionFileError(UserError):
-    """A prediction file that is not what it should be."""
+    """A prediction file that cannot be read."""
 
 
 @dataclass(frozen=True)
 class PredictionHeader:
-    """What a prediction file says of itself."""
+    """Metadata of a prediction file."""
 
     role: str
     classes: tuple[str, ...]
     has_scores: bool
     defective_only: bool = False
-    """Whether only images with a defect are predicted: prompts drawn from the truth exist for no other."""
+    """Whether only images with a defect are predicted: oracle prompts exist for no other."""
 
 
 def compress(codes: np.ndarray) -> bytes:
@@ -67,19 +67,19 @@ class PredictionWriter:
     """Adds maps image by image; see :func:`write_predictions`."""
 
     def __init__(self, sink: pq.ParquetWriter, header: PredictionHeader) -> None:
-        """Write to ``sink`` what ``header`` describes."""
+        """Write maps of the classes of ``header`` to ``sink``."""
         self._sink = sink
         self._header = header
         self._rows: dict[str, list] = {name: [] for name, _ in _COLUMNS}
-        self._seen: set[str] = set()
+        self._image_ids: set[str] = set()
 
     def add(self, image_id: str, codes: np.ndarray) -> None:
         """Add the codes (C, H, W) of one image, uint16, classes in the header's order."""
         if codes.dtype != np.uint16 or codes.ndim != 3 or codes.shape[0] != len(self._header.classes):
             raise ValueError(f"{image_id}: expected uint16 (C={len(self._header.classes)}, H, W), got {codes.shape}")
-        if image_id in self._seen:
+        if image_id in self._image_ids:
             raise ValueError(f"{image_id}: predicted twice")
-        self._seen.add(image_id)
+        self._image_ids.add(image_id)
         for name, plane in zip(self._header.classes, codes, strict=True):
             for column, value in zip(self._rows, (image_id, name, *plane.shape, compress(plane)), strict=True):
                 self._rows[column].append(value)
@@ -87,7 +87,7 @@ class PredictionWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows held back so far."""
+        """Write the buffered rows."""
         if self._rows["class"]:
             self._sink.write_table(pa.table(self._rows, schema=self._sink.schema))
             self._rows = {name: [] for name in self._rows}
@@ -106,7 +106,7 @@ def write_predictions(path: Path, header: PredictionHeader) -> Iterator[Predicti
 
 
 class PredictionFile:
-    """Streamed reading of a prediction file."""
+    """Reads a prediction file image by image."""
 
     def __init__(self, path: Path) -> None:
         """Open ``path``.
@@ -149,7 +149,7 @@ class PredictionFile:
                 yield ids[0], np.stack(maps)
 
     def __enter__(self) -> Self:
-        """Use the file in a with block."""
+        """Enter a with block."""
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from defectbench.evaluation.truth import ValidationData, merge_masks
-from defectbench.inference.ensemble import common_classes, mean_codes, together
+from defectbench.inference.ensemble import common_classes, iterate_aligned, mean_codes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes
 from defectbench.metrics.histograms import joint_histogram, sweep
@@ -49,7 +49,7 @@ class MemberMaps:
 
     def __iter__(self) -> Iterator[Sample]:
         """Stream the images."""
-        for image_id, maps in together([data.predictions for data in self.members]):
+        for image_id, maps in iterate_aligned([data.predictions for data in self.members]):
             yield Sample(image_id, maps, self.members[0].true_masks(image_id))
 
 

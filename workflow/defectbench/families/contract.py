@@ -1,4 +1,4 @@
-"""The contract of a model family: what a family's modules offer to the rest of the library.
+"""The contract of a model family: the functions that its modules provide.
 
 A family NAME is
 
@@ -9,8 +9,8 @@ A family NAME is
   :class:`LoadPredictor`; or one module ``families/NAME.py`` with both;
 - ``workflow/scripts/train_NAME.py`` and ``predict_NAME.py``: a few lines that name the two functions.
 
-Training and prediction are modules of their own so that an edit of one does not make results of the other stale. No
-family imports another one's modules unless it is built on it, and nothing below ``families`` knows any of them.
+Training and prediction are separate modules, so that an edit of one does not make results of the other stale. A family
+imports another's modules only if it is built on it, and nothing below ``families`` imports any of them.
 """
 
 from typing import Any, Protocol
@@ -20,28 +20,28 @@ from defectbench.training.network_job import NetworkJob, Training
 
 
 class BuildTraining(Protocol):
-    """``build_training``: what the common training loop needs to train an experiment of the family.
+    """``build_training``: network, loss and origin of the weights, for the common training loop.
 
-    Families with a training loop of their own (ultralytics) or none (references, cascades) do without; their script
-    writes the same files: weights, ``run.json`` by :meth:`defectbench.training.job.Job.record`, ``history.csv``.
+    Families with another training loop (ultralytics) or none (references, cascades) do not have it; their script writes
+    the same files: weights, ``run.json`` by :meth:`defectbench.training.job.Job.record`, ``history.csv``.
     """
 
     def __call__(self, settings: Any, job: NetworkJob) -> Training:
-        """Build network and loss from the family's ``settings``; ``job`` has images, classes and input files.
+        """Build network and loss from the family's ``settings``; ``job`` has images, masks, classes and input files.
 
-        Random weights are those of the seed, which is set before the call. Labels are in ``job.masks``.
+        The seed is set before the call, so random weights follow from it.
         """
         ...
 
 
 class LoadPredictor(Protocol):
-    """``load_predictor``: a trained model as a predictor, the same for val, test, new images and ensembles."""
+    """``load_predictor``: a trained model as a predictor of val, test and new images, and in ensembles."""
 
     def __call__(self, run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
         """Rebuild the model from its run record ``run`` (run.json) and load its weights.
 
         Args:
-            run: ``settings``, ``classes`` and ``in_channels`` are those of the training.
+            run: Has ``settings``, ``classes`` and ``in_channels`` of the training.
             files: Weights and, where the family has them, base weights and cached features.
             device: 'auto', or a torch device such as 'cpu'.
 

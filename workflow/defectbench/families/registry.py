@@ -1,7 +1,7 @@
-"""Families by name, for what works with an experiment of any family: new images, ensembles, conformance tests.
+"""Families by name, for code that works with any family: prediction of new images, ensembles, conformance tests.
 
-Modules are looked up by name, so that a program which uses one family imports that one alone. Digests of code see
-static imports only: whoever calls :func:`load_experiment` in a rule adds the digest of the family's prediction script.
+Modules are imported by name, so that a program which uses one family imports only that one. Code digests follow static
+imports only: a rule that calls :func:`load_experiment` adds the digest of the family's prediction script.
 """
 
 import importlib
@@ -38,8 +38,8 @@ def family_module(family: str, part: str) -> ModuleType:
 def load_experiment(folder: Path, device: str = "auto") -> tuple[Callable[[np.ndarray], np.ndarray], tuple[str, ...]]:
     """The predictor of the finished experiment in ``folder``, and the classes of its maps.
 
-    It maps a uint8 image (H, W), or (H, W, 3) if the experiment was trained on colour, to codes (C, H, W). The folds
-    of a cross-validated experiment and the members of an ensemble are loaded together, and their mean is taken.
+    It maps a uint8 image (H, W), or (H, W, 3) if the experiment was trained on colour, to codes (C, H, W): for the
+    folds of a cross-validated experiment and the members of an ensemble the mean of their codes.
 
     Raises:
         LoadError: if the experiment is not finished, or needs more than an image to predict.
@@ -49,20 +49,20 @@ def load_experiment(folder: Path, device: str = "auto") -> tuple[Callable[[np.nd
         raise LoadError(f"{folder}: no run.json; is this the folder of a finished experiment?")
     run = read_json(folder / "run.json")
     if run.get("members"):
-        # Paths in records start at the working folder of the workflow.
+        # Paths in records are relative to the working folder of the workflow.
         members = [load_experiment(Path(member["folder"]), device) for member in run["members"]]
         return MeanPredictor([p for p, _ in members], [m["weight"] for m in run["members"]]), members[0][1]
     return load_model(folder, run, device), tuple(run["classes"])
 
 
 def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Callable[[np.ndarray], np.ndarray]:
-    """The predictor of one trained model, for images of the channels that it was trained on."""
+    """The predictor of one trained model, for images with the channels that it was trained on."""
     family = run["experiment"]["family"]
     if family not in FAMILIES:
         raise LoadError(f"{folder}: family {family} is unknown; known: {', '.join(FAMILIES)}")
     settings = FAMILIES[family].model_validate(run["settings"])
     if not settings.traits.sees_image_alone:
-        raise LoadError(f"{folder}: cannot predict new images: it needs prompts, or predicts boxes alone")
+        raise LoadError(f"{folder}: cannot predict new images: it needs prompts, or predicts only boxes")
     base = settings.traits.base_name
     files = ModelFiles(
         weights=folder / "model" / settings.weights_file,
@@ -74,9 +74,9 @@ def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Ca
 
 
 def convert_channels(predictor: Predictor, channels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """``predictor`` for RGB images (H, W, 3): a network of grey images is given their first channel.
+    """``predictor`` for RGB images (H, W, 3): a network of grey images gets their first channel.
 
-    Ingest calls images grey whose three channels are equal, so the first is all of them.
+    Ingest stores images as grey only if their three channels are equal, so nothing is lost.
     """
     if channels == 3:
         return predictor

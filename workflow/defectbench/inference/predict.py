@@ -1,4 +1,4 @@
-"""Prediction of whole roles: from packed images to a prediction file, with honest timing."""
+"""Prediction of all val and test images of a dataset, with timing: the command of the families' prediction scripts."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from defectbench.inference.memory import peak_memory_bytes
 from defectbench.inference.predictor import ModelFiles, Predictor
 
 WARM_UP = 3
-"""Predictions that come first and are not timed."""
+"""Number of untimed predictions before the first timed one."""
 
 LoadPredictor = Callable[[dict[str, Any], ModelFiles, str], Predictor]
 
@@ -78,7 +78,7 @@ def parse_prediction_files(description: str, argv: Sequence[str] | None) -> Pred
 def predict_split(load_predictor: LoadPredictor, description: str, argv: Sequence[str] | None = None) -> None:
     """The command of a family's prediction script: load the model, predict all val and test images.
 
-    ``load_predictor`` takes the run record (run.json), the model's files and the device; ``description`` is the text
+    ``load_predictor`` is the family's :class:`defectbench.families.contract.LoadPredictor`; ``description`` is the text
     of --help.
     """
     files = parse_prediction_files(description, argv)
@@ -93,7 +93,7 @@ def predict_roles(
 ) -> list[float]:
     """Predict every image of the roles in ``outputs``, one at a time; return the seconds of each.
 
-    Times include everything between the decoded image and the codes; a few warm-up calls come first, uncounted.
+    Times include everything between the decoded image and the codes; untimed warm-up calls come first.
     """
     first = split.loc[split["role"].isin(list(outputs)), "image_id"].iloc[0]
     for _ in range(WARM_UP):
@@ -121,7 +121,7 @@ def timing_record(seconds: Sequence[float], device: str) -> dict[str, Any]:
         "peak_memory_infer_bytes": peak_memory_bytes(),
         "batch_size": 1,
         "device": device,
-        # The one that defectbench.on_gpu took.
+        # Set by defectbench.on_gpu.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "n_images": len(seconds),
     }

@@ -1,4 +1,4 @@
-"""The form in which every family hands over a trained model for prediction."""
+"""A trained model as a predictor of codes: the interface of all families."""
 
 import time
 from collections.abc import Callable
@@ -28,9 +28,9 @@ class Predictor:
     device: str
     """Name of the hardware, for the result row."""
     has_scores: bool = True
-    """Whether codes are scores; a constant says mere yes or no."""
+    """Whether codes are scores; those of a constant are binary."""
     clock: Callable[[], float] = time.perf_counter
-    """Seconds; with cached features a clock by which this process computed all of them."""
+    """Seconds; with cached features, as if this process had computed all of them."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Codes of ``image``."""

@@ -1,4 +1,4 @@
-"""Prediction by tiles: an image is cut into overlapping tiles, and their maps are blended into one."""
+"""Tiled prediction: an image is cut into overlapping tiles, and their maps are blended into one."""
 
 import itertools
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from defectbench.data.tiles import Size, Window, tile_origins
 class Tiling:
     """Tiles of ``size``, neighbours overlapping by at least ``overlap`` pixels, the last aligned to the edge.
 
-    Logits are blended, not probabilities: the stored map is one of logits, and a confident tile keeps its say.
+    Logits are blended, not probabilities: the stored map is one of logits, and a confident tile stays confident.
     A tile's weight falls off linearly to its edges along both axes, so that a map has no steps at the seams.
-    Weights add up to 1 in every pixel: where only one tile lies, the result is that tile's, exactly.
+    Weights add up to 1 in every pixel: where there is only one tile, the result is exactly that tile's.
     """
 
     size: Size

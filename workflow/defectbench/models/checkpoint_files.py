@@ -12,7 +12,7 @@ from defectbench.files import atomic
 
 
 def trained_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The parameters that are trained, by name."""
+    """The trainable parameters, by name."""
     return {name: value.detach() for name, value in module.named_parameters() if value.requires_grad}
 
 
@@ -26,7 +26,7 @@ def write_checkpoints(
 
     Args:
         folder: Of the experiment; checkpoints of an earlier training are removed.
-        checkpoints: Name -> tensors by name; without any (zero-shot) the model's file holds no tensors.
+        checkpoints: Name -> tensors by name, the best first; if empty (zero-shot), the model's file has no tensors.
         metadata: For the header of every file.
         names: The tensors to write; None: all of them.
 

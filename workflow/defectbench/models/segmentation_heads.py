@@ -1,12 +1,12 @@
-"""What networks share at their ends: ImageNet's normalisation of inputs, and how fresh output layers start."""
+"""ImageNet normalisation of inputs, and initialisation of output layers."""
 
 import math
 
 from torch import nn
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Defects are rare: a fresh network starts at this probability everywhere, not at one half, and need not first unlearn
-# it (T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, section 4.1).
+# Defects are rare: an untrained network starts at this probability everywhere, not at one half, which it would have to
+# unlearn first (T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, section 4.1).
 PRIOR, WEIGHT_STD = 0.05, 0.01
 
 

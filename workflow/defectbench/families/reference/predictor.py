@@ -1,4 +1,4 @@
-"""A reference method as a predictor. Needs no torch."""
+"""A reference method as a predictor, without torch."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ from defectbench.inference.predictor import ModelFiles, Predictor
 
 
 def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
-    """The method that a run has set up; it uses the CPU. See :mod:`defectbench.families.contract`."""
+    """The method that the run set up, on the CPU. See :mod:`defectbench.families.contract`."""
     method = from_dict(read_json(files.weights))
     return Predictor(method.codes, "CPU", has_scores=not isinstance(method, Constant))

@@ -1,10 +1,10 @@
-"""Set-up of a reference method: constants have nothing to tune, the classical threshold is tuned on training images."""
+"""Set-up of a reference method: the classical threshold is tuned on training images, constants need no tuning."""
 
 import time
 from collections.abc import Sequence
 
 from defectbench.config.families.reference import ReferenceSettings
-from defectbench.families.reference.methods import MAX_TUNING_IMAGES, Constant, Reference, to_dict, tune
+from defectbench.families.reference.methods import MAX_TUNING_IMAGES, Constant, Reference, to_dict, tune_top_hat
 from defectbench.files import write_json, write_text
 from defectbench.training.files import parse_training_files
 from defectbench.training.job import Job
@@ -18,7 +18,9 @@ def train_reference(description: str, argv: Sequence[str] | None = None) -> None
     settings = ReferenceSettings.read(files.settings)
     job = Job(files, settings)
     labelled = job.train_ids[:MAX_TUNING_IMAGES] if settings.model == "tophat_otsu" else []
-    method: Reference = tune(job.images, job.masks, labelled) if labelled else constant(settings)
+    method: Reference = Constant(defect=settings.model == "all_full")
+    if labelled:
+        method = tune_top_hat(job.images, job.masks, labelled)
     path = files.folder / "model" / settings.weights_file
     write_json(path, to_dict(method))
     write_text(files.folder / "history.csv", "epoch,step\n")
@@ -35,8 +37,3 @@ def train_reference(description: str, argv: Sequence[str] | None = None) -> None
     )
     job.write_record(record)
     print(f"{job.name}: {to_dict(method)}")
-
-
-def constant(settings: ReferenceSettings) -> Constant:
-    """The method that calls every pixel a defect, or none."""
-    return Constant(defect=settings.model == "all_full")

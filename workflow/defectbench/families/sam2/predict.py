@@ -1,4 +1,4 @@
-"""Prediction of whole roles by a promptable SAM 2: from packed images and prompts to a prediction file."""
+"""Prediction of all val and test images by a promptable SAM 2, from packed images and a file of prompts."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,28 +41,27 @@ def predict_prompted(
 ) -> list[float]:
     """Predict the images of the roles in ``outputs``, one at a time; return the seconds of each.
 
-    ``prompts`` has a sequence for each of these images. Where that is empty, the truth as ``source`` has no defect, and
-    the image is left out; to a model as source it means that there is none, and the map is empty. A few warm-up calls
-    come first, uncounted.
+    ``prompts`` has a sequence for each of these images. If it is empty, an oracle image has no defect and is left out;
+    if a model made the prompts, it found no defect, and the map is empty. Untimed warm-up calls come first.
 
     Raises:
-        PromptError: if ``prompts`` are not about all images, or an image has no fixed prompt.
+        PromptError: if ``prompts`` lacks an image, or an image has no fixed prompt.
     """
-    wanted = split[split["role"].isin(list(outputs))].sort_values("image_id")
-    absent = [i for i in wanted["image_id"] if i not in prompts or (source == FIXED and not prompts[i])]
+    rows = split[split["role"].isin(list(outputs))].sort_values("image_id")
+    absent = [i for i in rows["image_id"] if i not in prompts or (source == FIXED and not prompts[i])]
     if absent:
         raise PromptError(
-            f"{len(absent)} image(s) have no prompt of source {source!r}, the first is {absent[0]}: draw them anew"
+            f"{len(absent)} image(s) have no prompt of source {source!r}, the first is {absent[0]}: make them again"
         )
-    asked = wanted.loc[[bool(prompts[image_id]) for image_id in wanted["image_id"]]]
-    for image_id in asked["image_id"][:1].repeat(WARM_UP):
+    prompted = rows.loc[[bool(prompts[image_id]) for image_id in rows["image_id"]]]
+    for image_id in prompted["image_id"][:1].repeat(WARM_UP):
         predictor(np.asarray(images[image_id]), prompts[image_id])
     seconds = []
     for role, path in outputs.items():
         header = PredictionHeader(role, (MERGED,), has_scores=True, defective_only=source == ORACLE)
-        chosen = asked if source == ORACLE else wanted
+        predicted = prompted if source == ORACLE else rows
         with write_predictions(path, header) as writer:
-            for image_id in chosen.loc[chosen["role"] == role, "image_id"]:
+            for image_id in predicted.loc[predicted["role"] == role, "image_id"]:
                 codes = predictor(np.asarray(images[image_id]), prompts[image_id])
                 seconds.append(predictor.seconds)
                 writer.add(image_id, codes)

@@ -1,4 +1,4 @@
-"""A trained promptable SAM 2 as a predictor, and prediction of whole roles from images and prompts."""
+"""A trained promptable SAM 2 as a predictor: of an image and its prompts, or of an image alone."""
 
 import time
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from defectbench.data.tiles import Window
 from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.embeddings import EmbeddingCache
 from defectbench.families.sam2.network import Embedding, NativeSam2
-from defectbench.families.sam2.prompting import NOTHING, maps
+from defectbench.families.sam2.prompting import NO_DEFECT, predict_maps
 from defectbench.families.sam2.weights import load_base
 from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.network import device_name, resolve_device, set_up_torch
+from defectbench.inference.network import configure_torch, device_name, resolve_device
 from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.inference.tiling import Tiling
 from defectbench.metrics.codes import codes_from_logits
@@ -40,7 +40,7 @@ class PromptedPredictor:
         encoder: TimedEncoder[Embedding] | None = None,
         tiling: Tiling | None = None,
     ) -> None:
-        """``encoder``, if not the network's own, is that of a cache; with ``tiling``, images are seen by tiles."""
+        """With ``encoder``, embeddings are cached; with ``tiling``, the network sees an image tile by tile."""
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
@@ -48,12 +48,12 @@ class PromptedPredictor:
         self._clock = time.perf_counter if encoder is None else encoder.clock
         self.tiling = tiling
         self.seconds = 0.0
-        """Time of the last call; that of the encoder counts even if the embedding came from a cache."""
+        """Time of the last call; the encoder's is included even if the embedding came from a cache."""
 
     def __call__(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
         """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels.
 
-        Without prompts nothing is asked: the lowest code everywhere, as of a method that never finds anything.
+        Without prompts the network is not called: the lowest code everywhere.
         """
         started = self._clock()
         height, width = image.shape[:2]
@@ -67,18 +67,18 @@ class PromptedPredictor:
         return codes
 
     def _tile(self, image: np.ndarray, prompts: Sequence[Prompt], window: Window) -> np.ndarray:
-        """Logits (1, h, w) of a tile, asked by what lies in it of each prompt; nothing where none does."""
+        """Logits (1, h, w) of a tile, prompted with the part of each prompt inside it; no defect if there is none."""
         parts = [part for prompt in prompts if (part := prompt.inside(window, image.shape[:2])) is not None]
         tile = image[window]
-        return self._logits(tile, parts) if parts else np.full((1, *tile.shape[:2]), NOTHING, np.float32)
+        return self._logits(tile, parts) if parts else np.full((1, *tile.shape[:2]), NO_DEFECT, np.float32)
 
     @torch.inference_mode()
     def _logits(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
-        """Logits (1, H, W) of an image, or of a tile with prompts in its own pixels."""
+        """Logits (1, H, W) of an image or tile, with prompts in its own pixels."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        logits = maps(self.network, self._encode(batch), [scaled_prompts(prompts, self.geometry, image.shape)])
+        logits = predict_maps(self.network, self._encode(batch), [scale_prompts(prompts, self.geometry, image.shape)])
         return self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
 
 
@@ -86,10 +86,10 @@ def load_prompted(run: dict[str, Any], files: ModelFiles, device: str) -> Prompt
     """The promptable predictor of a run record (run.json), with the CPU threads of its settings.
 
     Raises:
-        WeightsError: if the files do not belong together.
+        WeightsError: if the trained weights do not fit the base weights.
     """
     settings = Sam2Settings.model_validate(run["settings"])
-    set_up_torch(settings.threads)
+    configure_torch(settings.threads)
     network, origin = load_base(required(files.base, "--base"), settings.base_name)
     set_trainable(network, settings)
     load_trained(network, files.weights, origin["base_sha256"])
@@ -120,8 +120,8 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
     return Predictor(codes, device_name(prompted.device))
 
 
-def scaled_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
-    """``prompts`` of an image of ``shape`` (height, width, ...) in pixels of the network's input, with their masks."""
+def scale_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
+    """Prompts of an image of ``shape`` (height, width, ...), in pixels of the network's input, with their masks."""
     height, width = shape[:2]
     inner = geometry.scaled_size(height, width)
     scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]

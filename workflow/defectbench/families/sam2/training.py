@@ -1,4 +1,4 @@
-"""What the common training loop needs to fine-tune a promptable SAM 2, wholly, in part, or by LoRA."""
+"""Training of a promptable SAM 2: full or partial fine-tuning, or LoRA."""
 
 import functools
 
@@ -44,5 +44,5 @@ def build_training(settings: Sam2Settings, job: NetworkJob) -> Training:
 
 
 def describe_recipe(settings: Sam2Settings) -> list[str]:
-    """What a reader of the results must know of the loss."""
+    """Notes on the loss, for readers of the results."""
     return ["loss: SAM 2's own (focal 20, Dice 1, IoU 1, object score 1)"] if settings.recipe == "published" else []

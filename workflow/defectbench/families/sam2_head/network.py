@@ -1,4 +1,4 @@
-"""A light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
+"""Light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,19 +8,20 @@ from torch import nn
 from torch.nn import functional
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
-from defectbench.families.sam2.adapters import add_lora
+from defectbench.families.sam2.adapters import add_adapters
 from defectbench.families.sam2.network import Embedding, NativeSam2
 from defectbench.families.sam2.weights import load_base
 from defectbench.models.segmentation_heads import init_output_layer
 
 Encoder = Callable[[torch.Tensor], Embedding]
 
-# Channels of the embedding's levels, finest first: as the mask decoder gets them.
+# Channels of the embedding's levels, finest first.
 _LEVELS = (32, 64, 256)
 
 
 class FpnHead(nn.Module):
-    """Levels to a common width, summed from coarse to fine, then one block of convolutions at a quarter of the size.
+    """Feature pyramid: levels projected to a common width and summed from coarse to fine, with a block of convolutions
+    at each level; logits at a quarter of the input's size.
 
     T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017; the widths are our choice.
     """
@@ -77,11 +78,11 @@ class Sam2Head(nn.Module):
 
 
 def build_head(settings: Sam2HeadSettings, base: Path, n_maps: int) -> tuple[Sam2Head, dict[str, str]]:
-    """The network of the settings on the weights in ``base``, and where those come from, for the run record."""
+    """The network of the settings on the weights in ``base``, and their origin, for the run record."""
     sam, origin = load_base(base, settings.base_name)
     network = Sam2Head(sam, n_maps, settings.head_channels)
     if settings.tune == "lora":
-        add_lora(sam, settings)
+        add_adapters(sam, settings)
         if settings.gradient_checkpointing:
             sam.checkpoint_blocks()
     return network, origin

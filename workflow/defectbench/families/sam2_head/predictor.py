@@ -4,7 +4,7 @@ from typing import Any
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.families.sam2_head.network import build_head
-from defectbench.inference.network import network_predictor, set_up_torch
+from defectbench.inference.network import configure_torch, make_network_predictor
 from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.models.adapters import load_trained, merge_lora
 from defectbench.script import required
@@ -13,8 +13,8 @@ from defectbench.script import required
 def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
     """The network of a run record (run.json) with its weights; see :mod:`defectbench.families.contract`."""
     settings = Sam2HeadSettings.model_validate(run["settings"])
-    set_up_torch(settings.threads)
+    configure_torch(settings.threads)
     network, origin = build_head(settings, required(files.base, "--base"), len(run["classes"]))
     load_trained(network, files.weights, origin["base_sha256"])
     merge_lora(network)
-    return network_predictor(network, settings, device)
+    return make_network_predictor(network, settings, device)

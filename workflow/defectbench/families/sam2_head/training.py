@@ -1,4 +1,4 @@
-"""What the common training loop needs to train a segmentation head on SAM 2's encoder."""
+"""Training of a segmentation head on SAM 2's encoder."""
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.families.sam2.embeddings import EmbeddingCache

@@ -1,4 +1,4 @@
-"""A trained, or zero-shot, SAM 3 with its phrases as a predictor."""
+"""SAM 3 with its phrases, trained or zero-shot, as a predictor."""
 
 import time
 from typing import Any
@@ -9,7 +9,7 @@ from defectbench.families.sam3.features import PhraseFeatureCache
 from defectbench.families.sam3.network import PhraseSam3
 from defectbench.families.sam3.weights import load_base
 from defectbench.inference.encoder_clock import TimedEncoder
-from defectbench.inference.network import network_predictor, set_up_torch
+from defectbench.inference.network import configure_torch, make_network_predictor
 from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.models.adapters import load_trained, merge_lora
 from defectbench.script import required
@@ -18,11 +18,11 @@ from defectbench.script import required
 def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
     """The network of a run record (run.json) with its adapters; see :mod:`defectbench.families.contract`.
 
-    With ``cache_embeddings`` the features of the image encoder are cached; by the predictor's clock this process
-    computed all of them.
+    With ``cache_embeddings`` the features of the image encoder are cached; the predictor's clock counts the encoder's
+    time even so.
     """
     settings = Sam3Settings.model_validate(run["settings"])
-    set_up_torch(settings.threads)
+    configure_torch(settings.threads)
     sam, tokenizer, origin = load_base(required(files.base, "--base"))
     network = PhraseSam3(sam, tokenizer, run["phrases"], settings.task == "merged", settings.map)
     set_trainable(sam, settings)
@@ -32,6 +32,6 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
     if settings.cache_embeddings:
         cache = PhraseFeatureCache(network, required(files.features, "--features"), origin["base_sha256"])
         encoder = TimedEncoder(cache)
-        network.keep_features(encoder.encode)
+        network.use_cache(encoder.encode)
         clock = encoder.clock
-    return network_predictor(network, settings, device, clock)
+    return make_network_predictor(network, settings, device, clock)

@@ -1,4 +1,4 @@
-"""What the common training loop needs to train LoRA adapters on SAM 3, which is prompted with phrases."""
+"""Training of LoRA adapters on SAM 3, which is prompted with phrases."""
 
 import json
 
@@ -36,7 +36,7 @@ def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
 
 
 def describe_loss(settings: Sam3Settings) -> list[str]:
-    """What a reader of the results must know of the loss: its terms besides that of the map."""
+    """Notes on the loss, for readers of the results: its terms besides that of the map."""
     terms = {"presence": settings.presence_weight, "instances": settings.instance_weight}
     weighted = [f"{weight:g} x {name}" for name, weight in terms.items() if weight]
     return [f"loss: {settings.loss} of the map + {' + '.join(weighted)}"] if weighted else []

@@ -1,4 +1,4 @@
-"""The UNet family: networks of segmentation-models-pytorch, and a U-Net with deep supervision."""
+"""CNNs of segmentation-models-pytorch, and a U-Net with deep supervision."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class PretrainedEncoder:
     sha256: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Normalisation of the three colours, for values in [0, 1], that it was trained with."""
+    """``mean`` and ``std`` of the three colours, for values in [0, 1]: the normalisation that it was trained with."""
 
 
 class UNet(nn.Module):
@@ -41,10 +41,10 @@ class UNet(nn.Module):
             NetworkError: if the library cannot build this architecture with this encoder.
         """
         super().__init__()
-        architecture = DeeplySupervisedUnet if settings.model == "dsc_unet" else _library(settings.model)
+        architectures = {"dsc_unet": DeeplySupervisedUnet, **smp.MODEL_ARCHITECTURES_MAPPING}
         weights = "imagenet" if pretrained else None
         try:
-            self.network = architecture(
+            self.network = architectures[settings.model](
                 settings.encoder, encoder_weights=weights, in_channels=in_channels, classes=n_maps
             )
         except (ValueError, RuntimeError, KeyError) as error:
@@ -57,32 +57,28 @@ class UNet(nn.Module):
         mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         if pretrained:
             mean, std = torch.tensor(pretrained.mean), torch.tensor(pretrained.std)
-        # A grey image gets the mean of the three colours' values.
+        # A grey image is normalised by the mean over the three colours.
         if in_channels == 1:
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
-        # Saved with the weights: they hold for no other normalisation.
+        # Saved with the weights, which are valid for this normalisation only.
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Logits (B, n_maps, H, W) of uint8 ``images`` (B, C, H, W); H and W are multiples of 32.
 
-        With deep supervision and in training, a tuple of such logits: the final ones, then those of the decoder's
-        levels, finest first.
+        With deep supervision and in training, a tuple of such logits: the final ones, then one for each level of the
+        decoder, finest first.
         """
         x = (images.float() / 255 - self.mean) / self.std
         return self.network(x.contiguous(memory_format=torch.channels_last))
 
 
-def _library(model: str) -> type[nn.Module]:
-    return smp.MODEL_ARCHITECTURES_MAPPING[model]
-
-
 class DeeplySupervisedUnet(smp.Unet):
-    """U-Net whose decoder levels at 1/2, 1/4 and 1/8 of the image's size predict masks too, in training.
+    """U-Net with auxiliary heads at 1/2, 1/4 and 1/8 of the image's size, which predict masks in training only.
 
-    C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015. The auxiliary heads are 1 × 1 convolutions, a few hundred
-    weights: they are saved, so that a training can start from the file, and have no part in a prediction.
+    C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015. The heads are 1 × 1 convolutions, a few hundred weights:
+    they are saved, so that a training can start from the file.
     """
 
     def __init__(self, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int) -> None:
@@ -106,7 +102,7 @@ class DeeplySupervisedUnet(smp.Unet):
         return self.segmentation_head(levels[-1]), *auxiliary
 
     def _decode(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Outputs of the decoder's blocks, coarsest first: what the decoder computes and gives only the last of."""
+        """Outputs of all the decoder's blocks, coarsest first; the library's decoder returns only the last."""
         *skips, deepest = features[1:]
         sizes = [feature.shape[-2:] for feature in reversed(features[:-1])]
         x, levels = self.decoder.center(deepest), []

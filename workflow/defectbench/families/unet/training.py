@@ -1,4 +1,4 @@
-"""What the common training loop needs to train a CNN of the U-Net family."""
+"""Training of a CNN of the U-Net family."""
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.families.unet.network import UNet
@@ -17,7 +17,7 @@ def build_training(settings: UNetSettings, job: NetworkJob) -> Training:
 
 
 def build_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tuple[UNet, dict[str, str]]:
-    """The network with its initial weights, and where these come from, for the run record."""
+    """The network with its initial weights, and their origin, for the run record."""
     if settings.init_from is not None:
         network = UNet(settings, in_channels, n_maps)
         load_weights(network, settings.init_from)

@@ -1,4 +1,4 @@
-"""Prediction of whole roles by a YOLO detector: from packed images to files of boxes."""
+"""Prediction of boxes in all val and test images by a YOLO detector."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def predict_split_boxes(description: str, argv: Sequence[str] | None = None) -> 
     predictor = load_network(run, files.model, "auto")
     images, split, classes = ImagePack(files.pack), files.read_split(), tuple(run["classes"])
     for _ in range(WARM_UP):
-        predictor.boxes(images[split["image_id"].iloc[0]])
+        predictor.predict_boxes(images[split["image_id"].iloc[0]])
     seconds = []
     for role, path in files.outputs.items():
         ids = tuple(sorted(split.loc[split["role"] == role, "image_id"]))
@@ -29,7 +29,7 @@ def predict_split_boxes(description: str, argv: Sequence[str] | None = None) -> 
         for image_id in ids:
             image = np.asarray(images[image_id])
             started = time.perf_counter()
-            boxes = predictor.boxes(image)
+            boxes = predictor.predict_boxes(image)
             seconds.append(time.perf_counter() - started)
             names = [classes[index] for index in boxes.classes]
             values = [[image_id] * len(names), names, *boxes.xyxy.T, boxes.scores]

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from defectbench.config.families.yolo import YoloSettings
-from defectbench.inference.network import device_name, resolve_device, set_up_torch
+from defectbench.inference.network import configure_torch, device_name, resolve_device
 from defectbench.inference.predictor import ModelFiles, Predictor
-from defectbench.inference.tta import augmented
+from defectbench.inference.tta import add_tta
 
 if TYPE_CHECKING:
     from defectbench.families.yolo.network import YoloPredictor
@@ -15,20 +15,20 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
     """The segmentation network of a run record (run.json); see :mod:`defectbench.families.contract`."""
     settings = YoloSettings.model_validate(run["settings"])
     network = load_network(run, files, device)
-    return Predictor(augmented(network.maps, settings.tta), device_name(network.device))
+    return Predictor(add_tta(network.predict_maps, settings.tta), device_name(network.device))
 
 
 def load_network(run: dict[str, Any], files: ModelFiles, device: str) -> "YoloPredictor":
-    """The network of a run record (run.json), which gives maps and boxes, or boxes alone.
+    """The network of a run record (run.json), which predicts maps and boxes, or boxes alone.
 
     Raises:
-        YoloError: if the weights are not of this network.
+        YoloError: if the weights do not fit.
     """
-    # An extra: its absence is a message.
-    from defectbench.families.yolo.network import YoloPredictor, build, fill, read_weights
+    # Here, because ultralytics is an extra: without it, importing this module raises no error.
+    from defectbench.families.yolo.network import YoloPredictor, build_network, load_weights, read_weights
 
     settings = YoloSettings.model_validate(run["settings"])
-    set_up_torch(settings.threads)
-    network = build(settings, run["classes"])
-    fill(network, read_weights(files.weights), str(files.weights))
+    configure_torch(settings.threads)
+    network = build_network(settings, run["classes"])
+    load_weights(network, read_weights(files.weights), str(files.weights))
     return YoloPredictor(network, settings, len(run["classes"]), resolve_device(device))

@@ -1,6 +1,6 @@
-"""A training of a YOLO network by ultralytics: from packed images and converted labels to weights and record.
+"""Training of a YOLO network by ultralytics, from packed images and converted labels to weights and record.
 
-Ultralytics keeps too little of a training to resume it exactly: a killed one starts over, and ends the same.
+Ultralytics' checkpoints do not suffice to resume exactly: a killed training starts over, with the same result.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def train_yolo(description: str, argv: Sequence[str] | None = None) -> None:
     """The command of the training script; ``description`` is the text of --help."""
     files = parse_training_files(description, argv)
-    # An extra: its absence is a message, before anything is read.
+    # Ultralytics is an extra: its absence becomes a message before anything is read.
     from defectbench.families.yolo import network  # noqa: F401
 
     YoloJob(files, YoloSettings.read(files.settings)).run()
@@ -54,12 +54,12 @@ class YoloJob(Job):
 
     def run(self) -> None:
         """Train from the first epoch, and write all results."""
-        # An extra: its absence is a message.
+        # Here, because ultralytics is an extra.
         from defectbench.families.yolo import ultralytics_training
         from defectbench.families.yolo.network import read_weights
 
         settings, classes = self.settings, self.classes
-        precision = ultralytics_training.resolved_precision(settings.precision)
+        precision = ultralytics_training.resolve_precision(settings.precision)
         coco = read_weights(self.base) if self.base else None
         inputs = [path.read_bytes() for path in (self.labels_file, self.base) if path]
         with self.state(*inputs) as (state, loggers):
@@ -70,10 +70,10 @@ class YoloJob(Job):
             self._finish(result, precision, loggers)
 
     def _clear(self, state: Path, folder: str) -> None:
-        """Remove what an interrupted training left in ``state``, and say so."""
+        """Remove the files of an interrupted training from ``state``, with a message."""
         if not (state / "data").exists():
             return
-        print(f"{self.name}: an interrupted training; YOLO starts over from epoch 0, which ends the same")
+        print(f"{self.name}: an interrupted training; YOLO starts over from epoch 0, with the same result")
         for leftover in ("data", folder):
             shutil.rmtree(state / leftover, ignore_errors=True)
 
@@ -87,7 +87,7 @@ class YoloJob(Job):
         return data
 
     def _origin(self) -> dict[str, Any]:
-        """Where the initial weights come from, for the run record."""
+        """Origin of the initial weights, for the run record."""
         if self.base is None:
             return {"weights_source": "random"}
         _, header = read_tensors(self.base)
@@ -118,7 +118,7 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "gradient_clip": ultralytics.GRADIENT_CLIP,
         "augmentation_not_shared": {} if settings.augment.is_none else ultralytics.NOT_SHARED,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
-        "notes": ultralytics.notes(settings, result.batch_size),
+        "notes": ultralytics.describe_training(settings, result.batch_size),
         "steps": epochs * result.steps_per_epoch,
         "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
         "epochs": epochs,
