@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import strip_wildcard_constraints
 from snakemake_interface_logger_plugins.common import LogEvent
 from tiny_study import Project
 
-SNAKEFILE = f"""
+SNAKEFILE = """
 import sys
 
-sys.path.insert(0, "{Path(__file__).parent}")
+sys.path.insert(0, "{support}")
 
 from snakemake.logging import logger
 from workflow_listing import PlannedJobs, write_rules
 
-include: "Snakefile"
+include: "{snakefile}"
 
 write_rules(workflow)
 logger.addHandler(PlannedJobs())
@@ -36,9 +37,9 @@ class ListedRule:
     name: str
     script: str  # path of its input ``script``
     command: str
-    code: str  # its param ``code``
-    log: bool
-    benchmark: bool
+    code: str  # its param ``code``; empty if there is none
+    log: str  # with wildcards; empty if there is none
+    benchmark: str
     threads: bool
     conda: bool
     resources: list[str]
@@ -70,20 +71,21 @@ class PlannedJobs(logging.Handler):
 
 def write_rules(workflow: Any) -> None:
     """Write what the rules of a Snakemake workflow declare."""
-    rules = [_listed(rule.name, rule.ruleinfo) for rule in workflow.rules if rule.shellcmd]
+    rules = [_listed(rule) for rule in workflow.rules if rule.shellcmd]
     Path(RULES).write_text(json.dumps([asdict(rule) for rule in rules]))
 
 
-def _listed(name: str, declared: Any) -> ListedRule:
+def _listed(rule: Any) -> ListedRule:
+    declared = rule.ruleinfo
     _, resources = declared.resources or ((), {})
     growing = [key for key, value in resources.items() if callable(value) and "attempt" in _parameters(value)]
     return ListedRule(
-        name=name,
+        name=rule.name,
         script=str(declared.input.kwpaths["script"]),
         command=declared.shellcmd,
-        code=declared.params[1]["code"],
-        log=bool(declared.log),
-        benchmark=bool(declared.benchmark),
+        code=declared.params[1].get("code", ""),
+        log=strip_wildcard_constraints(next(iter(rule.log), "")),
+        benchmark=strip_wildcard_constraints(rule.benchmark or ""),
         threads=declared.threads is not None,
         conda=declared.conda_env is not None,
         resources=sorted(resources),
@@ -95,9 +97,13 @@ def _parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
-def list_workflow(project: Project, *targets: str, configfile: str) -> tuple[list[ListedRule], list[PlannedJob]]:
+def list_workflow(
+    project: Project, *targets: str, configfile: str, snakefile: str = "Snakefile"
+) -> tuple[list[ListedRule], list[PlannedJob]]:
     """The rules of the workflow that are loaded for a study, and the jobs of a dry run of ``targets`` from nothing."""
-    (project.folder / "listing.smk").write_text(SNAKEFILE)
+    listing = SNAKEFILE.format(support=Path(__file__).parent, snakefile=snakefile)
+    (project.folder / "listing.smk").write_text(listing)
+    (project.folder / JOBS).unlink(missing_ok=True)
     project.dry_run(*targets, "--forceall", "-s", "listing.smk", configfile=configfile)
     rules = json.loads((project.folder / RULES).read_text())
     jobs = map(json.loads, (project.folder / JOBS).read_text().splitlines())
