@@ -1,6 +1,6 @@
-"""What the jobs cost.
+"""Cost of the jobs.
 
-Needs finished experiments and the benchmarks that their jobs left. Makes, as the target `benchmarks`, one table of them.
+Needs finished experiments and the benchmarks of their jobs. Makes, as the target `benchmarks`, one table of them.
 """
 
 

@@ -1,4 +1,4 @@
-"""Detectors: networks that give boxes and no masks. They have metrics and a table of their own.
+"""Detectors: networks that predict boxes and no masks, with separate metrics and a separate table.
 
 Needs predicted boxes, manifest and split. Makes metrics.json per detector and the study's detectors.csv.
 """
@@ -35,7 +35,7 @@ rule score_boxes:
         " --split {input.split} --metrics {output} 2>&1 | tee {log}"
 
 
-# Of the two rules that write metrics.json, the constraint leaves this one to detectors alone.
+# Both rules write metrics.json; the constraint limits this one to detectors.
 ruleorder: score_boxes > score
 
 

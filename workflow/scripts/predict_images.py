@@ -19,7 +19,7 @@ from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.load import load_experiment
 from defectbench.files import read_json, write_text
 from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
-from defectbench.reporting.new_images import Found, find_images, read_images, write_overlay
+from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
 from defectbench.script import run_script
 
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
     labels = read_manifest(args.manifest, columns=["image_id"])
-    found = Found(classes, (1,) if classes == (MERGED,) else labels.class_values)
+    found = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
     # Pictures of an earlier run would pass for this one's.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
