@@ -1,16 +1,17 @@
 # make demo   the whole workflow on synthetic steel: environment, training, leaderboard
-# make test   linters and tests
+# make test   linters and tests (WORKERS=2 at a time)
 # make test-slow  tests that train for minutes
 # make test-slurm install Slurm (as root), run a small study through it
 # make chaos  kill a small study 20 times at random times: same results each time
-# make resume go on after a kill, crash or power loss (CONFIG=...; no other run may work here)
+# make resume continue after a kill, crash or power loss (CONFIG=...; no other run may work here)
 # make plan   jobs, hours and memory that a study would take, from past runs (CONFIG=...)
 # make docs   the documentation as a site, in site/
 # make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
-# make lock   pin all dependencies anew
+# make lock   pin all dependencies again
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
+WORKERS ?= 2
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.installed
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -32,7 +33,8 @@ test: $(READY)
 	snakefmt --check --no-sort Snakefile rules
 	snakemake --lint --configfile config/test/tiny.yaml
 	lint-imports
-	pytest
+	mypy
+	pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)
 	pytest -m slow

@@ -41,7 +41,7 @@ include: "rules/benchmarks.smk"
 
 # Without experiments, a study only divides its data.
 if EXPERIMENTS:
-    ALL = (RESULTS + PAGE if mapping() else []) + PLOTS + DETECTORS + CV
+    ALL = (RESULTS + PAGE if map_experiments() else []) + PLOTS + DETECTORS + CV
 else:
     ALL = [f"runs/{DS}/{name}" for name in ("split.csv", "folds.csv")]
 
@@ -60,7 +60,7 @@ for family in FAMILIES:
         name:
             family
         input:
-            family_target(family),
+            family_metrics(family),
 
 
 onsuccess:
@@ -68,4 +68,4 @@ onsuccess:
 
 
 onerror:
-    print_failures(scored())
+    print_failures(metrics_files())

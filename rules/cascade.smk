@@ -5,15 +5,21 @@ as a network's training and prediction. Labels reach only the choice of threshol
 """
 
 # The experiments that make prompts; what does not fit is refused with the configuration.
-ASKED_BY = {found.traits.prompt_source for found in STUDY.of_family("cascade")}
-PROMPTING = [found for found in STUDY.experiments if found.exp_id in ASKED_BY]
+PROMPT_SOURCES = {
+    experiment.traits.prompt_source for experiment in STUDY.of_family("cascade")
+}
+PROMPTING = [
+    experiment
+    for experiment in STUDY.experiments
+    if experiment.exp_id in PROMPT_SOURCES
+]
 
 
 rule box_threshold:
     """Score threshold of a detector's boxes, selected on val; no test data reach this rule."""
     input:
         script=script("box_threshold"),
-        boxes=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
+        boxes=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
         manifest="runs/{ds}/manifest.parquet",
         split="runs/{ds}/split.csv",
     output:
@@ -21,7 +27,7 @@ rule box_threshold:
     params:
         code=code("box_threshold"),
     wildcard_constraints:
-        source=named(detecting()),
+        source=experiment_constraint(detectors()),
     log:
         "runs/{ds}/logs/box_threshold.{source}.log",
     benchmark:
@@ -42,10 +48,10 @@ rule cascade_prompts:
     input:
         script=script("cascade_prompts"),
         settings="runs/{ds}/settings/prompts.yaml",
-        run=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/run.json",
-        val=found_file("val"),
-        test=found_file("test"),
-        threshold=prompting_threshold,
+        run=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/run.json",
+        val=source_predictions("val"),
+        test=source_predictions("test"),
+        threshold=source_threshold,
     output:
         prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
         timing="runs/{ds}/prompts/{source}/{kind}.timing.json",
@@ -55,7 +61,7 @@ rule cascade_prompts:
             "boxes" if EXPERIMENTS[wildcards.source].traits.is_detector else "maps"
         ),
     wildcard_constraints:
-        source=named(PROMPTING),
+        source=experiment_constraint(PROMPTING),
         kind="box|points|box_points|mask",
     log:
         "runs/{ds}/logs/cascade_prompts.{source}_{kind}.log",
@@ -86,10 +92,8 @@ rule predict_cascade:
         source_timing=source_file("timing.json"),
         prompts=cascade_prompts,
         prompts_timing=prompts_timing,
-        source_subsets=lambda wildcards: trained_on(cascade_source(wildcards)),
-        segmenter_subset=lambda wildcards: trained_on(
-            EXPERIMENTS[experiment(wildcards).settings.segmenter]
-        ),
+        source_subsets=lambda wildcards: subset_files(prompt_source_of(wildcards)),
+        segmenter_subset=lambda wildcards: subset_files(segmenter_of(wildcards)),
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         split="runs/{ds}/split.csv",
@@ -115,7 +119,7 @@ rule predict_cascade:
         "runs/{ds}/cascade/{exp}/logs/predict_cascade.log",
     benchmark:
         "runs/{ds}/cascade/{exp}/benchmarks/predict_cascade.tsv"
-    threads: lambda wildcards: experiment(wildcards).traits.threads
+    threads: lambda wildcards: experiment_of(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),
         runtime=minutes(480),

@@ -1,4 +1,4 @@
-"""What is said at the end of a run in which jobs failed: their messages once more, and how to make the rest.
+"""Summary at the end of a run in which jobs failed: their messages again, and how to make the rest.
 
 Needs nothing and makes nothing.
 """

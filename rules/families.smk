@@ -9,7 +9,11 @@ TRAINED_FAMILIES = {
     family: settings for family, settings in FAMILIES.items() if settings.jobs
 }
 # Experiments that differ only in how their network predicts share one training.
-SHARING = [found for found in STUDY.experiments if found.training is not found]
+SHARING = [
+    experiment
+    for experiment in STUDY.experiments
+    if experiment.training is not experiment
+]
 
 
 for family, settings in TRAINED_FAMILIES.items():
@@ -65,7 +69,7 @@ for family, settings in TRAINED_FAMILIES.items():
             options=input_options,
             folder=subpath(output.run, parent=True),
         wildcard_constraints:
-            exp=rf"(?!(?:{named(SHARING)})/)(?:{TRAINED})",
+            exp=constraint_without(SHARING, TRAINED),
         log:
             f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
         benchmark:
@@ -102,12 +106,12 @@ for family, settings in TRAINED_FAMILIES.items():
             pack="runs/{ds}/packed",
             options=input_options,
         wildcard_constraints:
-            exp=rf"(?!(?:{named(detecting())})/)(?:{TRAINED})",
+            exp=constraint_without(detectors(), TRAINED),
         log:
             f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
         benchmark:
             f"runs/{{ds}}/{family}/{{exp}}/benchmarks/predict_{family}.tsv"
-        threads: lambda wildcards: experiment(wildcards).traits.threads
+        threads: lambda wildcards: experiment_of(wildcards).traits.threads
         resources:
             **({"gpu": 1} if settings.jobs.gpu else {}),
             mem_mb=memory(settings.jobs.predict_mb),
@@ -136,12 +140,12 @@ rule predict_yolo_boxes:
         code=code("predict_yolo_boxes"),
         pack="runs/{ds}/packed",
     wildcard_constraints:
-        exp=named(detecting()),
+        exp=experiment_constraint(detectors()),
     log:
         "runs/{ds}/yolo/{exp}/logs/predict_yolo_boxes.log",
     benchmark:
         "runs/{ds}/yolo/{exp}/benchmarks/predict_yolo_boxes.tsv"
-    threads: lambda wildcards: experiment(wildcards).traits.threads
+    threads: lambda wildcards: experiment_of(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),
         runtime=minutes(60, 60),
@@ -160,9 +164,9 @@ rule share_training:
         script=script("share_training"),
         settings="runs/{ds}/{fam}/{exp}/settings/train.yaml",
         identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
-        weights=trained("model/weights.safetensors"),
-        run=trained("run.json"),
-        history=trained("history.csv"),
+        weights=training_file("model/weights.safetensors"),
+        run=training_file("run.json"),
+        history=training_file("history.csv"),
     output:
         weights="runs/{ds}/{fam}/{exp}/model/weights.safetensors",
         run="runs/{ds}/{fam}/{exp}/run.json",
@@ -172,7 +176,7 @@ rule share_training:
         trained=subpath(input.run, parent=True),
         folder=subpath(output.run, parent=True),
     wildcard_constraints:
-        exp=named(SHARING),
+        exp=experiment_constraint(SHARING),
     log:
         "runs/{ds}/{fam}/{exp}/logs/share_training.log",
     benchmark:

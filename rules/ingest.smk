@@ -1,7 +1,7 @@
-"""Images and labels of any format -> one manifest.
+"""Ingest: images and labels of any format become one manifest.
 
 Needs the source files, each declared, so that an edit of one of them is noticed.
-Makes manifest.parquet and issues.csv; of them the dataset card, card.md with its pictures, and audit.csv.
+Makes manifest.parquet and issues.csv, and from these the dataset card, card.md with its pictures, and audit.csv.
 """
 
 if STUDY.dataset.generator is not None:
@@ -59,7 +59,7 @@ rule ingest:
 
 
 rule card:
-    """Audit the images and labels, and say on a page what the dataset holds."""
+    """Audit the images and labels, and describe the dataset on a page."""
     input:
         script=script("card"),
         settings="runs/{ds}/settings/ingest.yaml",

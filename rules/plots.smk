@@ -9,16 +9,16 @@ from defectbench.reporting.plots import registry
 CASCADES = STUDY.of_family("cascade")
 # What plots depend on -> whether this study has it.
 STUDY_HAS = {
-    "results": mapping(),
+    "results": map_experiments(),
     "cascades": CASCADES,
-    "gallery_bands": mapping() and STUDY.report.gallery_bands,
+    "gallery_bands": map_experiments() and STUDY.report.gallery_bands,
     "augmentations": STUDY.augmentations(),
 }
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
     "pack": multiext(f"runs/{DS}/packed/", *PACK_FILES),
-    "prompts": sorted({prompts_of(cascade) for cascade in CASCADES}),
+    "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 
 
@@ -34,7 +34,14 @@ def plot_outputs(plot):
     return in_results(**names) | in_report("Plots", plot.subcategory, **last)
 
 
-PLOTS = [path for plot in plots_of_study() for path in plot_outputs(plot).values()]
+# Not plot_outputs: paths that are marked for the report must not be inputs of other rules.
+PLOTS = result_files(
+    *(
+        f"plots/{plot.name}.{suffix}"
+        for plot in plots_of_study()
+        for suffix in plot.formats
+    )
+)
 
 for name, plot in registry.PLOTS.items():
 
@@ -42,7 +49,7 @@ for name, plot in registry.PLOTS.items():
         name:
             f"plot_{name}"
         input:
-            of_each(*plot.files),
+            experiment_files(*plot.files),
             [FOLDER_FILES[option] for option in plot.folders],
             **study_files(*plot.inputs, settings=plot.settings),
             script=script(f"plot_{name}"),
@@ -56,9 +63,9 @@ for name, plot in registry.PLOTS.items():
                 | plot_outputs(plot)
             ),
         log:
-            results(f"logs/plot_{name}.log"),
+            result_files(f"logs/plot_{name}.log"),
         benchmark:
-            results(f"benchmarks/plot_{name}.tsv")[0]
+            result_files(f"benchmarks/plot_{name}.tsv")[0]
         threads: 1
         resources:
             mem_mb=memory(plot.memory_mb),

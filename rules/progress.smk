@@ -1,4 +1,4 @@
-"""What a run says while it works: a line for every finished job, instead of Snakemake's four.
+"""Progress in the terminal: a line for every finished job, instead of Snakemake's four.
 
 Needs nothing and makes nothing. With another `--quiet` than that of the profiles, or another `--logger`, which needs
 all records as they are, Snakemake's own lines appear.

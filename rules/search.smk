@@ -1,11 +1,11 @@
-"""A search over settings: which trainings are the best on val. Nothing is predicted on test.
+"""A search over settings: trainings ranked on val. Nothing is predicted on test.
 
 Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
 """
 
 SEARCHED, OTHERS = STUDY.split_comparable()
 LEFT_OUT = [
-    f"{reason}: {', '.join(found.exp_id for found in experiments)}"
+    f"{reason}: {', '.join(experiment.exp_id for experiment in experiments)}"
     for reason, experiments in OTHERS.items()
 ]
 
@@ -15,12 +15,12 @@ rule search:
     input:
         (
             [
-                f"{folder(found)}/{file}"
-                for found in SEARCHED
+                f"{experiment_folder(experiment)}/{file}"
+                for experiment in SEARCHED
                 for file in ("run.json", "history.csv")
             ]
             if SEARCHED
-            else unavailable(
+            else refuse_target(
                 f"study {STUDY.name} has no training that a search can rank:\n"
                 + "\n".join(LEFT_OUT)
                 + "\nsnakemake without a target compares all experiments"
@@ -28,17 +28,17 @@ rule search:
         ),
         script=script("search"),
     output:
-        csv=results("search.csv"),
-        markdown=results("search.md"),
+        csv=result_files("search.csv"),
+        markdown=result_files("search.md"),
     params:
         code=code("search"),
-        folders=[folder(found) for found in SEARCHED],
+        folders=[experiment_folder(experiment) for experiment in SEARCHED],
         left_out=LEFT_OUT,
         title=f"Search {STUDY.name}",
     log:
-        results("logs/search.log"),
+        result_files("logs/search.log"),
     benchmark:
-        results("benchmarks/search.tsv")[0]
+        result_files("benchmarks/search.tsv")[0]
     threads: 1
     resources:
         mem_mb=memory(1000),

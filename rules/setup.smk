@@ -1,4 +1,4 @@
-"""How jobs find their interpreter and the library, also for Snakefiles that stand alone."""
+"""Interpreter and library of the jobs, also for Snakefiles that are used alone."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ CONFIGFILES = " ".join(os.path.relpath(path) for path in workflow.configfiles)
 # The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
-# Jobs end with this process (not $PPID: where that died before the shell started, it is somebody else's number).
+# Jobs exit with this process (not $PPID: if that died before the shell started, it is another process's id).
 # A prefix replaces Snakemake's own, without which `| tee` would hide that a job failed.
 shell.prefix(
     f"set -euo pipefail; unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"

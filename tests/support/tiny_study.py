@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "resources", "envs")
 CONFIG = "config/test/tiny.yaml"
+LOG = "run.log"
 
 
 class Project:
@@ -26,6 +27,11 @@ class Project:
                 shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / part, folder / part)
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy in another folder, with all that was computed."""
+        shutil.copytree(self.folder, folder)
+        return Project(folder, parts=())
 
     def files(self) -> list[Path]:
         """The project's own files, without anything computed."""
@@ -85,7 +91,8 @@ class Project:
     def edit(self, name: str, old: bytes, new: bytes) -> None:
         """Replace the first ``old`` in a file; an empty ``old`` puts ``new`` at its end."""
         path = self.folder / name
-        content = self._original.setdefault(path, path.read_bytes())
+        content = path.read_bytes()
+        self._original.setdefault(path, content)
         assert old in content
         path.write_bytes(content.replace(old, new, 1) if old else content + new)
 
@@ -94,3 +101,14 @@ class Project:
         for path, content in self._original.items():
             path.write_bytes(content)
         self._original.clear()
+
+
+def finished_study(folder: Path) -> Project:
+    """The project in ``folder`` after a run of its tiny study, whose output is in run.log; run unless it is there."""
+    if (folder / LOG).is_file():
+        return Project(folder, parts=())
+    project = Project(folder)
+    done = project.snakemake("--cores", "2", "--resources", "gpu=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / LOG).write_text(done.stdout + done.stderr)
+    return project

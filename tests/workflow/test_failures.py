@@ -1,4 +1,4 @@
-"""What a run says and gives where jobs fail, such as where published weights are absent and there is no network."""
+"""Messages and results of a run in which jobs fail, such as without published weights and without a network."""
 
 import logging
 import os
@@ -16,7 +16,8 @@ from tiny_study import ROOT
 from defectbench.config.study import load_study
 from defectbench.job_failures import ADVICE, JobFailures
 
-HAVE = [{"model": "unet", "subset": 10, "lr": 0.02}, {"model": "all_empty", "seed": 5}]
+# A network that predicts otherwise by the training that is there, and one that is made from nothing.
+HAVE = [{"model": "unet", "subset": 10, "tta": "hflip"}, {"model": "all_empty", "seed": 5}]
 ABSENT = [
     {"model": "yolov8-seg", "weights": "coco", "img_size": "96", "epochs": 1},
     {"model": "yolo11", "weights": "coco", "img_size": "96", "epochs": 1},
@@ -145,8 +146,8 @@ def offline(project):
             patch.delenv(variable, raising=False)
         config = project.config(study="offline", experiments=HAVE + ABSENT)
         done = project.snakemake("--cores", "2", "--keep-going", configfile=config)
-    found = load_study(yaml.safe_load((project.folder / config).read_text())).experiments
-    yield project, done, {experiment.exp_id: experiment for experiment in found}
+    experiments = load_study(yaml.safe_load((project.folder / config).read_text())).experiments
+    yield project, done, {experiment.exp_id: experiment for experiment in experiments}
     shutil.rmtree(project.folder / "results/offline")
 
 
@@ -170,7 +171,7 @@ def test_the_last_thing_said_is_which_files_are_absent_where_from_and_where_to(o
         assert f"put the file at weights/official/{file}" in summary
     listed = summary[summary.index("without scores:\n") :].split("\n\n")[0].splitlines()[1:]
     assert sorted(map(os.path.basename, listed)) == sorted(
-        name for name, found in experiments.items() if found.family in ("yolo", "sam2")
+        name for name, experiment in experiments.items() if experiment.family in ("yolo", "sam2")
     )
     after = summary[summary.index("When a job fails'.\n") :].split("\n", 1)[1]
     assert len(after.split()) < 20  # Snakemake's own last words

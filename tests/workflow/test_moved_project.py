@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from tiny_study import CONFIG, Project
+from tiny_study import Project
 
 # Rules whose inputs are files of the project that no job makes: listings of weights.
 WEIGHTS = {
@@ -14,9 +14,8 @@ TARGETS = ("yolo", "sam2")
 
 
 def test_the_finished_tiny_study_has_nothing_to_do_in_another_folder(project, tmp_path):
-    moved = tmp_path / "deeper" / "down" / "copy"
-    shutil.copytree(project.folder, moved)
-    assert Project(moved, parts=()).stale_jobs(configfile=CONFIG) == []
+    moved = project.copy(tmp_path / "deeper" / "down" / "copy")
+    assert moved.stale_jobs() == []
 
 
 @pytest.mark.parametrize("snakefile", ["Snakefile", "workflow/Snakefile"])

@@ -20,7 +20,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.reporting.new_images import Found, find_images, read_images, write_overlay
+from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
 from defectbench.script import run_script
 
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
     labels = read_manifest(args.manifest, columns=["image_id"])
-    results = Found(classes, (1,) if classes == (MERGED,) else labels.class_values)
+    results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
     # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)

@@ -2,9 +2,16 @@
 
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from defectbench.config.base import Settings, suggestion
+
+
+def _allow_presets(schema: dict[str, Any]) -> None:
+    """Change the JSON schema of the steps to that of the steps or the name of a preset."""
+    steps = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"enum": list(PRESETS)}, steps]
 
 
 class AugmentSettings(Settings):
@@ -12,6 +19,8 @@ class AugmentSettings(Settings):
 
     Instead of a group of keys, ``steel`` and ``none`` name the two that are used most.
     """
+
+    model_config = ConfigDict(json_schema_extra=_allow_presets)
 
     STEPS: ClassVar[tuple[str, ...]] = ("hflip", "vflip", "rotate", "tone", "noise", "blur")
     """Keys of the probabilities."""

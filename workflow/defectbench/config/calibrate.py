@@ -75,7 +75,9 @@ class CalibrateSettings(Settings):
         """Whether post-processing may depend on the images, not on the maps alone."""
         return self.post_processing is not None and bool(self.post_processing.crf)
 
-    @field_validator("post_processing", mode="before")
+    @field_validator(
+        "post_processing", mode="before", json_schema_input_type=PostProcessingSettings | Literal["none"] | None
+    )
     @classmethod
     def _none_in_words(cls, value: Any) -> Any:
         return None if value == "none" else value

@@ -88,7 +88,8 @@ def _names(entry_name: str | None, values: dict[str, Any]) -> list[str]:
     """
     if entry_name is None:
         return [""]
-    settings = [id_token({key: value}) for key, value in values.items() if key != "seed"]
+    # As in ids, the model's name needs no key.
+    settings = [id_token(value if key == "model" else {key: value}) for key, value in values.items() if key != "seed"]
     name = "_".join([entry_name, *settings])
     names = [f"{name}_s{values['seed']}", name] if "seed" in values else [name]
     return names if entry_name in names else [*names, entry_name]

@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePath
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from defectbench.config.base import Settings
 from defectbench.config.families.base import FamilySettings, Traits
@@ -52,7 +52,7 @@ class ExperimentKeys(Settings):
             raise ValueError(f"{name!r} has a meaning of its own; choose another name")
         return name
 
-    @field_validator("subset", mode="before")
+    @field_validator("subset", mode="before", json_schema_input_type=Literal["full"] | PositiveInt)
     @classmethod
     def _convert_number(cls, value: Any) -> Any:
         # Numbers that Snakemake reads from its command line are text.

@@ -30,7 +30,7 @@ _UNIT = 32  # mean absolute detail; int8 then has room for four times that, so t
 _COMPARISONS = 2**19  # hashes compared, and pixels correlated, at a time: memory stays flat
 
 # Steps along rows and columns: as it is, mirrored left to right, upside down, turned by 180 degrees. The four other
-# orientations, quarter turns among them, are those of the transposed picture.
+# orientations, quarter turns among them, belong to the transposed picture.
 _STEPS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -167,7 +167,7 @@ def find_label_conflicts(manifest: Manifest) -> list[tuple[str, str]]:
 
 
 def _agree(masks: np.ndarray, first: Any, manifest: Manifest, other: Any) -> bool:
-    """Whether ``masks``, (C, H, W) of the named tuple ``first``, are those of ``other`` once turned alike."""
+    """Whether ``masks`` (C, H, W) of the row ``first`` equal those of ``other`` once both have one orientation."""
     hashes = turn_hashes(np.array([other.phash], np.uint64))[:, 0]
     others = turn_pictures(manifest.masks(other), int(np.bitwise_count(np.uint64(first.phash) ^ hashes).argmin()))
     if masks.shape != others.shape:

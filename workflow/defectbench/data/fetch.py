@@ -86,7 +86,7 @@ def _check_digest(archive: Path, source: FetchSettings) -> None:
     """Check that an archive put there by hand is the one of the configuration, if its SHA-256 is known."""
     if source.sha256 and (digest := file_sha256(archive)) != source.sha256:
         raise FetchError(
-            f"{archive}: not used, its SHA-256 is not that of the configuration\n  found    {digest}\n"
+            f"{archive}: not used, its SHA-256 differs from the configuration\n  found    {digest}\n"
             f"  expected {source.sha256}\nDelete the file to have it downloaded, or get it again from {source.address}"
         )
 

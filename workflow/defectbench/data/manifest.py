@@ -38,7 +38,7 @@ _PANDAS_TYPES = {pa.uint64(): pd.UInt64Dtype()}.get
 
 @dataclass(frozen=True)
 class Manifest:
-    """All usable images of a dataset, sorted by ``image_id``; the columns of ``frame`` are those of SCHEMA."""
+    """All usable images of a dataset, sorted by ``image_id``; the columns of ``frame`` are in SCHEMA."""
 
     frame: pd.DataFrame
     dataset: str

@@ -29,7 +29,7 @@ class _Pack:
         columns = (table[column].to_pylist() for column in ("offset", "height", "width", depth))
         # id -> offset in bytes, height, width, depth
         self._entries = dict(zip(ids, zip(*columns, strict=True), strict=True))
-        # A plain array over the map: its views are cheaper than those of np.memmap.
+        # A plain array over the map: its views are cheaper than np.memmap's.
         self._data = np.asarray(np.memmap(self._folder / f"{name}.bin", dtype=np.uint8, mode="r"))
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:

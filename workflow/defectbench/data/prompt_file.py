@@ -1,6 +1,6 @@
 """File of prompts, one row each.
 
-Coordinates are those of :mod:`defectbench.data.prompts`. The schema's metadata name the source, the kind and all images
+Coordinates are as in :mod:`defectbench.data.prompts`. The schema's metadata name the source, the kind and all images
 that were searched, since an image without prompts has no row.
 """
 
@@ -79,12 +79,12 @@ def read_prompts(path: Path, source: str) -> dict[str, list[Prompt]]:
     return prompts
 
 
-def _problem(row: dict, found: dict[str, list[Prompt]], kind: str, source: str) -> str | None:
+def _problem(row: dict, prompts: dict[str, list[Prompt]], kind: str, source: str) -> str | None:
     """What is wrong with a row of the file, if anything."""
-    if row["image_id"] not in found:
+    if row["image_id"] not in prompts:
         return "is of an image that was not searched"
-    if row["prompt_id"] != len(found[row["image_id"]]):
-        return f"is number {len(found[row['image_id']])} of its image"
+    if row["prompt_id"] != len(prompts[row["image_id"]]):
+        return f"is number {len(prompts[row['image_id']])} of its image"
     if (row["source"], row["kind"]) != (source, kind):
         return f"has source {row['source']!r} and kind {row['kind']!r}, not {source!r} and {kind!r}"
     if not row["labels"] or len(row["coordinates"]) != 2 * len(row["labels"]):

@@ -31,7 +31,7 @@ class ImageCrfs:
     def mask(self, codes: np.ndarray, k: int, settings: CrfSettings | None) -> np.ndarray:
         """Mask (H, W) bool of a map of ``codes`` (H, W) uint16: p ≥ k/256, or by the CRF of ``settings``.
 
-        The unary term is the map's log-odds less those of the threshold, so that without its neighbours every pixel
+        The unary term is the map's log-odds minus the threshold's, so that without its neighbours every pixel
         would be decided by the threshold.
 
         Raises:

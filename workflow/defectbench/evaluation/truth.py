@@ -55,7 +55,7 @@ class Truth:
     def masks(self, image_id: str, classes: tuple[str, ...] | None = None) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes in the order of ``class_names``.
 
-        For the ``classes`` (MERGED,), those of a model of any defect, their union, (1, H, W).
+        For the ``classes`` (MERGED,), of a model of any defect, their union, (1, H, W).
         """
         masks = self.manifest.masks(self._rows[image_id]).view(bool)
         return merge_masks(masks)[None] if classes == (MERGED,) else masks

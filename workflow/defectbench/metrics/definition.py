@@ -43,7 +43,7 @@ class Metric(Definition, Generic[Records]):
     compute: Callable[[Records], float | None]
 
     def __call__(self, records: Records) -> float | None:
-        """The metric of ``records``, those of N images; None where it is not defined."""
+        """The metric of the ``records`` of N images; None where it is not defined."""
         return self.compute(records)
 
 

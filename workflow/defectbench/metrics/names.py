@@ -9,7 +9,7 @@ from defectbench.metrics.shape_metrics import SHAPE_METRICS
 DEFINITIONS: dict[str, Definition] = {**METRICS, **KAGGLE, **RECALL_AT_FP, **SHAPE_METRICS}
 """All metrics computed for each role and policy, by their names without prefix and suffix, in the order of columns."""
 
-# What a metric's name ends with: nothing (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
+# Suffixes of a metric's name: none (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
 # and calibrated where the unsuffixed name is not.
 SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated")
 
@@ -21,5 +21,5 @@ def full_name(metric: str, role: str, suffix: str = "") -> str:
 
 
 def all_names(role: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
-    """Full names of all metrics of a role that go by policy."""
+    """Full names of all metrics of a role that are computed for each policy."""
     return [full_name(metric, role, suffix) for suffix in suffixes for metric in DEFINITIONS]

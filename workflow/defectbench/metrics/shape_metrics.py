@@ -1,4 +1,4 @@
-"""Metrics of shapes, each with records of its own: one row of SHAPE_METRICS is all that a further one needs."""
+"""Metrics of shapes with their own records per image; a new one is a row of SHAPE_METRICS."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class ShapeMetric(Metric[Sequence[np.ndarray]]):
 
 
 def _hits_metric(prefix: str, points: str, target: str, **definition: Any) -> ShapeMetric:
-    """A metric of the points of each side that lie in the target of the other; both are properties of a shape."""
+    """A metric of the points of each side that are in the target of the other; both are properties of a shape."""
     points_of, target_of = attrgetter(points), attrgetter(target)
 
     def count(prediction: Shape, truth: Shape) -> Hits[int]:

@@ -62,7 +62,7 @@ class Sam2EncoderSettings(TrainSettings):
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
-    @field_validator("version", mode="before")
+    @field_validator("version", mode="before", json_schema_input_type=Literal["2", "2.1"] | float)
     @classmethod
     def _version_is_text(cls, value: Any) -> Any:
         # YAML reads 2.1 as a number.

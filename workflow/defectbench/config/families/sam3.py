@@ -167,7 +167,9 @@ class Sam3Settings(TrainSettings):
         given = {key: values.get(key, cls.model_fields[key].default) for key in ("init", "tune")}
         return cls._protocol(**given) | values
 
-    @field_validator("phrases", mode="before")
+    @field_validator(
+        "phrases", mode="before", json_schema_input_type=str | list[str] | dict[str, str | list[str]] | None
+    )
     @classmethod
     def _one_phrase_is_a_list(cls, value: Any) -> Any:
         if isinstance(value, dict):

@@ -31,8 +31,8 @@ def label(masks: np.ndarray) -> tuple[list[str], float]:
     ``masks``, (C, H, W) uint8, values 0 and 1, are numbered from 0. The pixels of all classes are pooled in the IoU.
     """
     lines = [_lines(mask) for mask in masks]
-    drawn = np.stack([_draw(of_class, *masks.shape[1:]) for of_class in lines])
-    return [f"{index} {line}\n" for index, of_class in enumerate(lines) for line in of_class], _iou(drawn, masks)
+    drawing = np.stack([_draw(of_class, *masks.shape[1:]) for of_class in lines])
+    return [f"{index} {line}\n" for index, of_class in enumerate(lines) for line in of_class], _iou(drawing, masks)
 
 
 def _lines(mask: np.ndarray) -> list[str]:
@@ -51,6 +51,6 @@ def _draw(lines: list[str], height: int, width: int) -> np.ndarray:
     return mask
 
 
-def _iou(drawn: np.ndarray, truth: np.ndarray) -> float:
-    union = np.count_nonzero(drawn | truth)
-    return np.count_nonzero(drawn & truth) / union if union else 1.0
+def _iou(drawing: np.ndarray, truth: np.ndarray) -> float:
+    union = np.count_nonzero(drawing | truth)
+    return np.count_nonzero(drawing & truth) / union if union else 1.0

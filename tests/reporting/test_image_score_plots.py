@@ -1,4 +1,4 @@
-"""Histograms of IoU and Dice, galleries by bands of IoU, and curves of training that begin before it."""
+"""Plots of image scores: histograms of IoU and Dice, galleries by bands of IoU, and training curves."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What storing maps as 16-bit codes costs, on networks that really were trained."""
+"""Precision of score maps stored as 16-bit codes, of trained networks."""
 
 from pathlib import Path
 
