@@ -7,7 +7,7 @@ from defectbench.config.families.toy import ToySettings
 from safetensors.torch import load_file
 from torch import nn
 
-from defectbench.inference.network import network_predictor, set_up_torch
+from defectbench.inference.network import configure_torch, make_network_predictor
 from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.models.segmentation_heads import init_output_layer
 from defectbench.training.losses import make_loss
@@ -37,7 +37,7 @@ def build_training(settings: ToySettings, job: NetworkJob) -> Training:
 def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
     """The network of a run record (run.json) with its weights; see :mod:`defectbench.families.contract`."""
     settings = ToySettings.model_validate(run["settings"])
-    set_up_torch(settings.threads)
+    configure_torch(settings.threads)
     network = Toy(settings, run["in_channels"], len(run["classes"]))
     network.load_state_dict(load_file(files.weights))
-    return network_predictor(network, settings, device)
+    return make_network_predictor(network, settings, device)
