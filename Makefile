@@ -33,6 +33,7 @@ test: $(READY)
 	snakefmt --check --no-sort Snakefile rules
 	snakemake --lint --configfile config/test/tiny.yaml
 	lint-imports
+	mypy
 	pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)

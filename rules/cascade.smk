@@ -1,4 +1,4 @@
-"""The cascade family: a promptable model prompted with another experiment's predictions. Nothing is trained.
+"""The cascade family: a promptable model, prompted with the predictions of another experiment. Nothing is trained.
 
 Needs the predictions of the first stage, its threshold, and the trained second stage. Makes prompts, and the same files
 as a network's training and prediction. Labels reach only the choice of thresholds, on val images.
@@ -16,7 +16,7 @@ PROMPTING = [
 
 
 rule box_threshold:
-    """The score from which a detector's boxes count; no test data reach this rule."""
+    """Score threshold of a detector's boxes, selected on val; no test data reach this rule."""
     input:
         script=script("box_threshold"),
         boxes=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
@@ -44,7 +44,7 @@ rule box_threshold:
 
 
 rule cascade_prompts:
-    """Prompts from an experiment's predictions on the val and test images; no label reaches this rule."""
+    """Prompts from an experiment's predictions on val and test images; no label reaches this rule."""
     input:
         script=script("cascade_prompts"),
         settings="runs/{ds}/settings/prompts.yaml",
@@ -80,7 +80,7 @@ rule cascade_prompts:
 
 
 rule predict_cascade:
-    """Logit maps of the val and test images by the second stage, from images and prompts alone; the records of both."""
+    """Logit maps of val and test images by the second stage, from images and prompts alone, and the record of both."""
     input:
         script=script("predict_cascade"),
         settings="runs/{ds}/cascade/{exp}/settings/train.yaml",

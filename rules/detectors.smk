@@ -1,4 +1,4 @@
-"""Detectors: networks that give boxes and no masks. They have metrics and a table of their own.
+"""Detectors: networks that predict boxes and no masks, with separate metrics and a separate table.
 
 Needs predicted boxes, manifest and split. Makes metrics.json per detector and the study's detectors.csv.
 """

@@ -6,7 +6,7 @@ files as a network's training and prediction.
 
 
 rule average_members:
-    """Choose and weigh the members on val, or out of fold, and average their maps; test data are only averaged."""
+    """Select and weight the members on val, or out-of-fold, and average their maps; test data are only averaged."""
     input:
         script=script("average_members"),
         settings="runs/{ds}/ensemble/{exp}/settings/train.yaml",

@@ -1,6 +1,6 @@
-"""Every model family: base weights, training and prediction, a rule of each kind from its row in the registry.
+"""Model families: base weights, training and prediction, with a rule of each kind for every family in the registry.
 
-Needs packs, split and a subset; what else a job needs follows from the experiment's traits (config/families/base.py).
+Needs packs, split and a subset; further inputs follow from the experiment's traits (config/families/base.py).
 Makes weights, run.json, history.csv and the predictions on val and test.
 """
 
@@ -125,7 +125,7 @@ for family, settings in TRAINED_FAMILIES.items():
 
 
 rule predict_yolo_boxes:
-    """Boxes with scores in all val and test images, from the images alone."""
+    """Boxes with scores in all val and test images, predicted from the images alone."""
     input:
         script=script("predict_yolo_boxes"),
         weights="runs/{ds}/yolo/{exp}/model/weights.safetensors",
@@ -159,7 +159,7 @@ rule predict_yolo_boxes:
 
 
 rule share_training:
-    """Take over weights and history of the experiment that trained; only the record has this one's name."""
+    """Copy weights and history of the experiment that trained; the record has this experiment's name."""
     input:
         script=script("share_training"),
         settings="runs/{ds}/{fam}/{exp}/settings/train.yaml",

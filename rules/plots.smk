@@ -34,8 +34,14 @@ def plot_outputs(plot):
     return in_results(**names) | in_report("Plots", plot.subcategory, **last)
 
 
-# As targets they are no files of a report: there, captions are relative to a rule's own Snakefile.
-PLOTS = [str(path) for plot in plots_of_study() for path in plot_outputs(plot).values()]
+# Not plot_outputs: paths that are marked for the report must not be inputs of other rules.
+PLOTS = result_files(
+    *(
+        f"plots/{plot.name}.{suffix}"
+        for plot in plots_of_study()
+        for suffix in plot.formats
+    )
+)
 
 for name, plot in registry.PLOTS.items():
 

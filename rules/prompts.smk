@@ -1,11 +1,11 @@
-"""Prompts of promptable models that come from the labels or from the size of an image.
+"""Oracle and fixed prompts of promptable models: from the labels, or from the size of an image.
 
-Needs the manifest. Makes a file of prompts of each source and kind, shared by all models.
+Needs the manifest. Makes a file of prompts for each source and kind, shared by all models.
 """
 
 
 rule prompts:
-    """Prompts of one kind for all images, drawn once."""
+    """Prompts of one source and kind for all images."""
     input:
         script=script("prompts"),
         settings="runs/{ds}/settings/prompts.yaml",

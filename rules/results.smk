@@ -1,4 +1,4 @@
-"""One row per experiment, and what may be said of their differences.
+"""One row per experiment, the tests of their differences, and the reports of both.
 
 Needs every experiment's run record, timing, calibration and scores, and the metrics of cross-validation. Makes the
 study's results table, the tests in pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and

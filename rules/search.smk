@@ -1,4 +1,4 @@
-"""A search over settings: which trainings are the best on val. Nothing is predicted on test.
+"""A search over settings: trainings ranked on val. Nothing is predicted on test.
 
 Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
 """

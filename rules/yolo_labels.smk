@@ -1,11 +1,11 @@
-"""Labels as ultralytics reads them.
+"""Labels in the format of ultralytics.
 
 Needs the manifest. Makes a table of polygons or boxes.
 """
 
 
 rule yolo_labels:
-    """Masks as YOLO's text: polygons or boxes, of each class or of all together; images without defects stay."""
+    """Masks as YOLO's polygons or boxes, per class or merged; images without defects are included."""
     input:
         script=script("yolo_labels"),
         manifest="runs/{ds}/manifest.parquet",

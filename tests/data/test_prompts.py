@@ -28,7 +28,7 @@ from defectbench.data.prompts import (
     tight_box,
 )
 from defectbench.data.rle import decode_coco, encode_coco
-from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, correction
+from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, add_correction_click
 
 MASKS = arrays(np.uint8, (24, 40), elements=st.integers(0, 19)).map(lambda a: (a == 0).astype(np.uint8))
 
@@ -273,8 +273,8 @@ def test_a_correction_clicks_where_the_mask_is_wrong():
     target, predicted = squares((10, 10)), squares((10, 12)) > 0
     box = draw_prompts("box", target, "a", PromptSettings())[0]
     for seed in range(20):
-        clicked = correction(box, predicted, target, np.random.default_rng(seed))
+        clicked = add_correction_click(box, predicted, target, np.random.default_rng(seed))
         x, y = clicked.points[-1].astype(int)
         assert predicted[y, x] != target[y, x]
         assert clicked.labels[-1] == (INSIDE if target[y, x] else OUTSIDE)
-    assert correction(box, target > 0, target, np.random.default_rng(0)).labels[-1] == NO_POINT
+    assert add_correction_click(box, target > 0, target, np.random.default_rng(0)).labels[-1] == NO_POINT

@@ -60,7 +60,7 @@ def dataset(root, tmp_path, settings, ids):
         overrides=options
         | {"model": "yolov8-seg.yaml", "data": str(data), "project": str(tmp_path), "device": "cpu", "plots": False}
     )
-    trainer.model = yolo.build(settings, classes)
+    trainer.model = yolo.build_network(settings, classes)
     return trainer.build_dataset(trainer.data["train"], "train", 1)
 
 

@@ -23,7 +23,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.families import registry
 from defectbench.families.registry import LoadError, load_experiment
 from defectbench.files import write_json
-from defectbench.inference.tta import augmented
+from defectbench.inference.tta import add_tta
 
 SHAPE = (20, 30)
 
@@ -107,7 +107,7 @@ def test_masks_are_those_of_the_calibrated_threshold_and_smallest_area_in_all_fi
     out = run(folder, dataset)
     content = json.loads((out / "annotations.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"]}
-    found = {
+    actual = {
         (names[a["image_id"]], a["category_id"]): coco.decode(a["segmentation"]).astype(bool)
         for a in content["annotations"]
     }
@@ -115,7 +115,7 @@ def test_masks_are_those_of_the_calibrated_threshold_and_smallest_area_in_all_fi
     submitted = read_submission(out / "submission_separate.csv", dict.fromkeys(images, SHAPE))
     for image_id, image in images.items():
         for value, (name, mask) in enumerate(zip(dataset.classes, expected_masks(image), strict=True), start=1):
-            np.testing.assert_array_equal(found.get((image_id, value), np.zeros(SHAPE, bool)), mask)
+            np.testing.assert_array_equal(actual.get((image_id, value), np.zeros(SHAPE, bool)), mask)
             assert table.loc[(image_id, name), "area"] == mask.sum()
             runs = submitted[image_id, value]
             assert (runs[:, 1] - runs[:, 0]).sum() == mask.sum()
@@ -135,7 +135,7 @@ def test_the_gate_of_a_submission_empties_a_class(project):
     assert by_class.all()["cracks"]
 
 
-def test_pictures_of_an_earlier_folder_do_not_stay(project):
+def test_overlays_of_an_earlier_folder_are_removed(project):
     folder, dataset, _ = project
     run(folder, dataset)
     (folder / "new" / "a.png").unlink()
@@ -154,7 +154,7 @@ def test_members_are_loaded_and_averaged(project):
 
 
 @pytest.mark.parametrize("case", ["broken image", "no image", "unfinished", "unknown family"])
-def test_what_cannot_be_predicted_is_said(project, capsys, case):
+def test_impossible_predictions_are_explained(project, capsys, case):
     folder, dataset, images = project
     if case == "broken image":
         (folder / "new" / "a.png").write_bytes(b"no image")
@@ -204,11 +204,11 @@ def test_experiments_that_need_more_than_an_image_are_refused_before_any_trainin
     config["dataset"]["synthetic"] = {"n_images": 10}
     config["experiments"] = [{"model": model} for model in ("unet", "all_full", "yolov8-seg", "yolov8", "sam2_head")]
     config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "init": "random"}]
-    ids = {found.model: found.exp_id for found in load_study(config).experiments}
+    ids = {actual.model: actual.exp_id for actual in load_study(config).experiments}
     pairs = [["unet", "sam2_head"]]
     config["experiments"] += [{"model": "ensemble", "members": [ids[model] for model in pair]} for pair in pairs]
     config["experiments"] += [{"model": "cascade", "segmenter": ids["sam2"], "prompts": {"from": ids["unet"]}}]
-    *_, mean, cascade = (found.exp_id for found in load_study(config).experiments)
+    *_, mean, cascade = (actual.exp_id for actual in load_study(config).experiments)
 
     def predicting(exp_id):
         load_study(config | {"predict_images": {"images": str(tmp_path), "experiment": exp_id}})
@@ -226,14 +226,14 @@ def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(
     yolo = pytest.importorskip("defectbench.families.yolo.network")
     torch.manual_seed(0)
     settings = YoloSettings(model="yolov8-seg", scale="p", img_size="64", threads=1, tta="hflip")
-    network = yolo.build(settings, CLASSES)
+    network = yolo.build_network(settings, CLASSES)
     (tmp_path / "model").mkdir()
-    save_file(yolo.state(network), tmp_path / "model" / "weights.safetensors")
+    save_file(yolo.cpu_state(network), tmp_path / "model" / "weights.safetensors")
     record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
     write_json(tmp_path / "run.json", record)
     predictor, classes = load_experiment(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    expected = augmented(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).maps, "hflip")(image)
+    expected = add_tta(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).predict_maps, "hflip")(image)
     assert classes == CLASSES
     np.testing.assert_array_equal(predictor(image), expected)
     assert len(np.unique(expected)) > 1

@@ -1,4 +1,4 @@
-"""Tiles cover every pixel, and stitching their maps changes nothing where one tile lies."""
+"""Tiles cover every pixel, and stitching changes nothing where there is only one tile."""
 
 import itertools
 
@@ -59,7 +59,7 @@ def test_weights_fall_off_to_the_edges_as_computed_by_hand():
 
 
 @given(st.integers(1, 300), st.integers(1, 70), st.data())
-def test_weights_add_up_to_one_and_are_one_exactly_where_one_tile_lies(length, tile, data):
+def test_weights_add_up_to_one_and_are_exactly_one_in_pixels_of_one_tile(length, tile, data):
     overlap = data.draw(st.integers(0, tile - 1))
     total, count = np.zeros(length), np.zeros(length, int)
     parts = axis_weights(length, tile, overlap)
@@ -73,7 +73,7 @@ def test_weights_add_up_to_one_and_are_one_exactly_where_one_tile_lies(length, t
 
 
 @given(sides, sides, st.tuples(st.integers(1, 50), st.integers(1, 50)), st.data())
-def test_stitching_what_agrees_gives_it_back_exactly(height, width, tile, data):
+def test_stitching_equal_logits_is_exact(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     image = RNG.normal(size=(height, width, 3)).astype(np.float32)
     stitched = Tiling(tile, overlap).apply(height, width, lambda window: image[window].transpose(2, 0, 1))
@@ -82,7 +82,7 @@ def test_stitching_what_agrees_gives_it_back_exactly(height, width, tile, data):
 
 
 @given(sides, sides, st.tuples(st.integers(1, 50), st.integers(1, 50)), st.data())
-def test_one_tile_is_kept_exactly_and_overlaps_lie_between_their_tiles(height, width, tile, data):
+def test_one_tile_is_exact_and_overlaps_are_between_their_tiles(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     rng, maps = np.random.default_rng(1), []
 

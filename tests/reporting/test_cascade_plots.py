@@ -98,7 +98,7 @@ def test_pictures_show_the_prompts_that_count_and_some_of_the_others(records, st
             drawn.append((image_id, [replace(prompt, score=0.8) for prompt in found] + doubted))
         write_prompts(folder / source / "box.parquet", "box", source, drawn)
     figure = draw_cascades(records, study.folder / "packed", folder)
-    captions = [text.get_text() for text in figure.texts if "prompts count" in text.get_text()]
+    captions = [text.get_text() for text in figure.texts if "prompts accepted" in text.get_text()]
     boxes = [[patch for patch in axes.patches if isinstance(patch, Rectangle)] for axes in figure.axes]
     n_counted = [sum(box.get_linestyle() in ("-", "solid") for box in of_one) for of_one in boxes if of_one]
     assert n_counted == [int(caption.split()[0]) for caption in captions if int(caption.split()[2])]

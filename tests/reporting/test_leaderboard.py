@@ -139,7 +139,7 @@ def test_a_dash_for_the_threshold_of_a_zero_shot_model_is_explained_where_there_
     trained = row("unet-resnet18_a", policy="calibrated")
     empty = row("all_empty", "reference", policy="at_0.5", used_val_labels=False)
     zero_shot = row("sam3", policy="at_0.5", used_val_labels=False)
-    note = "A zero-shot model is read at p = 0.5"
+    note = "Zero-shot models are scored at p = 0.5"
     assert note not in leaderboard(table(trained, empty), NO_PAIRS, ISSUES, LEAKS)
     assert note in leaderboard(table(trained, empty, zero_shot), NO_PAIRS, ISSUES, LEAKS)
 

@@ -15,7 +15,7 @@ from synthetic_study import write_study
 
 from defectbench.files import read_json, write_json, write_text
 from defectbench.reporting.names import experiment_names
-from defectbench.reporting.page.answer import answer, standings_of
+from defectbench.reporting.page.answer import answer, standings_by_track
 from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.records import read_records
 
@@ -195,7 +195,7 @@ def said(folder, results=None, pairwise=None, issues=NO_ROWS, leaks=NO_ROWS):
     results = stored[0] if results is None else results
     pairwise = stored[1] if pairwise is None else pairwise
     folders = sorted((folder / "experiments").iterdir())
-    called, standings = experiment_names(results), standings_of(results, pairwise)
+    called, standings = experiment_names(results), standings_by_track(results, pairwise)
     records = read_records(results, folders)
     return caveats(results, records, standings, called, issues, leaks), answer(results, pairwise, standings, called)
 
@@ -223,7 +223,7 @@ def test_caveats_follow_the_data(page):
 def test_images_that_nothing_groups_are_a_caveat(page):
     results, pairwise = tables_of(page.parent)
     records = read_records(results, sorted((page.parent / "experiments").iterdir()))
-    called, standings = experiment_names(results), standings_of(results, pairwise)
+    called, standings = experiment_names(results), standings_by_track(results, pairwise)
     plain = caveats(results, records, standings, called, NO_ROWS, NO_ROWS)
     (found,) = set(caveats(results, records, standings, called, NO_ROWS, NO_ROWS, ungrouped=True)) - set(plain)
     assert found.startswith("split.group_by is not set")
@@ -246,10 +246,10 @@ def test_several_seeds_are_named_with_their_spread_and_intervals(page):
     again = {"dice_all": value - 0.1, "dice_all_lo": low - 0.2, "dice_all_hi": high - 0.05}
     again["avg_inference_time"] = results.loc[best, "avg_inference_time"].iloc[0] + 0.002
     results = pd.concat([results, results[best].assign(seed=2, **again)], ignore_index=True)
-    told = answer(results, pairwise, standings_of(results, pairwise), experiment_names(results))
+    told = answer(results, pairwise, standings_by_track(results, pairwise), experiment_names(results))
     spread = statistics.stdev([value, value - 0.1])
     assert f"{value - 0.05:.3f}, mean of 2 seeds, standard deviation {spread:.3f}" in told.sure[0]
-    assert f"the 95 % intervals of the seeds lie within [{low - 0.2:.3f}, {high:.3f}]" in told.sure[1]
+    assert f"the 95 % intervals of the seeds are within [{low - 0.2:.3f}, {high:.3f}]" in told.sure[1]
     assert f"{1000 * again['avg_inference_time'] - 1:.1f} ms per image" in told.cost[0]
 
 

@@ -151,7 +151,7 @@ def test_data_efficiency_shows_every_training_and_joins_the_means_over_seeds():
 
 def test_the_labels_that_are_nearly_enough_are_marked_on_the_fitted_line():
     rows = [row(f"unet-resnet18_{n}_none_native_s1", 1 - 2 * n**-0.5, n) for n in (50, 100, 400)]
-    (name,) = words.track(table(*rows), "automatic", "dice_all")["series"].unique()
+    (name,) = words.label_rows(table(*rows), "automatic", "dice_all")["series"].unique()
     n = np.geomspace(50, 400, 60)
     law = pd.DataFrame({"series": name, "n_labels": n, "score": 1 - 2 * n**-0.5})
     law = law.assign(score_lo=law["score"] - 0.02, score_hi=law["score"] + 0.02)
@@ -197,7 +197,7 @@ def test_colours_follow_the_order_of_first_appearance_whatever_the_names():
 
 def test_exponents_in_names_keep_their_sign():
     rows = [row(f"unet-resnet18_full_none_native_lr-{lr}_s42", 0.7) for lr in ("1e-05", "0.001")]
-    assert set(words.track(table(*rows), "automatic", "dice_all")["label"]) == {
+    assert set(words.label_rows(table(*rows), "automatic", "dice_all")["label"]) == {
         "unet resnet18, lr 1e-05",
         "unet resnet18, lr 0.001",
     }

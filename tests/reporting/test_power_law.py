@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import linregress
 from synthetic_study import write_study
 
-from defectbench.reporting.power_law import CURVES, FITS, fit, fit_series, sentence
+from defectbench.reporting.power_law import CURVES, FITS, fit_law, fit_series, law_sentence
 from defectbench.reporting.records import read_records
 
 SIZES = np.array([50, 100, 200, 400])
@@ -19,7 +19,7 @@ def test_a_known_law_is_found_and_its_95_percent_point_is_where_the_law_says(fac
     scores = 1 - factor * SIZES**-exponent
     if scores.min() < 0.01:
         return
-    law = fit(SIZES, scores)
+    law = fit_law(SIZES, scores)
     np.testing.assert_allclose([law.factor, law.exponent], [factor, exponent], rtol=1e-6)
     n = float(law.enough(400, 50))
     if np.isfinite(n):
@@ -32,7 +32,7 @@ def test_a_known_law_is_found_and_its_95_percent_point_is_where_the_law_says(fac
 def test_the_fit_is_least_squares_of_logarithms():
     scores = np.array([0.5, 0.61, 0.6, 0.75])
     expected = linregress(np.log(SIZES), np.log(1 - scores))
-    law = fit(SIZES, np.stack([scores, scores]))
+    law = fit_law(SIZES, np.stack([scores, scores]))
     np.testing.assert_allclose(law.exponent, -expected.slope)
     np.testing.assert_allclose(law.factor, np.exp(expected.intercept))
 
@@ -69,11 +69,11 @@ ROW = {"label": "unet", "metric": "dice_all", "n_sizes": 3, "n_least": 100, "n_f
         ({"exponent_lo": -0.1}, "that more labels help is not shown", "95%"),
         ({}, "takes 900 labels [700, 1,100].", "not shown"),
         ({"n_enough_lo": np.nan, "n_enough_hi": np.nan}, "takes 900 labels (interval not within", "nan"),
-        ({"n_enough": np.nan}, "lies outside that range", "takes"),
+        ({"n_enough": np.nan}, "is outside that range", "takes"),
     ],
 )
 def test_words_claim_what_the_intervals_allow(changes, said, unsaid):
     row = ROW | {"exponent_lo": 0.2, "exponent_hi": 0.4, "n_enough": 900, "n_enough_lo": 700, "n_enough_hi": 1100}
-    text = sentence(row | changes)
+    text = law_sentence(row | changes)
     assert said in text
     assert unsaid not in text

@@ -18,7 +18,7 @@ from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 from defectbench.reporting import palette
-from defectbench.reporting.image_choice import choose, read_maps
+from defectbench.reporting.image_choice import read_maps, select_images
 from defectbench.reporting.plots import band
 from defectbench.reporting.plots.ablations import ablations_figure
 from defectbench.reporting.plots.by_class import by_class_figure
@@ -274,7 +274,7 @@ def test_scripts_write_the_same_bytes_every_time(study, tmp_path):
 
 def test_a_row_without_a_folder_is_refused(study):
     results = pd.read_parquet(study.folder / "results.parquet")
-    with pytest.raises(RecordsError, match="make the results anew"):
+    with pytest.raises(RecordsError, match="make the results again"):
         read_records(results, study.experiments[1:])
 
 
@@ -286,15 +286,15 @@ def test_gallery_images_are_chosen_by_rule_and_once():
     defective = pd.Series(True, index=scores.index)
     defective["i20"] = False
     shown = {}
-    for item in choose(scores, defective):
-        shown.setdefault(item.why, []).append(item.image_id)
+    for item in select_images(scores, defective):
+        shown.setdefault(item.reason, []).append(item.image_id)
     assert shown["models disagree most"] == ["i07", "i13"]
     assert shown["clean, models disagree most"] == ["i20"]
     assert shown["best"] == ["i00", "i01", "i02"]
     assert shown["worst"] == ["i19", "i18", "i17"]
     assert len(shown["median"]) == 3
     assert set(shown["median"]) <= {"i08", "i09", "i10", "i11", "i12"}
-    alone = [item.why for item in choose(scores[[0]], defective)]
+    alone = [item.reason for item in select_images(scores[[0]], defective)]
     assert "models disagree most" not in alone
 
 

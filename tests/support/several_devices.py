@@ -18,10 +18,8 @@ SETTINGS = {"loss": "bce", "steps": 6, "eval_every": 2, "batch_size": 4, "accumu
 
 def train(state: Path, make_task=None, **keys):
     torch.manual_seed(0)
-    fit_settings = settings(**SETTINGS, **keys)
-    return run_fit(
-        "x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), fit_settings, state, make_task=make_task
-    )
+    config = settings(**SETTINGS, **keys)
+    return run_fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), config, state, make_task=make_task)
 
 
 @run_script

@@ -13,9 +13,9 @@ SIZE = (20, 30)
 
 
 def mask(width):
-    found = np.zeros((1, *SIZE), np.uint8)
-    found[:, 5:15, :width] = 1
-    return found
+    extremes = np.zeros((1, *SIZE), np.uint8)
+    extremes[:, 5:15, :width] = 1
+    return extremes
 
 
 def codes(width):
@@ -23,7 +23,7 @@ def codes(width):
 
 
 @pytest.fixture
-def found():
+def extremes():
     """Six defective images, each better than the one before; a clean one left clean and two with false alarms."""
     extremes = Extremes()
     for index in range(6):
@@ -34,20 +34,20 @@ def found():
     return extremes
 
 
-def test_the_best_are_defective_images_and_the_worst_come_first(found):
-    assert [scored.index for scored in found.best] == [5, 4, 3, 2]
-    assert found.best[0].dice == pytest.approx(2 * 8 / (8 + 10))
+def test_the_best_are_defective_images_and_the_worst_come_first(extremes):
+    assert [scored.index for scored in extremes.best] == [5, 4, 3, 2]
+    assert extremes.best[0].dice == pytest.approx(2 * 8 / (8 + 10))
     # Dice 0 twice: the larger false alarm first.
-    assert [scored.index for scored in found.worst] == [8, 7, 0, 1]
-    assert len(found.worst) == N_PICTURES
+    assert [scored.index for scored in extremes.worst] == [8, 7, 0, 1]
+    assert len(extremes.worst) == N_PICTURES
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pictures_show_images_with_the_truth_outlined(found, tmp_path, channels):
+def test_pictures_show_images_with_the_truth_outlined(extremes, tmp_path, channels):
     shape = SIZE if channels == 1 else (*SIZE, 3)
     images = {str(index): np.full(shape, 10 * index, np.uint8) for index in range(9)}
     val = SimpleNamespace(images=images, image_ids=list(images), true_masks=lambda index: mask(10))
-    paths = write_pictures(found, val, tmp_path / "samples")
+    paths = write_pictures(extremes, val, tmp_path / "samples")
     assert [path.name for path in paths] == ["best.png", "worst.png"]
     sheet = cv2.imread(str(paths[0]))
     # The first picture lies below its caption: image 5, its truth outlined at the left edge of the square.

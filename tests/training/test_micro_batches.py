@@ -1,4 +1,4 @@
-"""A training whose batches do not fit into memory: the next attempt takes them in parts."""
+"""Micro-batches after running out of memory."""
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ class PowerLoss(BaseException):
 
 
 class Small(SegmentationTask):
-    """Training with more than ``images`` at a time needs too much memory, from step ``step`` on; dies in ``dies``."""
+    """Runs out of memory with more than ``images`` at a time, from step ``step`` on; dies in ``dies``."""
 
     images, step, dies = 4, 0, None
 
@@ -42,12 +42,12 @@ def train(folder, network=WithoutNorm, **limits):
         seen.append(kind(*arguments))
         return seen[0]
 
-    chosen = settings(loss="bce", batch_size=4, steps=6, eval_every=2)
-    result = run_fit("x", network(), make_loss("bce"), Squares(12), Squares(8), chosen, folder, make_task=make_task)
+    config = settings(loss="bce", batch_size=4, steps=6, eval_every=2)
+    result = run_fit("x", network(), make_loss("bce"), Squares(12), Squares(8), config, folder, make_task=make_task)
     return result, seen[0].first
 
 
-def test_the_next_attempt_goes_on_with_half_the_images_at_a_time_and_the_same_steps(tmp_path):
+def test_the_next_attempt_resumes_with_half_the_images_at_a_time_and_the_same_steps(tmp_path):
     undisturbed, _ = train(tmp_path / "a")
     with pytest.raises(TrainingError, match=r"out of memory with 4 images at a time \(batch_size 4, accumulate 1"):
         train(tmp_path / "b", images=2, step=3)
@@ -92,10 +92,10 @@ def test_a_divided_training_that_is_killed_ends_as_an_undisturbed_divided_one(tm
 
 
 def test_no_part_is_smaller_than_the_network_can_train_on(tmp_path):
-    chosen = settings(model="deeplabv3", batch_size=4, devices=2, steps=1)
+    config = settings(model="deeplabv3", batch_size=4, devices=2, steps=1)
     with (
         pytest.raises(TrainingError, match=r"with 2 images at a time.*Fewer are not possible"),
-        halve_batch_on_oom("x", tmp_path, chosen, 4, 1),
+        halve_batch_on_oom("x", tmp_path, config, 4, 1),
     ):
         raise torch.OutOfMemoryError
     assert read_micro_batches(tmp_path) == 1
@@ -110,7 +110,7 @@ def allocate_with_numpy():
 
 
 @pytest.mark.parametrize("allocate", [allocate_on_the_cpu, allocate_with_numpy])
-def test_too_much_for_the_machine_is_recognised(allocate):
+def test_running_out_of_memory_is_recognised(allocate):
     with pytest.raises((RuntimeError, MemoryError)) as error:
         allocate()
     assert is_out_of_memory(error.value)
@@ -126,5 +126,5 @@ def test_too_much_for_the_machine_is_recognised(allocate):
         (TrainingError("the loss is nan"), False),
     ],
 )
-def test_errors_for_want_of_memory_are_told_from_others(error, expected):
+def test_out_of_memory_errors_are_distinguished_from_others(error, expected):
     assert is_out_of_memory(error) == expected

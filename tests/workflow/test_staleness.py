@@ -130,7 +130,9 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "the code of a plot": lambda p: edit_plots(p, "ranking"),
     "the code of a gallery": lambda p: edit_plots(p, "gallery"),
     "the code of all plots": lambda p: edit_plots(p, *(plot.name for plot in PLOTS)),
-    "the code of the dataset card": lambda p: p.edit(f"{LIBRARY}/reporting/dataset_card.py", b"_FEW = 3", b"_FEW = 4"),
+    "the code of the dataset card": lambda p: p.edit(
+        f"{LIBRARY}/reporting/dataset_card.py", b"_MOST_EXAMPLES = 3", b"_MOST_EXAMPLES = 4"
+    ),
     "one learning rate": with_last_unet(lr=0.01),
     "one seed": with_last_unet(seed=7),
     "a new experiment": with_one_more(subset=10),

@@ -82,9 +82,7 @@ class Study:
         self.project = Project(folder)
         self.data = folder / DATA
         # Otherwise no box of a hardly trained detector counts.
-        self.project.edit(
-            "workflow/defectbench/families/cascade/prompts.py", b"LEAST_SCORE = 0.01", b"LEAST_SCORE = 0.001"
-        )
+        self.project.edit("workflow/defectbench/families/cascade/prompts.py", b"MIN_SCORE = 0.01", b"MIN_SCORE = 0.001")
         # Roles that are drawn again would follow the truth: strata are made of it.
         pd.DataFrame(ROLES.items(), columns=["image", "split"]).to_csv(folder / "roles.csv", index=False)
         split = {"file": {"path": str(folder / "roles.csv")}, "n_folds": 2, "inner_val": 0.5}

@@ -1,4 +1,4 @@
-"""Gather what every job cost in one table: time, memory, GPU."""
+"""Collect the cost of every job in one table: time, memory, GPU."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Audit a dataset and write its card: what it holds and what is odd about it, in words, pictures and a table."""
+"""Audit a dataset and write its card: contents and oddities in words, pictures and a table."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from defectbench.data.audit import audit, only_areas
 from defectbench.data.manifest import read_manifest
 from defectbench.files import write_text
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
-from defectbench.reporting.plots.dataset_card_charts import charts
+from defectbench.reporting.plots.dataset_card_charts import dataset_charts
 from defectbench.reporting.plots.dataset_card_examples import examples_figure, read_examples
 from defectbench.reporting.plots.style import save
 from defectbench.script import run_script
@@ -18,7 +18,7 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line."""
+    """Audit the dataset and write its findings and its card."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = read_dataset_settings(args.settings)
     manifest = read_manifest(args.manifest)
-    found = audit(manifest)
-    figures = charts(manifest, found)
+    audited = audit(manifest)
+    figures = dataset_charts(manifest, audited)
     if not only_areas(manifest):
         examples = read_examples(manifest, settings.root)
         figures["examples"] = examples_figure(examples, manifest.dataset, len(manifest.class_names))
@@ -45,9 +45,9 @@ def main(argv: list[str] | None = None) -> None:
         else:
             png.unlink(missing_ok=True)
             svg.unlink(missing_ok=True)
-    write_text(args.audit, found.findings.to_csv(index=False))
-    write_text(args.card, dataset_card(manifest, found, pd.read_csv(args.issues), settings, figures))
-    print(f"{manifest.dataset}: {len(found.findings):,} findings in {args.audit}, card in {args.card}")
+    write_text(args.audit, audited.findings.to_csv(index=False))
+    write_text(args.card, dataset_card(manifest, audited, pd.read_csv(args.issues), settings, figures))
+    print(f"{manifest.dataset}: {len(audited.findings):,} findings in {args.audit}, card in {args.card}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Put all detectors of a study into one table, a row each."""
+"""Consolidate all detectors of a study in one table, a row each."""
 
 import argparse
 from pathlib import Path
@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
 
     table = detectors_table(args.folders)
     issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
-    table["notes"] = ["; ".join(filter(None, [own, *data_notes(issues, leaks)])) for own in table["notes"]]
+    table["notes"] = ["; ".join(filter(None, [note, *data_notes(issues, leaks)])) for note in table["notes"]]
     write_text(args.csv, table.to_csv(index=False))
     print(f"{len(table)} detectors in {args.csv}")
 

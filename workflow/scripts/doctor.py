@@ -1,4 +1,4 @@
-"""Say what is installed, what is missing, and what the study needs, before anything runs."""
+"""Check the installation, the machine and the study before anything runs."""
 
 import argparse
 import importlib.metadata
@@ -41,7 +41,7 @@ def python_version() -> Check:
 
 
 def packages(lock: Path) -> Check:
-    """Every package of the lock file must be there in the pinned version."""
+    """Every package of the lock file must be installed in the pinned version."""
     pins = [Requirement(line.rstrip(" \\")) for line in lock.read_text().splitlines() if re.match(r"[\w.-]+==", line)]
     wrong = []
     for pin in pins:
@@ -60,7 +60,7 @@ def packages(lock: Path) -> Check:
 
 
 def devices() -> Check:
-    """Which hardware torch would use; a machine without a GPU is not a problem."""
+    """The hardware that torch would use; a machine without a GPU is not a problem."""
     if importlib.util.find_spec("torch") is None:
         return False, "torch is not installed; run `make env`"
     import torch
@@ -81,15 +81,15 @@ def study(configfile: Path) -> list[Check]:
     """The study's configuration and data."""
     try:
         config = yaml.safe_load(configfile.read_text(encoding="utf-8"))
-        found = load_study(config, str(configfile))
+        loaded = load_study(config, str(configfile))
     except FileNotFoundError:
         return [(False, f"study: no such file: {configfile}")]
     except yaml.YAMLError as error:
         return [(False, f"study: {configfile} is not YAML: {error}")]
     except ConfigError as error:
         return [(False, f"study: {configfile}: {problem}") for problem in error.problems]
-    images = len(found.dataset.image_files())
-    return [(True, f"study: {found.name}, {len(found.experiments)} experiments on {images} images ({configfile})")]
+    images = len(loaded.dataset.image_files())
+    return [(True, f"study: {loaded.name}, {len(loaded.experiments)} experiments on {images} images ({configfile})")]
 
 
 if __name__ == "__main__":

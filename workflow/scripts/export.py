@@ -1,4 +1,4 @@
-"""Write the results as one CSV per experiment, with the end of its training in the file name."""
+"""Write the results as one CSV per experiment, named with the end of its training."""
 
 import argparse
 from pathlib import Path

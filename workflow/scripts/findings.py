@@ -1,4 +1,4 @@
-"""Write what the tests say, in sentences."""
+"""Write the findings of the tests in sentences."""
 
 import argparse
 from pathlib import Path

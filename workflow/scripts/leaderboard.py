@@ -1,4 +1,4 @@
-"""Write the leaderboard: what a person reads first."""
+"""Write the leaderboard."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
-    parser.add_argument("--ungrouped", action="store_true", help="only pixels tell which images belong together")
+    parser.add_argument("--ungrouped", action="store_true", help="only the pixels tell which images belong together")
     parser.add_argument("--out", type=Path, required=True, help="leaderboard.md to write")
     args = parser.parse_args(argv)
 

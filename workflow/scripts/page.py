@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--ungrouped", action="store_true", help="only pixels tell which images belong together")
+    parser.add_argument("--ungrouped", action="store_true", help="only the pixels tell which images belong together")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images and masks")
     parser.add_argument("--plots", type=Path, nargs="*", default=[], help="plots to show, SVG or PNG")
     parser.add_argument("--captions", type=Path, required=True, help="folder of the plots' captions, NAME.rst each")

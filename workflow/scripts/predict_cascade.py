@@ -21,15 +21,15 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Load the segmenter, prompt it, and record what both stages are and cost."""
+    """Load the segmenter, predict with its prompts, and record both stages and their costs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the cascade")
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the cascade")
-    parser.add_argument("--segmenter", type=Path, required=True, help="folder of the experiment that segments")
-    parser.add_argument("--base", type=Path, required=True, help="weights that the segmenter started from")
+    parser.add_argument("--segmenter", type=Path, required=True, help="folder of the promptable experiment")
+    parser.add_argument("--base", type=Path, required=True, help="base weights of the segmenter")
     parser.add_argument("--prompts", type=Path, required=True, help="prompts of the val and test images")
-    parser.add_argument("--source", type=Path, help="folder of the experiment that made the prompts, if one did")
-    parser.add_argument("--prompts-timing", type=Path, help="how long its prompts took (JSON), if one did")
+    parser.add_argument("--source", type=Path, help="folder of the experiment that made the prompts, if any")
+    parser.add_argument("--prompts-timing", type=Path, help="seconds that its prompts took (JSON)")
     parser.add_argument("--source-subsets", type=Path, nargs="*", default=[], help="CSVs of its training images")
     parser.add_argument("--segmenter-subset", type=Path, required=True, help="CSV of the segmenter's training images")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")

@@ -20,7 +20,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.reporting.new_images import Found, find_images, read_images, write_overlay
+from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
 from defectbench.script import run_script
 
 
@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
     labels = read_manifest(args.manifest, columns=["image_id"])
-    found = Found(classes, (1,) if classes == (MERGED,) else labels.class_values)
-    # Pictures of an earlier run would be mistaken for this one's.
+    results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
+    # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
@@ -51,11 +51,11 @@ def main(argv: list[str] | None = None) -> None:
             if gate is not None:
                 masks = gate.apply(masks, codes)
             maps.add(image_id, codes)
-            found.add(image_id, codes, masks)
+            results.add(image_id, codes, masks)
             write_overlay(args.out / "overlays" / f"{image_id}.png", image, masks, classes)
-    manifest = found.manifest(args.images.name)
+    manifest = results.manifest(args.images.name)
     coco.write(manifest, args.out)
-    write_text(args.out / "images.csv", found.table().to_csv(index=False))
+    write_text(args.out / "images.csv", results.table().to_csv(index=False))
     if classes != (MERGED,):
         names: dict[Layout, str] = {"joined": "submission.csv", "separate": "submission_separate.csv"}
         for layout, name in names.items():
@@ -65,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
                 for value, counts in zip(manifest.class_values, row.rle, strict=True)
             )
             write_submission(args.out / name, rows, layout)
-    flagged = found.table().groupby("image_id")["defect"].any().sum()
+    flagged = results.table().groupby("image_id")["defect"].any().sum()
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
 
 

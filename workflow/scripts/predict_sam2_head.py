@@ -1,4 +1,4 @@
-"""Predict all val and test images with a head on SAM 2's encoder. Sees images and roles only, never a label."""
+"""Predict all val and test images with a head on SAM 2's encoder. Reads images and roles, no label."""
 
 from defectbench.families.sam2_head.predictor import load_predictor
 from defectbench.inference.predict import predict_split

@@ -1,4 +1,4 @@
-"""Predict all val and test images with SAM 3, prompted with phrases. Sees images and roles only, never a label."""
+"""Predict all val and test images with SAM 3, prompted with phrases. Reads images and roles, no label."""
 
 from defectbench.families.sam3.predictor import load_predictor
 from defectbench.inference.predict import predict_split

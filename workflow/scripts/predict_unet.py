@@ -1,4 +1,4 @@
-"""Predict all val and test images with a trained CNN of the U-Net family. Sees images and roles only, never a label."""
+"""Predict all val and test images with a trained CNN of the U-Net family. Reads images and roles, no label."""
 
 from defectbench.families.unet.predictor import load_predictor
 from defectbench.inference.predict import predict_split

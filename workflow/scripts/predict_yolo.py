@@ -1,4 +1,4 @@
-"""Predict all val and test images with a YOLO segmentation network. Sees images and roles only, never a label."""
+"""Predict all val and test images with a YOLO segmentation network. Reads images and roles, no label."""
 
 from defectbench.families.yolo.predictor import load_predictor
 from defectbench.inference.predict import predict_split

@@ -1,4 +1,4 @@
-"""Predict boxes in all val and test images with a YOLO detector. Sees images and roles only, never a label."""
+"""Predict boxes in all val and test images with a YOLO detector. Reads images and roles, no label."""
 
 from defectbench.families.yolo.predict_boxes import predict_split_boxes
 from defectbench.script import run_script
@@ -6,7 +6,7 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Rebuild the network from its run record, load its weights, predict."""
+    """Rebuild the model from its run record, load its weights, predict."""
     predict_split_boxes(__doc__, argv)
 
 

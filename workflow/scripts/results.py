@@ -1,4 +1,4 @@
-"""Put all experiments of a study into one table, a row each."""
+"""Consolidate all experiments of a study in one table, a row each."""
 
 import argparse
 from pathlib import Path

@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 
 from defectbench.files import write_text
-from defectbench.reporting.search import as_markdown, ranked
+from defectbench.reporting.search import as_markdown, rank_trainings
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Read what the trainings recorded, and write the ranking."""
+    """Read the records of the trainings and write the ranking."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folders", type=Path, nargs="+", required=True, help="folders of the experiments")
     parser.add_argument("--title", required=True, help="heading of the page")
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--left-out", nargs="*", default=[], help="experiments that are not ranked, with the reason")
     args = parser.parse_args(argv)
 
-    table = ranked(args.folders)
+    table = rank_trainings(args.folders)
     page = as_markdown(table, args.title, args.left_out)
     write_text(args.csv, table.to_csv(index=False))
     write_text(args.markdown, page)

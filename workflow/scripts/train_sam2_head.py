@@ -1,9 +1,9 @@
 """Train a segmentation head on SAM 2's encoder, which stays frozen or is adapted by LoRA.
 
-Writes into --folder: model/weights.safetensors (what was trained, for the base), run.json and history.csv; in
+Writes into --folder: model/weights.safetensors (trained tensors, on top of the base), run.json and history.csv; in
 checkpoints/, the best three, the best by the other metric and the last; in samples/, pictures of the
 val images that the best weights segment best and worst. A killed training resumes from its last checkpoint, which is
-kept in --folder/state until all is written.
+in --folder/state until all results are written.
 """
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings

@@ -3,7 +3,7 @@
 Writes into --folder: model/weights.safetensors (the adapters), run.json and history.csv, whose first row is zero-shot;
 in checkpoints/, the best three, the best by the other metric and the last; in progress/, the predictions of every
 evaluation; in samples/, pictures of the val images that the best weights segment best and worst. A killed training
-resumes from its last checkpoint, which is kept in --folder/state until all is written.
+resumes from its last checkpoint, which is in --folder/state until all results are written.
 """
 
 from defectbench.config.families.sam3 import Sam3Settings

@@ -3,7 +3,7 @@
 Writes into --folder: model/weights.safetensors (the best by the settings' monitor), run.json and history.csv; in
 checkpoints/, the best three, the best by the other metric and the last; in samples/, pictures of the
 val images that the best weights segment best and worst. A killed training resumes from its last checkpoint, which is
-kept in --folder/state until all is written.
+in --folder/state until all results are written.
 """
 
 from defectbench.config.families.unet import UNetSettings

@@ -2,7 +2,7 @@
 
 Writes into --folder: model/weights.safetensors (the best by ultralytics' fitness), run.json, history.csv and, in
 checkpoints/, the best and the last weights. Images, labels and checkpoints of the running training are in
---folder/state. Ultralytics cannot resume a training so that it ends as an undisturbed one: it starts over.
+--folder/state. Ultralytics cannot resume a training exactly: a killed one starts over, with the same result.
 """
 
 from defectbench.families.yolo.training import train_yolo

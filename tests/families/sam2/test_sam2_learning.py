@@ -13,7 +13,7 @@ from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.prompts import draw_prompts
-from defectbench.families.sam2.adapters import add_lora, set_trainable
+from defectbench.families.sam2.adapters import add_adapters, set_trainable
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import NativeSam2
 from defectbench.families.sam2.prompt_sampling import PromptSampler
@@ -95,7 +95,7 @@ def test_a_head_lowers_the_loss(tmp_path, tune):
     torch.manual_seed(0)
     network = Sam2Head(NativeSam2("2.1", "tiny"), 1, 32)
     if tune == "lora":
-        add_lora(network.sam, settings)
+        add_adapters(network.sam, settings)
     history = run_fit("head", network, make_loss(settings.loss), data, data, settings, tmp_path).history
     assert (np.diff(history["train_loss"]) < 0).all()
 
@@ -109,7 +109,7 @@ def digests(network):
 
 
 @pytest.mark.parametrize("part", ["lora", "decoder", "prompt_encoder"])
-def test_no_tensor_changes_but_those_that_are_said_to_train(tmp_path, part):
+def test_only_trainable_tensors_change(tmp_path, part):
     torch.set_num_threads(1)
     keys = {"tune": "lora"} if part == "lora" else {"tune": "full", "train": part}
     data = Strips(2, 32, 64)

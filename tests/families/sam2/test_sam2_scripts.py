@@ -67,15 +67,21 @@ def run(folder, where, family, **keys):
     """Train and predict; the run record and the tensors that were trained."""
     train, predict, settings = SCRIPTS[family]
     quick = {"init": "random", "batch_size": 2, "steps": 2, "eval_every": 1, "threads": 1, "precision": "fp32"}
-    chosen = settings(**quick | keys)
-    chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": family, "model": family, "variant": chosen.traits.variant}
+    config = settings(**quick | keys)
+    config.write(where / "train.yaml")
+    named = {
+        "exp_id": "x",
+        "dataset": "steel",
+        "family": family,
+        "model": family,
+        "variant": config.traits.variant,
+    }
     ExperimentIdentity(**named, subset=2, prompt_type="box", img_size="native", seed=42).write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}
     training = {"settings": where / "train.yaml", "identity": where / "identity.yaml", "subset": folder / "subset.csv"}
     predicting = {name: where / f"{name}.pred.parquet" for name in ("val", "test")} | {"timing": where / "timing.json"}
     if family == "sam2":
-        common |= {"prompts": folder / "prompts" / f"{chosen.prompt}.parquet"}
+        common |= {"prompts": folder / "prompts" / f"{config.prompt}.parquet"}
         common |= {"features": folder / "embeddings"}
         training |= {"prompt_settings": folder / "prompts.yaml"}
     else:
@@ -149,18 +155,18 @@ def test_oracle_predictions_are_scored_on_defective_images_alone(folder, tmp_pat
         assert ValidationData(file, truth).ids == ["4.png"]
 
 
-def test_kept_embeddings_change_no_result(folder, tmp_path):
+def test_cached_embeddings_change_no_result(folder, tmp_path):
     keys = {"tune": "full", "train": "decoder", "augment": "none"}
     _, plain = run(folder, tmp_path / "plain", "sam2", **keys)
-    _, kept = run(folder, tmp_path / "kept", "sam2", cache_embeddings=True, **keys)
+    _, cached = run(folder, tmp_path / "kept", "sam2", cache_embeddings=True, **keys)
     assert list((folder / "embeddings").rglob("*.safetensors"))
     for name, value in plain.items():
-        assert (kept[name] - value).abs().max() <= 1e-5
+        assert (cached[name] - value).abs().max() <= 1e-5
     one, other = (codes(tmp_path / name / "val.pred.parquet")["4.png"] for name in ("plain", "kept"))
     assert np.abs(one.astype(int) - other.astype(int)).max() <= 2
 
 
-def test_what_was_trained_goes_on_its_own_base_only(folder, tmp_path, capsys):
+def test_trained_tensors_load_on_their_own_base_only(folder, tmp_path, capsys):
     run(folder, tmp_path, "sam2", tune="lora")
     values = load_file(folder / "base.safetensors")
     values["no_mem_embed"] = values["no_mem_embed"] + 1
@@ -177,7 +183,7 @@ def test_what_was_trained_goes_on_its_own_base_only(folder, tmp_path, capsys):
 def test_weights_of_another_size_or_none_at_all_are_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"does not fit sam2\.1_hiera_small"):
         load_base(folder / "base.safetensors", "sam2.1_hiera_small")
-    with pytest.raises(WeightsError, match="is no file of weights"):
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
         load_base(tmp_path / "absent.safetensors", BASE)
 
 

@@ -1,4 +1,4 @@
-"""SAM 3's adapters learn: images by heart, a lower loss; a killed training ends as it would have; the scripts."""
+"""SAM 3's adapters learn: overfitting, a lower loss; a killed training resumes with the same result; the scripts."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ import torch
 import train_sam3
 import weights_sam3
 from safetensors.torch import load_file
-from sam3_data import asked, cracks
+from sam3_data import cracks, tiny_sam3
 from small_datasets import write_image, write_severstal
 from tiny_training import run_fit
 
@@ -33,13 +33,13 @@ IDS = [f"{i}.png" for i in range(6)]
 def train(folder, data, phrases=("crack",), **keys):
     """A training of the tiny network's adapters on ``data``, which is val too."""
     settings = Sam3Settings(init="random", tune="lora", precision="fp32", threads=1, patience=99, **keys)
-    phrased = asked(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
+    phrased = tiny_sam3(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
     torch.manual_seed(0)
     loss = Sam3Loss(settings)
     return phrased, run_fit("x", phrased, loss, data, data, settings, folder, make_task=Sam3Task, evaluate_first=True)
 
 
-def test_four_images_are_learned_by_heart_and_zero_shot_is_epoch_0(real_data, tmp_path):
+def test_four_images_are_overfitted_and_zero_shot_is_epoch_0(real_data, tmp_path):
     data = cracks(real_data, 4)
     keys = {"batch_size": 4, "accumulate": 1, "lr": 1e-2, "wd": 0, "lora_dropout": 0}
     _, result = train(tmp_path, data, steps=100, eval_every=25, **keys)
@@ -50,7 +50,7 @@ def test_four_images_are_learned_by_heart_and_zero_shot_is_epoch_0(real_data, tm
     assert (np.diff(history["train_loss"][1:]) < 0).all()
     assert history["val_dice_fixed"].iloc[-1] > 0.8
     with torch.no_grad():
-        logits = asked(["crack"])(torch.from_numpy(np.stack(data.pixels)))
+        logits = tiny_sam3(["crack"])(torch.from_numpy(np.stack(data.pixels)))
     predicted, truth = (logits >= 0).numpy(), np.stack(data.truth).astype(bool)
     dice = [2 * (p & t).sum() / (p.sum() + t.sum()) for p, t in zip(predicted, truth, strict=True)]
     assert history["val_dice_fixed"][0] == pytest.approx(np.mean(dice), abs=1e-6)
@@ -122,9 +122,15 @@ def folder(tmp_path_factory):
 def run(folder, where, **keys):
     """Train and predict; the run record and the tensors that were trained."""
     quick = {"init": "random", "steps": 2, "eval_every": 1, "accumulate": 1, "threads": 1, "precision": "fp32"}
-    chosen = Sam3Settings(**quick | keys)
-    chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": "sam3", "model": "sam3", "variant": chosen.traits.variant}
+    config = Sam3Settings(**quick | keys)
+    config.write(where / "train.yaml")
+    named = {
+        "exp_id": "x",
+        "dataset": "steel",
+        "family": "sam3",
+        "model": "sam3",
+        "variant": config.traits.variant,
+    }
     identity = ExperimentIdentity(**named, subset=2, prompt_type="text", img_size="112", seed=42)
     identity.write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}
@@ -144,7 +150,7 @@ def codes(path):
 
 VARIANTS = {
     "zero-shot": {"phrases": ["crack", "scratch on steel"]},
-    "kept features": {"cache_embeddings": True},
+    "cached features": {"cache_embeddings": True},
     "LoRA": {"tune": "lora", "phrases": "crack"},
     "per class": {"tune": "lora", "task": "per_class", "dora": True, "lora_target": r"mask_decoder.*\.[qkvo]_proj"},
     "instances": {"tune": "lora", "map": "instances", "instance_weight": 0.5, "gradient_checkpointing": True},
@@ -175,11 +181,11 @@ def test_a_variant_trains_only_adapters_and_predicts_every_image(folder, tmp_pat
     assert len(record["phrases"]) == (1 if "phrases" in keys else 4)
     maps = codes(tmp_path / "val.pred.parquet") | codes(tmp_path / "test.pred.parquet")
     assert sorted(maps) == ["1.png", "3.png", "4.png", "5.png"]
-    assert {own.shape for own in maps.values()} == {(n_maps, 32, 64)}
+    assert {codes.shape for codes in maps.values()} == {(n_maps, 32, 64)}
     assert (tmp_path / "features").is_dir() == ("cache_embeddings" in keys)
 
 
-def test_the_predictions_of_every_epoch_are_kept_and_scored_in_its_row(folder, tmp_path):
+def test_the_predictions_of_every_epoch_are_saved_and_match_its_row(folder, tmp_path):
     run(folder, tmp_path, tune="lora", lr=0.01, phrases="crack")
     history = pd.read_csv(tmp_path / "exp" / "history.csv")
     assert history["epoch"].tolist() == [0, 1, 2]
@@ -221,11 +227,11 @@ def test_the_loss_of_the_protocol_needs_no_note():
     assert describe_loss(Sam3Settings(tune="lora", presence_weight=0)) == []
 
 
-def test_kept_features_change_no_prediction(folder, tmp_path):
+def test_cached_features_change_no_prediction(folder, tmp_path):
     run(folder, tmp_path / "plain")
     run(folder, tmp_path / "kept", cache_embeddings=True)
-    plain, kept = (codes(tmp_path / name / "test.pred.parquet")["3.png"] for name in ("plain", "kept"))
-    assert np.abs(plain.astype(int) - kept.astype(int)).max() <= 2
+    plain, cached = (codes(tmp_path / name / "test.pred.parquet")["3.png"] for name in ("plain", "kept"))
+    assert np.abs(plain.astype(int) - cached.astype(int)).max() <= 2
 
 
 def test_prediction_without_the_base_of_the_training_is_refused(folder, tmp_path, capsys):

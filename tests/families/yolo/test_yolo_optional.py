@@ -31,8 +31,8 @@ def imported(path):
 
 def test_one_file_imports_it():
     files = sorted((ROOT / "workflow").rglob("*.py"))
-    found = [path.relative_to(ROOT).as_posix() for path in files if "ultralytics" in imported(path)]
-    assert found == ["workflow/defectbench/families/yolo/network.py"]
+    actual = [path.relative_to(ROOT).as_posix() for path in files if "ultralytics" in imported(path)]
+    assert actual == ["workflow/defectbench/families/yolo/network.py"]
 
 
 def test_studies_with_yolo_and_all_other_modules_load_without_it():

@@ -58,7 +58,7 @@ class PredictionFiles:
 
 
 def parse_prediction_files(description: str, argv: Sequence[str] | None) -> PredictionFiles:
-    """The files named on the command line ``argv`` (None: this process's); ``description`` is the text of --help."""
+    """Parse the command line ``argv`` (None: this process's); ``description`` is the text of --help."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
     parser.add_argument("--weights", type=Path, required=True, help="file of the trained model")

@@ -1,1 +1,1 @@
-"""What people read: tables, plots, galleries."""
+"""Reports for people: tables, plots, galleries, and the page of a study."""

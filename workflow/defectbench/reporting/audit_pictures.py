@@ -1,4 +1,4 @@
-"""Pictures of the label audit: an image, its label and what the model sees there, and why it is shown."""
+"""Pictures of the label audit: an image, its label and the model's masks, and the reason why it is shown."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +17,8 @@ def audit_picture(
 ) -> np.ndarray:
     """RGB picture (h, w, 3) of one row of label_audit.csv.
 
-    ``image`` is (H, W) or (H, W, 3) uint8, ``label`` and ``model`` are masks (C, H, W) bool. A white box marks where
-    the highest finding is. Wide images stand on top of one another, others side by side.
+    ``image`` is (H, W) or (H, W, 3) uint8, ``label`` and ``model`` are masks (C, H, W) bool. A white box marks the
+    finding with the highest score. Wide images are stacked, others are side by side.
     """
     colours = list(overlay.class_colours(classes).values())
     pictures = [overlay.as_rgb(image), *(overlay.draw_truth(image, masks, colours) for masks in (label, model))]
@@ -29,10 +29,10 @@ def audit_picture(
     axis = 0 if width > 2 * height else 1
     gap = np.full((GAP, width, 3) if axis == 0 else (height, GAP, 3), 255, np.uint8)
     body = np.concatenate([pictures[0], gap, pictures[1], gap, pictures[2]], axis=axis)
-    seen = [name for name, masks in zip(classes, zip(label, model, strict=True), strict=True) if np.any(masks)]
+    present = [name for name, masks in zip(classes, zip(label, model, strict=True), strict=True) if np.any(masks)]
     lines = [
         f"{row.rank}. {row.image_id}: {explain(row)}, score {row.score:.2f}",
-        f"image, label, model; classes: {', '.join(seen)}",
+        f"image, label, model; classes: {', '.join(present)}",
     ]
     return np.concatenate([_text(lines, max(body.shape[1], NARROWEST)), _widened(body, NARROWEST)])
 

@@ -1,13 +1,13 @@
-"""What every report says of the data: samples and images that are in none of its numbers."""
+"""Notes on the data for every report: samples and images that are in none of its numbers."""
 
 import pandas as pd
 
 UNGROUPED = (
     "split.group_by is not set, so images of one coil, part or photo are not known as such. If there are any, they may "
-    "stand in train and test alike, which makes scores too high, and each counts as an observation of its own, which "
+    "be in both train and test, which makes scores too high, and each counts as an independent observation, which "
     "makes intervals too narrow and claims too frequent (docs/statistics.md)."
 )
-"""What to say if nothing but the pixels tells which images belong together."""
+"""The note if only the pixels tell which images belong together."""
 
 
 def data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""The dataset card: what a dataset holds and what is odd about it, on one page."""
+"""The dataset card: contents and oddities of a dataset on one page."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -17,14 +17,14 @@ PICTURES = {
     "sizes": "Sizes of the images",
     "duplicates": "How many images show the same picture",
 }
-"""Pictures of the card by the name of their file, and what they show."""
-NOT_KNOWN = "–"
+"""Pictures of the card: file name -> title."""
+UNKNOWN = "–"
 _NOT_RECOGNISED = (
     "Copies shifted or cropped by more than some 2 % of the side, or turned by more than some 2 degrees other than by "
     "quarters, are often not recognised, and other images of the same part never: split.group_by can name those."
 )
-_MANY = 12  # classes, of which the summary tells the number alone
-_FEW = 3  # examples that stand in the text; all are in the tables beside it
+_MOST_CLASSES = 12  # classes that the summary names; of more it gives only the number
+_MOST_EXAMPLES = 3  # examples in the text; all are in the tables beside it
 
 
 def dataset_card(
@@ -32,27 +32,27 @@ def dataset_card(
 ) -> str:
     """Write the card, Markdown.
 
-    ``issues`` has the columns file, row, problem of issues.csv; ``pictures`` are those of PICTURES that were drawn, to
-    be found as card/NAME.png.
+    ``issues`` has the columns file, row, problem of issues.csv; ``pictures`` names the ones of PICTURES
+    that exist as card/NAME.png.
     """
-    shown = {name: f"![{title}](card/{name}.png)" for name, title in PICTURES.items() if name in pictures}
+    figures = {name: f"![{title}](card/{name}.png)" for name, title in PICTURES.items() if name in pictures}
     parts = [
         f"# Dataset {manifest.dataset}",
         *_warnings(manifest, audit, settings),
         _summary(manifest, settings),
-        shown.get("examples"),
+        figures.get("examples"),
         _table(["", ""], _facts(manifest)),
         "## Classes",
         _class_table(manifest, audit),
         *_without_images(manifest),
-        shown.get("classes"),
-        shown.get("areas"),
-        "## Sizes" if "sizes" in shown else None,
-        shown.get("sizes"),
+        figures.get("classes"),
+        figures.get("areas"),
+        "## Sizes" if "sizes" in figures else None,
+        figures.get("sizes"),
         "## Same picture more than once",
         _repeated(manifest),
         export_note(manifest.frame["image_id"]),
-        shown.get("duplicates"),
+        figures.get("duplicates"),
         "## Audit",
         _findings(audit.findings, OF_AREAS if only_areas(manifest) else FINDINGS),
         "## Left out at ingest",
@@ -82,7 +82,7 @@ def _n_clean(manifest: Manifest) -> int:
 
 def _summary(manifest: Manifest, settings: DatasetSettings) -> str:
     n, n_clean, names = len(manifest.frame), _n_clean(manifest), manifest.class_names
-    classes = f"{len(names)} classes" if len(names) > _MANY else f"Classes: {', '.join(names)}"
+    classes = f"{len(names)} classes" if len(names) > _MOST_CLASSES else f"Classes: {', '.join(names)}"
     return (
         f"**{n:,} images**: {n - n_clean:,} with a defect ({(n - n_clean) / n:.1%}), {n_clean:,} clean "
         f"({n_clean / n:.1%}). {classes}. Labels: `{settings.format}`."
@@ -92,9 +92,9 @@ def _summary(manifest: Manifest, settings: DatasetSettings) -> str:
 def _facts(manifest: Manifest) -> Iterator[Sequence[str]]:
     frame = manifest.frame
     sizes = frame.groupby(["height", "width"]).size().sort_values(ascending=False, kind="stable")
-    most = [f"{height} x {width}: {count:,} images" for (height, width), count in sizes.head(_FEW).items()]
-    if len(sizes) > _FEW:
-        most.append(f"{len(sizes) - _FEW:,} other sizes: {sizes.iloc[_FEW:].sum():,} images")
+    most = [f"{height} x {width}: {count:,} images" for (height, width), count in sizes.head(_MOST_EXAMPLES).items()]
+    if len(sizes) > _MOST_EXAMPLES:
+        most.append(f"{len(sizes) - _MOST_EXAMPLES:,} other sizes: {sizes.iloc[_MOST_EXAMPLES:].sum():,} images")
     yield "height x width", "<br>".join(most)
     yield "quarantined samples", f"{manifest.n_quarantined:,}"
     if not only_areas(manifest):
@@ -111,10 +111,10 @@ def _class_table(manifest: Manifest, audit: Audit) -> str:
     rows = []
     for c, (name, value) in enumerate(zip(manifest.class_names, manifest.class_values, strict=True)):
         regions = audit.regions.loc[audit.regions["class"] == c, "area"]
-        n_shown, total = int((area[:, c] > 0).sum()), int(area[:, c].sum())
-        median = f"{regions.median():,.0f}" if len(regions) else NOT_KNOWN
-        n_regions = NOT_KNOWN if only_areas(manifest) else f"{len(regions):,}"
-        counts = [f"{n_shown:,}", f"{n_shown / n:.1%}", n_regions, median]
+        n_images, total = int((area[:, c] > 0).sum()), int(area[:, c].sum())
+        median = f"{regions.median():,.0f}" if len(regions) else UNKNOWN
+        n_regions = UNKNOWN if only_areas(manifest) else f"{len(regions):,}"
+        counts = [f"{n_images:,}", f"{n_images / n:.1%}", n_regions, median]
         rows.append([name, str(value), *counts, f"{total:,}", f"{total / pixels:.3%}"])
     header = [
         "class",
@@ -147,22 +147,22 @@ def _repeated(manifest: Manifest) -> str:
     return (
         f"Pictures that come at least twice: {len(clusters):,}, in {clusters['images'].sum():,} images. "
         f"Re-encoded, resized, mirrored, turned or moved a little: {n_near:,}; as exact copies alone: "
-        f"{len(clusters) - n_near:,}. The images of one picture never stand in two roles of a split. {_NOT_RECOGNISED}"
+        f"{len(clusters) - n_near:,}. The images of one picture are never in two roles of a split. {_NOT_RECOGNISED}"
     )
 
 
 def _findings(findings: pd.DataFrame, looked_for: Collection[str]) -> str:
     rows = []
     for kind, meaning in FINDINGS.items():
-        found = findings[findings["finding"] == kind]
-        if len(found):
-            first = [f"{row.image_id}: {row.detail}" for row in found.head(_FEW).itertuples()]
-            rows.append([f"**{kind}**", f"{found['image_id'].nunique():,}", meaning, "<br>".join(first)])
+        rows_of_kind = findings[findings["finding"] == kind]
+        if len(rows_of_kind):
+            first = [f"{row.image_id}: {row.detail}" for row in rows_of_kind.head(_MOST_EXAMPLES).itertuples()]
+            rows.append([f"**{kind}**", f"{rows_of_kind['image_id'].nunique():,}", meaning, "<br>".join(first)])
     parts = []
     if rows:
         parts.append(_table(["finding", "images", "meaning", "first of them"], rows))
         parts.append(
-            f"Every finding, {len(findings):,} in all: [audit.csv](audit.csv). None of them leaves an image out."
+            f"Every finding, {len(findings):,} in all: [audit.csv](audit.csv). None of them excludes an image."
         )
     absent = [kind for kind in looked_for if kind not in set(findings["finding"])]
     if absent:
@@ -175,7 +175,7 @@ def _left_out(manifest: Manifest, issues: pd.DataFrame) -> str:
         return "Nothing: every sample could be used."
     first = [
         f"- {issue.file}{'' if pd.isna(issue.row) else f', row {issue.row:.0f}'}: {issue.problem}"
-        for issue in issues.head(_FEW).itertuples()
+        for issue in issues.head(_MOST_EXAMPLES).itertuples()
     ]
     samples = f"Samples that cannot be used: {manifest.n_quarantined:,}; problems: {len(issues):,}. The first of them:"
     return "\n\n".join([samples, "\n".join(first), "All of them: [issues.csv](issues.csv)."])

@@ -1,4 +1,4 @@
-"""Result rows as files of their own, named by what was run and when its training ended."""
+"""Result rows as separate files, named by experiment and end of training."""
 
 from datetime import datetime
 from pathlib import Path

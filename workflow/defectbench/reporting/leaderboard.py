@@ -1,4 +1,4 @@
-"""The leaderboard: one table per track, readable in a terminal and rendered."""
+"""The leaderboard: a Markdown table per track, readable in a terminal and rendered."""
 
 import textwrap
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.policies import AT_HALF
 from defectbench.reporting.data_notes import UNGROUPED, data_notes
 from defectbench.reporting.names import experiment_names, short_names
-from defectbench.reporting.numbers import DASH, decimal
+from defectbench.reporting.numbers import DASH, format_decimal
 from defectbench.reporting.verdicts import Standing
-from defectbench.reporting.words import MEANING, TRACKS
+from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 WIDTH = 120
 NOTES = (
@@ -22,10 +22,10 @@ NOTES = (
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
-    "labels: training images with labels; those of the val images, which choose checkpoints and thresholds, come on "
-    "top. params: parameters of the model. ms/image: mean time of prediction, of a cascade with that of both stages.",
+    "labels: labelled training images; the val images, which choose checkpoints and thresholds, come on "
+    "top. params: parameters of the model. ms/image: mean prediction time, for a cascade also of both stages.",
 )
-ZERO_SHOT_NOTE = "A zero-shot model is read at p = 0.5, so that it owes nothing to validation images: threshold –."
+ZERO_SHOT_NOTE = "Zero-shot models are scored at p = 0.5, so that they owe nothing to validation images: threshold –."
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
@@ -34,16 +34,16 @@ def leaderboard(
 ) -> str:
     """Write the page, Markdown, from results, tests, and the tables of problems found in the data.
 
-    ``pairwise`` has the columns of pairwise.csv; ``issues`` and ``leaks`` are those of :func:`data_notes`;
-    ``ungrouped``: nothing but the pixels tells which images belong together.
+    ``pairwise`` has the columns of pairwise.csv; ``issues`` and ``leaks`` are as for :func:`data_notes`;
+    ``ungrouped``: only the pixels tell which images belong together.
     """
     parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
-    called = experiment_names(results)
+    names = experiment_names(results)
     for track in TRACKS:
         rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
         if len(rows):
             standing = Standing.of(results, pairwise, track)
-            parts.append(_section(track, rows, standing, standing.sentence(called)))
+            parts.append(_section(track, rows, standing, standing.sentence(names)))
     notes = [*(f"**{note}**" for note in data_notes(issues, leaks)), *([UNGROUPED] if ungrouped else []), *NOTES]
     if ((results["policy"] == AT_HALF) & (results["track"] != "reference")).any():
         notes.append(ZERO_SHOT_NOTE)
@@ -54,11 +54,8 @@ def leaderboard(
 
 
 def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -> str:
-    primary, n_test, n_defective, n_groups = (
-        PRIMARY[track],
-        *rows[["n_test", "n_test_defective", "n_test_groups"]].iloc[0],
-    )
-    names = short_names(rows)
+    primary, names = PRIMARY[track], short_names(rows)
+    n_test, n_defective, n_groups = rows[["n_test", "n_test_defective", "n_test_groups"]].iloc[0]
     # Reference methods do not compete.
     marked = () if track == "reference" else standing.unbeaten
     with_pp, with_cv = (bool(rows[name].notna().any()) for name in ("post_processing", "cv_folds"))
@@ -83,7 +80,7 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
     ids = "\n".join(f"- {name}: `{exp_id}`" for name, exp_id in zip(names, rows["exp_id"], strict=True))
     about = (
         f"{TRACKS[track]} {n_test} test images in {n_groups} groups, {n_defective} images defective. "
-        f"Sorted by {primary}: {MEANING[primary]}."
+        f"Sorted by {primary}: {METRIC_MEANINGS[primary]}."
     )
     paragraphs = [f"## {track.capitalize()} track", _wrapped(about), markdown_table(header, cells)]
     if track != "reference":
@@ -93,18 +90,18 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
 
 def _cells(row: pd.Series, primary: str, with_pp: bool, with_cv: bool) -> list[str]:
     # Bounds without their leading zero keep the table within a terminal's width.
-    low, high = (decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
+    low, high = (format_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
     return [
-        f"{decimal(row[primary])} [{low}, {high}]",
-        *([decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else DASH] if with_pp else []),
-        *([_between_folds(row)] if with_cv else []),
-        decimal(row["test_mIoU"]),
-        decimal(row["IoU@50"]),
-        decimal(row["fp_image_rate"]),
-        decimal(row["threshold"]) if row["used_val_labels"] else DASH,
+        f"{format_decimal(row[primary])} [{low}, {high}]",
+        *([format_decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else DASH] if with_pp else []),
+        *([_format_folds(row)] if with_cv else []),
+        format_decimal(row["test_mIoU"]),
+        format_decimal(row["IoU@50"]),
+        format_decimal(row["fp_image_rate"]),
+        format_decimal(row["threshold"]) if row["used_val_labels"] else DASH,
         DASH if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
-        _amount(row["params_total"]),
-        _milliseconds(row),
+        _format_count(row["params_total"]),
+        _format_milliseconds(row),
     ]
 
 
@@ -127,15 +124,15 @@ def _wrapped(text: str, bullet: str = "") -> str:
     )
 
 
-def _between_folds(row: pd.Series) -> str:
-    """Mean ± standard deviation of a cross-validated experiment."""
+def _format_folds(row: pd.Series) -> str:
+    """Mean ± standard deviation between the folds of a cross-validated experiment."""
     if pd.isna(row["cv_folds"]):
         return DASH
-    return f"{decimal(row['cv_dice_all_mean'])} ± {decimal(row['cv_dice_all_sd'])}"
+    return f"{format_decimal(row['cv_dice_all_mean'])} ± {format_decimal(row['cv_dice_all_sd'])}"
 
 
-def _milliseconds(row: pd.Series) -> str:
-    """Mean time of an image, of a cascade with its stages."""
+def _format_milliseconds(row: pd.Series) -> str:
+    """Mean time per image, for a cascade with its stages."""
     if pd.isna(row["avg_inference_time"]):
         return DASH
     total = f"{1000 * row['avg_inference_time']:.1f}"
@@ -144,7 +141,7 @@ def _milliseconds(row: pd.Series) -> str:
     return f"{total} = {row['infer_ms_stage1']:.1f} + {row['infer_ms_stage2']:.1f}"
 
 
-def _amount(value: float) -> str:
+def _format_count(value: float) -> str:
     if pd.isna(value):
         return DASH
     for unit, size in (("M", 1e6), ("k", 1e3)):

@@ -1,4 +1,4 @@
-"""Predictions of images without labels: what is written for people and for other tools."""
+"""Predictions of images without labels: pictures for people, masks and tables for other tools."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ def read_images(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, np.ndar
     """Yield (image id, RGB image (H, W, 3) uint8).
 
     Raises:
-        NewImagesError: naming the file that cannot be read: no image is left out in silence.
+        NewImagesError: naming the file that cannot be read: no image is left out silently.
     """
     for image_id in ids:
         try:
@@ -50,8 +50,8 @@ def read_images(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, np.ndar
 
 
 @dataclass
-class Found:
-    """What was found so far: run-length codes and areas, no pixels, so that memory stays small."""
+class PredictedImages:
+    """Predictions so far: run-length codes and areas, no pixels, so that memory stays small."""
 
     class_names: tuple[str, ...]
     class_values: tuple[int, ...]
@@ -59,14 +59,14 @@ class Found:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, image_id: str, codes: np.ndarray, masks: np.ndarray) -> None:
-        """Add the final masks (C, H, W) bool of one image, and how sure its maps (C, H, W) uint16 are."""
+        """Add the final masks (C, H, W) bool of one image, and the defect scores of its maps (C, H, W) uint16."""
         height, width = masks.shape[1:]
         area = [int(np.count_nonzero(mask)) for mask in masks]
         rle = [encode_coco(mask) for mask in masks]
         size = {"image_id": image_id, "height": height, "width": width}
         self.images.append(size | {"rle": rle, "area": area})
         for name, plane, pixels in zip(self.class_names, codes, area, strict=True):
-            score = float(probabilities_from_codes(image_score(plane)))
+            score = float(probabilities_from_codes(np.asarray(image_score(plane))))
             measured = {"defect": pixels > 0, "area": pixels, "area_share": pixels / (height * width), "score": score}
             self.rows.append(size | {"class": name} | measured)
 
@@ -80,9 +80,9 @@ class Found:
 
 
 def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, class_names: Sequence[str]) -> None:
-    """Write the RGB ``image`` (H, W, 3) with the outlines of ``masks`` (C, H, W) bool, in its own pixels, as PNG."""
-    drawn = overlay.draw_truth(image, masks, list(overlay.class_colours(class_names).values()))
-    write_png(path, drawn)
+    """Write the RGB ``image`` (H, W, 3) with the outlines of ``masks`` (C, H, W) bool, at its original size, as PNG."""
+    picture = overlay.draw_truth(image, masks, list(overlay.class_colours(class_names).values()))
+    write_png(path, picture)
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

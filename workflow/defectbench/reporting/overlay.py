@@ -1,4 +1,4 @@
-"""Masks drawn on images, pixel by pixel: an outline lies on the mask's own boundary pixels and nowhere else."""
+"""Overlays of masks on images, pixel by pixel: an outline covers exactly the boundary pixels of its mask."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ from matplotlib.colors import to_rgb
 
 from defectbench.metrics.boundary import boundary
 
-# Blue, orange-red and yellow are told apart with any colour vision, on light metal and on dark.
+# Blue, orange-red and yellow are distinguishable with any colour vision, on light metal and on dark.
 HIT, FALSE_ALARM, MISSED = "#56B4E9", "#E8500A", "#F0E442"
 PREDICTION_LEGEND = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
-# None of them is a colour of the prediction's, and they differ in lightness too.
+# Distinct from the colours of predictions, and different in lightness too.
 CLASS_COLOURS = ("#00E0A0", "#FF5CC8", "#FFA500", "#8C9BFF", "#C8FF3B", "#FFFFFF")
 _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45
 
@@ -21,18 +21,18 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each class; after the last one they start again."""
+    """A colour for each class; the colours repeat after the last one."""
     return {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(names)}
 
 
 def draw_truth(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
     """``image`` as RGB with ``masks`` (C, H, W) bool, each class outlined and faintly tinted in its colour."""
-    drawn = as_rgb(image)
+    canvas = as_rgb(image)
     for mask, colour in zip(masks, colours, strict=True):
-        _tint(drawn, mask, colour, _TRUTH_FILL)
+        _tint(canvas, mask, colour, _TRUTH_FILL)
     for mask, colour in zip(masks, colours, strict=True):
-        _tint(drawn, boundary(mask), colour, 1)
-    return drawn
+        _tint(canvas, boundary(mask), colour, 1)
+    return canvas
 
 
 def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -40,14 +40,14 @@ def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
 
     ``truth`` and ``prediction`` are (H, W) bool.
     """
-    drawn, outline = as_rgb(image), boundary(prediction)
+    canvas, outline = as_rgb(image), boundary(prediction)
     parts = {HIT: truth & prediction, FALSE_ALARM: prediction & ~truth, MISSED: truth & ~prediction}
     for colour, area in parts.items():
-        _tint(drawn, area, colour, _PREDICTION_FILL)
-        _tint(drawn, area & outline, colour, 1)
-    return drawn
+        _tint(canvas, area, colour, _PREDICTION_FILL)
+        _tint(canvas, area & outline, colour, 1)
+    return canvas
 
 
-def _tint(drawn: np.ndarray, area: np.ndarray, colour: str, share: float) -> None:
+def _tint(canvas: np.ndarray, area: np.ndarray, colour: str, share: float) -> None:
     """Mix ``colour`` into the pixels of ``area``; a ``share`` of 1 replaces them."""
-    drawn[area] = np.rint((1 - share) * drawn[area] + share * 255 * np.array(to_rgb(colour)))
+    canvas[area] = np.rint((1 - share) * canvas[area] + share * 255 * np.array(to_rgb(colour)))

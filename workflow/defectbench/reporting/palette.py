@@ -10,30 +10,30 @@ INK, MUTED, FAINT = "#1f1f1f", "#6b6b6b", "#dddddd"
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#882255", "#56b4e9")
 
 
-def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each distinct name, in the order of first appearance; after the last one they start again."""
+def distinct_colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each distinct name, in the order of first appearance; the colours repeat after the last one."""
     return {name: HUES[i % len(HUES)] for i, name in enumerate(dict.fromkeys(names))}
 
 
 def family_colours(families: Sequence[str], tracks: Sequence[str]) -> dict[str, str]:
-    """A colour for each family of a study's experiments, the same in all its pictures; reference methods are grey."""
+    """A colour for each family of a study's experiments, the same in all pictures; reference methods are grey."""
     trained = [family for family, track in zip(families, tracks, strict=True) if track != "reference"]
-    return dict.fromkeys(families, MUTED) | colours(trained)
+    return dict.fromkeys(families, MUTED) | distinct_colours(trained)
 
 
 def series_colours(hues: Mapping[str, str], families: Sequence[str], series: Sequence[str]) -> dict[str, str]:
-    """A colour for each series: its family's of ``hues`` (all families of the study), a shade for each series.
+    """A shade of its family's colour for each series; ``hues`` are the colours of all families of the study.
 
-    In a study of a single family the hues go to its series, where they are of more use.
+    In a study of a single family the series get the distinct colours.
     """
     if len({hue for hue in hues.values() if hue != MUTED}) == 1:
-        return colours(series)
+        return distinct_colours(series)
     family_of = dict(zip(series, families, strict=True))
-    found = {}
+    colour_of: dict[str, str] = {}
     for family in dict.fromkeys(families):
-        own = [name for name in family_of if family_of[name] == family]
-        found |= {name: lighter(hues[family], 0.55 * i / len(own)) for i, name in enumerate(own)}
-    return found
+        members = [name for name in family_of if family_of[name] == family]
+        colour_of |= {name: lighter(hues[family], 0.55 * i / len(members)) for i, name in enumerate(members)}
+    return colour_of
 
 
 def lighter(colour: str, amount: float) -> str:

@@ -1,4 +1,4 @@
-"""Tables for a paper, LaTeX and Markdown, from the records that all other tables are made of."""
+"""Tables for a paper, LaTeX and Markdown, from the same records as all other tables."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,8 @@ import pandas as pd
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.leaderboard import markdown_table
 from defectbench.reporting.names import short_names
-from defectbench.reporting.numbers import DASH, amount, decimal
-from defectbench.reporting.words import MEANING, TRACKS
+from defectbench.reporting.numbers import DASH, format_count, format_decimal
+from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 # Column of results.parquet -> column of the table, and places after the point; None: a count.
 COLUMNS: dict[str, tuple[str, int | None]] = {
@@ -25,23 +25,22 @@ Tables = Mapping[str, tuple[str, pd.DataFrame]]
 """Name -> caption and table of texts"""
 
 
-def paper_tables(results: pd.DataFrame, pairwise: pd.DataFrame, called: Mapping[str, str]) -> Tables:
-    """A table per track, best first, and one of the tests; ``called`` maps names of experiments to short ones."""
-    found = {}
+def paper_tables(results: pd.DataFrame, pairwise: pd.DataFrame, names: Mapping[str, str]) -> Tables:
+    """A table per track, best first, and one of the tests; ``names`` maps experiments to their short names."""
+    tables = {}
     for track in TRACKS:
         rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
         if len(rows):
-            caption = (
-                f"{track.capitalize()} track by {PRIMARY[track]}: {MEANING[PRIMARY[track]]}. Brackets: 95 % interval."
-            )
-            found[track] = (caption, _track(rows, PRIMARY[track]))
+            metric = PRIMARY[track]
+            caption = f"{track.capitalize()} track by {metric}: {METRIC_MEANINGS[metric]}. Brackets: 95 % interval."
+            tables[track] = (caption, _track(rows, metric))
     if len(pairwise):
         caption = (
             "Differences in percentage points. p: Wilcoxon's signed rank test and the bootstrap of the mean together, "
             "by groups of images, with Holm's correction."
         )
-        found["tests"] = (caption, _tests(pairwise, called))
-    return found
+        tables["tests"] = (caption, _tests(pairwise, names))
+    return tables
 
 
 def as_markdown(tables: Tables, notes: Sequence[str]) -> str:
@@ -52,40 +51,45 @@ def as_markdown(tables: Tables, notes: Sequence[str]) -> str:
 
 def as_latex(tables: Tables, notes: Sequence[str]) -> str:
     """The tables as ``table`` environments, and ``notes`` on the data as text; needs the package booktabs."""
-    found = []
+    parts = []
     for name, (caption, table) in tables.items():
-        how = {"label": f"tab:{name}", "column_format": "l" + "r" * (table.shape[1] - 1)}
+        layout = {"label": f"tab:{name}", "column_format": "l" + "r" * (table.shape[1] - 1)}
         escaped = table.map(_escaped).rename(columns=_escaped)
-        found.append(escaped.to_latex(index=False, caption=_escaped(caption), **how))
-    return "\n".join([*found, *(f"\\noindent\\textbf{{{_escaped(note)}}}\n" for note in notes)])
+        parts.append(escaped.to_latex(index=False, caption=_escaped(caption), **layout))
+    return "\n".join([*parts, *(f"\\noindent\\textbf{{{_escaped(note)}}}\n" for note in notes)])
 
 
 def _track(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     columns = {"experiment": short_names(rows)}
     columns[metric] = [
-        f"{decimal(row[metric])} [{decimal(row[f'{metric}_lo'])}, {decimal(row[f'{metric}_hi'])}]"
+        f"{format_decimal(row[metric])} [{format_decimal(row[f'{metric}_lo'])}, {format_decimal(row[f'{metric}_hi'])}]"
         for row in rows.to_dict("records")
     ]
     for name, (header, places) in COLUMNS.items():
         if rows[name].notna().any():
             columns[header] = [
-                (amount(value) or DASH) if places is None else decimal(value, places) for value in rows[name]
+                (format_count(value) or DASH) if places is None else format_decimal(value, places)
+                for value in rows[name]
             ]
     return pd.DataFrame(columns)
 
 
-def _tests(pairwise: pd.DataFrame, called: Mapping[str, str]) -> pd.DataFrame:
+def _tests(pairwise: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     rows = pairwise.to_dict("records")
     return pd.DataFrame(
         {
-            "a": [called[row["a"]] for row in rows],
-            "b": [called[row["b"]] for row in rows],
-            "a - b": [decimal(row["difference"], 1) for row in rows],
-            "95 % interval": [f"[{decimal(r['difference_lo'], 1)}, {decimal(r['difference_hi'], 1)}]" for r in rows],
-            "Holm p": [DASH if pd.isna(r["p_holm"]) else f"{r['p_holm']:.2g}" for r in rows],
+            "a": [names[row["a"]] for row in rows],
+            "b": [names[row["b"]] for row in rows],
+            "a - b": [format_decimal(row["difference"], 1) for row in rows],
+            "95 % interval": [_interval(row["difference_lo"], row["difference_hi"], 1) for row in rows],
+            "Holm p": [DASH if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}" for row in rows],
             "claim": [row["claim"] for row in rows],
         }
     )
+
+
+def _interval(low: float, high: float, places: int = 3) -> str:
+    return f"[{format_decimal(low, places)}, {format_decimal(high, places)}]"
 
 
 def _escaped(text: str) -> str:

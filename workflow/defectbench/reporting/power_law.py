@@ -1,4 +1,4 @@
-"""How error falls with labels: a power law per model, its band, and how many labels are nearly enough."""
+"""Power laws of error against labels: a fit per model, its band, and the number of labels that is nearly enough."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ POINTS = 40  # of a curve
 FITS = {
     "track": "str",
     "metric": "str",
-    "series": "str",  # trainings that differ in nothing but their number of labels and seed
+    "series": "str",  # trainings that differ only in their number of labels and seed
     "label": "str",
     "n_sizes": "Int64",
     "n_least": "Int64",
@@ -46,7 +46,7 @@ class Law:
         return 1 - self.factor[..., None] * np.asarray(n, float) ** -self.exponent[..., None]
 
     def enough(self, n_full: int, least: int) -> np.ndarray:
-        """Labels (...,) at which the score is ENOUGH of that with ``n_full``; NaN outside [least, n_full].
+        """Labels (...,) at which the score is ENOUGH of the score with ``n_full``; NaN outside [least, n_full].
 
         Outside the range of the trainings the law would be extrapolated.
         """
@@ -56,8 +56,8 @@ class Law:
         return np.where((n >= least) & (n <= n_full), n, np.nan)
 
 
-def fit(n: np.ndarray, scores: np.ndarray) -> Law:
-    """Least squares of log(1 - score) on log(n), for ``scores`` (..., K) in [0, 1) at ``n`` (K,) labels."""
+def fit_law(n: np.ndarray, scores: np.ndarray) -> Law:
+    """Least-squares fit of log(1 - score) on log(n), for ``scores`` (..., K) in [0, 1) at ``n`` (K,) labels."""
     x = np.log(np.asarray(n, float))
     y = np.log(np.maximum(1 - np.asarray(scores, float), 1e-6))
     x = x - (centre := x.mean())
@@ -70,28 +70,28 @@ def fit_series(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit every series of ``results`` that was trained on at least FEWEST_SIZES numbers of labels.
 
-    Intervals are percentiles over draws of groups of test images; scores are means over seeds, so the chance of
-    training is not in them. Returns the tables FITS and CURVES.
+    Intervals are percentiles over draws of groups of test images; scores are means over seeds, so they do not cover
+    the chance of training. Returns the tables FITS and CURVES.
     """
     by_id = {record.exp_id: record for record in records}
-    rows = pd.concat([words.track(results, track, PRIMARY[track]) for track in ("automatic", "oracle")])
+    rows = pd.concat([words.label_rows(results, track, PRIMARY[track]) for track in ("automatic", "oracle")])
     fits, curves = [], []
     for name, trainings in rows.groupby("series", sort=False):
-        own = [by_id[exp_id] for exp_id in trainings["exp_id"] if by_id[exp_id].row["n_labels_train"]]
-        sizes = sorted({record.row["n_labels_train"] for record in own})
+        members = [by_id[exp_id] for exp_id in trainings["exp_id"] if by_id[exp_id].row["n_labels_train"]]
+        sizes = sorted({record.row["n_labels_train"] for record in members})
         if len(sizes) < FEWEST_SIZES:
             continue
-        metric = PRIMARY[own[0].row["track"]]
-        drawn, means = _scores(own, sizes, metric, draws, seed)
-        law, laws = fit(sizes, means), fit(sizes, drawn)
+        metric, labels = PRIMARY[members[0].row["track"]], np.array(sizes)
+        resampled, means = _scores(members, sizes, metric, draws, seed)
+        law, laws = fit_law(labels, means), fit_law(labels, resampled)
         exponents = np.nanquantile(laws.exponent, TAILS)
         enough = law.enough(sizes[-1], sizes[0])
         n = np.geomspace(sizes[0], sizes[-1], POINTS)
         bounds = np.nanquantile(laws.score(n), TAILS, axis=0)
         curves += [(name, *row) for row in zip(n, law.score(n), *bounds, strict=True)]
-        residual = float(np.abs(law.score(np.array(sizes)) - means).max())
+        residual = float(np.abs(law.score(labels) - means).max())
         values = (
-            own[0].row["track"],
+            members[0].row["track"],
             metric,
             name,
             trainings["series_label"].iloc[0],
@@ -102,35 +102,35 @@ def fit_series(
         )
         interval = _interval(laws.enough(sizes[-1], sizes[0]))
         fits.append((*values, float(law.exponent), *exponents, residual, float(enough), *interval))
-    found = [dict(zip(FITS, values, strict=True)) for values in fits]
-    table = pd.DataFrame({name: pd.Series([row[name] for row in found], dtype=kind) for name, kind in FITS.items()})
+    rows = [dict(zip(FITS, values, strict=True)) for values in fits]
+    table = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in FITS.items()})
     return table, pd.DataFrame(curves, columns=list(CURVES))
 
 
 def _scores(
     records: Sequence[Record], sizes: Sequence[int], metric: str, draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean scores over seeds by number of labels: in every draw (draws, K), and in the sample (K,)."""
-    drawn, means = [], []
+    """Mean scores over seeds by number of labels: in every bootstrap sample (draws, K), and in the data (K,)."""
+    resampled, means = [], []
     for size in sizes:
-        of_seeds = [read_image_scores(r.folder, r.row["policy"]) for r in records if r.row["n_labels_train"] == size]
-        scores = np.mean([own[metric].to_numpy() for own in of_seeds], axis=0)
-        bootstrap = GroupBootstrap(of_seeds[0]["group"].to_numpy(str), draws, seed)
-        drawn.append(bootstrap.means(scores))
+        by_seed = [read_image_scores(r.folder, r.row["policy"]) for r in records if r.row["n_labels_train"] == size]
+        scores = np.mean([scores_of_seed[metric].to_numpy() for scores_of_seed in by_seed], axis=0)
+        bootstrap = GroupBootstrap(by_seed[0]["group"].to_numpy(str), draws, seed)
+        resampled.append(bootstrap.means(scores))
         means.append(float(np.nanmean(scores)))
-    return np.column_stack(drawn), np.array(means)
+    return np.column_stack(resampled), np.array(means)
 
 
-def _interval(drawn: np.ndarray) -> tuple[float, float]:
-    """Percentiles, if the answer lies in the range of the trainings in nearly every draw."""
-    known = drawn[~np.isnan(drawn)]
-    if len(known) < 0.95 * len(drawn):
+def _interval(resampled: np.ndarray) -> tuple[float, float]:
+    """Percentiles, if the answer is within the range of the trainings in nearly every bootstrap sample."""
+    known = resampled[~np.isnan(resampled)]
+    if len(known) < 0.95 * len(resampled):
         return np.nan, np.nan
     low, high = np.quantile(known, TAILS)
     return float(low), float(high)
 
 
-def sentence(row: dict) -> str:
+def law_sentence(row: dict) -> str:
     """One row of FITS in words; a fall is claimed only where the interval of the exponent says so."""
     exponent = f"{row['exponent']:.2f} [{row['exponent_lo']:.2f}, {row['exponent_hi']:.2f}]".replace("-", "−")
     law = (
@@ -140,7 +140,7 @@ def sentence(row: dict) -> str:
     if not row["exponent_lo"] > 0:
         return f"{law}; that more labels help is not shown."
     if pd.isna(row["n_enough"]):
-        return f"{law}; {ENOUGH:.0%} of the fitted score at {row['n_full']:,} lies outside that range."
+        return f"{law}; {ENOUGH:.0%} of the fitted score at {row['n_full']:,} is outside that range."
     interval = "(interval not within that range)"
     if pd.notna(row["n_enough_lo"]):
         interval = f"[{row['n_enough_lo']:,.0f}, {row['n_enough_hi']:,.0f}]"

@@ -1,4 +1,4 @@
-"""What a study's experiments left behind, read once and under the names that all tables and pictures share."""
+"""Records of a study's experiments, read once and under the names that all tables and pictures share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from defectbench.reporting.names import short_names
 from defectbench.script import UserError
 
 MIXED = "mixed"
-"""The device of a row whose stages or members were not on one."""
+"""The device of a row whose stages or members ran on different ones."""
 
 
 class RecordsError(UserError):
-    """Tables and folders that are not of one study."""
+    """Tables and folders of different studies."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One experiment: its row of results.parquet, what it is called, and its folder."""
+    """One experiment: its row of results.parquet, its short name and its folder."""
 
     row: dict[str, Any]
     name: str
@@ -61,9 +61,9 @@ class Record:
         return pd.read_csv(path) if path.is_file() else pd.DataFrame()
 
     def counts(self, policy: str | None = None, name: str = MERGED) -> pd.DataFrame:
-        """Rows of per_image.parquet of class ``name`` on the test images; ``policy`` None: that of unsuffixed names."""
-        wanted = [("role", "==", "test"), ("class", "==", name), ("policy", "==", policy or self.row["policy"])]
-        rows = pd.read_parquet(self.folder / "per_image.parquet", filters=wanted)
+        """Rows of per_image.parquet of class ``name`` on the test images; ``policy`` None: the headline one."""
+        filters = [("role", "==", "test"), ("class", "==", name), ("policy", "==", policy or self.row["policy"])]
+        rows = pd.read_parquet(self.folder / "per_image.parquet", filters=filters)
         return rows.sort_values("image_id", ignore_index=True)
 
     def image_histograms(self) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +71,8 @@ class Record:
 
         The histograms count negative and positive pixels per threshold bin.
         """
-        wanted = [("role", "==", "test"), ("class", "==", MERGED)]
-        table = pq.read_table(self.folder / "hist.parquet", filters=wanted)
+        filters = [("role", "==", "test"), ("class", "==", MERGED)]
+        table = pq.read_table(self.folder / "hist.parquet", filters=filters)
         ids = table["image_id"].to_numpy()
         sides = [
             pc.list_flatten(table[name]).to_numpy().reshape(len(ids), N_BINS).astype(np.int64)
@@ -84,15 +84,15 @@ class Record:
 
     def histogram(self) -> np.ndarray:
         """Pixels of the merged map on the test images, (2, 256) int64: negative and positive, per threshold bin."""
-        wanted = [("role", "==", "test"), ("class", "==", MERGED)]
-        rows = pd.read_parquet(self.folder / "pooled_hist.parquet", filters=wanted)
+        filters = [("role", "==", "test"), ("class", "==", MERGED)]
+        rows = pd.read_parquet(self.folder / "pooled_hist.parquet", filters=filters)
         full = np.zeros((2, N_CODES), np.int64)
         full[:, rows["code"].to_numpy(np.intp)] = rows[["negative", "positive"]].to_numpy(np.int64).T
         return coarsen(full)
 
 
 def read_records(results: pd.DataFrame, folders: Sequence[Path]) -> list[Record]:
-    """The experiments of the rows of results.parquet, in their order; ``folders`` bear the names of the experiments.
+    """The experiments of the rows of results.parquet, in their order; ``folders`` are named by experiment id.
 
     Raises:
         RecordsError: if a row has no folder.
@@ -100,8 +100,9 @@ def read_records(results: pd.DataFrame, folders: Sequence[Path]) -> list[Record]
     folder_of = {folder.name: folder for folder in folders}
     unknown = [exp_id for exp_id in results["exp_id"] if exp_id not in folder_of]
     if unknown:
-        raise RecordsError(f"{unknown[0]} is in the results, but not in the settings: make the results anew")
-    rows = [
-        {key: None if pd.isna(value) else value for key, value in row.items()} for row in results.to_dict("records")
+        raise RecordsError(f"{unknown[0]} is in the results, but not in the settings: make the results again")
+    rows: list[dict[str, Any]] = [
+        {str(key): None if pd.isna(value) else value for key, value in row.items()}
+        for row in results.to_dict("records")
     ]
     return [Record(row, name, folder_of[row["exp_id"]]) for row, name in zip(rows, short_names(results), strict=True)]

@@ -1,4 +1,4 @@
-"""Which settings are the best by the val images alone: what a search may look at."""
+"""A settings search: trainings ranked on the val images alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ MEASURED = ("val_iou_fixed", "val_dice_fixed", "val_dice_opt", "dice_all")
 """Columns of history.csv that the table shows, at the step of the kept weights."""
 
 
-def ranked(folders: Sequence[Path]) -> pd.DataFrame:
+def rank_trainings(folders: Sequence[Path]) -> pd.DataFrame:
     """A row per trained experiment, best first by its monitor on val; the settings in which they differ come first.
 
-    Reads run.json and history.csv alone: nothing of the test images.
+    Reads run.json and history.csv only, which hold nothing of the test images.
     """
     runs = [read_json(folder / "run.json") for folder in folders]
     settings = pd.DataFrame([{**run["settings"], "subset": run["experiment"]["subset"]} for run in runs], dtype=object)
@@ -34,19 +34,22 @@ def ranked(folders: Sequence[Path]) -> pd.DataFrame:
 
 def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -> str:
     """The table for reading, below it what is not ranked and why, and the best row's settings as a study has them."""
-    shown = table.drop(columns="exp_id").rename_axis("rank").reset_index()
-    shown["rank"] += 1
-    cells = [[f"{v:.4f}" if name in MEASURED else str(v) for name, v in row.items()] for _, row in shown.iterrows()]
-    lines = [" | ".join(row) for row in (list(shown), ["---"] * shown.shape[1], *cells)]
+    display = table.drop(columns="exp_id").rename_axis("rank").reset_index()
+    display["rank"] += 1
+    cells = [
+        [f"{value:.4f}" if name in MEASURED else str(value) for name, value in row.items()]
+        for _, row in display.iterrows()
+    ]
+    lines = [" | ".join(row) for row in (list(display), ["---"] * display.shape[1], *cells)]
     first = table.iloc[0][: list(table).index(MEASURED[0])].to_dict()
-    # A key without a value is one that has no effect beside the others.
+    # A key without a value has no effect beside the others.
     settings = {key: value for key, value in first.items() if value == value}
     return "\n".join(
         [
             f"# {title}",
             "",
             "Ranked on the val images alone, at the weights that each training kept. Scores of the best of many are "
-            "too high: train the winner anew with other seeds, and read its score on test once.",
+            "too high: train the winner again with other seeds, and read its score on test once.",
             "",
             *(f"| {line} |" for line in lines),
             "",

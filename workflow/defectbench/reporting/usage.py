@@ -1,4 +1,4 @@
-"""What jobs cost: the benchmarks of past runs in one table, and from them an estimate of jobs to come."""
+"""Cost of jobs: the benchmarks of past runs in one table, and an estimate of planned jobs from them."""
 
 import re
 from dataclasses import asdict, dataclass
@@ -12,14 +12,14 @@ MB, GB = 10**6, 10**9
 COLUMNS = ("dataset", "family", "exp_id", "rule", "benchmark", "seconds", "cpu_seconds", "memory_peak_bytes")
 GPU_COLUMNS = ("gpu", "gpu_memory_peak_bytes", "gpu_utilisation_mean")
 FOLDERS = ("weights", "results/*", "runs/*", "runs/*/*/*", "runs/*/*/*/fold*")
-"""Which folders have benchmarks: of published weights, studies, datasets, experiments, and folds of experiments."""
-ALIKE = (["benchmark"], ["rule", "family", "dataset"], ["rule", "dataset"], ["rule"])
-"""By which columns past jobs are like a planned one, the closest first."""
+"""Folders with benchmarks: of published weights, studies, datasets, experiments, and folds of experiments."""
+SIMILARITY = (["benchmark"], ["rule", "family", "dataset"], ["rule", "dataset"], ["rule"])
+"""Columns by which past jobs are similar to a planned one, the closest first."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of the workflow; what has no dataset or no experiment has '' there."""
+    """A job of the workflow; fields that do not apply are empty."""
 
     benchmark: str
     """Path of its benchmark below the folder that holds runs/ and results/: no other job has the same."""
@@ -27,7 +27,7 @@ class Job:
     dataset: str = ""
     family: str = ""
     exp_id: str = ""
-    """Of a fold ``{exp_id}/fold{k}``."""
+    """``{exp_id}/fold{k}`` for a fold."""
 
     @classmethod
     def of(cls, benchmark: str) -> "Job":
@@ -48,15 +48,15 @@ def past_jobs(top: Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(path for folder in FOLDERS for path in top.glob(f"{folder}/benchmarks/*.tsv")):
-        measured = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[-1]
+        benchmark = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[-1]
         usage = path.parents[1] / "logs" / f"{path.stem}.log.gpu.json"
         gpu = read_json(usage) if usage.is_file() else {}
         rows.append(
             {
                 **asdict(Job.of(path.relative_to(top).as_posix())),
-                "seconds": measured["s"],
-                "cpu_seconds": measured["cpu_time"],
-                "memory_peak_bytes": measured["max_rss"] * MB,
+                "seconds": benchmark["s"],
+                "cpu_seconds": benchmark["cpu_time"],
+                "memory_peak_bytes": benchmark["max_rss"] * MB,
                 "gpu": gpu.get("device"),
                 "gpu_memory_peak_bytes": gpu.get("gpu_memory_peak_bytes"),
                 "gpu_utilisation_mean": gpu.get("gpu_utilisation_mean"),
@@ -66,28 +66,28 @@ def past_jobs(top: Path) -> pd.DataFrame:
 
 
 def planned_jobs(dry_run: str) -> list[Job]:
-    """The jobs in the output of ``snakemake -n --quiet host``; targets without work of their own have no benchmark."""
+    """The jobs in the output of ``snakemake -n --quiet host``; targets that run nothing have no benchmark."""
     return [Job.of(path) for path in re.findall(r"^    benchmark: (.+)$", dry_run, re.M)]
 
 
 def estimate(jobs: list[Job], past: pd.DataFrame) -> pd.DataFrame:
     """A row per family: jobs, those without an estimate, hours one after another, and the largest peaks of memory (GB).
 
-    A job is expected to cost what it did last time; failing that, the median of its rule for the same family on the
-    same dataset; failing that, of its rule on the dataset, then on any.
+    A job is expected to cost what it did last time; failing that, the median of its rule for the same family and
+    dataset; failing that, of its rule on the dataset, then on any.
     """
-    alike = [(columns, dict(list(past.groupby(columns)))) for columns in ALIKE]
+    alike = [(columns, dict(list(past.groupby(columns)))) for columns in SIMILARITY]
     nothing = past.iloc[:0]
     rows = []
     for job in jobs:
-        found = (groups.get(tuple(getattr(job, column) for column in columns)) for columns, groups in alike)
-        known = next((group for group in found if group is not None), nothing)
+        candidates = (groups.get(tuple(getattr(job, column) for column in columns)) for columns, groups in alike)
+        similar = next((group for group in candidates if group is not None), nothing)
         rows.append(
             {
                 "family": job.family,
-                "seconds": known["seconds"].median(),
-                "memory": known["memory_peak_bytes"].max() / GB,
-                "gpu_memory": known["gpu_memory_peak_bytes"].astype(float).max() / GB,
+                "seconds": similar["seconds"].median(),
+                "memory": similar["memory_peak_bytes"].max() / GB,
+                "gpu_memory": similar["gpu_memory_peak_bytes"].astype(float).max() / GB,
             }
         )
     table = pd.DataFrame(rows, columns=["family", "seconds", "memory", "gpu_memory"])

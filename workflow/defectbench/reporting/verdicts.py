@@ -1,5 +1,6 @@
-"""What the tests of pairwise.csv allow to be said of a track, the same in every table, picture and sentence."""
+"""Verdicts on a track that the tests of pairwise.csv support, the same in every table, picture and sentence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,6 +8,9 @@ import pandas as pd
 
 from defectbench.evaluation.pairwise import VS_BEST, VS_REFERENCE
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER, FEWEST_GROUPS, TOO_FEW
+
+LOSERS = {A_BETTER: "b", B_BETTER: "a"}
+"""Claim -> the column of the worse experiment"""
 
 
 @dataclass(frozen=True)
@@ -29,32 +33,34 @@ class Standing:
     @classmethod
     def of(cls, results: pd.DataFrame, pairwise: pd.DataFrame, track: str) -> Self:
         """Read the standing of ``track`` from the tables."""
-        names = list(results.loc[results["track"] == track, "experiment"].unique())
-        inside = pairwise[pairwise["a"].isin(names) & pairwise["b"].isin(names)]
-        beaten = {*inside.loc[inside["claim"] == A_BETTER, "b"], *inside.loc[inside["claim"] == B_BETTER, "a"]}
-        unbeaten = tuple(name for name in names if name not in beaten)
-        against = pairwise[(pairwise["kind"] == VS_REFERENCE) & pairwise["a"].isin(names)]
-        compared = pairwise[pairwise["kind"].isin([VS_BEST, VS_REFERENCE]) & pairwise["a"].isin(names)]
+        experiments = list(results.loc[results["track"] == track, "experiment"].unique())
+        comparisons = pairwise[pairwise["a"].isin(experiments) & pairwise["b"].isin(experiments)]
+        beaten = {
+            name for claim, loser in LOSERS.items() for name in comparisons.loc[comparisons["claim"] == claim, loser]
+        }
+        unbeaten = tuple(name for name in experiments if name not in beaten)
+        vs_references = pairwise[(pairwise["kind"] == VS_REFERENCE) & pairwise["a"].isin(experiments)]
+        compared = pairwise[pairwise["kind"].isin([VS_BEST, VS_REFERENCE]) & pairwise["a"].isin(experiments)]
         return cls(
-            n=len(names),
+            n=len(experiments),
             unbeaten=unbeaten,
-            winner=unbeaten[0] if len(unbeaten) == 1 < len(names) else None,
-            tested=len(inside) > 0 and bool((inside["claim"] != TOO_FEW).any()),
+            winner=unbeaten[0] if len(unbeaten) == 1 < len(experiments) else None,
+            tested=len(comparisons) > 0 and bool((comparisons["claim"] != TOO_FEW).any()),
             best=compared["a"].iloc[0] if len(compared) else None,
-            not_above=tuple(against.loc[against["claim"] != A_BETTER, "b"]),
+            not_above=tuple(vs_references.loc[vs_references["claim"] != A_BETTER, "b"]),
         )
 
-    def sentence(self, called: dict[str, str]) -> str:
-        """The standing in words; ``called`` maps the names of experiments to what they are called."""
+    def sentence(self, names: Mapping[str, str]) -> str:
+        """The standing in words; ``names`` maps experiments to their short names."""
         if self.winner:
-            text = f"Winner: {called[self.winner]}; every other experiment of the track is significantly worse."
+            text = f"Winner: {names[self.winner]}; every other experiment of the track is significantly worse."
         elif self.n < 2:
             text = "No winner is named: there is nothing to compare."
         elif not self.tested:
             text = f"No winner is named: too few groups of test images for a test; at least {FEWEST_GROUPS} are needed."
         else:
             text = f"No winner is named: {len(self.unbeaten)} of {self.n} are not shown to be worse than another."
-        if self.not_above:
-            references = ", ".join(called[name] for name in self.not_above)
-            text += f" Not shown to be worse than {called[self.best]}: {references}."
+        if self.best and self.not_above:
+            references = ", ".join(names[name] for name in self.not_above)
+            text += f" Not shown to be worse than {names[self.best]}: {references}."
         return text

@@ -1,16 +1,16 @@
-"""What experiments and metrics are called in pictures."""
+"""Wording of tracks, metrics and labels, shared by tables, pictures and sentences."""
 
 import re
 
 import pandas as pd
 
-# What each track is, in the order of the page.
+# Descriptions of the tracks, in the order of the page.
 TRACKS = {
     "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
     "oracle": "Prompts come from the true masks: the ceiling of an annotation assistant, not a detector.",
     "reference": "What a number is worth: methods without a trained network.",
 }
-MEANING = {
+METRIC_MEANINGS = {
     "dice_all": "mean Dice over all test images; a clean image scores 1 if nothing is predicted, else 0",
     "test_Dice": "mean Dice over defective test images",
 }
@@ -20,9 +20,9 @@ TITLES = {
     "test_mIoU": "mean IoU over defective test images",
 }
 ORACLE = "Prompts come from the true masks: the ceiling of an annotation assistant, not of inspection."
-# What says least of a model, where a name is too long to be written whole.
+# Settings that say least of a model come last, where a long name is shortened.
 _BUDGET = ("batch size", "accumulate", "epochs", "steps", "eval every", "patience", "devices", "threads")
-_MEANINGS = {
+_DESCRIPTIONS = {
     "dice_all": "{dataset}: mean Dice over all {n} test images, the {clean} clean ones included; "
     "both masks empty = 1, one empty = 0.",
     "test_Dice": "{dataset}: mean Dice over the {defective} defective of {n} test images.",
@@ -30,32 +30,32 @@ _MEANINGS = {
 }
 
 
-def meaning(metric: str, rows: pd.DataFrame) -> str:
+def describe_metric(metric: str, rows: pd.DataFrame) -> str:
     """The metric in full, with the numbers of test images of ``rows``, which are of one track."""
     n, defective = int(rows["n_test"].max()), int(rows["n_test_defective"].max())
     if n == defective and metric != "dice_all":
         return f"{rows['dataset'].iloc[0]}: {TITLES[metric]}, {n:,} of them."
     numbers = {"n": f"{n:,}", "defective": f"{defective:,}", "clean": f"{n - defective:,}"}
-    return _MEANINGS[metric].format(dataset=rows["dataset"].iloc[0], **numbers)
+    return _DESCRIPTIONS[metric].format(dataset=rows["dataset"].iloc[0], **numbers)
 
 
-def track(table: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
-    """Rows of one track that have a value of ``metric``, best first, with columns that name them; the index is kept.
+def label_rows(table: pd.DataFrame, track: str, metric: str) -> pd.DataFrame:
+    """Rows of one track that have a value of ``metric``, best first, with labels in further columns; the index stays.
 
     ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` says
     what sets a series apart from others of its family; ``label`` adds the seed if the series has several.
     """
-    rows = table[(table["track"] == name) & table[metric].notna()]
+    rows = table[(table["track"] == track) & table[metric].notna()]
     rows = rows.sort_values([metric, "exp_id"], ascending=[False, True])
     records = rows.to_dict("records")
-    names, settings = [_name(row) for row in records], [_settings(row) for row in records]
+    names, settings = [_model_name(row) for row in records], [_changed_settings(row) for row in records]
     common: dict[str, set[str]] = {}
-    for row, own in zip(records, settings, strict=True):
-        common[row["family"]] = common.get(row["family"], set(own)) & set(own)
-    rows["series"] = [" ".join([name, *own]) for name, own in zip(names, settings, strict=True)]
+    for row, row_settings in zip(records, settings, strict=True):
+        common[row["family"]] = common.get(row["family"], set(row_settings)) & set(row_settings)
+    rows["series"] = [" ".join([track, *row_settings]) for track, row_settings in zip(names, settings, strict=True)]
     rows["series_label"] = [
-        ", ".join([re.sub("[-_]", " ", name), *(word for word in own if word not in common[row["family"]])])
-        for row, name, own in zip(records, names, settings, strict=True)
+        ", ".join([re.sub("[-_]", " ", track), *(word for word in row_settings if word not in common[row["family"]])])
+        for row, track, row_settings in zip(records, names, settings, strict=True)
     ]
     several = rows.groupby("series")["seed"].transform("nunique") > 1
     seeds = [f", seed {seed}" if many else "" for seed, many in zip(rows["seed"], several, strict=True)]
@@ -63,20 +63,20 @@ def track(table: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     return rows
 
 
-def count(n: float) -> str:
-    """A number of labels, with a dash for one that is not known."""
+def format_labels(n: float) -> str:
+    """A number of labels; a dash for an unknown one."""
     return f"{int(n):,}" if pd.notna(n) else "–"
 
 
-def _name(row: dict) -> str:
+def _model_name(row: dict) -> str:
     variant = row["variant"]
     return f"{row['model']}-{variant}" if isinstance(variant, str) and variant else row["model"]
 
 
-def _settings(row: dict) -> list[str]:
-    """The settings that the experiment's id names, but for its training images and seed; the budget comes last."""
-    _, _, _, *changed, _ = row["exp_id"].removeprefix(f"{_name(row)}_").split("_")
-    # Hyphens stand for spaces, except in an exponent: lr-1e-05.
+def _changed_settings(row: dict) -> list[str]:
+    """The settings in the experiment's id without its training images and seed; the budget comes last."""
+    _, _, _, *changed, _ = row["exp_id"].removeprefix(f"{_model_name(row)}_").split("_")
+    # Hyphens are spaces, except in an exponent: lr-1e-05.
     plain = [re.sub(r"(?<!\de)-", " ", word) for word in changed]
     plain.sort(key=lambda word: word.startswith(_BUDGET))
     return [f"prompt {row['prompt_type']}", f"size {row['img_size']}", *plain]

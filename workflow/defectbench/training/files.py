@@ -1,4 +1,4 @@
-"""The files that a training reads and writes, and the command line that names them."""
+"""Input and output files of a training, and their command-line options."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """Inputs of a training, the folder of its results, and the digest of its code."""
+    """Input files of a training, the folder of its results, and the digest of its code."""
 
     settings: Path
     """train.yaml of the experiment"""
@@ -21,7 +21,7 @@ class TrainingFiles:
     subset: Path
     """CSV of the training images."""
     folder: Path
-    """Folder of the experiment, which the results are written to."""
+    """Folder of the experiment, to write the results to."""
     code_digest: str
     """For the run record, and part of the fingerprint of the training state."""
     trackers: Path | None = None
@@ -33,15 +33,15 @@ class TrainingFiles:
     prompts: Path | None = None
     """Prompts of the val images."""
     prompt_settings: Path | None = None
-    """prompts.yaml of the dataset: how prompts of training images are drawn."""
+    """prompts.yaml of the dataset, for prompts of training images."""
     labels: Path | None = None
-    """Labels as the family's own trainer reads them."""
+    """Labels converted for the family's own trainer."""
     features: Path | None = None
     """Folder in which features of a frozen encoder are cached."""
 
 
 def parse_training_files(description: str, argv: Sequence[str] | None) -> TrainingFiles:
-    """The files named on the command line ``argv`` (None: this process's); ``description`` is the text of --help."""
+    """Parse the command line ``argv`` (None: this process's); ``description`` is the text of --help."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     required = {
         "settings": "train.yaml of the experiment",
@@ -57,7 +57,7 @@ def parse_training_files(description: str, argv: Sequence[str] | None) -> Traini
         "base": "base weights to start from",
         "prompts": "prompts of the val images",
         "prompt-settings": "prompts.yaml of the dataset",
-        "labels": "labels as the family's own trainer reads them",
+        "labels": "labels converted for the family's own trainer",
         "features": "folder in which features of a frozen encoder are cached",
     }
     for name, text in required.items():

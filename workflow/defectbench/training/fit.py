@@ -1,4 +1,4 @@
-"""The training loop: from the start, or from the last checkpoint, to the best weights."""
+"""The training loop, which starts from the beginning or resumes from the last checkpoint."""
 
 import logging
 import math
@@ -26,7 +26,7 @@ from defectbench.training.checkpoints import (
     AtomicCheckpoints,
     Checkpoints,
     Stopping,
-    step_of,
+    parse_step,
 )
 from defectbench.training.dataset import Samples
 from defectbench.training.devices import device_options
@@ -43,17 +43,17 @@ class Fit:
 
     history: pd.DataFrame
     weights: Mapping[str, dict[str, torch.Tensor]]
-    """Weights of the kept checkpoints by name: the best three by the monitor, best first, the best by each other
-    metric, regular checkpoints, and the last."""
+    """Weights of the checkpoints by name: the best three by the monitor, best first, the best by each other metric,
+    regular checkpoints, and the last."""
     best_checkpoints: dict[str, str]
     """Metric -> name of the checkpoint where it was highest."""
     best_step: int
-    """Of the best by the monitor."""
+    """Step of the best checkpoint by the monitor."""
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
     micro_batches: int
-    """Micro-batches per batch in the end: more than 1 if memory had run out."""
+    """Micro-batches per batch at the end: more than 1 after running out of memory."""
     train_seconds: float
     peak_memory_bytes: int
 
@@ -62,7 +62,7 @@ class ResumableData(L.LightningDataModule):
     """Training batches that continue at the step a checkpoint was taken."""
 
     def __init__(self, train: Samples, val: Samples, settings: TrainSettings, micro_batches: int) -> None:
-        """Batches of ``train`` as the settings' sampler draws them, each in ``micro_batches``; ``val`` in order."""
+        """Batches of ``train`` by the settings' sampler, each in ``micro_batches``; ``val`` in order."""
         super().__init__()
         self.train, self.val, self.settings, self.micro_batches = train, val, settings, micro_batches
         self.batches = make_batches(train, settings)
@@ -72,11 +72,11 @@ class ResumableData(L.LightningDataModule):
 
     @property
     def n_intervals(self) -> int:
-        """Evaluations in the whole budget; each is an 'epoch' to Lightning."""
+        """Evaluations in the whole budget; Lightning's epochs are the intervals between them."""
         return math.ceil(self.total_steps / self.interval)
 
     def train_dataloader(self) -> DataLoader:
-        """The next evaluation interval, or what is left of the budget; Lightning calls it again for every epoch."""
+        """Batches of the next evaluation interval, at most to the end of the budget; called for every epoch."""
         step, accumulate = self.trainer.global_step, self.settings.accumulate
         self.batches.start = step * accumulate
         self.batches.n_batches = min(self.interval, self.total_steps - step) * accumulate
@@ -90,20 +90,20 @@ class ResumableData(L.LightningDataModule):
         return self._loader(self.val, order)
 
     def _loader(self, samples: Samples, batches: Iterable[list[tuple[int, int]]]) -> DataLoader:
-        """Samples do not depend on who reads them, so neither does any result on the number of workers."""
+        """Loader of ``batches``; samples depend on pass and index only, so results do not depend on the workers."""
         gpu = torch.cuda.is_available()
         workers = self.settings.workers
         return DataLoader(
             samples,
             batch_sampler=batches,
             num_workers=workers if workers is not None else 4 * gpu,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_limit_threads,
             pin_memory=gpu,
         )
 
 
-def _one_thread(worker: int) -> None:
-    """A worker is one of several: OpenCV's own threads would be too many."""
+def _limit_threads(worker: int) -> None:
+    """Turn OpenCV's threads off in each of several workers."""
     cv2.setNumThreads(0)
 
 
@@ -121,7 +121,7 @@ class TrainingData:
     """The images of a training."""
 
     name: str
-    """What opens each line of progress: the experiment's id."""
+    """The experiment's id, for progress lines."""
     train: Samples
     val: Samples
     classes: Sequence[str] = (MERGED,)
@@ -129,7 +129,7 @@ class TrainingData:
 
 
 class Trainable(Protocol):
-    """What :func:`fit` reads of a family's training; see :class:`defectbench.training.network_job.Training`."""
+    """The part of :class:`defectbench.training.network_job.Training` that :func:`fit` uses."""
 
     @property
     def network(self) -> nn.Module: ...  # noqa: D102
@@ -146,11 +146,11 @@ def fit(
 ) -> Fit:
     """Train a network; a training whose ``state`` folder holds a checkpoint resumes from it.
 
-    ``loggers`` log every row of the history. The network ends with the best weights.
+    ``loggers`` log every row of the history. Afterwards the network has the best weights.
 
     Raises:
         TrainingError: if the loss is not finite or memory runs out.
-        SystemExit: at the end, in the further processes of a training on several devices.
+        SystemExit: at the end, in all but the first process of a training on several devices.
     """
     quiet_lightning()
     micro_batches = read_micro_batches(state)
@@ -182,7 +182,7 @@ def fit(
         history=history,
         weights=weights,
         best_checkpoints=checkpoints.best_names(),
-        best_step=step_of(best),
+        best_step=parse_step(best),
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
         micro_batches=micro_batches,
@@ -198,14 +198,14 @@ def make_trainer(
     return L.Trainer(
         **device_options(settings, data.batches.batch_size),
         accelerator="auto",
-        precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
+        precision=_LIGHTNING_PRECISION[resolve_precision(settings.precision)],
         accumulate_grad_batches=settings.accumulate * data.micro_batches,
         max_epochs=data.n_intervals,
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
         callbacks=callbacks,
         logger=list(loggers) or False,
-        # Not Slurm's environment: there Lightning expects a task per device, and a job is one task.
+        # Not Slurm's environment, in which Lightning expects a task per device: here a job is one task.
         plugins=[AtomicCheckpoints(), LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -216,9 +216,9 @@ def make_trainer(
 
 
 def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
-    """What the run record says of a training."""
+    """Facts of the run record about a training."""
     return {
-        "precision": resolved_precision(settings.precision),
+        "precision": resolve_precision(settings.precision),
         "steps": result.steps,
         "batch_parts": result.micro_batches,
         "best_step": result.best_step,
@@ -232,8 +232,8 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
 _LIGHTNING_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
-def resolved_precision(precision: str) -> str:
-    """``bf16``, ``fp16`` or ``fp32``: what the setting means on this hardware.
+def resolve_precision(precision: str) -> str:
+    """``bf16``, ``fp16`` or ``fp32``: the meaning of the setting on this hardware.
 
     Raises:
         TrainingError: for fp16 without a GPU.
@@ -248,7 +248,7 @@ def resolved_precision(precision: str) -> str:
 
 
 def quiet_lightning() -> None:
-    """Keep Lightning's banners and advice out of the logs; errors still show."""
+    """Silence Lightning's banners and advice; errors are still logged."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

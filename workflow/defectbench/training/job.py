@@ -1,6 +1,6 @@
-"""One training of an experiment, whatever trains it: its inputs, its resumable state, and its record.
+"""Training of an experiment by any means: its inputs, its resumable state, and its record.
 
-Nothing here needs torch: reference methods are set up by a job too.
+Without torch, since jobs of reference methods need none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ from defectbench.training.state import fingerprint, training_state
 
 
 class Job:
-    """What one call of a training script was given, and the folder that it writes to."""
+    """Inputs of one call of a training script, and the folder of its results."""
 
     def __init__(self, files: TrainingFiles, settings: FamilySettings) -> None:
         """Read the split and the subset named in ``files``."""
@@ -34,7 +34,7 @@ class Job:
         self.train_ids = pd.read_csv(files.subset, dtype=str)["image_id"].tolist()
         self.val_ids = sorted(self.split.loc[self.split["role"] == "val", "image_id"])
         self.notes: list[str] = []
-        """What a reader of the results must know of the training."""
+        """Notes for readers of the results."""
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the maps that the model gives."""
+        """Names of the maps that the model predicts."""
         return (MERGED,) if self.settings.traits.task == MERGED else self.masks.class_names
 
     @property
@@ -58,14 +58,14 @@ class Job:
 
     @property
     def early_stopping_ids(self) -> set[str]:
-        """Images by which the step was selected whose weights are kept."""
+        """Images by which the checkpoint was selected."""
         return set(self.val_ids)
 
     @contextmanager
-    def state(self, *parts: str | bytes) -> Iterator[tuple[Path, Sequence[Any]]]:
-        """The folder of this training's state, and the experiment trackers that log it.
+    def open_state(self, *parts: str | bytes) -> Iterator[tuple[Path, Sequence[Any]]]:
+        """The folder of this training's state, and its experiment trackers.
 
-        A state is resumed only by a call with the same settings, images, split, code and ``parts``.
+        A state is resumed only with the same settings, images, split, code and ``parts``.
         """
         from defectbench.training.trackers import open_trackers  # here, because Lightning's import takes seconds
 
@@ -76,7 +76,7 @@ class Job:
             yield folder, open_trackers(files.trackers, self.identity, self.settings, folder)
 
     def record(self, track: Track | None = None, **facts: Any) -> dict[str, Any]:
-        """The run record; without ``track`` it follows from where the prompts come from. ``facts`` replace defaults."""
+        """The run record; by default ``track`` follows from the prompts' source. ``facts`` replace defaults."""
         source = self.settings.traits.prompt_source
         labels: dict[str, Any] = {"n_labels_train": 0, "n_labels_val": 0}
         if self.settings.traits.uses_labels:
@@ -96,5 +96,5 @@ class Job:
         )
 
     def write_record(self, record: dict[str, Any]) -> None:
-        """Write run.json, the last of a training's files."""
+        """Write run.json; it comes after all other files of the training."""
         write_json(self.files.folder / "run.json", record)

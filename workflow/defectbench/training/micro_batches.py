@@ -15,7 +15,7 @@ _TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_
 
 
 def read_micro_batches(state: Path) -> int:
-    """Micro-batches per batch: 1, or what an attempt that ran out of memory left in ``state``."""
+    """Micro-batches per batch: 1, or the number recorded in ``state`` by an attempt that ran out of memory."""
     path = state / _RECORD
     return read_json(path)["parts"] if path.is_file() else 1
 
@@ -26,8 +26,8 @@ def halve_batch_on_oom(
 ) -> Iterator[None]:
     """Record in ``state`` that batches need at least twice as many ``micro_batches`` if the block runs out of memory.
 
-    Micro-batches are equal, and none is smaller than the network can train on. ``batch_size`` is the number of images
-    in a batch, on all devices together; a step has as many as before.
+    Micro-batches are of equal size, at least the fewest images that the network can train on. ``batch_size`` is the
+    number of images in a batch, on all devices together; it does not change.
 
     Raises:
         TrainingError: in place of the block's error, with what happens next and what to set.
@@ -43,11 +43,12 @@ def halve_batch_on_oom(
             f"{name}: out of {kind} with {share // micro_batches} images at a time (batch_size {settings.batch_size}, "
             f"accumulate {settings.accumulate}, devices {settings.devices}). "
         )
-        more = [n for n in range(2 * micro_batches, share // settings.min_images_per_device + 1) if share % n == 0]
-        if more:
-            write_json(state / _RECORD, {"parts": more[0]})
+        limit = share // settings.min_images_per_device
+        n = next((n for n in range(2 * micro_batches, limit + 1) if share % n == 0), None)
+        if n is not None:
+            write_json(state / _RECORD, {"parts": n})
             message += (
-                f"The same command, or Snakemake's --retries, resumes from the last checkpoint with {share // more[0]} "
+                f"The same command, or Snakemake's --retries, resumes from the last checkpoint with {share // n} "
                 "at a time and accumulates their gradients: a step still has all images of its batch. Or set a smaller "
                 f"batch_size and a larger accumulate, or a smaller img_size. {error}"
             )
@@ -57,7 +58,7 @@ def halve_batch_on_oom(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that a GPU's memory, or the machine's, did not do; libraries say it in many words."""
+    """Whether ``error`` means that the GPU, or the machine, is out of memory; libraries word it differently."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)

@@ -1,4 +1,4 @@
-"""Training of a network by the common loop: from what a family builds to weights, history, pictures and record."""
+"""Training of a family's network by the common loop: writes weights, history, pictures and record."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -30,28 +30,28 @@ from defectbench.training.trackers import close_trackers
 
 @dataclass(frozen=True)
 class Training:
-    """What a family builds for the common training loop."""
+    """A family's network and loss, for the common training loop."""
 
     network: nn.Module
-    """From uint8 images (B, C, H, W) to logits (B, n_maps, H, W), unless the task uses it in another way."""
+    """From uint8 images (B, C, H, W) to logits (B, n_maps, H, W), unless ``make_task`` calls it in another way."""
     loss: Loss | Any | None
-    """None: nothing is trained, the network is used zero-shot."""
+    """None: zero-shot, nothing is trained."""
     origin: Mapping[str, Any]
-    """Where the initial weights come from: facts of the run record, and part of the state's fingerprint."""
+    """Origin of the initial weights: facts of the run record, and part of the state's fingerprint."""
     make_task: Callable[..., SegmentationTask] = SegmentationTask
-    """Called as :class:`SegmentationTask` is; families whose training steps need more than the image have their own."""
+    """Called like :class:`SegmentationTask`; for families whose training steps need more than the image."""
     base_sha256: str | None = None
-    """Digest of the base weights if only what was trained is saved, to be loaded on top of them; None: all is saved."""
+    """Digest of the base weights if only trained tensors are saved, to be loaded on top; None: all are saved."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Further facts of the run record."""
     notes: Sequence[str] = ()
-    """What a reader of the results must know of the training."""
+    """Notes for readers of the results."""
     fingerprint: Sequence[str | bytes] = ()
-    """What else the training depends on: a state is resumed only if it is the same."""
+    """Further inputs of the training: a state is resumed only if they are the same."""
     evaluate_first: bool = False
-    """Whether the history begins with the untrained network, at step 0."""
+    """Whether the untrained network is evaluated too, as step 0 of the history."""
     folders: Sequence[str] = ()
-    """Folders that the task fills in the state's folder and that are copied beside the results."""
+    """Folders that the task writes below the state's folder, to be copied to the results."""
 
 
 class NetworkJob(Job):
@@ -60,7 +60,7 @@ class NetworkJob(Job):
     settings: TrainSettings
 
     def __init__(self, files: TrainingFiles, settings: TrainSettings) -> None:
-        """Read images and masks; from here on, random numbers follow the seed."""
+        """Set the seed, and open images and masks."""
         super().__init__(files, settings)
         torch.set_num_threads(settings.threads)
         L.seed_everything(settings.seed, verbose=False)
@@ -74,21 +74,21 @@ class NetworkJob(Job):
 
     @property
     def labelled_ids(self) -> set[str]:
-        """Images whose labels the weights were trained on, by this training or the one it started from."""
+        """Images whose labels the weights were trained on, those of the initial weights included."""
         return super().labelled_ids | self._inherited_labels
 
     @property
     def early_stopping_ids(self) -> set[str]:
-        """Images of early stopping, of this training or the one it started from."""
+        """Images by which a checkpoint was selected, those of the initial weights included."""
         return super().early_stopping_ids | self._inherited_stopping
 
     @property
     def trains_on_plain_images(self) -> bool:
-        """Whether a training image is the same in every pass, so that its features may be cached."""
+        """Whether training images are the same in every pass, so that their features can be cached."""
         return self.augmentation is None and self.settings.mode != "crops"
 
     def inherit_provenance(self, weights: Path) -> None:
-        """Count the images behind the file ``weights``, which the training starts from, as its own.
+        """Add the data provenance of the initial ``weights`` to that of this training.
 
         Raises:
             ProvenanceError: if the weights were trained on images that this training must not see.
@@ -115,7 +115,7 @@ class NetworkJob(Job):
             self._finish_zero_shot(training)
             return
         origin = [str(sorted(training.origin.items()))]
-        with self.state(*origin, *training.fingerprint) as (state, loggers):
+        with self.open_state(*origin, *training.fingerprint) as (state, loggers):
             data = TrainingData(self.name, self.train, self.val, self.classes)
             result = fit(training, data, self.settings, state, loggers)
             for name in training.folders:
@@ -138,7 +138,7 @@ class NetworkJob(Job):
         self._write_weights(training, {})
         write_text(self.files.folder / "history.csv", "epoch,step\n")
         facts = {"steps": 0, "train_seconds": 0.0, "zero_shot": True}
-        # The weights that predict are the base: nothing was added to them.
+        # The base weights are those of the model: none were trained.
         assert self.files.base is not None
         self.write_record(self._network_record(training, self.files.base, facts))
         print(f"{self.name}: nothing to train")
@@ -167,7 +167,8 @@ def train_network(
 ) -> None:
     """The command of a family's training script: parse, build, train, write.
 
-    ``build_training`` takes the settings and the job; ``description`` is the text of --help.
+    ``build_training`` is the family's :class:`defectbench.families.contract.BuildTraining`; ``description`` is the text
+    of --help.
     """
     files = parse_training_files(description, argv)
     settings = settings_class.read(files.settings)
@@ -176,7 +177,7 @@ def train_network(
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Copy ``source`` to ``target``, which is never half a copy."""
+    """Replace the folder ``target`` by a copy of ``source``, which appears only when it is complete."""
     beside = target.with_name(f".{target.name}")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(source, beside)

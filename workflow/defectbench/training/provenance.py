@@ -1,4 +1,4 @@
-"""Data provenance of weights, kept in their file: a training that starts from them inherits it."""
+"""Data provenance of weights, stored in their file: a training that starts from them inherits it."""
 
 import hashlib
 import json
@@ -25,22 +25,22 @@ class ProvenanceError(UserError):
 
 @dataclass(frozen=True)
 class Provenance:
-    """The images behind weights, by :func:`picture_digests`: ids differ between datasets of the same images."""
+    """The images behind weights, by :func:`picture_digests`, since ids differ between datasets of the same images."""
 
     trained_on: frozenset[str] = frozenset()
     """Images that the weights were trained on, with their labels."""
     early_stopping: frozenset[str] = frozenset()
-    """Images by which the step was selected whose weights are kept."""
+    """Images by which the checkpoint was selected."""
     is_complete: bool = True
     """False if the first of several trainings started from weights of unknown provenance."""
 
     def __or__(self, other: Self) -> Self:
-        """Provenance of two trainings, one after the other."""
+        """Provenance of weights from two trainings, one after the other."""
         trained_on, early_stopping = self.trained_on | other.trained_on, self.early_stopping | other.early_stopping
         return type(self)(trained_on, early_stopping, self.is_complete and other.is_complete)
 
     def metadata(self) -> dict[str, str]:
-        """For the header of a safetensors file; one key, since the order of several would be random."""
+        """Metadata of a safetensors file; one key, since the order of several would be random."""
         values = {
             "learned": sorted(self.trained_on),
             "stopped_by": sorted(self.early_stopping),
@@ -50,7 +50,7 @@ class Provenance:
 
     @classmethod
     def read(cls, weights: Path) -> Self:
-        """Read it from the header of the safetensors file ``weights``; incomplete if the header has none."""
+        """Read the provenance in the header of the safetensors file ``weights``; without any it is incomplete."""
         with safe_open(weights, "np") as file:
             text = (file.metadata() or {}).get(_KEY)
         if text is None:
@@ -60,7 +60,7 @@ class Provenance:
 
 
 def picture_digests(images: ImagePack, image_ids: Iterable[str]) -> dict[str, str]:
-    """Digest (16 hex digits) of the pixels of each image, by id; of a grey one the same with one channel and three."""
+    """Id -> digest (16 hex digits) of the pixels; a grey image has the same with one channel and with three."""
     digests = {}
     for image_id in image_ids:
         image = images[image_id]
@@ -78,7 +78,7 @@ def find_inherited_ids(
 
     ``pictures`` are the digests of all images of the dataset; ``split`` has image_id and role (train, val, test).
     Images that are not in it, such as those of the fold held out in cross-validation, count as test. Groups need no
-    look: a split has all of a group in one role, and so the image that the weights saw.
+    check: all images of a group have the same role.
 
     Raises:
         ProvenanceError: if the weights were trained on val or test images, or stopped early by test images.
@@ -90,7 +90,7 @@ def find_inherited_ids(
         ("were trained on", provenance.trained_on, train, "val or test"),
         ("were stopped early by", provenance.early_stopping, train_val, "test"),
     ):
-        # A picture may come more than once, as blank ones do: one that also has an allowed role is no leak.
+        # Equal pictures, such as blank ones, may have several roles: no leak if one of them is allowed.
         leaking = digests.difference(allowed.values())
         ids = [image_id for image_id, digest in pictures.items() if digest in leaking]
         if ids:

@@ -1,4 +1,4 @@
-"""run.json: everything a result row says of its training."""
+"""The run record of a training, run.json, from which the columns of the results are taken."""
 
 import hashlib
 import importlib.metadata
@@ -17,7 +17,7 @@ from defectbench.files import file_sha256
 Track = Literal["automatic", "oracle", "reference"]
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
-# Those of single families, recorded where they are in use.
+# Packages of single families, recorded if they were imported.
 EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 
 
@@ -30,14 +30,14 @@ def run_record(
 ) -> dict[str, Any]:
     """The record of one finished training.
 
-    ``track`` and ``prompt_source`` are set by the family's code from where its prompts come, never by the user.
-    ``facts`` are the remaining columns; those that do not apply stay away and end as nulls in the results.
+    ``track`` and ``prompt_source`` are set by the family's code from the origin of its prompts, never by the user.
+    ``facts`` are the remaining columns; a column that does not apply is omitted, and null in the results.
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
         "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
         **facts,
-        # The one that defectbench.on_gpu took.
+        # Set by defectbench.on_gpu.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
@@ -46,9 +46,9 @@ def run_record(
 
 
 def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
-    """Digest of the images that a training, or that of the weights it started from, read to learn or to stop by.
+    """Digest of the images of training and early stopping, those of the initial weights included.
 
-    Cross-validation accepts a prediction only from a model that says so.
+    Cross-validation accepts predictions only of models with the right digest.
     """
     seen = sorted({image_id for ids in image_ids for image_id in ids})
     return {"seen_ids_sha256": hashlib.sha256("\n".join(seen).encode()).hexdigest()}

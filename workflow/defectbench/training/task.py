@@ -30,7 +30,7 @@ HistoryRow = dict[str, float | None]
 
 
 class SegmentationTask(L.LightningModule):
-    """Trains ``network`` (uint8 images -> logits) and validates it."""
+    """Training and validation steps of ``network`` (uint8 images -> logits)."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SegmentationTask(L.LightningModule):
         val: Samples,
         classes: Sequence[str],
     ) -> None:
-        """``name`` opens each line of progress, ``total_steps`` is the length of the schedule, ``classes`` name maps.
+        """``name`` is for progress lines, ``total_steps`` the length of the schedule, ``classes`` the names of maps.
 
         In training the network may return a tuple of logits, finest first, for deep supervision.
         """
@@ -58,7 +58,7 @@ class SegmentationTask(L.LightningModule):
         self.state_folder = Path()
         """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
-        """Where set, each validated image is added to it."""
+        """If set, each validated image is added to it."""
         self._evaluation = Evaluation(classes)
         self._metrics: dict[str, float | None] = {}
         self._losses: list[torch.Tensor] = []
@@ -73,11 +73,11 @@ class SegmentationTask(L.LightningModule):
         self._losses, self._train_counts = [], 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed by batch, so that a resumed run draws what an undisturbed one would have drawn."""
+        """Seed by batch, so that a resumed training has the random numbers of an undisturbed one."""
         self._waited += time.perf_counter() - self._waiting_since
         accumulate = self.trainer.accumulate_grad_batches
         number = self.global_step * accumulate + batch_idx % accumulate
-        # Devices draw differently from each other.
+        # Devices have different random numbers.
         torch.manual_seed(self.settings.seed + number + self.global_rank * self.total_steps * accumulate)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
@@ -87,10 +87,10 @@ class SegmentationTask(L.LightningModule):
             TrainingError: if it is not finite, naming step and images.
         """
         images, masks, indices = batch
-        loss, outputs, wanted = self.training_outputs(images, masks, indices)
+        loss, outputs, true_masks = self.training_outputs(images, masks, indices)
         self._check_finite(loss, indices)
         self._losses.append(loss.detach())
-        self._train_counts = self._train_counts + _confusion(outputs, wanted)
+        self._train_counts = self._train_counts + _confusion(outputs, true_masks)
         return loss
 
     def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
@@ -104,16 +104,16 @@ class SegmentationTask(L.LightningModule):
         return self.loss(logits, masks), logits
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """From here on the next batch is waited for."""
+        """Start the clock of waiting for the next batch."""
         self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
-        """Stop the clock of the training steps and forget the last validation."""
+        """Stop the clock of the training steps, and reset the scores."""
         self._trained_seconds = time.perf_counter() - self._started
         self._val_losses, self._evaluation = [], Evaluation(self.classes)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> None:
-        """Score the maps of one batch, each at its image's own pixels.
+        """Score the maps of one batch at the images' own pixels.
 
         Raises:
             TrainingError: if they are not finite, naming step and images.
@@ -130,7 +130,7 @@ class SegmentationTask(L.LightningModule):
             self.add_validated(index, codes_from_logits(maps), truth)
 
     def add_validated(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:
-        """Take the codes (C, H, W) of val image ``index`` into the scores."""
+        """Add the codes (C, H, W) of val image ``index`` to the scores."""
         self._evaluation.add(codes, truth)
         if self.extremes is not None:
             self.extremes.add(index, codes, truth)
@@ -144,7 +144,7 @@ class SegmentationTask(L.LightningModule):
         metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
         self._metrics = self.trainer.strategy.broadcast(metrics)
         if self._metrics[self.settings.monitor] is None:
-            raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split anew")
+            raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
         self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
 
     def begin_history(self) -> None:
@@ -156,7 +156,7 @@ class SegmentationTask(L.LightningModule):
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
-        """Add a row to the history and show it; a schedule that watches the monitor takes its step."""
+        """Add a row to the history and print it; step a schedule that watches the monitor."""
         data, reduce = self.trainer.datamodule, self.trainer.strategy.reduce
         batch_size = data.batches.batch_size
         train_loss = reduce(torch.stack(self._losses).mean(), reduce_op="mean")
@@ -204,34 +204,37 @@ class SegmentationTask(L.LightningModule):
         """Optimiser and schedule of the settings."""
         optimizer = make_optimizer(self.settings, self.parameter_groups())
         schedule = make_schedule(self.settings, optimizer, self.total_steps)
-        watches = {"interval": "epoch", "monitor": self.settings.monitor, "reduce_on_plateau": True}
-        how = watches if self.settings.schedule == "plateau" else {"interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
+        by_monitor = {"interval": "epoch", "monitor": self.settings.monitor, "reduce_on_plateau": True}
+        options = by_monitor if self.settings.schedule == "plateau" else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **options}}
 
     def parameter_groups(self) -> list[Any]:
-        """What trains: parameters, or groups of them with settings of their own."""
+        """Trainable parameters, or groups of them with different optimiser settings."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step schedules that go by step. Lightning would step the others after the checkpoint is written, and a
-        resumed training would miss that step; :meth:`on_train_epoch_end` comes before."""
+        """Step schedules that are stepped every step.
+
+        Lightning would step the others after the checkpoint is written, and a resumed training would miss that step;
+        :meth:`on_train_epoch_end` comes before.
+        """
         if metric is None:
             scheduler.step()
 
     @property
     def strict_loading(self) -> bool:
-        """Whether a checkpoint holds all weights; those of frozen parameters are left out."""
+        """Whether a checkpoint must have all parameters; frozen ones are not saved."""
         return all(parameter.requires_grad for parameter in self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the state, and no frozen parameters: a training starts with the same ones anew."""
+        """Save the history, and no frozen parameters: a resumed training is built with the same ones."""
         checkpoint["history"] = self.history
         for name, parameter in self.named_parameters():
             if not parameter.requires_grad:
                 del checkpoint["state_dict"][name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up again."""
+        """Restore the history."""
         self.history = checkpoint["history"]
 
 

@@ -62,7 +62,7 @@ class YoloJob(Job):
         precision = ultralytics_training.resolve_precision(settings.precision)
         coco = read_weights(self.base) if self.base else None
         inputs = [path.read_bytes() for path in (self.labels_file, self.base) if path]
-        with self.state(*inputs) as (state, loggers):
+        with self.open_state(*inputs) as (state, loggers):
             self._clear(state, ultralytics_training.FOLDER)
             report = partial(track_row, loggers)
             data = self._write_images(state / "data")

@@ -1,4 +1,4 @@
-"""Put a study's records into one HTML file."""
+"""The page of a study: one HTML file from its records."""
 
 import base64
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ import pandas as pd
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting.findings import difference_sentence
-from defectbench.reporting.image_choice import choose
+from defectbench.reporting.image_choice import select_images
 from defectbench.reporting.names import experiment_names
 from defectbench.reporting.overlay import FALSE_ALARM, HIT, MISSED, class_colours
-from defectbench.reporting.page.answer import answer, standings_of
+from defectbench.reporting.page.answer import answer, standings_by_track
 from defectbench.reporting.page.caveats import caveats
-from defectbench.reporting.page.experiment_cards import card
-from defectbench.reporting.page.pictures import overlays, pictures
+from defectbench.reporting.page.experiment_cards import experiment_card
+from defectbench.reporting.page.pictures import image_pictures, prediction_overlays
 from defectbench.reporting.page.provenance import provenance
 from defectbench.reporting.page.tables import tables
 from defectbench.reporting.palette import family_colours
@@ -39,25 +39,25 @@ class Inputs:
     leaks: pd.DataFrame
     split: pd.DataFrame
     ungrouped: bool
-    """Whether nothing but the pixels tells which images belong together"""
+    """Whether only the pixels tell which images belong together"""
     folders: Sequence[Path]
     pack: Path
     plots: Sequence[Path]
     captions: Path
-    """Folder of texts of the plots' names"""
+    """Folder of the plots' captions, NAME.rst each"""
 
 
 def build_page(inputs: Inputs) -> str:
-    """The page as HTML: all it needs is inside."""
+    """The page as self-contained HTML."""
     results, pairwise = inputs.results, inputs.pairwise
     records = read_records(results, inputs.folders)
-    standings, called = standings_of(results, pairwise), experiment_names(results)
+    standings, names = standings_by_track(results, pairwise), experiment_names(results)
     defective, scores = _scores(records)
     automatic = [i for i, record in enumerate(records) if record.row["track"] == "automatic"]
-    shown = choose(scores[automatic or list(scores)], defective)
+    selected_images = select_images(scores[automatic or list(scores)], defective)
     images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
-    findings = [difference_sentence(row, called) for row in comparisons]
+    findings = [difference_sentence(row, names) for row in comparisons]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -65,12 +65,12 @@ def build_page(inputs: Inputs) -> str:
     return environment.get_template("page.html").render(
         study=inputs.study,
         dataset=", ".join(results["dataset"].unique()),
-        answer=answer(results, pairwise, standings, called),
-        caveats=caveats(results, records, standings, called, inputs.issues, inputs.leaks, inputs.ungrouped),
+        answer=answer(results, pairwise, standings, names),
+        caveats=caveats(results, records, standings, names, inputs.issues, inputs.leaks, inputs.ungrouped),
         tables=tables(records, standings),
         families=family_colours(results["family"], results["track"]),
         records=records,
-        cards=[card(record) for record in records],
+        cards=[experiment_card(record) for record in records],
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),
@@ -78,28 +78,29 @@ def build_page(inputs: Inputs) -> str:
         classes=class_colours(masks.class_names),
         data={
             "experiments": [_experiment(record) for record in records],
-            "pairs": {f"{row['a']}|{row['b']}": said for row, said in zip(comparisons, findings, strict=True)},
+            "pairs": {f"{row['a']}|{row['b']}": sentence for row, sentence in zip(comparisons, findings, strict=True)},
             "images": list(scores.index),
             "defective": [int(value) for value in defective],
             "scores": [_thousandths(scores[i]) for i in scores],
-            "pictures": pictures(shown, images, masks),
-            "overlays": [overlays(record, shown, images, masks) for record in records],
+            "pictures": image_pictures(selected_images, images, masks),
+            "overlays": [prediction_overlays(record, selected_images, images, masks) for record in records],
         },
     )
 
 
 def _scores(records: Sequence[Record]) -> tuple[pd.Series, pd.DataFrame]:
-    """Which images are defective, and Dice (images x experiments): NaN where an experiment did not see an image."""
-    columns, truth = {}, {}
+    """Which images are defective, and Dice (images x experiments): NaN where an experiment did not predict an image."""
+    columns: dict[int, pd.Series] = {}
+    is_defective: dict[str, bool] = {}
     for i, record in enumerate(records):
         rows = record.counts().set_index("image_id")
         total = (2 * rows["tp"] + rows["fp"] + rows["fn"]).astype(float)
         dice = (2 * rows["tp"] / total).where(total > 0, 1.0)
         defective = rows["tp"] + rows["fn"] > 0
         columns[i] = dice.where(defective) if PRIMARY[record.row["track"]] == "test_Dice" else dice
-        truth |= defective.to_dict()
+        is_defective |= defective.to_dict()
     scores = pd.DataFrame(columns).sort_index()
-    return pd.Series(truth).reindex(scores.index), scores
+    return pd.Series(is_defective).reindex(scores.index), scores
 
 
 def _thousandths(scores: pd.Series) -> list[int | None]:

@@ -1,4 +1,4 @@
-"""What a reader must know before believing a study, each sentence from the data."""
+"""Caveats of a study: sentences that its data call for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,7 +18,7 @@ def caveats(
     results: pd.DataFrame,
     records: Sequence[Record],
     standings: Mapping[str, Standing],
-    called: Mapping[str, str],
+    names: Mapping[str, str],
     issues: pd.DataFrame,
     leaks: pd.DataFrame,
     ungrouped: bool = False,
@@ -31,7 +31,7 @@ def caveats(
         *_data(results, issues, leaks),
         *([UNGROUPED] if ungrouped else []),
         *_training(records),
-        *_leads(results, standings, called),
+        *_leads(results, standings, names),
         *_tracks(results),
         *_missing(results, records),
     ]
@@ -75,40 +75,43 @@ def _training(records: Sequence[Record]) -> Iterator[str]:
     labels = {record.row["n_labels_train"] for record in trained} - {None}
     if len(labels) > 1:
         yield (
-            f"Numbers of training labels differ, {min(labels):,} to {max(labels):,}: a place on the leaderboard is "
+            f"Numbers of training labels differ, {min(labels):,} to {max(labels):,}: a rank on the leaderboard is "
             "that of a model with its labels."
         )
     divided = [record for record in trained if (record.run.get("batch_parts") or 1) > 1]
     if divided:
-        yield f"Batches did not fit into memory and were taken in parts, with accumulated gradients: {_names(divided)}."
+        yield (
+            "Batches did not fit into memory and were divided into micro-batches with accumulated gradients: "
+            f"{_names(divided)}."
+        )
 
 
-def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], called: Mapping[str, str]) -> Iterator[str]:
+def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], names: Mapping[str, str]) -> Iterator[str]:
     for track, standing in standings.items():
         metric = PRIMARY[track]
         means = results[results["track"] == track].groupby("experiment", sort=False)[metric].mean().dropna()
         if len(means) < 2:
             continue
         first = means.idxmax()
-        shared = [called[name] for name in means.index[means.round(12) == means.round(12).max()]]
+        shared = [names[name] for name in means.index[means.round(12) == means.round(12).max()]]
         equal = [name for name in standing.unbeaten if name != first]
         if len(shared) > 1:
             yield f"{track.capitalize()} track: {', '.join(shared)} share the highest {metric} on the test images."
         elif first in standing.unbeaten and equal:
-            names = ", ".join(called[name] for name in equal[:_MOST_NAMES])
+            others = ", ".join(names[name] for name in equal[:_MOST_NAMES])
             more = f" and {len(equal) - _MOST_NAMES} more" if len(equal) > _MOST_NAMES else ""
             yield (
-                f"{track.capitalize()} track: {called[first]} has the highest {metric} on the test images, but that "
-                f"lead is not significant over {names}{more}."
+                f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images, but that "
+                f"lead is not significant over {others}{more}."
             )
-        if standing.best and called[standing.best] not in shared:
+        if standing.best and names[standing.best] not in shared:
             yield (
-                f"{track.capitalize()} track: the highest validation score has {called[standing.best]}, the highest "
-                f"test score {called[first]}; tests are against the former."
+                f"{track.capitalize()} track: the highest validation score has {names[standing.best]}, the highest "
+                f"test score {names[first]}; tests are against the former."
             )
-        if standing.not_above:
-            names = ", ".join(called[name] for name in standing.not_above)
-            yield f"{called[standing.best]} is not shown to be better than the reference: {names}."
+        if standing.best and standing.not_above:
+            references = ", ".join(names[name] for name in standing.not_above)
+            yield f"{names[standing.best]} is not shown to be better than the reference: {references}."
 
 
 def _tracks(results: pd.DataFrame) -> Iterator[str]:

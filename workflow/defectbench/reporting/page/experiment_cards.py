@@ -1,13 +1,20 @@
-"""The card of an experiment: its metrics by policy and class, curves, cost and configuration."""
+"""Cards of experiments: metrics by policy and class, curves, cost and configuration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from defectbench.metrics.histograms import sweep
-from defectbench.reporting.numbers import amount, decimal, memory, milliseconds, minutes
+from defectbench.reporting.numbers import (
+    format_bytes,
+    format_count,
+    format_decimal,
+    format_duration,
+    format_milliseconds,
+)
 from defectbench.reporting.records import Record
 
 METRICS = (
@@ -35,13 +42,13 @@ POLICIES = {
     "_calibrated": "calibrated",
     "_pp": "post-processed",
 }
-_POINTS = 64  # of a curve: enough for a small picture
+_MOST_POINTS = 64  # enough for a small picture
 Points = list[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A small line chart: curves by name on axes that are given."""
+    """A small line chart: curves by name, and the ranges of the axes."""
 
     title: str
     x_label: str
@@ -52,7 +59,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card shows; tables are rows of texts under a header."""
+    """Contents of a card; tables are rows of texts under a header."""
 
     facts: list[tuple[str, str]]
     metrics: list[list[str]]
@@ -62,8 +69,8 @@ class Card:
     weights: list[tuple[str, str]]
 
 
-def card(record: Record) -> Card:
-    """Read what the card of ``record`` shows."""
+def experiment_card(record: Record) -> Card:
+    """Collect the contents of the card of ``record``."""
     return Card(
         facts=[(name, value) for name, value in _facts(record.row) if value],
         metrics=_metrics(record.metrics),
@@ -75,23 +82,23 @@ def card(record: Record) -> Card:
 
 
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "labelled training images", amount(row["n_labels_train"])
-    yield "threshold", decimal(row["threshold"]) if row["threshold"] is not None else ""
-    yield "parameters", amount(row["params_total"])
-    yield "of them trained", amount(row["params_trainable"])
-    yield "weights file", memory(row["weights_bytes"])
-    yield "training", minutes(row["train_seconds"])
+    yield "labelled training images", format_count(row["n_labels_train"])
+    yield "threshold", format_decimal(row["threshold"]) if row["threshold"] is not None else ""
+    yield "parameters", format_count(row["params_total"])
+    yield "of these trained", format_count(row["params_trainable"])
+    yield "weights file", format_bytes(row["weights_bytes"])
+    yield "training", format_duration(row["train_seconds"])
     yield "device of training", row["train_device"] or ""
-    yield "peak memory of training", memory(row["peak_memory_train_bytes"])
-    yield "prediction, mean", milliseconds(row["avg_inference_time"])
+    yield "peak memory of training", format_bytes(row["peak_memory_train_bytes"])
+    yield "prediction, mean", format_milliseconds(row["avg_inference_time"])
     of_milliseconds = {
-        "of it the stage that prompts": "infer_ms_stage1",
-        "of it the stage that is asked": "infer_ms_stage2",
+        "of this the prompting stage": "infer_ms_stage1",
+        "of this the prompted stage": "infer_ms_stage2",
         "prediction, 95th percentile": "infer_ms_p95",
     }
     for name, key in of_milliseconds.items():
-        yield name, "" if row[key] is None else milliseconds(row[key] / 1000)
-    yield "peak memory of prediction", memory(row["peak_memory_infer_bytes"])
+        yield name, "" if row[key] is None else format_milliseconds(row[key] / 1000)
+    yield "peak memory of prediction", format_bytes(row["peak_memory_infer_bytes"])
     yield "device of prediction", row["device"] or ""
     yield "training ended", row["timestamp"] or ""
     yield "prompts", "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source']})"
@@ -103,16 +110,20 @@ def _metrics(metrics: dict[str, Any]) -> list[list[str]]:
     for name in METRICS:
         values = [metrics.get(f"{name}{suffix}") for suffix in suffixes]
         if any(value is not None for value in values):
-            rows.append([name, *map(decimal, values)])
+            rows.append([name, *map(format_decimal, values)])
     return rows
 
 
 def _classes(metrics: dict[str, Any]) -> Iterator[list[str]]:
-    shown = ("test_mIoU", "test_Dice", "Precision", "Recall", "AUPRC")
+    columns = ("test_mIoU", "test_Dice", "Precision", "Recall", "AUPRC")
     if metrics["per_class"]:
-        yield ["class", "defective", *(name.removeprefix("test_") for name in shown)]
-    for name, own in metrics["per_class"].items():
-        yield [name, amount(own["n_test_defective"]), *(decimal(own.get(metric)) for metric in shown)]
+        yield ["class", "defective", *(name.removeprefix("test_") for name in columns)]
+    for name, values in metrics["per_class"].items():
+        yield [
+            name,
+            format_count(values["n_test_defective"]),
+            *(format_decimal(values.get(metric)) for metric in columns),
+        ]
 
 
 def _training(record: Record) -> Chart | None:
@@ -139,13 +150,15 @@ def _curves(record: Record) -> Iterator[Chart]:
     yield Chart("Test pixels against the threshold", "threshold p", (0.0, 1.0), (0.0, 1.0), curves)
 
 
-def _points(x: Sequence[float], y: Sequence[float]) -> Points:
-    """At most _POINTS points, evenly spaced in their order, without those that are not defined."""
-    x, y = np.asarray(x, float), np.asarray(y, float)
+def _points(xs: ArrayLike, ys: ArrayLike) -> Points:
+    """At most _MOST_POINTS points, evenly spaced in their order, without undefined ones."""
+    x, y = np.asarray(xs, float), np.asarray(ys, float)
     defined = np.isfinite(x) & np.isfinite(y)
     x, y = x[defined], y[defined]
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).round().astype(int)) if len(x) else []
-    return [(float(x[i]), float(y[i])) for i in chosen]
+    if not len(x):
+        return []
+    indices = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).round().astype(int))
+    return [(float(x[i]), float(y[i])) for i in indices]
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Test images on which the models say most, and every model's masks on them, small enough to stand in the page."""
+"""Pictures of test images and overlays of every model's masks, small enough to be embedded in the page."""
 
 import base64
 import io
@@ -14,64 +14,69 @@ from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
 from defectbench.metrics.boundary import boundary
-from defectbench.reporting.image_choice import Shown, read_maps
+from defectbench.reporting.image_choice import SelectedImage, read_maps
+from defectbench.reporting.masks import union_of_classes
 from defectbench.reporting.overlay import FALSE_ALARM, HIT, MISSED, as_rgb, class_colours
 from defectbench.reporting.records import Record
 
-LONGEST = 1200  # pixels of a picture's longer side; larger ones are thinned out
+LONGEST_SIDE = 1200  # pixels of a picture's longer side; larger ones are thinned out
 _FILL, _FULL = 110, 255  # alpha of areas and of outlines
 _JPEG_QUALITY = 82
 
 
-def pictures(shown: Sequence[Shown], images: ImagePack, masks: MaskPack) -> list[dict[str, Any]]:
-    """For each image what the page needs: the picture and the outline of its true masks, as data URIs."""
+def image_pictures(
+    selected_images: Sequence[SelectedImage], images: ImagePack, masks: MaskPack
+) -> list[dict[str, Any]]:
+    """For each image the picture and the outlines of its true masks, as data URIs."""
     colours = list(class_colours(masks.class_names).values())
-    found = []
-    for item in shown:
-        image, truth = _thinned(images[item.image_id]), masks[item.image_id].astype(bool)
+    pictures = []
+    for item in selected_images:
+        image, truth = _thin_out(images[item.image_id]), masks[item.image_id].astype(bool)
         index = np.zeros(truth.shape[1:], np.uint8)
         for k, mask in enumerate(truth):
             index[boundary(mask)] = k + 1
-        found.append(
+        pictures.append(
             {
                 "id": item.image_id,
-                "why": item.why,
+                "reason": item.reason,
                 "width": image.shape[1],
                 "height": image.shape[0],
                 "image": _uri(as_rgb(image), "jpeg"),
-                "truth": _palette_uri(_thinned(index), [(colour, _FULL) for colour in colours]),
+                "truth": _palette_uri(_thin_out(index), [(colour, _FULL) for colour in colours]),
                 "classes": [name for name, mask in zip(masks.class_names, truth, strict=True) if mask.any()],
             }
         )
-    return found
+    return pictures
 
 
-def overlays(record: Record, shown: Sequence[Shown], images: ImagePack, masks: MaskPack) -> list[dict[str, str] | None]:
+def prediction_overlays(
+    record: Record, selected_images: Sequence[SelectedImage], images: ImagePack, masks: MaskPack
+) -> list[dict[str, str] | None]:
     """The masks of one experiment on each image, as transparent data URIs: plain, and post-processed where it was.
 
-    None where the experiment did not see the image, as oracle models do not see clean ones.
+    None where the experiment did not predict the image, as oracle models do not predict clean ones.
     """
     calibration = Calibration(**read_json(record.folder / "calibration.json"))
-    maps = read_maps(record.folder / "test.pred.parquet", {item.image_id for item in shown})
-    found: list[dict[str, str] | None] = []
-    for item in shown:
+    maps = read_maps(record.folder / "test.pred.parquet", {item.image_id for item in selected_images})
+    overlays: list[dict[str, str] | None] = []
+    for item in selected_images:
         if item.image_id not in maps:
-            found.append(None)
+            overlays.append(None)
             continue
-        truth = masks[item.image_id].any(axis=0)
+        truth = union_of_classes(masks[item.image_id])
         by_policy = policies.masks(maps[item.image_id], calibration, images[item.image_id])
-        wanted = {"plain": record.row["policy"], "pp": policies.POST_PROCESSED}
-        found.append(
+        layers = {"plain": record.row["policy"], "pp": policies.POST_PROCESSED}
+        overlays.append(
             {
-                name: _compared(truth, by_policy[policy].any(axis=0))
-                for name, policy in wanted.items()
+                name: _compare(truth, union_of_classes(by_policy[policy]))
+                for name, policy in layers.items()
                 if policy in by_policy
             }
         )
-    return found
+    return overlays
 
 
-def _compared(truth: np.ndarray, prediction: np.ndarray) -> str:
+def _compare(truth: np.ndarray, prediction: np.ndarray) -> str:
     """Hits, false alarms and misses tinted, the outline of the prediction in full colour."""
     outline = boundary(prediction)
     index = np.zeros(truth.shape, np.uint8)
@@ -80,11 +85,11 @@ def _compared(truth: np.ndarray, prediction: np.ndarray) -> str:
         index[area] = 2 * k + 1
         index[area & outline] = 2 * k + 2
     colours = [(colour, alpha) for colour in (HIT, FALSE_ALARM, MISSED) for alpha in (_FILL, _FULL)]
-    return _palette_uri(_thinned(index), colours)
+    return _palette_uri(_thin_out(index), colours)
 
 
-def _thinned(array: np.ndarray) -> np.ndarray:
-    step = -(-max(array.shape[:2]) // LONGEST)
+def _thin_out(array: np.ndarray) -> np.ndarray:
+    step = -(-max(array.shape[:2]) // LONGEST_SIDE)
     return np.ascontiguousarray(array[::step, ::step])
 
 

@@ -1,4 +1,4 @@
-"""Where the numbers come from: data, code, versions, weights and machines."""
+"""Provenance of the numbers: data, code, versions, weights and machines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Provenance:
 
 
 def provenance(records: Sequence[Record], split: pd.DataFrame) -> Provenance:
-    """What the records say of their origin; ``split`` has image_id, role, group."""
+    """Collect the provenance of the records; ``split`` has image_id, role, group."""
     roles = split.groupby("role", sort=False).agg(images=("image_id", "size"), groups=("group", "nunique"))
     sizes = [f"{role}: {row.images:,} images in {row.groups:,} groups" for role, row in roles.iterrows()]
     facts = [
@@ -46,12 +46,12 @@ def _distinct(records: Sequence[Record], name: str) -> str:
 
 
 def _versions(records: Sequence[Record]) -> list[str]:
-    """Each package with all its versions that were used."""
-    found: dict[str, dict[str, None]] = {}
+    """Each package with all versions of it that were used."""
+    versions_of: dict[str, dict[str, None]] = {}
     for record in records:
         for package, version in (record.run.get("versions") or {}).items():
-            found.setdefault(package, {})[version] = None
-    return [f"{package} {' and '.join(versions)}" for package, versions in found.items()]
+            versions_of.setdefault(package, {})[version] = None
+    return [f"{package} {' and '.join(versions)}" for package, versions in versions_of.items()]
 
 
 def _text(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""The pictures that people look at: each a module of its own, so that a new style reruns that picture alone."""
+"""Plots: a module each, so that an edit of one redraws only that one."""

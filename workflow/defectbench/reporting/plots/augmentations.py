@@ -1,4 +1,4 @@
-"""What the networks see in training: real images beside several draws of each augmentation, masks outlined."""
+"""Plot of augmentations: training images beside several samples of each augmentation, masks outlined."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,30 +15,33 @@ from defectbench.reporting.plots import style
 from defectbench.training.augmentation import make_augmentation
 
 TITLE = "Augmentation: what the networks see in training"
-N_DRAWS = 4
+N_SAMPLES = 4
 PAGE, GAP = 1500, 10  # pixels: width of a row of pictures, space between them
 TALLEST = 500  # pixels
 ASPECT_OF_STRIPS = 2
-BOLDER = 1.15  # how much more room bold letters take
+BOLDER = 1.15  # width of bold letters relative to regular ones
 
 
-def choose(pack: Path, image_ids: Sequence[str], n: int) -> list[str]:
-    """``n`` of the images that have a defect, evenly spaced in the order of their ids; of all if none has one."""
+def select_training_images(pack: Path, image_ids: Sequence[str], n: int) -> list[str]:
+    """Ids of ``n`` defective images, evenly spaced in the order of their ids; of any images if none is defective."""
     areas = MaskPack(pack).areas()
     candidates = sorted(image_id for image_id in image_ids if any(areas[image_id])) or sorted(image_ids)
-    places = np.linspace(0, len(candidates) - 1, min(n, len(candidates))).round().astype(int)
-    return [candidates[place] for place in places]
+    positions = np.linspace(0, len(candidates) - 1, min(n, len(candidates))).round().astype(int)
+    return [candidates[place] for place in positions]
 
 
-def draws(image: np.ndarray, masks: np.ndarray, settings: AugmentSettings, seed: int) -> list[tuple[np.ndarray, ...]]:
-    """Images and masks (C, H, W): as they are, then N_DRAWS augmentations of them."""
+def augmented_samples(
+    image: np.ndarray, masks: np.ndarray, settings: AugmentSettings, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images and masks (C, H, W): the original, then N_SAMPLES augmentations of it."""
     augmentation = make_augmentation(settings)
-    found = [(image, masks)]
-    for number in range(N_DRAWS):
+    assert augmentation is not None, "settings that change nothing have no samples"
+    samples = [(image, masks)]
+    for number in range(N_SAMPLES):
         augmentation.set_random_seed(seed + number)
-        drawn = augmentation(image=image, mask=cv2.merge(tuple(masks)))
-        found.append((drawn["image"], np.stack(cv2.split(drawn["mask"]))))
-    return found
+        augmented = augmentation(image=image, mask=cv2.merge(tuple(masks)))
+        samples.append((augmented["image"], np.stack(cv2.split(augmented["mask"]))))
+    return samples
 
 
 def draw_augmentations(settings: AugmentationsSettings, pack: Path, split: pd.DataFrame) -> Figure:
@@ -50,32 +53,32 @@ def draw_augmentations(settings: AugmentationsSettings, pack: Path, split: pd.Da
 @style.house_style
 def augmentations_figure(augmentations: Sequence[AugmentSettings], pack: Path, image_ids: Sequence[str]) -> Figure:
     """Draw every augmentation that changes anything, on a few of the training images ``image_ids``."""
-    shown = [settings for settings in augmentations if not settings.is_none]
-    if not shown:
-        return style.message(TITLE, "No experiment augments its training images.")
+    visible = [settings for settings in augmentations if not settings.is_none]
+    if not visible:
+        return style.message_figure(TITLE, "No experiment augments its training images.")
     images, masks = ImagePack(pack), MaskPack(pack)
     height, width = images.largest
     strips = width > ASPECT_OF_STRIPS * height
-    chosen = choose(pack, image_ids, 2 if strips else 3)
+    selected_ids = select_training_images(pack, image_ids, 2 if strips else 3)
     colours = list(overlay.class_colours(masks.class_names).values())
     grids = []
-    for settings in shown:
+    for settings in visible:
         pictures = []
-        for place, image_id in enumerate(chosen):
-            samples = draws(images[image_id], masks[image_id], settings, seed=N_DRAWS * place)
+        for place, image_id in enumerate(selected_ids):
+            samples = augmented_samples(images[image_id], masks[image_id], settings, seed=N_SAMPLES * place)
             pictures.append([overlay.draw_truth(image, mask.astype(bool), colours) for image, mask in samples])
-        # Strips stand on top of one another, other pictures side by side.
+        # Strips are stacked, other pictures are side by side.
         grids.append(_grid(list(zip(*pictures, strict=True)) if strips else pictures))
-    lines = style.wrapped([_explanation(strips)], PAGE / style.DPI)
-    return _figure(lines, [style.wrapped([_words(settings)], PAGE / style.DPI / BOLDER) for settings in shown], grids)
+    lines = style.wrap([_explanation(strips)], PAGE / style.DPI)
+    return _figure(lines, [style.wrap([_describe(settings)], PAGE / style.DPI / BOLDER) for settings in visible], grids)
 
 
 def _explanation(strips: bool) -> str:
     where = "From top to bottom" if strips else "From left to right"
-    return f"{where}: a training image as it is, then {N_DRAWS} draws; the true masks are outlined."
+    return f"{where}: an original training image, then {N_SAMPLES} samples; the true masks are outlined."
 
 
-def _words(settings: AugmentSettings) -> str:
+def _describe(settings: AugmentSettings) -> str:
     """The steps of an augmentation, with their probabilities and strengths."""
     steps = {
         "horizontal flip": settings.hflip,
@@ -85,8 +88,8 @@ def _words(settings: AugmentSettings) -> str:
         f"noise of up to {255 * settings.noise_std:.0f} grey levels": settings.noise,
         f"blur of up to {settings.blur_kernel} px": settings.blur,
     }
-    said = "; ".join(f"{step} in {p:.0%}" for step, p in steps.items() if p)
-    return f"{'steel' if settings.model_dump() == 'steel' else 'changed'}: {said} of the samples"
+    summary = "; ".join(f"{step} in {p:.0%}" for step, p in steps.items() if p)
+    return f"{'steel' if settings.model_dump() == 'steel' else 'changed'}: {summary} of the samples"
 
 
 def _grid(rows: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
@@ -111,11 +114,11 @@ def _fit(picture: np.ndarray, width: int) -> np.ndarray:
 
 def _figure(lines: Sequence[str], captions: Sequence[Sequence[str]], grids: Sequence[np.ndarray]) -> Figure:
     top = style.heading_height(lines) + 0.1
-    both = list(zip(captions, grids, strict=True))
-    heights = [style.LINE * len(caption) + 0.1 + grid.shape[0] / style.DPI for caption, grid in both]
+    blocks = list(zip(captions, grids, strict=True))
+    heights = [style.LINE * len(caption) + 0.1 + grid.shape[0] / style.DPI for caption, grid in blocks]
     size = PAGE / style.DPI + 2 * style.MARGIN, top + sum(heights) + style.MARGIN * len(heights)
     figure = Figure(figsize=size, dpi=style.DPI)
-    style.heading(figure, TITLE, lines)
+    style.draw_heading(figure, TITLE, lines)
     for caption, grid, height in zip(captions, grids, heights, strict=True):
         for i, line in enumerate(caption):
             style.write(figure, style.MARGIN, top + style.LINE * i, line, fontweight="bold")

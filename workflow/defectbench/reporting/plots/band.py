@@ -8,11 +8,11 @@ import numpy as np
 from defectbench.evaluation.intervals import TAILS, GroupBootstrap
 
 DRAWS, SEED = 500, 42
-SAID = "Bands: pointwise 95 % intervals, percentiles of a bootstrap over groups of test images."
+EXPLANATION = "Bands: pointwise 95 % intervals, percentiles of a bootstrap over groups of test images."
 
 
 def bootstrap_of(groups: np.ndarray) -> GroupBootstrap:
-    """The draws that all curves of a picture share, for the group of each image, (N,)."""
+    """The bootstrap that all curves of a picture share, for the group of each image, (N,)."""
     return GroupBootstrap(groups.astype(str), DRAWS, SEED)
 
 
@@ -27,8 +27,8 @@ def band(
     parts: tuple[np.ndarray, ...], bootstrap: GroupBootstrap, curve: Callable[..., np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Bounds (n,) of ``curve``, a function of sums over images to (..., n); ``parts`` are its arguments (N, K) each."""
-    drawn = curve(*(bootstrap.counts @ group_sums(part, bootstrap) for part in parts))
+    resampled = curve(*(bootstrap.counts @ group_sums(part, bootstrap) for part in parts))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # where no draw has a value, the band has none
-        low, high = np.nanquantile(drawn, TAILS, axis=0)
+        warnings.filterwarnings("ignore", "All-NaN slice")  # the band has no value where no draw has one
+        low, high = np.nanquantile(resampled, TAILS, axis=0)
     return low, high

@@ -1,4 +1,4 @@
-"""Cascades image by image: what the first stage found, as prompts, and what the second made of it."""
+"""Gallery of cascades: test images, the prompts of the first stage, and the refined masks of the second."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from defectbench.data.prompts import INSIDE, LOWER_RIGHT, OUTSIDE, UPPER_LEFT, P
 from defectbench.data.rle import decode_coco
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
-from defectbench.metrics.counts import confusion, dice
 from defectbench.reporting import overlay
-from defectbench.reporting.image_choice import Shown, read_maps
+from defectbench.reporting.image_choice import SelectedImage, read_maps
+from defectbench.reporting.masks import mask_dice, union_of_classes
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.prompting import prompted
-from defectbench.reporting.plots.sheet import one_of_each, sheet
+from defectbench.reporting.plots.prompting import describe_prompts
+from defectbench.reporting.plots.sheet import first_of_each_kind, sheet_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Cascades: image, prompts, refined mask"
 MOST_CASCADES, MOST_REJECTED = 3, 5
-# Of no class and of no part of a mask.
-COUNTED, REJECTED = "#00FFFF", "#FF2D55"
+# Not a colour of classes or masks.
+ACCEPTED, REJECTED = "#00FFFF", "#FF2D55"
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture (H, W, 3) uint8, what is written above it, and the prompts drawn on it."""
+    """A picture (H, W, 3) uint8, the text above it, and the prompts drawn on it."""
 
     caption: str
     picture: np.ndarray
@@ -41,32 +41,34 @@ class Tile:
 
 
 def draw_cascades(records: Sequence[Record], pack: Path, prompts: Path) -> Figure:
-    """Draw some test images through the best cascade of each source of prompts; ``prompts`` is the dataset's folder."""
-    shown = _cascades(records)
-    if not shown:
-        return style.message(TITLE, "No experiment is asked by prompts that another one made.")
+    """Draw test images with the best cascade of each source of prompts; ``prompts`` is the dataset's folder."""
+    cascades = _best_cascades(records)
+    if not cascades:
+        return style.message_figure(TITLE, "No experiment is prompted by another one.")
     images, masks = ImagePack(pack), MaskPack(pack)
-    chosen = one_of_each(shown)
-    ids = {item.image_id for item in chosen}
+    selected_images = first_of_each_kind(cascades)
+    ids = {item.image_id for item in selected_images}
     stages = []
-    for record in shown:
+    for record in cascades:
         row = record.row
-        asked = read_prompts(prompts / prompts_path(row["prompt_source"], row["prompt_type"]), row["prompt_source"])
-        stages.append((record, asked, read_maps(record.folder / "test.pred.parquet", ids)))
+        prompts_by_image = read_prompts(
+            prompts / prompts_path(row["prompt_source"], row["prompt_type"]), row["prompt_source"]
+        )
+        stages.append((record, prompts_by_image, read_maps(record.folder / "test.pred.parquet", ids)))
     rows, names = [], {record.exp_id: record.name for record in records}
     colours = list(overlay.class_colours(masks.class_names).values())
-    for item in chosen:
+    for item in selected_images:
         image, truth = images[item.image_id], masks[item.image_id].astype(bool)
         tiles = [Tile("image", overlay.as_rgb(image)), Tile("truth", overlay.draw_truth(image, truth, colours))]
-        for record, asked, maps in stages:
-            tiles.append(_asked(record, asked[item.image_id], image, names))
-            tiles.append(_refined(record, maps[item.image_id], image, truth.any(axis=0)))
+        for record, prompts_by_image, maps in stages:
+            tiles.append(_prompt_tile(record, prompts_by_image[item.image_id], image, names))
+            tiles.append(_mask_tile(record, maps[item.image_id], image, union_of_classes(truth)))
         rows.append((item, tiles))
     return _figure(rows, overlay.class_colours(masks.class_names))
 
 
-def _cascades(records: Sequence[Record]) -> list[Record]:
-    """Of each source of prompts the automatic cascade with the highest dice_all, best first."""
+def _best_cascades(records: Sequence[Record]) -> list[Record]:
+    """The automatic cascade with the highest dice_all for each source of prompts, best first."""
     ranked = sorted(
         (r for r in records if r.row["segmenter"] and track_of(r.row["prompt_source"]) == "automatic"),
         key=lambda record: -(record.row["dice_all"] or 0.0),
@@ -78,38 +80,39 @@ def _cascades(records: Sequence[Record]) -> list[Record]:
     return list(best.values())[:MOST_CASCADES]
 
 
-def _asked(record: Record, prompts: Sequence[Prompt], image: np.ndarray, names: Mapping[str, str]) -> Tile:
-    """The prompts that count, and the best of the others."""
-    counted = [prompt for prompt in prompts if prompt.margin >= 0]
-    others = sorted((p for p in prompts if p.margin < 0), key=lambda p: -p.margin)
-    caption = f"{len(counted)} of {len(prompts)} prompts count: {prompted(record, names)}"
-    # Those that count lie on top.
-    return Tile(caption, overlay.as_rgb(image), [*others[:MOST_REJECTED], *counted])
+def _prompt_tile(record: Record, prompts: Sequence[Prompt], image: np.ndarray, names: Mapping[str, str]) -> Tile:
+    """The accepted prompts, and the best of the rejected ones."""
+    accepted = [prompt for prompt in prompts if prompt.margin >= 0]
+    rejected = sorted((p for p in prompts if p.margin < 0), key=lambda p: -p.margin)
+    caption = f"{len(accepted)} of {len(prompts)} prompts accepted: {describe_prompts(record, names)}"
+    # The accepted ones are on top.
+    return Tile(caption, overlay.as_rgb(image), [*rejected[:MOST_REJECTED], *accepted])
 
 
-def _refined(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Tile:
-    mask = policies.masks(codes, Calibration(**record.calibration), image)[record.row["policy"]].any(axis=0)
-    value = float(dice(*confusion(truth, mask)))
+def _mask_tile(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Tile:
+    by_policy = policies.masks(codes, Calibration(**record.calibration), image)
+    mask = union_of_classes(by_policy[record.row["policy"]])
+    value = mask_dice(truth, mask)
     return Tile(f"Dice {value:.3f}  {record.name}", overlay.draw_prediction(image, truth, mask))
 
 
 @style.house_style
-def _figure(rows: Sequence[tuple[Shown, Sequence[Tile]]], classes: dict[str, str]) -> Figure:
+def _figure(rows: Sequence[tuple[SelectedImage, Sequence[Tile]]], classes: dict[str, str]) -> Figure:
     text = (
-        "Test images chosen by rule among those of these cascades: best, median and worst, and where they differ most. "
-        "Prompts by the first stage, those whose score reaches its threshold, chosen on val, in full lines; of the "
-        f"others at most {MOST_REJECTED}, dashed. Dots: points inside and, crossed, outside. Then the mask of the "
-        "second stage at its calibrated threshold."
+        "Test images selected by rule: best, median and worst of these cascades, and where they differ most. Prompts "
+        "of the first stage: solid if their score reaches its threshold, chosen on val; of the others at most "
+        f"{MOST_REJECTED}, dashed. Dots: points inside; crosses: points outside. Then the mask of the second stage at "
+        "its calibrated threshold."
     )
     legends = {
         "Truth": [(colour, name) for name, colour in classes.items()],
-        "Prompts": [(COUNTED, "count"), (REJECTED, "below the threshold")],
+        "Prompts": [(ACCEPTED, "accepted"), (REJECTED, "below the threshold")],
         "Mask": overlay.PREDICTION_LEGEND,
     }
-    return sheet(TITLE, text, legends, rows, _show)
+    return sheet_figure(TITLE, text, legends, rows, _draw_tile)
 
 
-def _show(axes: Axes, tile: Tile) -> None:
+def _draw_tile(axes: Axes, tile: Tile) -> None:
     picture = np.array(tile.picture)
     for prompt in tile.prompts:
         if prompt.rle is not None:
@@ -118,14 +121,14 @@ def _show(axes: Axes, tile: Tile) -> None:
             cv2.drawContours(picture, contours, -1, (255, 255, 255), 1)
     axes.imshow(picture, interpolation="nearest")
     for prompt in tile.prompts:
-        colour, dashes = (COUNTED, "-") if prompt.margin >= 0 else (REJECTED, "--")
+        colour, dashes = (ACCEPTED, "-") if prompt.margin >= 0 else (REJECTED, "--")
         x, y = prompt.points.T
         if UPPER_LEFT in prompt.labels:
             (x0, x1), (y0, y1) = (values[np.isin(prompt.labels, (UPPER_LEFT, LOWER_RIGHT))] for values in (x, y))
-            # The corners are centres of pixels: the box is drawn around them.
+            # Corners are centres of pixels: the box is drawn around them.
             box = Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0 + 1, y1 - y0 + 1, fill=False, edgecolor=colour)
             box.set(linestyle=dashes, linewidth=1.2, gid="box")
             axes.add_patch(box)
         for label, marker in ((INSIDE, "o"), (OUTSIDE, "x")):
-            chosen = prompt.labels == label
-            axes.plot(x[chosen], y[chosen], marker, color=colour, markersize=3.5, markeredgewidth=1.2)
+            matching = prompt.labels == label
+            axes.plot(x[matching], y[matching], marker, color=colour, markersize=3.5, markeredgewidth=1.2)

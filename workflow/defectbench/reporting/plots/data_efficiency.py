@@ -1,4 +1,4 @@
-"""How many labels a model needs: its value against the number of labelled images it was trained on."""
+"""Plot of data efficiency: value against the number of labelled training images."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ LEFT, BELOW = 0.85, 0.75  # inches from the axes to the edges
 LONGEST_NAME = 3.6
 LEADER = 0.3  # inches between the axes and the names beside them
 NEAR = 0.85  # share of the axis from which a point is joined with its name
-# Shares of the axis: series stand this far beside each other, so that their bars do not overlap, and all within WITHIN.
+# Shares of the axis: series are shifted by DODGE, so that their bars do not overlap, but all within WITHIN.
 DODGE, WITHIN = 0.012, 0.05
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -26,7 +26,7 @@ TITLES = {"automatic": "How many labels are needed", "oracle": "How many labels 
 
 @dataclass(frozen=True)
 class Panel:
-    """One track: the trained experiments, and what stands at one height whatever the number of labels."""
+    """One track: the trained experiments, and the levels of those without training labels."""
 
     track: str
     metric: str
@@ -35,13 +35,13 @@ class Panel:
     curves: pd.DataFrame
     """Points of the fitted power laws"""
     enough: pd.DataFrame
-    """Rows of data_efficiency.csv that say how many labels are nearly enough"""
+    """Rows of data_efficiency.csv with a number of labels that is nearly enough"""
     hues: dict[str, str]
     """Colour of each family"""
 
     def explanations(self) -> list[str]:
-        """What the panel shows, in words."""
-        texts = [words.meaning(self.metric, self.trained)]
+        """Sentences that explain the panel."""
+        texts = [words.describe_metric(self.metric, self.trained)]
         if self.track == "oracle":
             texts.append(words.ORACLE)
         by_size = self.trained.groupby(["series", "n_labels_train"]).size()
@@ -64,10 +64,10 @@ class Panel:
         return [*texts, points]
 
     def names(self) -> dict[str, str]:
-        """How each series is called beside the axes."""
+        """Name of each series beside the axes."""
         rows = pd.concat([self.trained, self.levels])
         return {
-            series: style.shortened(label, LONGEST_NAME)
+            series: style.shorten(label, LONGEST_NAME)
             for series, label in zip(rows["series"], rows["series_label"], strict=True)
         }
 
@@ -87,19 +87,19 @@ class Mark:
 def data_efficiency_figure(results: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame) -> Figure:
     """Draw the rows of results.parquet against their numbers of labels, a line per series, a panel per track.
 
-    ``curves`` are the rows of data_efficiency_curves.csv: a fitted line takes the place of the line through the means.
-    ``fits`` are those of data_efficiency.csv: how many labels are nearly enough.
+    ``curves`` are the rows of data_efficiency_curves.csv: a fitted curve replaces the line through the means.
+    ``fits`` are the rows of data_efficiency.csv: how many labels are nearly enough.
     """
     panels = [_panel(results, curves, fits, track) for track in METRIC_OF_TRACK]
     panels = [panel for panel in panels if len(panel.trained)]
     if not panels:
-        return style.message(TITLES["automatic"], "No experiment of this study was trained on labels.")
-    texts = [style.wrapped(panel.explanations(), WIDTH - 2 * style.MARGIN) for panel in panels]
+        return style.message_figure(TITLES["automatic"], "No experiment of this study was trained on labels.")
+    texts = [style.wrap(panel.explanations(), WIDTH - 2 * style.MARGIN) for panel in panels]
     tops = [style.heading_height(lines) + 0.15 for lines in texts]
     figure = Figure(figsize=(WIDTH, sum(tops) + len(panels) * (HEIGHT + BELOW)), dpi=style.DPI)
     start = 0.0
     for panel, lines, top in zip(panels, texts, tops, strict=True):
-        style.heading(figure, TITLES[panel.track], lines, start)
+        style.draw_heading(figure, TITLES[panel.track], lines, start)
         width = WIDTH - LEFT - LEADER - 0.1 - style.text_width(panel.names().values()) - style.MARGIN
         _draw(style.add_axes(figure, LEFT, start + top, width, HEIGHT), panel)
         start += top + HEIGHT + BELOW
@@ -108,15 +108,15 @@ def data_efficiency_figure(results: pd.DataFrame, curves: pd.DataFrame, fits: pd
 
 def _panel(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame, track: str) -> Panel:
     metric = METRIC_OF_TRACK[track]
-    rows = words.track(table, track, metric).dropna(subset="n_labels_train")
+    rows = words.label_rows(table, track, metric).dropna(subset="n_labels_train")
     with_labels = rows["n_labels_train"] > 0
     levels = rows[~with_labels]
     if track == "automatic":
-        levels = pd.concat([levels, words.track(table, "reference", metric)])
+        levels = pd.concat([levels, words.label_rows(table, "reference", metric)])
     trained = rows[with_labels]
     hues = palette.family_colours(table["family"], table["track"])
     curves, fits = (rows[rows["series"].isin(trained["series"])] for rows in (curves, fits))
-    # As in findings.md: only where the error is shown to fall.
+    # As in findings.md: only where the interval shows that the error falls.
     enough = fits[(fits["exponent_lo"] > 0) & fits["n_enough"].notna()]
     return Panel(track, metric, trained, levels, curves, enough, hues)
 
@@ -124,8 +124,8 @@ def _panel(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame, track:
 def _draw(axes: Axes, panel: Panel) -> None:
     _scales(axes, panel)
     names = panel.names()
-    own = pd.concat([panel.trained, panel.levels[panel.levels["track"] == panel.track]]).sort_index()
-    colours = palette.series_colours(panel.hues, own["family"].tolist(), own["series"].tolist())
+    coloured = pd.concat([panel.trained, panel.levels[panel.levels["track"] == panel.track]]).sort_index()
+    colours = palette.series_colours(panel.hues, coloured["family"].tolist(), coloured["series"].tolist())
     marks = []
     groups = list(panel.trained.groupby("series", sort=False))
     for i, (series, rows) in enumerate(groups):
@@ -150,7 +150,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
 def _draw_series(
     axes: Axes, rows: pd.DataFrame, metric: str, shift: float, colour: str, marker: str, *, joined: bool
 ) -> tuple[float, float]:
-    """Draw one series; returns its right end."""
+    """Draw one series and return its right end."""
     x, y = rows["n_labels_train"].to_numpy(float) * shift, rows[metric].to_numpy(float)
     low, high = (rows[f"{metric}_{end}"].to_numpy(float, na_value=np.nan) for end in ("lo", "hi"))
     series = rows["series"].iloc[0]
@@ -168,11 +168,17 @@ def _draw_enough(axes: Axes, law: pd.DataFrame, fit: dict, colour: str) -> None:
     y = float(np.interp(n, law["n_labels"], law["score"]))
     if pd.notna(fit["n_enough_lo"]):
         axes.hlines(y, fit["n_enough_lo"], fit["n_enough_hi"], color=colour, linewidth=1.4, linestyle=(0, (2, 1)))
-    look = {"color": "white", "markeredgecolor": colour, "markeredgewidth": 1.6, "markersize": 8, "zorder": 4}
-    axes.plot(n, y, "D", **look, gid=f"enough {fit['series']}")
-    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
-    small = {"ha": "center", "fontsize": style.SMALL_SIZE, "bbox": ground}
-    axes.annotate(f"{n:,.0f}", (n, y), (0, -16), textcoords="offset points", **small)
+    marker_style: style.Look = {
+        "color": "white",
+        "markeredgecolor": colour,
+        "markeredgewidth": 1.6,
+        "markersize": 8,
+        "zorder": 4,
+    }
+    axes.plot(n, y, "D", **marker_style, gid=f"enough {fit['series']}")
+    background: style.Look = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+    text_style: style.Look = {"ha": "center", "fontsize": style.SMALL_SIZE, "bbox": background}
+    axes.annotate(f"{n:,.0f}", (n, y), (0, -16), textcoords="offset points", **text_style)
 
 
 def _scales(axes: Axes, panel: Panel) -> None:
@@ -180,18 +186,18 @@ def _scales(axes: Axes, panel: Panel) -> None:
     axes.set_xscale("log")
     around = max(1.15, (sizes[-1] / sizes[0]) ** 0.06)
     axes.set_xlim(sizes[0] / around, sizes[-1] * around)
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(sizes, _tick_labels(sizes, _span(axes)))
     names = [panel.metric, f"{panel.metric}_lo", f"{panel.metric}_hi"]
-    axes.set_ylim(*style.limits(pd.concat([panel.trained, panel.levels])[names]))
+    axes.set_ylim(*style.axis_limits(pd.concat([panel.trained, panel.levels])[names]))
     axes.grid(axis="y")
     axes.set_xlabel("labelled training images (logarithmic)")
     axes.set_ylabel(words.TITLES[panel.metric])
 
 
 def _tick_labels(sizes: np.ndarray, span: float) -> list[str]:
-    """A label for each size, from the largest down, left out where it would touch the one before."""
+    """A label for each size, from the largest down, empty where it would touch the previous one."""
     labels, last = [], np.inf
     for size in sizes[::-1]:
         free = np.log(last / size) / np.log(span) > 0.07
@@ -213,7 +219,7 @@ def _write_names(axes: Axes, marks: list[Mark]) -> None:
     places = spread([(mark.y - low) / (high - low) for mark in marks], min(style.LINE / height, 1 / len(marks)))
     for mark, place in zip(marks, places, strict=True):
         beside = (1 + LEADER / width, place)
-        # From further left the thin lines would cross one another: there marker and colour have to do.
+        # From further left the thin lines would cross: there marker and colour have to suffice.
         if (axes.transScale + axes.transLimits).transform((mark.x, mark.y))[0] > NEAR:
             line = {"arrowstyle": "-", "color": mark.colour, "linewidth": 0.7, "alpha": 0.6, "shrinkA": 0, "shrinkB": 5}
             axes.annotate("", (mark.x, mark.y), beside, "data", "axes fraction", line, annotation_clip=False)
@@ -224,9 +230,9 @@ def _write_names(axes: Axes, marks: list[Mark]) -> None:
 
 
 def spread(places: list[float], gap: float) -> list[float]:
-    """``places`` in [0, 1] moved apart, in their order and within [0, 1], until none are nearer than ``gap``.
+    """``places`` in [0, 1] moved apart, in order and within [0, 1], until no two are nearer than ``gap``.
 
-    Of all ways to do so the one with the smallest squared moves; ``gap`` is at most 1/(number of places).
+    Minimises the sum of squared moves; ``gap`` is at most 1/(number of places).
     """
     order = np.argsort(places, kind="stable")
     steps = gap * np.arange(len(places))

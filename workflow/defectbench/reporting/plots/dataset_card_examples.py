@@ -1,4 +1,4 @@
-"""A typical image of each class, chosen by rule, with the outline of its masks."""
+"""Plot of a typical image of each class, selected by rule, with the outlines of its masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,60 +15,60 @@ from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
 from defectbench.reporting import overlay, palette
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.dataset_card_charts import CLEAN, shown_classes
+from defectbench.reporting.plots.dataset_card_charts import CLEAN, frequent_classes
 from defectbench.script import UserError
 
 MOST_EXAMPLES = 12
 # Pixels: width of a row of pictures, space between them, the shorter side of a picture and its largest height.
 PAGE, GAP, SHORTER, TALLEST = 1504, 32, 350, 700
 CAPTION, BETWEEN = 0.44, 0.25  # inches of a caption, and between two rows
-OWN, OTHERS = overlay.CLASS_COLOURS[:2]
+OF_CLASS, OF_OTHERS = overlay.CLASS_COLOURS[:2]
 LINE = 2  # pixels
-BOLDER = 1.15  # how much more room bold letters take
+BOLDER = 1.15  # width of bold letters relative to regular ones
 
 
 class ExampleError(UserError):
-    """An image that is not what the manifest says."""
+    """An image that differs from the manifest."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """An image (H, W, 3) with the masks (H, W), bool, of the class that it stands for and of the others."""
+    """An image (H, W, 3) with the masks (H, W), bool, of the class that it represents and of the others."""
 
     title: str
     caption: str
     image: np.ndarray
-    own: np.ndarray
+    of_class: np.ndarray
     others: np.ndarray
 
 
 def typical_images(frame: pd.DataFrame, classes: Sequence[int]) -> list[tuple[int | None, int]]:
-    """Choose an image for each of ``classes`` that any shows, and a clean one: (class, or None if clean; row).
+    """Select an image for each of ``classes`` that appears in any, and a clean one: (class, or None if clean; row).
 
-    It is the image whose area of the class is nearest to the median of all that show it, in ratio; those that show
-    no other class come first.
+    It is the image whose area of the class is nearest, in ratio, to the median over images of the class; images
+    without other classes are preferred.
     """
     area = areas(frame)
-    chosen: list[tuple[int | None, int]] = []
+    typical: list[tuple[int | None, int]] = []
     for c in classes:
-        shown = np.flatnonzero(area[:, c])
-        alone = shown[(area[shown] > 0).sum(axis=1) == 1]
-        rows = alone if len(alone) else shown
+        with_class = np.flatnonzero(area[:, c])
+        only_this_class = with_class[(area[with_class] > 0).sum(axis=1) == 1]
+        rows = only_this_class if len(only_this_class) else with_class
         if len(rows):
-            distance = np.abs(np.log(area[rows, c] / np.median(area[shown, c])))
-            chosen.append((c, int(rows[distance.argmin()])))
+            distance = np.abs(np.log(area[rows, c] / np.median(area[with_class, c])))
+            typical.append((c, int(rows[distance.argmin()])))
     clean = np.flatnonzero(area.sum(axis=1) == 0)
-    return [*chosen, (None, int(clean[len(clean) // 2]))] if len(clean) else chosen
+    return [*typical, (None, int(clean[len(clean) // 2]))] if len(clean) else typical
 
 
 def read_examples(manifest: Manifest, root: Path) -> list[Example]:
     """Read the typical images, whose paths start at ``root``: at most MOST_EXAMPLES.
 
     Raises:
-        ExampleError: if an image is not there, cannot be decoded or has another size than the manifest says.
+        ExampleError: if an image is missing, cannot be decoded or has another size than in the manifest.
     """
-    chosen = typical_images(manifest.frame, shown_classes(manifest, MOST_EXAMPLES - 1))
-    return [_read_example(manifest, root, c, manifest.frame.iloc[row]) for c, row in chosen]
+    typical = typical_images(manifest.frame, frequent_classes(manifest, MOST_EXAMPLES - 1))
+    return [_read_example(manifest, root, c, manifest.frame.iloc[row]) for c, row in typical]
 
 
 def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series) -> Example:
@@ -76,17 +76,17 @@ def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series)
     try:
         image = decode_image(path.read_bytes())
     except OSError as error:
-        raise ExampleError(f"{path}: image cannot be read: {error.strerror}; ingest the dataset anew") from None
+        raise ExampleError(f"{path}: image cannot be read: {error.strerror}; ingest the dataset again") from None
     except ImageError as error:
-        raise ExampleError(f"{path}: image {error}; ingest the dataset anew") from None
+        raise ExampleError(f"{path}: image {error}; ingest the dataset again") from None
     if image.shape[:2] != (row["height"], row["width"]):
-        raise ExampleError(f"{path}: image has not the size that the manifest says; ingest the dataset anew")
+        raise ExampleError(f"{path}: image has another size than in the manifest; ingest the dataset again")
     others = _union(row, [other for other, area in enumerate(row["area"]) if area and other != c])
     if c is None:
         return Example(CLEAN, row["image_id"], image, np.zeros_like(others), others)
-    own = _union(row, [c])
-    caption = f"{own.mean():.2%} of {row['image_id']}"
-    return Example(manifest.class_names[c], caption, image, own, others)
+    of_class = _union(row, [c])
+    caption = f"{of_class.mean():.2%} of {row['image_id']}"
+    return Example(manifest.class_names[c], caption, image, of_class, others)
 
 
 def _union(row: pd.Series, classes: Sequence[int]) -> np.ndarray:
@@ -102,14 +102,17 @@ def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -
     """Draw the examples one beside the other, as many in a row as there is room for."""
     pictures = [_picture(example) for example in examples]
     rows = _rows(pictures)
-    lines = style.wrapped(_explanations(dataset, n_classes, examples), PAGE / style.DPI)
-    entries = [(OWN, "the class"), *([(OTHERS, "other classes")] if any(e.others.any() for e in examples) else [])]
+    lines = style.wrap(_explanations(dataset, n_classes, examples), PAGE / style.DPI)
+    entries = [
+        (OF_CLASS, "the class"),
+        *([(OF_OTHERS, "other classes")] if any(e.others.any() for e in examples) else []),
+    ]
     legend_top = style.heading_height(lines) + 0.05
     top = legend_top + style.LEGEND_ROW + 0.15
     heights = [CAPTION + BETWEEN + max(pictures[i].shape[0] for i, _ in row) / style.DPI for row in rows]
     figure = Figure(figsize=(PAGE / style.DPI + 2 * style.MARGIN, top + sum(heights) + 0.05), dpi=style.DPI)
-    style.heading(figure, "A typical image of each class", lines)
-    style.legend(figure, legend_top, "Outline", style.legend_rows(entries, PAGE / style.DPI))
+    style.draw_heading(figure, "A typical image of each class", lines)
+    style.draw_legend(figure, legend_top, "Outline", style.legend_rows(entries, PAGE / style.DPI))
     for row, height in zip(rows, heights, strict=True):
         for i, left in row:
             _draw(figure, style.MARGIN + left / style.DPI, top, examples[i], pictures[i])
@@ -118,7 +121,7 @@ def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -
 
 
 def _rows(pictures: Sequence[np.ndarray]) -> list[list[tuple[int, int]]]:
-    """Rows of ``pictures``, each by its number and its pixels from the left; none is wider than the page."""
+    """Rows of ``pictures``, each by index and pixels from the left; no row is wider than the page."""
     rows: list[list[tuple[int, int]]] = [[]]
     left = 0
     for i, picture in enumerate(pictures):
@@ -147,8 +150,8 @@ def _explanations(dataset: str, n_classes: int, examples: Sequence[Example]) -> 
 def _draw(figure: Figure, left: float, top: float, example: Example, picture: np.ndarray) -> None:
     """Draw one example below its caption, ``left`` and ``top`` inches from the figure's corner."""
     width = _room(picture) / style.DPI
-    style.write(figure, left, top, style.shortened(example.title, width / BOLDER), fontweight="bold")
-    caption = style.shortened(example.caption, width, style.SMALL_SIZE)
+    style.write(figure, left, top, style.shorten(example.title, width / BOLDER), fontweight="bold")
+    caption = style.shorten(example.caption, width, style.SMALL_SIZE)
     style.write(figure, left, top + style.LINE, caption, color=palette.MUTED, fontsize=style.SMALL_SIZE)
     above = figure.get_size_inches()[1] - top - CAPTION
     figure.figimage(picture, round(left * style.DPI), round(above * style.DPI) - picture.shape[0])
@@ -159,17 +162,17 @@ def _picture(example: Example) -> np.ndarray:
     height, width = example.image.shape[:2]
     scale = min(SHORTER / min(height, width), TALLEST / height, PAGE / width)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    drawn = cv2.resize(example.image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    for mask, colour in ((example.others, OTHERS), (example.own, OWN)):
-        drawn[_outline(mask, size)] = np.rint(255 * np.array(to_rgb(colour)))
-    return drawn
+    picture = cv2.resize(example.image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    for mask, colour in ((example.others, OF_OTHERS), (example.of_class, OF_CLASS)):
+        picture[_outline(mask, size)] = np.rint(255 * np.array(to_rgb(colour)))
+    return picture
 
 
 def _outline(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The outermost pixels of ``mask`` at ``size``, (width, height); what is thinner than a pixel there still shows."""
+    """The outermost pixels of ``mask`` at ``size``, (width, height); parts thinner than a pixel there are kept."""
     smaller = size[0] < mask.shape[1]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_NEAREST
-    inner = shown = cv2.resize(mask.astype(np.float32), size, interpolation=how) > 0
+    interpolation = cv2.INTER_AREA if smaller else cv2.INTER_NEAREST
+    inner = visible = cv2.resize(mask.astype(np.float32), size, interpolation=interpolation) > 0
     for _ in range(LINE):
         inner = inner & ~overlay.boundary(inner)
-    return shown & ~inner
+    return visible & ~inner

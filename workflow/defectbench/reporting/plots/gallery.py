@@ -1,4 +1,4 @@
-"""What the best model finds and what it misses: test images, their true masks and the predictions."""
+"""Gallery of the best model: test images, their true masks and the predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting import overlay, words
+from defectbench.reporting.masks import union_of_classes
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.gallery_images import (
     Sample,
-    choose_images,
-    choose_in_bands,
     is_post_processed,
     read_counts,
     read_samples,
+    select_by_band,
+    select_by_rank,
 )
 
 TITLE = "What the best model finds, and what it misses"
@@ -40,10 +41,10 @@ BY_RANK = (
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pictures of a sample stand: on top of one another or side by side, enlarged or thinned out."""
+    """Arrangement of the pictures of a sample: stacked or side by side, enlarged or thinned out."""
 
     n: int
-    """3, or 4 with that after post-processing"""
+    """Pictures of a sample: 3, or 4 with the post-processed one"""
     stacked: bool
     scale: int
     step: int
@@ -67,23 +68,23 @@ class Layout:
         after = ", the same after post-processing" if self.n > 3 else ""
         return f"{order}: image, truth, prediction of any class{after}; {every}."
 
-    def shown(self, sample: Sample) -> tuple[int, int]:
-        """Height and width in which one picture of ``sample`` is shown."""
+    def displayed_size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of a displayed picture of ``sample``."""
         height, width = (-(-size // self.step) * self.scale for size in sample.image.shape[:2])
         return height, width
 
     def places(self, sample: Sample) -> list[tuple[int, int]]:
-        """Pixels to the right and down from the sample's corner to those of its pictures."""
-        height, width = self.shown(sample)
+        """Offsets (right, down) of the pictures from the sample's corner, in pixels."""
+        height, width = self.displayed_size(sample)
         return [(0, i * (height + GAP)) if self.stacked else (i * (width + GAP), 0) for i in range(self.n)]
 
     def height(self, sample: Sample) -> int:
         """Height of all pictures."""
-        return self.places(sample)[-1][1] + self.shown(sample)[0]
+        return self.places(sample)[-1][1] + self.displayed_size(sample)[0]
 
     def width(self, sample: Sample) -> int:
         """Width of all pictures."""
-        return self.places(sample)[-1][0] + self.shown(sample)[1]
+        return self.places(sample)[-1][0] + self.displayed_size(sample)[1]
 
 
 def gallery_by_rank(
@@ -109,26 +110,26 @@ def draw_gallery(
 ) -> Figure:
     """Draw ``n_images`` test images with the masks of the automatic track's best row by dice_all.
 
-    The masks are those that this dice_all is of, and beside them those after post-processing. ``table`` holds the
-    rows of results.parquet, ``folders`` the experiments' folders, each of its experiment's name. With ``bands``
-    (lowest and highest IoU) the images are those of these bands.
+    The masks are the ones of this dice_all, and beside them the post-processed ones. ``table`` holds the
+    rows of results.parquet, ``folders`` the experiments' folders, named by experiment id. With ``bands``
+    (lowest and highest IoU) the images are from these bands.
     """
-    rows = words.track(table, "automatic", "dice_all")
+    rows = words.label_rows(table, "automatic", "dice_all")
     if rows.empty:
-        return style.message(TITLE, "No experiment of the automatic track has a value of dice_all.")
+        return style.message_figure(TITLE, "No experiment of the automatic track has a value of dice_all.")
     best = rows.iloc[0].to_dict()
     folder = next(folder for folder in folders if folder.name == best["exp_id"])
     calibration = Calibration(**read_json(folder / "calibration.json"))
     counts = read_counts(folder, best["policy"])
     if bands:
-        by_band = choose_in_bands(counts, bands, n_images)
-        choices = [choice for own in by_band.values() for choice in own]
-        images = f"Test images by their IoU, at evenly spaced ranks of each band. {'; '.join(by_band)}."
+        by_band = select_by_band(counts, bands, n_images)
+        choices = [choice for of_band in by_band.values() for choice in of_band]
+        selection = f"Test images by their IoU, at evenly spaced ranks of each band. {'; '.join(by_band)}."
     else:
-        choices, images = choose_images(counts, n_images), BY_RANK
-    lines = explanations(best, calibration, images)
+        choices, selection = select_by_rank(counts, n_images), BY_RANK
+    lines = explanations(best, calibration, selection)
     if not choices:
-        return style.message(TITLE, " ".join(lines))
+        return style.message_figure(TITLE, " ".join(lines))
     samples = read_samples(folder, pack, choices, calibration, best["policy"])
     return gallery_figure(samples, MaskPack(pack).class_names, lines)
 
@@ -136,8 +137,8 @@ def draw_gallery(
 def explanations(best: dict[str, Any], calibration: Calibration, images: str) -> list[str]:
     """Which model, thresholds, post-processing and ``images`` the pictures show, in words."""
     model = (
-        f"{best['dataset']}: {best['label']}, trained on {words.count(best['n_labels_train'])} labels, the best of the "
-        f"automatic track: {words.TITLES['dice_all']} {best['dice_all']:.3f}."
+        f"{best['dataset']}: {best['label']}, trained on {words.format_labels(best['n_labels_train'])} labels, the "
+        f"best of the automatic track: {words.TITLES['dice_all']} {best['dice_all']:.3f}."
     )
     return [model, f"{_threshold(calibration, best['policy'])} {_post_processing(calibration, best['policy'])}", images]
 
@@ -146,16 +147,16 @@ def _threshold(calibration: Calibration, policy: str) -> str:
     if not calibration.has_scores:
         return "Yes/no predictions: no threshold."
     if policy == policies.AT_HALF:
-        return "Threshold p ≥ 0.5, as in its metrics: this model was shown no labels, those of val images included."
+        return "Threshold p ≥ 0.5, as in its metrics: this model saw no labels, not even of val images."
     return f"Threshold chosen on val images: p ≥ {_by_class(calibration.thresholds)}."
 
 
 def _post_processing(calibration: Calibration, policy: str) -> str:
     if not is_post_processed(calibration, policy):
         return "No post-processing."
-    chosen = {name: calibration.pipeline(name) for name in calibration.post_processed}
-    thresholds = _by_class({name: k for name, (k, _) in chosen.items()})
-    steps = "; ".join(str(own) + _of_class(name) for name, (_, own) in chosen.items())
+    pipelines = {name: calibration.pipeline(name) for name in calibration.post_processed}
+    thresholds = _by_class({name: k for name, (k, _) in pipelines.items()})
+    steps = "; ".join(str(pipeline) + _of_class(name) for name, (_, pipeline) in pipelines.items())
     return f"Post-processing chosen on val images, at p ≥ {thresholds}: {steps}."
 
 
@@ -169,21 +170,24 @@ def _of_class(name: str) -> str:
 
 @style.house_style
 def gallery_figure(samples: Sequence[Sample], class_names: Sequence[str], lines: Sequence[str]) -> Figure:
-    """Draw the samples, each pixel of an image as a square of whole pixels, below ``lines`` that say what they are."""
+    """Draw the samples, each pixel of an image as a square of whole pixels, below explanatory ``lines``."""
     layout = Layout.of(samples)
     width = max(NARROWEST, *(layout.width(sample) for sample in samples))
-    texts = style.wrapped([*lines, layout.explanation], width / style.DPI)
+    texts = style.wrap([*lines, layout.explanation], width / style.DPI)
     colours = overlay.class_colours(class_names)
     entries = {"Truth": [(colour, name) for name, colour in colours.items()], "Prediction": overlay.PREDICTION_LEGEND}
-    legends = {title: style.legend_rows(own, width / style.DPI - style.LEGEND_TITLE) for title, own in entries.items()}
+    legends = {
+        title: style.legend_rows(legend_entries, width / style.DPI - style.LEGEND_TITLE)
+        for title, legend_entries in entries.items()
+    }
     legend_top = style.heading_height(texts) + 0.08
     head = round((legend_top + style.LEGEND_ROW * sum(map(len, legends.values())) + 0.12) * style.DPI)
     height = head + sum(layout.height(sample) + CAPTION + MARGIN for sample in samples)
     # A tenth of a pixel more, so that rounding cannot lose the last one.
     figure = Figure(figsize=((width + 2 * MARGIN + 0.1) / style.DPI, (height + 0.1) / style.DPI), dpi=style.DPI)
-    style.heading(figure, TITLE, texts)
+    style.draw_heading(figure, TITLE, texts)
     for title, rows in legends.items():
-        style.legend(figure, legend_top, title, rows)
+        style.draw_legend(figure, legend_top, title, rows)
         legend_top += style.LEGEND_ROW * len(rows)
     bottom = height - head
     for sample in samples:
@@ -202,13 +206,13 @@ def _draw_sample(figure: Figure, top: int, sample: Sample, layout: Layout, colou
 
 
 def _pictures(sample: Sample, layout: Layout, colours: dict[str, str]) -> list[np.ndarray]:
-    """Image, truth and predictions as they are shown."""
+    """Image, truth and predictions as displayed."""
     every = slice(None, None, layout.step)
     image, truth = sample.image[every, every], sample.truth[:, every, every]
     predictions = [mask[every, every] for mask in (sample.prediction, sample.post_processed) if mask is not None]
-    drawn = [
+    pictures = [
         overlay.as_rgb(image),
         overlay.draw_truth(image, truth, list(colours.values())),
-        *(overlay.draw_prediction(image, truth.any(axis=0), prediction) for prediction in predictions),
+        *(overlay.draw_prediction(image, union_of_classes(truth), prediction) for prediction in predictions),
     ]
-    return [picture.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1) for picture in drawn]
+    return [picture.repeat(layout.scale, axis=0).repeat(layout.scale, axis=1) for picture in pictures]

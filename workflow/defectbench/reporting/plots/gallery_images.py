@@ -1,4 +1,4 @@
-"""Which test images the gallery shows: chosen by rule, and read with their true and predicted masks."""
+"""Test images of the gallery: selected by rule, and read with their true and predicted masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import HALF_K, Calibration
 from defectbench.metrics.counts import confusion, dice, iou
 from defectbench.reporting.image_choice import read_maps
+from defectbench.reporting.masks import mask_dice, union_of_classes
 from defectbench.script import UserError
 
 
 class GalleryError(UserError):
-    """Files of an experiment that do not belong together."""
+    """Inconsistent files of an experiment."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A test image, why it is shown, and its pixel counts by the policy of unsuffixed metrics."""
+    """A test image, the reason why it is shown, and its pixel counts by the policy of unsuffixed metrics."""
 
     image_id: str
     reason: str
@@ -33,33 +34,33 @@ class Choice:
 
     @property
     def caption(self) -> str:
-        """What is written above the pictures."""
+        """The text above the pictures."""
         counts = f"{self.tp:,} pixels hit, {self.fp:,} false alarm, {self.fn:,} missed"
         return f"Dice {self.dice:.3f}, {self.reason}: {counts}"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A chosen image with its true masks (C, H, W) and the predicted masks (H, W), all bool."""
+    """A selected image with its true masks (C, H, W) and the predicted masks (H, W), all bool."""
 
     choice: Choice
     image: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
     post_processed: np.ndarray | None
-    """None if post-processing was not sought, or none was chosen"""
+    """None if post-processing was not tried, or none was chosen"""
 
     @property
     def caption(self) -> str:
-        """What is written above the pictures."""
+        """The text above the pictures."""
         if self.post_processed is None:
             return self.choice.caption
-        value = float(dice(*confusion(self.truth.any(axis=0), self.post_processed)))
+        value = mask_dice(union_of_classes(self.truth), self.post_processed)
         return f"{self.choice.caption}; post-processed: Dice {value:.3f}"
 
 
-def choose_images(per_image: pd.DataFrame, n: int) -> list[Choice]:
-    """Choose ``n`` of the rows of per_image.parquet (test, merged, one policy), by rule and not by eye.
+def select_by_rank(per_image: pd.DataFrame, n: int) -> list[Choice]:
+    """Select ``n`` of the rows of per_image.parquet (test, merged, one policy), by rule and not by eye.
 
     Defective images at evenly spaced ranks of Dice, from the best to the worst; instead of one of them the clean
     image with the largest false alarm, if any has one.
@@ -69,35 +70,35 @@ def choose_images(per_image: pd.DataFrame, n: int) -> list[Choice]:
     clean = rows[rows["n_truth"] == 0]
     alarms = clean[clean["fp"] > 0].sort_values(["fp", "image_id"], ascending=[False, True]).head(1 if n > 1 else 0)
     ranks = np.unique(np.linspace(0, len(defective) - 1, min(n - len(alarms), len(defective))).round().astype(int))
-    chosen = defective.iloc[ranks]
+    at_ranks = defective.iloc[ranks]
     reasons = [f"rank {rank + 1} of {len(defective)} defective images" for rank in ranks]
     reasons += [f"largest false alarm on {len(clean)} clean images"] * len(alarms)
     return [
         Choice(row["image_id"], reason, row["dice"], row["tp"], row["fp"], row["fn"])
-        for row, reason in zip(pd.concat([chosen, alarms]).to_dict("records"), reasons, strict=True)
+        for row, reason in zip(pd.concat([at_ranks, alarms]).to_dict("records"), reasons, strict=True)
     ]
 
 
-def choose_in_bands(per_image: pd.DataFrame, bands: Sequence[tuple[float, float]], n: int) -> dict[str, list[Choice]]:
-    """Name of each band -> the images chosen of it, perhaps none, ``n`` in all but at least one of each band.
+def select_by_band(per_image: pd.DataFrame, bands: Sequence[tuple[float, float]], n: int) -> dict[str, list[Choice]]:
+    """Name of each band -> the images selected from it, possibly none; ``n`` in total but at least one of each band.
 
-    ``per_image`` is as for :func:`choose_images`. A band (lowest, highest IoU, both within) is shown by defective
-    images at evenly spaced ranks, best first.
+    ``per_image`` is as for :func:`select_by_rank`. A band (lowest, highest IoU, both included) is represented by
+    defective images at evenly spaced ranks, best first.
     """
     counts = [per_image[name].to_numpy() for name in ("tp", "fp", "fn")]
     rows = per_image.assign(iou=iou(*counts), dice=dice(*counts))
     defective = rows[rows["n_truth"] > 0].sort_values(["iou", "image_id"], ascending=[False, True])
-    found = {}
+    by_band = {}
     for low, high in bands:
         inside = defective[defective["iou"].between(low, high)]
         name = f"IoU {low:g} to {high:g}: {len(inside)} of {len(defective)} defective images"
-        wanted = min(max(1, n // len(bands)), len(inside))
-        chosen = inside.iloc[np.unique(np.linspace(0, len(inside) - 1, wanted).round().astype(int))]
-        found[name] = [
+        n_images = min(max(1, n // len(bands)), len(inside))
+        at_ranks = inside.iloc[np.unique(np.linspace(0, len(inside) - 1, n_images).round().astype(int))]
+        by_band[name] = [
             Choice(row["image_id"], f"IoU {row['iou']:.3f}", row["dice"], row["tp"], row["fp"], row["fn"])
-            for row in chosen.to_dict("records")
+            for row in at_ranks.to_dict("records")
         ]
-    return found
+    return by_band
 
 
 def read_counts(folder: Path, policy: str) -> pd.DataFrame:
@@ -107,34 +108,34 @@ def read_counts(folder: Path, policy: str) -> pd.DataFrame:
 
 
 def is_post_processed(calibration: Calibration, policy: str) -> bool:
-    """Whether post-processing was chosen that makes other masks than ``policy`` does."""
+    """Whether the chosen post-processing makes other masks than ``policy``."""
     plain = dict.fromkeys(calibration.thresholds, HALF_K) if policy == policies.AT_HALF else calibration.thresholds
-    chosen = {name: calibration.pipeline(name) for name in calibration.post_processed}
-    return any(steps.n_steps or k != plain[name] for name, (k, steps) in chosen.items())
+    pipelines = {name: calibration.pipeline(name) for name in calibration.post_processed}
+    return any(steps.n_steps or k != plain[name] for name, (k, steps) in pipelines.items())
 
 
 def read_samples(
     folder: Path, pack: Path, choices: Sequence[Choice], calibration: Calibration, policy: str
 ) -> list[Sample]:
-    """Read images, true masks and an experiment's masks by ``policy``, and post-processed if they are others.
+    """Read images, true masks and an experiment's masks by ``policy``, and the post-processed ones if they differ.
 
     The merged mask is the union of the class masks.
 
     Raises:
-        GalleryError: if an image was not predicted, or the masks do not give the counts of ``choices``.
+        GalleryError: if an image was not predicted, or the masks have other counts than ``choices``.
     """
     images, true_masks = ImagePack(pack), MaskPack(pack)
     maps = read_maps(folder / "test.pred.parquet", {choice.image_id for choice in choices})
-    pairs = is_post_processed(calibration, policy)
+    with_post_processed = is_post_processed(calibration, policy)
     samples = []
     for choice in choices:
         if choice.image_id not in maps:
-            raise GalleryError(f"{folder}: no prediction of {choice.image_id}: predict anew")
+            raise GalleryError(f"{folder}: no prediction of {choice.image_id}: predict again")
         image, truth = images[choice.image_id], true_masks[choice.image_id].astype(bool)
-        found = policies.masks(maps[choice.image_id], calibration, image)
-        prediction = found[policy].any(axis=0)
-        if confusion(truth.any(axis=0), prediction) != (choice.tp, choice.fp, choice.fn):
-            raise GalleryError(f"{folder}: per_image.parquet has other counts of {choice.image_id}: score anew")
-        after = found[policies.POST_PROCESSED].any(axis=0) if pairs else None
-        samples.append(Sample(choice, image, truth, prediction, after))
+        by_policy = policies.masks(maps[choice.image_id], calibration, image)
+        prediction = union_of_classes(by_policy[policy])
+        if confusion(union_of_classes(truth), prediction) != (choice.tp, choice.fp, choice.fn):
+            raise GalleryError(f"{folder}: per_image.parquet has other counts of {choice.image_id}: score again")
+        post_processed = union_of_classes(by_policy[policies.POST_PROCESSED]) if with_post_processed else None
+        samples.append(Sample(choice, image, truth, prediction, post_processed))
     return samples

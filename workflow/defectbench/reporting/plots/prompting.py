@@ -9,18 +9,18 @@ METRIC = "test_Dice"
 """The metric that the automatic and the oracle track share"""
 
 
-def by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Experiments by the id of the promptable model that is asked: another's, or their own."""
-    found: dict[str, list[Record]] = {}
+def group_by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Experiments by the id of the prompted model: another experiment's, or their own."""
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        found.setdefault(record.row["segmenter"] or record.exp_id, []).append(record)
-    return found
+        groups.setdefault(record.row["segmenter"] or record.exp_id, []).append(record)
+    return groups
 
 
-def prompted(record: Record, names: Mapping[str, str]) -> str:
-    """Kind of the prompts and what made them, in words; ``names`` by id of the experiments.
+def describe_prompts(record: Record, names: Mapping[str, str]) -> str:
+    """Kind and source of the prompts in words; ``names`` maps ids of experiments to short names.
 
-    A detector is not among them: it is called by the beginning of its id.
+    A detector is not among them: its name is the beginning of its id.
     """
     kind, source = record.row["prompt_type"], record.row["prompt_source"]
     made_by = names.get(source, source.partition("_none_")[0].replace("_", " "))

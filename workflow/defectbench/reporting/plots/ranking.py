@@ -1,7 +1,8 @@
-"""Which model is best, and how sure that is: every experiment's value with its confidence interval, best first."""
+"""Plot of the ranking: every experiment's value with its confidence interval, best first."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,13 +21,13 @@ LONGEST_LABEL = 3.7
 REFERENCE_TITLE = "Reference: what a number is worth"
 GAP = 1.4  # rows between the models and the reference methods
 VALUES_WIDTH = 2.75  # the columns of numbers on the right
-# A longer list is no longer a picture, and PNG files have a largest height.
+# A longer list is no longer a picture, and the height of PNG files is limited.
 MOST_ROWS = 60
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One track's rows, best first, and below them those of the reference methods."""
+    """One track's rows, best first, and below them the reference methods."""
 
     title: str
     metric: str
@@ -35,14 +36,15 @@ class Panel:
     n_hidden: int
     """Experiments of the track that are not among the rows"""
     standing: Standing | None
-    """What the tests say; None where they are of another metric"""
+    """Verdict of the tests; None if they are of another metric"""
     hues: dict[str, str]
     """Colour of each family"""
 
     def is_beaten(self, row: dict) -> bool:
         """Whether a test shows the experiment of ``row`` to be worse than another."""
-        competes = self.standing is not None and row["track"] != "reference"
-        return competes and row["experiment"] not in self.standing.unbeaten
+        if self.standing is None or row["track"] == "reference":
+            return False
+        return row["experiment"] not in self.standing.unbeaten
 
     @property
     def height(self) -> float:
@@ -58,10 +60,10 @@ class Panel:
 
     @property
     def bottom(self) -> float:
-        """Position of the last row, where the first is at 0 and one more takes 1."""
+        """Position of the last row; the first is at 0, and each row takes 1."""
         return len(self.rows) + len(self.reference) - 1 + (GAP if len(self.reference) else 0)
 
-    def placed(self) -> Iterator[tuple[float, dict]]:
+    def positioned_rows(self) -> Iterator[tuple[float, dict]]:
         """Yield (position, row) of all rows, from the top."""
         yield from enumerate(self.rows.to_dict("records"))
         for i, row in enumerate(self.reference.to_dict("records")):
@@ -74,19 +76,19 @@ def ranking_figure(results: pd.DataFrame, pairwise: pd.DataFrame, settings: Rank
 
     ``pairwise`` has the columns of pairwise.csv: dots of experiments that a test shows to be worse are hollow.
 
-    Reference methods stand apart, below the automatic ones, so that a reader sees what a number is worth.
+    Reference methods are below the automatic ones, so that a reader sees what a number is worth.
     """
     panels = _panels(results, pairwise, settings.metric)
     if not panels:
-        return style.message("Ranking", f"No experiment of this study has a value of {settings.metric}.")
-    texts = [style.wrapped(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
+        return style.message_figure("Ranking", f"No experiment of this study has a value of {settings.metric}.")
+    texts = [style.wrap(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
     heights = [
         style.heading_height(lines) + 0.45 + panel.height + 0.55 for panel, lines in zip(panels, texts, strict=True)
     ]
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=style.DPI)
     top = 0.0
     for panel, lines, height in zip(panels, texts, heights, strict=True):
-        style.heading(figure, panel.title, lines, top)
+        style.draw_heading(figure, panel.title, lines, top)
         left = style.MARGIN + panel.label_width
         width = WIDTH - left - VALUES_WIDTH - style.MARGIN
         axes = style.add_axes(figure, left, top + style.heading_height(lines) + 0.45, width, panel.height)
@@ -96,9 +98,9 @@ def ranking_figure(results: pd.DataFrame, pairwise: pd.DataFrame, settings: Rank
 
 
 def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Panel]:
-    # Oracle models are not run on clean images, so a mean over all images does not exist for them.
+    # Oracle models do not predict clean images, so they have no mean over all images.
     oracle_metric = "test_Dice" if metric == "dice_all" else metric
-    reference = words.track(table, "reference", metric)
+    reference = words.label_rows(table, "reference", metric)
     choices = [
         ("Models", "automatic", metric, reference),
         ("Oracle track", "oracle", oracle_metric, reference.iloc[:0]),
@@ -106,7 +108,7 @@ def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Pa
     hues = palette.family_colours(table["family"], table["track"])
     panels = []
     for title, track, by, beside in choices:
-        rows = words.track(table, track, by).head(MOST_ROWS)
+        rows = words.label_rows(table, track, by).head(MOST_ROWS)
         n_hidden = int((table["track"] == track).sum()) - len(rows)
         standing = Standing.of(table, pairwise, track) if by == PRIMARY[track] else None
         panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden, standing, hues))
@@ -115,7 +117,7 @@ def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Pa
 
 def _explanations(panel: Panel) -> list[str]:
     rows = pd.concat([panel.rows, panel.reference])
-    texts = [words.meaning(panel.metric, rows)]
+    texts = [words.describe_metric(panel.metric, rows)]
     if "oracle" in set(rows["track"]):
         texts.append(words.ORACLE)
     texts.append("Dot: value on the test images; bar: 95 % interval; labels: images trained on; colour: family.")
@@ -126,7 +128,7 @@ def _explanations(panel: Panel) -> list[str]:
     elif panel.standing is None:
         texts.append("Which differences are significant was tested for another metric: see pairwise.csv.")
     elif len(panel.rows) > 1:
-        texts.append(_said_of_dots(panel))
+        texts.append(_explain_dots(panel, panel.standing))
         if panel.rows["experiment"].duplicated().any():
             texts[-1] += " The tests are of means over seeds."
     if panel.n_hidden:
@@ -136,33 +138,33 @@ def _explanations(panel: Panel) -> list[str]:
     return texts
 
 
-def _said_of_dots(panel: Panel) -> str:
-    if not panel.standing.tested:
+def _explain_dots(panel: Panel, standing: Standing) -> str:
+    if not standing.tested:
         return f"Too few groups of test images for a test: {FEWEST_GROUPS} are needed, so no dot is hollow."
-    tested = "each tested against the best on val; Wilcoxon and bootstrap by groups of images, Holm"
+    tests = "each tested against the best on val; Wilcoxon and bootstrap by groups of images, Holm"
     if not any(map(panel.is_beaten, panel.rows.to_dict("records"))):
-        return f"No model is significantly worse than another ({tested})."
-    # No compact letter display: that needs all pairs, and a study tests declared ones alone.
-    return f"● no test shows another model to be better; ○ significantly worse than another ({tested})."
+        return f"No model is significantly worse than another ({tests})."
+    # No compact letter display: that needs all pairs, and a study tests only declared ones.
+    return f"● no test shows another model to be better; ○ significantly worse than another ({tests})."
 
 
 def _draw(axes: Axes, panel: Panel) -> None:
     value, low, high = panel.metric, f"{panel.metric}_lo", f"{panel.metric}_hi"
-    for y, row in panel.placed():
+    for y, row in panel.positioned_rows():
         colour = panel.hues[row["family"]]
         if pd.notna(row[low]):
             axes.hlines(
                 y, row[low], row[high], color=colour, linewidth=2.5, alpha=0.55, gid=f"interval {row['exp_id']}"
             )
         face, edge = ("white", colour) if panel.is_beaten(row) else (colour, "white")
-        look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": edge}
-        axes.plot(row[value], y, "o", **look, gid=f"value {row['exp_id']}")
+        marker_style: style.Look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": edge}
+        axes.plot(row[value], y, "o", **marker_style, gid=f"value {row['exp_id']}")
         _write_row(axes, y, row, panel)
     _write_headers(axes, panel)
     axes.set_ylim(panel.bottom + 0.6, -0.6)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlim(*style.limits(pd.concat([panel.rows, panel.reference])[[value, low, high]]))
+    axes.set_xlim(*style.axis_limits(pd.concat([panel.rows, panel.reference])[[value, low, high]]))
     axes.grid(axis="x")
     axes.set_xlabel(f"{words.TITLES[panel.metric]} (higher is better)")
 
@@ -170,34 +172,34 @@ def _draw(axes: Axes, panel: Panel) -> None:
 def _write_row(axes: Axes, y: float, row: dict, panel: Panel) -> None:
     value, low, high = (row[f"{panel.metric}{end}"] for end in ("", "_lo", "_hi"))
     colour = palette.MUTED if row["track"] == "reference" else palette.INK
-    _label(axes, y, style.shortened(row["label"], LONGEST_LABEL), panel, color=colour)
+    _label(axes, y, style.shorten(row["label"], LONGEST_LABEL), panel, color=colour)
     interval = f"{low:.3f} – {high:.3f}" if pd.notna(low) else "–"
-    _columns(axes, y, [f"{value:.3f}", interval, words.count(row["n_labels_train"])], color=colour)
+    _columns(axes, y, [f"{value:.3f}", interval, words.format_labels(row["n_labels_train"])], color=colour)
 
 
 def _write_headers(axes: Axes, panel: Panel) -> None:
-    small = {"color": palette.MUTED, "fontsize": style.SMALL_SIZE}
-    _columns(axes, -1.0, ["value", "95 % interval", "labels"], **small)
+    text_style: style.Look = {"color": palette.MUTED, "fontsize": style.SMALL_SIZE}
+    _columns(axes, -1.0, ["value", "95 % interval", "labels"], **text_style)
     if len(panel.reference):
-        _label(axes, len(panel.rows) + GAP - 0.95, REFERENCE_TITLE, panel, **small)
-        # From the best reference up through the models: whoever is left of it has learned nothing of use.
+        _label(axes, len(panel.rows) + GAP - 0.95, REFERENCE_TITLE, panel, **text_style)
+        # From the best reference up through the models: a model left of this line has learned nothing useful.
         best = panel.reference[panel.metric].iloc[0]
         axes.axvline(best, color=palette.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
 
 
-def _label(axes: Axes, y: float, text: str, panel: Panel, **how: object) -> None:
+def _label(axes: Axes, y: float, text: str, panel: Panel, **text_style: Any) -> None:
     """Write the name of a row left of the axes."""
-    _beside(axes, (0, y), -panel.label_width, text, ha="left", **how)
+    _annotate(axes, (0, y), -panel.label_width, text, ha="left", **text_style)
 
 
-def _columns(axes: Axes, y: float, texts: Sequence[str], **how: object) -> None:
+def _columns(axes: Axes, y: float, texts: Sequence[str], **text_style: Any) -> None:
     """Write the numbers of a row right of the axes: value, interval, training labels."""
     for text, inches in zip(texts, (0.65, 1.95, 2.65), strict=True):
-        _beside(axes, (1, y), inches, text, ha="right", **how)
+        _annotate(axes, (1, y), inches, text, ha="right", **text_style)
 
 
-def _beside(axes: Axes, place: tuple[float, float], inches: float, text: str, **how: object) -> None:
+def _annotate(axes: Axes, place: tuple[float, float], inches: float, text: str, **text_style: Any) -> None:
     frame = axes.get_yaxis_transform()
     axes.annotate(
-        text, place, (72 * inches, 0), frame, "offset points", va="center_baseline", annotation_clip=False, **how
+        text, place, (72 * inches, 0), frame, "offset points", va="center_baseline", annotation_clip=False, **text_style
     )

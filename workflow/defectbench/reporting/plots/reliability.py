@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: how often pixels of a predicted probability are truly defective."""
+"""Reliability diagram: observed against predicted frequency of defective pixels."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from defectbench.reporting.records import Record
 
 TITLE = "Reliability of the probabilities, test pixels"
 BINS = 16
-FEWEST = 100  # pixels of a bin: the frequency of fewer means nothing
+FEWEST = 100  # pixels of a bin: fewer give no reliable frequency
 P = (np.arange(N_BINS) + 0.5) / N_BINS
 
 
@@ -20,8 +20,8 @@ def reliability_figure(records: Sequence[Record]) -> Figure:
     """Draw observed against predicted frequency of defect in 16 bins, for the best experiments with scores."""
     rows = []
     for track in ("automatic", "oracle"):
-        shown, n_hidden = best_of([record for record in records if record.metrics["has_scores"]], track, most=6)
-        curves = [_curve(record) for record in shown]
+        best_records, n_hidden = best_of([record for record in records if record.metrics["has_scores"]], track, limit=6)
+        curves = [_curve(record) for record in best_records]
         if curves:
             labels = "mean predicted probability", "share of pixels that are defective"
             rows.append(Row(track, [Panel(*labels, curves, diagonal=True)], n_hidden))
@@ -34,7 +34,7 @@ def reliability_figure(records: Sequence[Record]) -> Figure:
 
 
 def _curve(record: Record) -> Curve:
-    """The curve, noted the expected calibration error: mean distance from the diagonal, weighted by pixels."""
+    """The curve with its expected calibration error: mean distance from the diagonal, weighted by pixels."""
     groups, histograms = record.image_histograms()
     negative, positive = (_binned(histograms[:, side].astype(float)) for side in (0, 1))
     pixels = histograms.sum(axis=(0, 1)).astype(float)

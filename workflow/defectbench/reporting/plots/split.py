@@ -1,4 +1,4 @@
-"""What train, val and test hold: images by combination of classes, and how large the defects of each class are."""
+"""Plot of the split: images by combination of classes, and areas of the defects of each class, by role."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,12 +21,12 @@ MOST_ROWS = 14  # a longer list is no longer a picture
 CLEAN = "clean"
 MANIFEST_COLUMNS = ["image_id", "height", "width", "area"]
 COLOURS = dict(zip(ROLES, palette.HUES, strict=False))
-SPREAD = (5, 25, 50, 75, 95)  # percentiles
+PERCENTILES = (5, 25, 50, 75, 95)  # percentiles
 
 
-def combinations(area: np.ndarray, class_names: Sequence[str]) -> list[str]:
-    """Which classes each image shows, of their areas (N, C) in pixels: 'clean', or names joined by ' + '."""
-    return [" + ".join(np.array(class_names, object)[shown]) or CLEAN for shown in area > 0]
+def class_combinations(area: np.ndarray, class_names: Sequence[str]) -> list[str]:
+    """Classes of each image by their areas (N, C) in pixels: 'clean', or names joined by ' + '."""
+    return [" + ".join(np.array(class_names, object)[present]) or CLEAN for present in area > 0]
 
 
 @style.house_style
@@ -39,29 +39,29 @@ def split_figure(manifest: Manifest, split: pd.DataFrame) -> Figure:
     area = areas(frame)
     share = area / (frame["height"].to_numpy(np.int64) * frame["width"].to_numpy(np.int64))[:, None]
     role = split["role"].to_numpy(str)
-    counts = _counts(combinations(area, manifest.class_names), role)
-    spreads = _spreads(share, role, manifest.class_names)
-    lines = style.wrapped(_explanations(manifest.dataset, counts, len(manifest.class_names)), WIDTH - 2 * style.MARGIN)
-    entries = [(COLOURS[name], _said_of(name, split, area)) for name in ROLES]
+    counts = _counts(class_combinations(area, manifest.class_names), role)
+    spreads = _area_spreads(share, role, manifest.class_names)
+    lines = style.wrap(_explanations(manifest.dataset, counts, len(manifest.class_names)), WIDTH - 2 * style.MARGIN)
+    entries = [(COLOURS[name], _describe_role(name, split, area)) for name in ROLES]
     rows = style.legend_rows(entries, WIDTH - 2 * style.MARGIN - style.LEGEND_TITLE)
     top = style.heading_height(lines) + 0.08
     panels = [len(counts), *([len(spreads)] if spreads else [])]
     start = top + style.LEGEND_ROW * len(rows)
     figure = Figure(figsize=(WIDTH, start + sum(ABOVE + ROW * n + BELOW for n in panels)), dpi=style.DPI)
-    style.heading(figure, TITLE, lines)
-    style.legend(figure, top, "Roles", rows)
+    style.draw_heading(figure, TITLE, lines)
+    style.draw_legend(figure, top, "Roles", rows)
     label_width = min(style.text_width([*counts.index, *spreads]), LONGEST_LABEL) + 0.2
-    for title, drawn, draw in (
+    for title, values, draw_values in (
         ("Images by the classes that they show", counts, _draw_counts),
         ("Area of the defects of each class, in images that show it", spreads, _draw_spreads),
     ):
-        if len(drawn):
+        if len(values):
             style.write(figure, style.MARGIN, start + 0.16, title, fontweight="bold")
-            left, height = style.MARGIN + label_width, ROW * len(drawn)
+            left, height = style.MARGIN + label_width, ROW * len(values)
             width = WIDTH - left - NUMBERS - style.MARGIN
             axes = style.add_axes(figure, left, start + ABOVE, width, height)
-            draw(axes, drawn)
-            _label_rows(axes, list(drawn.index if isinstance(drawn, pd.DataFrame) else drawn), label_width)
+            draw_values(axes, values)
+            _label_rows(axes, list(values.index if isinstance(values, pd.DataFrame) else values), label_width)
             start += ABOVE + height + BELOW
     return figure
 
@@ -79,8 +79,8 @@ def _counts(combination: Sequence[str], role: np.ndarray) -> pd.DataFrame:
     return pd.concat([counts, clean])
 
 
-def _spreads(share: np.ndarray, role: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """The non-zero areas, as shares of the image, by class and role; the classes that the most images show."""
+def _area_spreads(share: np.ndarray, role: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """The non-zero areas, as shares of the image, by class and role; of the most frequent classes."""
     frequent = np.argsort(-(share > 0).sum(axis=0), kind="stable")[:MOST_ROWS]
     return {
         names[c]: {name: share[(role == name) & (share[:, c] > 0), c] for name in ROLES}
@@ -95,17 +95,17 @@ def _explanations(dataset: str, counts: pd.DataFrame, n_classes: int) -> list[st
         "half of the images, thin bar the 5th to the 95th percentile; behind it the number of images."
     ]
     absent = {name: [label for label in counts.index if not counts.loc[label, name]] for name in ROLES}
-    said = [f"Not in {name}: {', '.join(labels)}." for name, labels in absent.items() if labels]
-    texts += [" ".join(said)] if said else []
+    absences = [f"Not in {name}: {', '.join(labels)}." for name, labels in absent.items() if labels]
+    texts += [" ".join(absences)] if absences else []
     if n_classes > MOST_ROWS:
         texts.append(f"Shown are the {MOST_ROWS} most frequent of {n_classes} classes.")
     return texts
 
 
-def _said_of(name: str, split: pd.DataFrame, area: np.ndarray) -> str:
-    own = (split["role"] == name).to_numpy()
-    n_groups, n_defective = split.loc[own, "group"].nunique(), int(area[own].any(axis=1).sum())
-    return f"{name}: {own.sum():,} images in {n_groups:,} groups, {n_defective:,} defective"
+def _describe_role(name: str, split: pd.DataFrame, area: np.ndarray) -> str:
+    of_role = (split["role"] == name).to_numpy()
+    n_groups, n_defective = split.loc[of_role, "group"].nunique(), int(area[of_role].any(axis=1).sum())
+    return f"{name}: {of_role.sum():,} images in {n_groups:,} groups, {n_defective:,} defective"
 
 
 def _places(row: int) -> list[tuple[str, float]]:
@@ -132,11 +132,17 @@ def _draw_spreads(axes: Axes, spreads: Mapping[str, Mapping[str, np.ndarray]]) -
     for row, (label, by_role) in enumerate(spreads.items()):
         for name, y in _places(row):
             text = f"{len(by_role[name]):,} images"
-            look = {"color": palette.MUTED, "fontsize": style.SMALL_SIZE - 1, "annotation_clip": False}
+            text_style: style.Look = {
+                "color": palette.MUTED,
+                "fontsize": style.SMALL_SIZE - 1,
+                "annotation_clip": False,
+            }
             frame = axes.get_yaxis_transform()
-            axes.annotate(text, (1, y), (72 * NUMBERS, 0), frame, "offset points", ha="right", va="center", **look)
+            axes.annotate(
+                text, (1, y), (72 * NUMBERS, 0), frame, "offset points", ha="right", va="center", **text_style
+            )
             if len(by_role[name]):
-                least, low, middle, high, most = np.percentile(by_role[name], SPREAD)
+                least, low, middle, high, most = np.percentile(by_role[name], PERCENTILES)
                 axes.hlines(y, least, most, color=COLOURS[name], linewidth=1.2, gid=f"spread {label} {name}")
                 axes.hlines(y, low, high, color=COLOURS[name], linewidth=4.5, alpha=0.6)
                 axes.plot(middle, y, "o", color=COLOURS[name], markersize=5, gid=f"median {label} {name}")
@@ -154,5 +160,5 @@ def _finish(axes: Axes, n_rows: int, label: str) -> None:
 
 def _label_rows(axes: Axes, labels: Sequence[str], width: float) -> None:
     for row, label in enumerate(labels):
-        text, frame = style.shortened(label, LONGEST_LABEL), axes.get_yaxis_transform()
+        text, frame = style.shorten(label, LONGEST_LABEL), axes.get_yaxis_transform()
         axes.annotate(text, (0, row), (-72 * width, 0), frame, "offset points", va="center", annotation_clip=False)

@@ -1,9 +1,10 @@
-"""What all pictures share: type, colours, and files that come out the same, byte for byte, from the same numbers."""
+"""Style of all plots: type, layout, and files that are the same, byte for byte, for the same numbers."""
 
 import functools
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -21,8 +22,9 @@ MARGIN = 0.3  # inches
 LEGEND_ROW, LEGEND_TITLE = 0.28, 1.1  # inches of one row, and of the title before the rows
 DPI = 160
 
+FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 _RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine
+    "font.family": FONT,
     "font.size": TEXT_SIZE,
     "text.color": INK,
     "axes.edgecolor": MUTED,
@@ -38,7 +40,10 @@ _RC = {
     "savefig.dpi": "figure",
 }
 
-# A decorator: the functions that draw a figure use the house's settings and leave matplotlib's own as they were.
+Look = dict[str, Any]
+"""Keyword arguments of a matplotlib artist"""
+
+# A decorator: functions that draw a figure use these settings and leave matplotlib's as they were.
 house_style = matplotlib.rc_context(_RC)
 
 
@@ -49,20 +54,20 @@ def text_width(texts: Iterable[str], size: float = TEXT_SIZE) -> float:
 
 @functools.cache
 def _text_width(text: str, size: float) -> float:
-    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=_RC["font.family"]))
+    path = TextPath((0, 0), text, size=size, prop=FontProperties(family=FONT))
     return float(path.get_extents().x1) / 72
 
 
-def shortened(text: str, width: float, size: float = TEXT_SIZE) -> str:
-    """``text``, an ellipsis for its middle if it would take more than ``width`` inches: names differ at both ends."""
-    short, kept = text, len(text)
-    while text_width([short], size) > width and kept > 1:
-        kept -= 1
-        short = f"{text[: kept - kept // 2].rstrip(' ,')}…{text[len(text) - kept // 2 :].lstrip(' ,')}"
+def shorten(text: str, width: float, size: float = TEXT_SIZE) -> str:
+    """``text``, its middle replaced by an ellipsis if wider than ``width`` inches: names differ at both ends."""
+    short, n_kept = text, len(text)
+    while text_width([short], size) > width and n_kept > 1:
+        n_kept -= 1
+        short = f"{text[: n_kept - n_kept // 2].rstrip(' ,')}…{text[len(text) - n_kept // 2 :].lstrip(' ,')}"
     return short
 
 
-def wrapped(paragraphs: Iterable[str], width: float, size: float = TEXT_SIZE) -> list[str]:
+def wrap(paragraphs: Iterable[str], width: float, size: float = TEXT_SIZE) -> list[str]:
     """Lines of ``paragraphs``, none wider than about ``width`` inches."""
     characters = int(width / (0.55 * size / 72))
     return [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, characters)]
@@ -73,19 +78,19 @@ def heading_height(lines: Sequence[str]) -> float:
     return MARGIN + 0.32 + LINE * len(lines)
 
 
-def heading(figure: Figure, title: str, lines: Sequence[str], top: float = 0.0) -> None:
-    """Write the title, ``top`` inches and the margin from the figure's top, and below it what it means."""
+def draw_heading(figure: Figure, title: str, lines: Sequence[str], top: float = 0.0) -> None:
+    """Write the title, ``top`` inches and the margin from the figure's top, and the explanation below it."""
     write(figure, MARGIN, top + MARGIN, title, fontsize=TITLE_SIZE, fontweight="bold")
     for i, line in enumerate(lines):
         write(figure, MARGIN, top + MARGIN + 0.32 + LINE * i, line, color=MUTED)
 
 
-def write(figure: Figure, left: float, top: float, text: str, **how: object) -> None:
+def write(figure: Figure, left: float, top: float, text: str, **text_style: Any) -> None:
     """Write one line of text, the top of its letters at inches from the figure's left and top."""
     width, height = figure.get_size_inches()
-    size = how.get("fontsize", TEXT_SIZE)
-    # From the baseline, so that letters with and without tails stand on one line.
-    figure.text(left / width, 1 - (top + 0.78 * size / 72) / height, text, va="baseline", **how)
+    size = text_style.get("fontsize", TEXT_SIZE)
+    # From the baseline, so that letters with and without descenders are on one line.
+    figure.text(left / width, 1 - (top + 0.78 * size / 72) / height, text, va="baseline", **text_style)
 
 
 def legend_rows(entries: Sequence[tuple[str, str]], width: float) -> list[list[tuple[float, str, str]]]:
@@ -93,17 +98,17 @@ def legend_rows(entries: Sequence[tuple[str, str]], width: float) -> list[list[t
     rows: list[list[tuple[float, str, str]]] = [[]]
     left = 0.0
     for colour, name in entries:
-        own = text_width([name]) + 0.45
-        if rows[-1] and left + own > width:
+        entry_width = text_width([name]) + 0.45
+        if rows[-1] and left + entry_width > width:
             rows.append([])
             left = 0.0
         rows[-1].append((left, colour, name))
-        left += own
+        left += entry_width
     return rows
 
 
-def legend(figure: Figure, top: float, title: str, rows: Sequence[Sequence[tuple[float, str, str]]]) -> None:
-    """Write a legend's rows at ``top`` inches, its title before them, each name behind a square of its colour."""
+def draw_legend(figure: Figure, top: float, title: str, rows: Sequence[Sequence[tuple[float, str, str]]]) -> None:
+    """Write a legend's rows at ``top`` inches after its title, each name behind a square of its colour."""
     write(figure, MARGIN, top + 0.03, title)
     for i, row in enumerate(rows):
         for left, colour, name in row:
@@ -118,18 +123,18 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     return figure.add_axes((left / across, 1 - (top + height) / down, width / across, height / down))
 
 
-def limits(values: pd.DataFrame) -> tuple[float, float]:
-    """The range of an axis that shows all of ``values``, with a little space at both ends."""
+def axis_limits(values: pd.DataFrame) -> tuple[float, float]:
+    """The range of an axis for all of ``values``, with a little space at both ends."""
     low, high = float(values.min(axis=None)), float(values.max(axis=None))
     space = max(0.04 * (high - low), 0.01)
     return low - space, high + space
 
 
-def message(title: str, text: str) -> Figure:
-    """A small figure that says why there is nothing to see."""
-    lines = wrapped([text], 7.4)
+def message_figure(title: str, text: str) -> Figure:
+    """A small figure that explains why there is nothing to see."""
+    lines = wrap([text], 7.4)
     figure = Figure(figsize=(8, heading_height(lines) + MARGIN), dpi=DPI)
-    heading(figure, title, lines)
+    draw_heading(figure, title, lines)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""On how many images a model is good enough, whatever "enough" is: the share of images with IoU of at least t."""
+"""Plot of success: the share of images with IoU of at least t, for every t."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from defectbench.metrics.counts import iou
-from defectbench.reporting.plots.band import SAID, band, bootstrap_of
+from defectbench.reporting.plots.band import EXPLANATION, band, bootstrap_of
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
@@ -18,12 +18,12 @@ def success_figure(records: Sequence[Record]) -> Figure:
     """Draw the share of defective test images with IoU ≥ t against t, for the best experiments of each track."""
     rows = []
     for track in ("automatic", "oracle"):
-        shown, n_hidden = best_of(records, track)
-        curves = [curve for curve in map(_curve, shown) if curve is not None]
+        best_records, n_hidden = best_of(records, track)
+        curves = [curve for curve in map(_curve, best_records) if curve is not None]
         if curves:
             panel = Panel("demanded IoU t", "share of defective images with IoU ≥ t", curves)
             rows.append(Row(track, [panel], n_hidden))
-    texts = [f"The area under a curve is the mean IoU; at 0.5, 0.75 and 0.9 it is IoU@50, @75 and @90. {SAID}"]
+    texts = [f"The area under a curve is the mean IoU; at 0.5, 0.75 and 0.9 it is IoU@50, @75 and @90. {EXPLANATION}"]
     return lines_figure(TITLE, texts, rows, "No experiment has a defective test image.", hues_of(records))
 
 

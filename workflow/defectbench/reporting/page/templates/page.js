@@ -69,7 +69,7 @@ function shot(image, experiment, { truth = true, prediction = true, processed = 
   if (prediction && layer) layers.append(element("img", { src: layer, alt: "prediction: hits, false alarms, misses" }));
   const index = data.images.indexOf(picture.id);
   const score = experiment === null ? null : data.scores[experiment][index];
-  const parts = [title || `${picture.id}, ${picture.why}`];
+  const parts = [title || `${picture.id}, ${picture.reason}`];
   if (experiment !== null) parts.push(masks === null ? "not predicted: a clean image has no true prompt" : `Dice ${number(score)}`);
   if (processed && masks && !masks.pp) parts.push("no post-processing was sought");
   return element("figure", { class: "shot" }, layers, element("figcaption", {}, parts.join(": ")));
@@ -79,9 +79,10 @@ const shots = (made, pictures) => element("div", { class: isWide(pictures) ? "sh
 const number = (thousandths) => (thousandths === null ? "–" : (thousandths / 1000).toFixed(3));
 
 function fill(select, chosen) {
-  for (const track of new Set(data.experiments.map((found) => found.track))) {
+  for (const track of new Set(data.experiments.map((experiment) => experiment.track))) {
     const group = element("optgroup", { label: `${track} track` });
-    data.experiments.forEach((found, index) => found.track === track && group.append(element("option", { value: index }, found.name)));
+    data.experiments.forEach((experiment, index) =>
+      experiment.track === track && group.append(element("option", { value: index }, experiment.name)));
     select.append(group);
   }
   select.value = chosen;
@@ -116,7 +117,7 @@ function compare() {
   const rows = data.images
     .map((id, i) => ({ id, defective: data.defective[i], a: data.scores[a][i], b: data.scores[b][i] }))
     .filter((row) => row.a !== null && row.b !== null && (wanted === "all" || (wanted === "defective") === Boolean(row.defective)));
-  byId("compared").textContent = said(first, second, rows);
+  byId("compared").textContent = describePair(first, second, rows);
   drawScatter(rows);
   rows.sort((x, y) => Math.abs(y.a - y.b) - Math.abs(x.a - x.b));
   byId("images").append(...rows.slice(0, 100).map((row) => {
@@ -127,13 +128,13 @@ function compare() {
   const pictures = [...data.pictures.entries()].sort(([, x], [, y]) => apart(y) - apart(x));
   for (const [image, picture] of pictures)
     byId("side-by-side").append(
-      element("h4", {}, `${picture.id}, ${picture.why}`),
+      element("h4", {}, `${picture.id}, ${picture.reason}`),
       shots([shot(image, a, { title: `A, ${first.name}` }), shot(image, b, { title: `B, ${second.name}` })], [picture]),
     );
 }
 const signed = (thousandths) => `${thousandths > 0 ? "+" : thousandths < 0 ? "−" : ""}${number(Math.abs(thousandths))}`;
 
-function said(first, second, rows) {
+function describePair(first, second, rows) {
   const higher = [rows.filter((row) => row.a > row.b).length, rows.filter((row) => row.a < row.b).length];
   const equal = rows.length - higher[0] - higher[1];
   const counts = `Of ${rows.length} images A has the higher Dice on ${higher[0]}, B on ${higher[1]}; equal to three digits on ${equal}.`;
