@@ -60,7 +60,7 @@ def test_a_long_id_without_its_seed_stands_for_all_seeds():
     (ensemble,) = load(entry, {"model": "ensemble", "members": [first.id_without_seed, second.exp_id]}).of_family(
         "ensemble"
     )
-    assert ensemble.settings.members == (first.exp_id, second.exp_id)
+    assert ensemble.settings.members == ensemble.traits.members == (first.exp_id, second.exp_id)
 
 
 @pytest.mark.parametrize("length", [MAX_ID_LENGTH - 1, MAX_ID_LENGTH, MAX_ID_LENGTH + 1])

@@ -99,7 +99,8 @@ def test_every_rule_runs_the_script_of_its_name_whose_digest_it_has(listing):
         script = ROOT / "workflow/scripts" / f"{rule.name}.py"
         assert Path(rule.script) == Path("workflow/scripts") / script.name
         assert "{input.script}" in rule.command
-        assert rule.code == digests.of(script), rule.name
+        # Also others' digests, where a script looks their code up by name.
+        assert digests.of(script) in rule.code.split(), rule.name
 
 
 def test_every_script_of_a_rule_says_what_the_user_can_do_about_an_error(listing):

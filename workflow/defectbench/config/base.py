@@ -35,6 +35,13 @@ class Settings(BaseModel):
     prediction_keys: ClassVar[frozenset[str]] = frozenset()
     """Keys of the prediction alone: the training does not depend on them."""
 
+    def __copy__(self) -> Self:
+        """A copy of the fields alone: ``model_copy`` may change them, and cached properties follow from them."""
+        copy = super().__copy__()
+        for name in copy.__dict__.keys() - type(copy).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
+
     @property
     def inactive_keys(self) -> set[str]:
         """Keys that have no effect with the values of the others: no result depends on them."""

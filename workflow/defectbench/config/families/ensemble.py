@@ -82,8 +82,7 @@ def resolve_ensemble(
     subsets = {member.subset for member in members}
     return replace(
         ensemble,
-        # Not model_copy: it would keep the cached traits.
-        settings=EnsembleSettings(**settings.model_dump() | {"members": tuple(member.exp_id for member in members)}),
+        settings=settings.model_copy(update={"members": tuple(member.exp_id for member in members)}),
         subset=subsets.pop() if len(subsets) == 1 else "mixed",
         cv=members[0].cv,
         combined=tuple(member.unabridged_id for member in members),
