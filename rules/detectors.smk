@@ -47,7 +47,7 @@ rule detectors:
             for found in detecting()
             for name in ("run", "timing", "metrics")
         ],
-        **study_files("issues", "leaks"),
+        **study_files("names", "issues", "leaks"),
         script=script("detectors"),
     output:
         results("detectors.csv")[0],
@@ -65,5 +65,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --issues {input.issues} --leaks {input.leaks}"
-        " --csv {output} 2>&1 | tee {log}"
+        "python {input.script} --folders {params.folders} --names {input.names} --issues {input.issues}"
+        " --leaks {input.leaks} --csv {output} 2>&1 | tee {log}"

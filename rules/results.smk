@@ -18,6 +18,7 @@ RESULTS = results(
 # Files that several scripts take, by their option.
 STUDY_FILES = {
     "experiments": results("settings/results.yaml")[0],
+    "names": results("settings/names.yaml")[0],
     "results": results("results.parquet")[0],
     "pairwise": results("pairwise.csv")[0],
     "seeds": results("tables/seeds.csv")[0],
@@ -79,7 +80,7 @@ CONSOLIDATION = {
             "per_image.parquet",
         )
         + CV,
-        inputs=study_files(settings="results"),
+        inputs=study_files("names", settings="results"),
         outputs=in_results(csv="results.csv", parquet="results.parquet"),
         memory=memory(4000, 4),
         runtime=minutes(30, 60),

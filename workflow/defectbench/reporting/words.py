@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 
+from defectbench.reporting.names import has_name, without_seed
+
 # What each track is, in the order of the page.
 TRACKS = {
     "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
@@ -42,8 +44,9 @@ def meaning(metric: str, rows: pd.DataFrame) -> str:
 def track(table: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     """Rows of one track that have a value of ``metric``, best first, with columns that name them; the index is kept.
 
-    ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` says
-    what sets a series apart from others of its family; ``label`` adds the seed if the series has several.
+    ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` is the
+    name that they were given in the configuration or, without one, what sets the series apart from others of its
+    family. ``label`` is the name of a run, or the label of its series, with the seed if the series has several.
     """
     rows = table[(table["track"] == name) & table[metric].notna()]
     rows = rows.sort_values([metric, "exp_id"], ascending=[False, True])
@@ -53,13 +56,19 @@ def track(table: pd.DataFrame, name: str, metric: str) -> pd.DataFrame:
     for row, own in zip(records, settings, strict=True):
         common[row["family"]] = common.get(row["family"], set(own)) & set(own)
     rows["series"] = [" ".join([name, *own]) for name, own in zip(names, settings, strict=True)]
-    rows["series_label"] = [
+    derived = [
         ", ".join([re.sub("[-_]", " ", name), *(word for word in own if word not in common[row["family"]])])
         for row, name, own in zip(records, names, settings, strict=True)
     ]
+    rows["series_label"] = derived
+    given = pd.Series([_series_name(row) for row in records], rows.index)
+    # Runs of one series that were given different names have that of none of them.
+    shared = has_name(rows) & (given.groupby(rows["series"]).transform("nunique") == 1)
+    rows["series_label"] = given.where(shared, rows["series_label"])
     several = rows.groupby("series")["seed"].transform("nunique") > 1
     seeds = [f", seed {seed}" if many else "" for seed, many in zip(rows["seed"], several, strict=True)]
-    rows["label"] = [label + seed for label, seed in zip(rows["series_label"], seeds, strict=True)]
+    rows["label"] = [label + seed for label, seed in zip(derived, seeds, strict=True)]
+    rows["label"] = rows["name"].where(has_name(rows), rows["label"])
     return rows
 
 
@@ -73,9 +82,14 @@ def _name(row: dict) -> str:
     return f"{row['model']}-{variant}" if isinstance(variant, str) and variant else row["model"]
 
 
+def _series_name(row: dict) -> str:
+    """The name of a run without the number of its training images and the seed."""
+    return without_seed(row["name"], row["seed"]).replace(f"_subset-{row['subset_size']}", "")
+
+
 def _settings(row: dict) -> list[str]:
     """The settings that the experiment's id names, but for its training images and seed; the budget comes last."""
-    _, _, _, *changed, _ = row["exp_id"].removeprefix(f"{_name(row)}_").split("_")
+    _, _, _, *changed, _ = row["unabridged_id"].removeprefix(f"{_name(row)}_").split("_")
     # Hyphens stand for spaces, except in an exponent: lr-1e-05.
     plain = [re.sub(r"(?<!\de)-", " ", word) for word in changed]
     plain.sort(key=lambda word: word.startswith(_BUDGET))
