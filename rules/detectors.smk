@@ -43,7 +43,7 @@ rule detectors:
             for experiment in detectors()
             for name in ("run", "timing", "metrics")
         ],
-        **study_files("issues", "leaks"),
+        **study_files("names", "issues", "leaks"),
         script=script("detectors"),
     output:
         result_files("detectors.csv")[0],
@@ -61,5 +61,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --issues {input.issues} --leaks {input.leaks}"
-        " --csv {output} 2>&1 | tee {log}"
+        "python {input.script} --folders {params.folders} --names {input.names} --issues {input.issues}"
+        " --leaks {input.leaks} --csv {output} 2>&1 | tee {log}"

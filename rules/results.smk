@@ -18,6 +18,7 @@ RESULTS = result_files(
 # Files that several scripts take, by their option.
 STUDY_FILES = {
     "experiments": result_files("settings/results.yaml")[0],
+    "names": result_files("settings/names.yaml")[0],
     "results": result_files("results.parquet")[0],
     "pairwise": result_files("pairwise.csv")[0],
     "seeds": result_files("tables/seeds.csv")[0],
@@ -79,7 +80,7 @@ CONSOLIDATION = {
             "per_image.parquet",
         )
         + CV,
-        inputs=study_files(settings="results"),
+        inputs=study_files("names", settings="results"),
         outputs=in_results(csv="results.csv", parquet="results.parquet"),
         memory=memory(4000, 4),
         runtime=minutes(30, 60),

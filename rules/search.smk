@@ -5,7 +5,7 @@ Needs the trained experiments. Makes search.csv and search.md in the study's res
 
 SEARCHED, OTHERS = STUDY.split_comparable()
 LEFT_OUT = [
-    f"{reason}: {', '.join(experiment.exp_id for experiment in experiments)}"
+    f"{reason}: {', '.join(experiment.name for experiment in experiments)}"
     for reason, experiments in OTHERS.items()
 ]
 
@@ -27,6 +27,7 @@ rule search:
             )
         ),
         script=script("search"),
+        names=result_files("settings/names.yaml"),
     output:
         csv=result_files("search.csv"),
         markdown=result_files("search.md"),
@@ -46,5 +47,5 @@ rule search:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --title {params.title:q} --csv {output.csv}"
+        "python {input.script} --folders {params.folders} --title {params.title:q} --names {input.names} --csv {output.csv}"
         " --markdown {output.markdown} --left-out {params.left_out:q} 2>&1 | tee {log}"

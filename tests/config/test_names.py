@@ -32,7 +32,7 @@ def test_the_name_of_a_grid_takes_the_values_that_vary():
 def test_the_name_of_an_experiment_without_one_is_its_id():
     (experiment,) = study(UNET).experiments
     assert experiment.name == experiment.exp_id
-    assert study(UNET, DETECTOR).names() == {"yolov8-n_full_none_64_s42": "detector"}
+    assert study(UNET, DETECTOR).names().names == {"yolov8-n_full_none_64_s42": "detector"}
 
 
 def test_no_id_and_no_settings_file_of_a_training_depends_on_the_name(tmp_path):

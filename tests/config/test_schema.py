@@ -75,7 +75,12 @@ def test_mistakes_do_not_fit_the_schema(keys, value, where):
 @pytest.mark.parametrize(
     "entry",
     [
-        {"model": ["unet", "fpn"], "augment": ["steel", "none", {"hflip": 0}], "subset": [9, "full"], "cv": [None, 5]},
+        {
+            "model": ["unet", "fpn"],
+            "augment": ["steel", "none", {"hflip": 0}],
+            "subset": [100, "full"],
+            "cv": [None, 5],
+        },
         {"model": "unet", "pos_weight": [1, {"a": 2.5}], "seed": [1, 2], "task": "per_class"},
         {"model": "sam3", "phrases": "crack"},
         {"model": "sam3", "phrases": [["crack", "fissure"], ["line"]]},

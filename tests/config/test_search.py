@@ -11,6 +11,7 @@ import yaml
 from study_config import changed
 from tiny_study import ROOT, Project
 
+from defectbench.config.report import NamesSettings
 from defectbench.config.study import load_study
 from defectbench.files import write_json
 from defectbench.reporting.search import MEASURED, ranked
@@ -64,6 +65,20 @@ def test_the_page_ends_with_the_winners_settings(tmp_path):
     page = (tmp_path / "s.md").read_text()
     assert yaml.safe_load(page.split("```yaml")[1].split("```")[0]) == {"lr": 0.001, "loss": "bce"}
     assert pd.read_csv(tmp_path / "s.csv")["exp_id"].tolist() == ["b", "a", "c"]
+
+
+def test_given_names_are_shown(tmp_path):
+    folders = write(tmp_path, "val_iou_fixed")
+    NamesSettings(names={"b": "small-lr"}).write(tmp_path / "names.yaml")
+    outputs = ["--csv", str(tmp_path / "s.csv"), "--markdown", str(tmp_path / "s.md")]
+    names = ["--names", str(tmp_path / "names.yaml")]
+    search_script.main(["--folders", *map(str, folders), "--title", "x", *names, *outputs])
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert dict(zip(table["exp_id"], table["name"], strict=True)) == {"a": "a", "b": "small-lr", "c": "c"}
+    page = (tmp_path / "s.md").read_text()
+    assert "| rank | name | lr | loss |" in page
+    assert "| 1 | small-lr | 0.001 | bce |" in page
+    assert yaml.safe_load(page.split("```yaml")[1].split("```")[0]) == {"lr": 0.001, "loss": "bce"}
 
 
 def test_the_page_and_the_output_say_what_is_not_ranked(tmp_path, capsys):

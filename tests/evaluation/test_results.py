@@ -11,7 +11,7 @@ from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps
 
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.config.report import PairwiseSettings, ResultsSettings
+from defectbench.config.report import NamesSettings, PairwiseSettings, ResultsSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.pairwise import pairwise_tables
@@ -293,3 +293,14 @@ def test_intervals_enclose_the_metrics(folders):
     for name in ("dice_all", "test_Dice", "test_mIoU"):
         assert (table[f"{name}_lo"] <= table[name]).all()
         assert (table[name] <= table[f"{name}_hi"]).all()
+
+
+def test_rows_have_the_names_of_the_configuration_and_ids_with_all_settings(folders):
+    names = NamesSettings(names={"unet_a": "baseline"}, unabridged_ids={"unet_b": "unet_b_lr-0.1"})
+    table = consolidate(settings(folders), names).set_index("exp_id")
+    plain = consolidate(settings(folders)).set_index("exp_id")
+    assert table["name"].to_dict() == {exp_id: "baseline" if exp_id == "unet_a" else exp_id for exp_id in table.index}
+    assert table.loc["unet_b", "unabridged_id"] == "unet_b_lr-0.1"
+    assert plain["name"].tolist() == plain["unabridged_id"].tolist() == plain.index.tolist()
+    new = ["name", "unabridged_id", "prompt_source_name"]
+    pd.testing.assert_frame_equal(table.drop(columns=new), plain.drop(columns=new))

@@ -62,6 +62,14 @@ class NamesSettings(Settings):
     """Names of a study's experiments, apart from their own settings: a new name makes no training stale."""
 
     names: dict[str, str] = Field({}, description="Experiment id -> name, of the experiments that were given one")
+    unabridged_ids: dict[str, str] = Field({}, description="Experiment id -> id with all settings, if it was shortened")
+
+    def name_of(self, exp_id: str) -> str:
+        """Name of an experiment: the given one, or else its id."""
+        return self.names.get(exp_id, exp_id)
+
+
+NO_NAMES = NamesSettings()
 
 
 class RankingSettings(Settings):

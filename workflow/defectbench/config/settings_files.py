@@ -8,7 +8,7 @@ from pathlib import Path
 from defectbench.config.augment import AugmentationsSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.report import NamesSettings, PairwiseSettings, ResultsSettings
+from defectbench.config.report import PairwiseSettings, ResultsSettings
 from defectbench.config.study import Study
 
 
@@ -35,7 +35,7 @@ def write_settings_files(study: Study, top: Path) -> None:
         study.score.write(folder / "score.yaml")
         study.label_audit.write(folder / "label_audit.yaml")
     results = top / "results" / study.name / "settings"
-    NamesSettings(names=study.names()).write(results / "names.yaml")
+    study.names().write(results / "names.yaml")
     if augmentations := study.augmentations():
         AugmentationsSettings(augmentations=augmentations).write(results / "augmentations.yaml")
     mapping = [experiment for experiment in study.experiments if not experiment.traits.is_detector]

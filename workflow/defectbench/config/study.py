@@ -23,7 +23,7 @@ from defectbench.config.ingest import FORMATS, NAME, DatasetSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings
-from defectbench.config.report import RankingSettings, ReportSettings
+from defectbench.config.report import NamesSettings, RankingSettings, ReportSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.split import SplitSettings
 from defectbench.config.trackers import TrackerSettings
@@ -95,9 +95,14 @@ class Study(Sections):
         }
         return {one.exp_id: shared_ids[one.unabridged_without_seed] for one in self.experiments}
 
-    def names(self) -> dict[str, str]:
-        """Experiment id -> name, of the experiments that were given one."""
-        return {one.exp_id: one.given_name for one in self.experiments if one.given_name}
+    def names(self) -> NamesSettings:
+        """Names of the experiments that were given one, and the long forms of shortened ids."""
+        return NamesSettings(
+            names={one.exp_id: one.given_name for one in self.experiments if one.given_name},
+            unabridged_ids={
+                one.exp_id: one.unabridged_id for one in self.experiments if one.exp_id != one.unabridged_id
+            },
+        )
 
 
 def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:

@@ -145,6 +145,10 @@ _COST = (
 
 _IDENTITY = (
     Definition(name="exp_id", description="Id of the experiment, the name of its folder."),
+    Definition(name="name", description="Name of the experiment in the configuration; its id if it has none."),
+    Definition(
+        name="unabridged_id", description="Id with all settings, where `exp_id` is shortened to 120 characters."
+    ),
     Definition(name="experiment", description="The `exp_id` that is the same for all seeds of an experiment."),
     Definition(name="dataset", description="Name of the dataset."),
     Definition(name="family", description="Family of models, the folder of the experiment."),
@@ -155,6 +159,7 @@ _IDENTITY = (
         name="prompt_source",
         description="Origin of the prompts: none, fixed, the ground truth, or the experiment that makes them.",
     ),
+    Definition(name="prompt_source_name", description="The same by name, if it is an experiment that has one."),
     Definition(name="prompt_type", description="Kind of prompt, as box or text."),
     Definition(
         name="prompt_noise",

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from defectbench.config.base import MERGED
+from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
 from defectbench.files import read_json
@@ -119,8 +120,10 @@ def _mean(precision: np.ndarray) -> float | None:
     return float(defined.mean()) if defined.size else None
 
 
-def detectors_table(folders: list[Path]) -> pd.DataFrame:
+def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.DataFrame:
     """A row per detector, from run.json, timing.json and metrics.json in its folder.
+
+    A detector without a name in ``names`` has its id as its name.
 
     Raises:
         EvaluationError: if they were scored on different test images or data.
@@ -134,6 +137,7 @@ def detectors_table(folders: list[Path]) -> pd.DataFrame:
         sources |= {"run": run, "compared": metrics}
         rows.append({name: sources[source].get(name) for source, names in _COLUMNS.items() for name in names})
     table = pd.DataFrame(rows)
+    table.insert(table.columns.get_loc("task"), "name", table["exp_id"].map(names.name_of))
     for name in _COLUMNS["compared"]:
         if table[name].nunique() > 1:
             raise EvaluationError(f"detectors with different {name} cannot be compared: score them on the same data")

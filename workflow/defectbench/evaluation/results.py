@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from defectbench.config.report import ResultsSettings
+from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
@@ -82,6 +82,8 @@ _LAST = {
     "family": "str",
     "policy": "str",
     "experiment": "str",
+    "unabridged_id": "str",
+    "prompt_source_name": "str",
     "n_test_groups": "Int64",
     "segmenter": "str",
     "prompt_noise": "float64",
@@ -120,21 +122,25 @@ _OF_TIMING = (
     "infer_ms_stage2",
     "device",
 )
-COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _METRICS | _LAST).items() if name not in _FIRST}
+_NAMES = {"name": "str"}
+COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
 
 
 class ResultsError(UserError):
     """Experiments that cannot be in one table."""
 
 
-def consolidate(settings: ResultsSettings) -> pd.DataFrame:
+def consolidate(settings: ResultsSettings, names: NamesSettings = NO_NAMES) -> pd.DataFrame:
     """Build the results table: a row per experiment in the order of ``settings``, the columns of COLUMNS.
+
+    An experiment without a name in ``names`` has its id as its name.
 
     Raises:
         ResultsError: if a file is missing, an experiment comes twice, files of one are not of the same run, or
             experiments of one track were scored on different test images, data or metric definitions.
     """
     rows = [_row(folder, settings) for folder in settings.experiments]
+    rows = [row | _names(row, names) for row in rows]
     ids = [row["exp_id"] for row in rows]
     repeated = sorted({exp_id for exp_id in ids if ids.count(exp_id) > 1})
     if repeated:
@@ -178,6 +184,16 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "post_processing": _post_processing(metrics),
         "train_device": None if run.get("zero_shot") else run.get("device"),
         "notes": "; ".join(_notes(run)) or None,
+    }
+
+
+def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str]:
+    """Names of an experiment and of the source of its prompts, and its id with all settings."""
+    exp_id, source = row["exp_id"], row["prompt_source"]
+    return {
+        "name": names.name_of(exp_id),
+        "unabridged_id": names.unabridged_ids.get(exp_id, exp_id),
+        "prompt_source_name": names.name_of(source),
     }
 
 
