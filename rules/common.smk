@@ -148,9 +148,14 @@ def crf_images(wildcards):
     return multiext(f"runs/{wildcards.ds}/packed/images", ".bin", ".parquet")
 
 
+def pack_folder(wildcards, input):
+    """Folder of a rule's packed images, and masks."""
+    return Path(input.pack[0]).parent
+
+
 def pack_option(wildcards, input):
     """The option by which a script is given the images of :func:`crf_images`."""
-    return f"--pack {Path(input.pack[0]).parent}" if input.pack else ""
+    return f"--pack {pack_folder(wildcards, input)}" if input.pack else ""
 
 
 def subset_file(wildcards):

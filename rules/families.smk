@@ -1,6 +1,6 @@
 """Model families: base weights, training and prediction, with a rule of each kind for every family in the registry.
 
-Needs packs, split and a subset; further inputs follow from the experiment's traits (config/families/base.py).
+Needs packs, split and a subset; further inputs follow from the experiment's traits (config/family_settings.py).
 Makes weights, run.json, history.csv and the predictions on val and test.
 """
 
@@ -56,7 +56,7 @@ for family, settings in TRAINED_FAMILIES.items():
             settings=f"runs/{{ds}}/{family}/{{exp}}/settings/train.yaml",
             identity=f"runs/{{ds}}/{family}/{{exp}}/settings/identity.yaml",
             trackers=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/trackers.yaml"),
-            packs=multiext("runs/{ds}/packed/", *PACK_FILES),
+            pack=multiext("runs/{ds}/packed/", *PACK_FILES),
             split=training_split,
             subset=subset_file,
         output:
@@ -65,7 +65,7 @@ for family, settings in TRAINED_FAMILIES.items():
             history=f"runs/{{ds}}/{family}/{{exp}}/history.csv",
         params:
             code=code(f"train_{family}"),
-            pack="runs/{ds}/packed",
+            pack=pack_folder,
             options=input_options,
             folder=subpath(output.run, parent=True),
         wildcard_constraints:
@@ -95,7 +95,7 @@ for family, settings in TRAINED_FAMILIES.items():
             script=script(f"predict_{family}"),
             weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
             run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
-            images=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+            pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
             split=prediction_split,
         output:
             val=f"runs/{{ds}}/{family}/{{exp}}/val.pred.parquet",
@@ -103,7 +103,7 @@ for family, settings in TRAINED_FAMILIES.items():
             timing=f"runs/{{ds}}/{family}/{{exp}}/timing.json",
         params:
             code=code(f"predict_{family}"),
-            pack="runs/{ds}/packed",
+            pack=pack_folder,
             options=input_options,
         wildcard_constraints:
             exp=constraint_without(detectors(), TRAINED),
@@ -130,7 +130,7 @@ rule predict_yolo_boxes:
         script=script("predict_yolo_boxes"),
         weights="runs/{ds}/yolo/{exp}/model/weights.safetensors",
         run="runs/{ds}/yolo/{exp}/run.json",
-        images=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+        pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
         split=prediction_split,
     output:
         val="runs/{ds}/yolo/{exp}/val.boxes.parquet",
@@ -138,7 +138,7 @@ rule predict_yolo_boxes:
         timing="runs/{ds}/yolo/{exp}/timing.json",
     params:
         code=code("predict_yolo_boxes"),
-        pack="runs/{ds}/packed",
+        pack=pack_folder,
     wildcard_constraints:
         exp=experiment_constraint(detectors()),
     log:

@@ -15,8 +15,8 @@ import pytest
 from safetensors.torch import load_file
 from yolo_data import CLASSES, call, shapes, write_files
 
-from defectbench.config.families.base import FamilySettings
 from defectbench.config.families.registry import FAMILIES, model_names
+from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest

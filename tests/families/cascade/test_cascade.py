@@ -24,8 +24,7 @@ from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, 
 from defectbench.evaluation.truth import EvaluationError
 from defectbench.families.cascade.prompts import MAX_PROMPTS, MIN_SCORE, prompts_from_boxes, prompts_from_maps
 from defectbench.families.sam2.network import NativeSam2, upsample_masks
-from defectbench.families.sam2.predictor import scale_prompts
-from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, mask_tensor, predict_maps
+from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, mask_tensor, predict_maps, scale_prompts
 from defectbench.inference.geometry import Geometry
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, PositiveInt, field_validator
 
 from defectbench.config.base import Settings
-from defectbench.config.families.base import FamilySettings, Traits
+from defectbench.config.family_settings import FamilySettings, Traits
 from defectbench.config.prompts import FIXED, ORACLE
 
 MAX_ID_LENGTH = 120

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.families.base import FamilySettings, Traits
+from defectbench.config.family_settings import FamilySettings, Traits
 
 MONITORS = ("val_iou_fixed", "val_dice_fixed")
 

@@ -2,7 +2,7 @@
 
 A family NAME is
 
-- ``config/families/NAME.py``: its settings, a subclass of :class:`defectbench.config.families.base.FamilySettings`
+- ``config/families/NAME.py``: its settings, a subclass of :class:`defectbench.config.family_settings.FamilySettings`
   (or of ``TrainSettings``, for the common training loop), with its :class:`Traits`, and a row in
   ``config/families/registry.py``; rules, checks, reports and targets follow from these;
 - ``families/NAME/training.py`` with a :class:`BuildTraining`, and ``families/NAME/predictor.py`` with a

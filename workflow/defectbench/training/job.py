@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from defectbench.config.base import MERGED
-from defectbench.config.families.base import FamilySettings
+from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
 from defectbench.data.packing import ImagePack, MaskPack

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from defectbench.config.base import Settings
 from defectbench.config.experiment import Experiment
-from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
 from defectbench.config.names import find_one
 from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle, prompts_path
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from defectbench.config.experiment import Experiment
-from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
 from defectbench.config.names import find_all
 from defectbench.config.prompts import is_oracle
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
 
 
 class ReferenceSettings(FamilySettings):

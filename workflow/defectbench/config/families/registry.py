@@ -1,6 +1,5 @@
 """The model families and their settings; an experiment's family follows from its ``model``."""
 
-from defectbench.config.families.base import FamilySettings
 from defectbench.config.families.cascade import CascadeSettings
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.families.reference import ReferenceSettings
@@ -9,6 +8,7 @@ from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.config.family_settings import FamilySettings
 
 FAMILIES: dict[str, type[FamilySettings]] = {
     "unet": UNetSettings,

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.families.base import Traits
 from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
+from defectbench.config.family_settings import Traits
 from defectbench.config.prompts import FIXED, SOURCES, prompts_path
 
 _INFERENCE_KEYS = {

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError
-from defectbench.config.families.base import JobNeeds, Traits
+from defectbench.config.family_settings import JobNeeds, Traits
 from defectbench.config.train import TrainSettings
 
 SIZES = ("tiny", "small", "base_plus", "large")

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import MERGED, ConfigError
-from defectbench.config.families.base import JobNeeds, Traits
+from defectbench.config.family_settings import JobNeeds, Traits
 from defectbench.config.prompts import SOURCES
 from defectbench.config.train import TrainSettings
 

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, suggestion
-from defectbench.config.families.base import Traits
 from defectbench.config.families.unet_encoders import ENCODERS, UNSUPPORTED, WITHOUT_IMAGENET
+from defectbench.config.family_settings import Traits
 from defectbench.config.train import TrainSettings
 
 # Losses with a binary cross-entropy term: pos_weight has an effect on these alone.

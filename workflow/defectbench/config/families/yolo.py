@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.families.base import FamilySettings, JobNeeds, Traits
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
 
 _UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
 

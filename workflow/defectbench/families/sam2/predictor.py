@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,11 @@ from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import FIXED, SOURCES
 from defectbench.data.prompt_file import PromptError
 from defectbench.data.prompts import Prompt, full_box_prompt
-from defectbench.data.rle import decode_coco
 from defectbench.data.tiles import Window
 from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.embeddings import EmbeddingCache
 from defectbench.families.sam2.network import Embedding, NativeSam2
-from defectbench.families.sam2.prompting import NO_DEFECT, predict_maps
+from defectbench.families.sam2.prompting import NO_DEFECT, predict_maps, scale_prompts
 from defectbench.families.sam2.weights import load_base
 from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
@@ -118,16 +116,3 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
         return prompted(image, [full_box_prompt(*image.shape[:2])])
 
     return Predictor(codes, device_name(prompted.device))
-
-
-def scale_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
-    """Prompts of an image of ``shape`` (height, width, ...), in pixels of the network's input, with their masks."""
-    height, width = shape[:2]
-    inner = geometry.scaled_size(height, width)
-    scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
-    return [
-        prompt
-        if prompt.rle is None
-        else replace(prompt, mask=geometry.apply(255 * decode_coco(prompt.rle, *shape[:2])))
-        for prompt in scaled
-    ]

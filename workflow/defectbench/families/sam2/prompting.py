@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from defectbench.data.prompts import Prompt
+from defectbench.data.rle import decode_coco
 from defectbench.families.sam2.network import STRIDE, DecoderOutput, Embedding, NativeSam2, best_masks, upsample_masks
+from defectbench.inference.geometry import Geometry
 
 # Logit outside of all masks: p below 1e-13.
 NO_DEFECT = -30.0
@@ -72,3 +75,16 @@ def predict_maps(network: NativeSam2, embedding: Embedding, prompts: Sequence[Se
             for image, mask, prompt in zip(index, masks, batch, strict=True):
                 torch.maximum(maps[image, 0], mask.clamp(max=prompt.margin), out=maps[image, 0])
     return maps
+
+
+def scale_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
+    """Prompts of an image of ``shape`` (height, width, ...), in pixels of the network's input, with their masks."""
+    height, width = shape[:2]
+    inner = geometry.scaled_size(height, width)
+    scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
+    return [
+        prompt
+        if prompt.rle is None
+        else replace(prompt, mask=geometry.apply(255 * decode_coco(prompt.rle, *shape[:2])))
+        for prompt in scaled
+    ]

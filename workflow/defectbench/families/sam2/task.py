@@ -11,9 +11,8 @@ from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import Prompt
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import DecoderOutput, Embedding, NativeSam2, highest_iou_masks, upsample_masks
-from defectbench.families.sam2.predictor import scale_prompts
 from defectbench.families.sam2.prompt_sampling import PromptSampler, add_correction_click
-from defectbench.families.sam2.prompting import predict_maps, prompt_tensors
+from defectbench.families.sam2.prompting import predict_maps, prompt_tensors, scale_prompts
 from defectbench.training.losses import make_loss
 from defectbench.training.task import SegmentationTask, TrainingOutputs, ValidationOutputs
 
