@@ -15,8 +15,8 @@ from defectbench.data.prompts import draw_prompts
 from defectbench.evaluation.image_scores import read_image_scores
 from defectbench.reporting.plots.box_noise import box_noise_figure
 from defectbench.reporting.plots.cascades import MOST_REJECTED, draw_cascades
-from defectbench.reporting.plots.prompt_gap import gaps, prompt_gap_figure
-from defectbench.reporting.plots.prompting import prompted
+from defectbench.reporting.plots.prompt_gap import compute_gaps, prompt_gap_figure
+from defectbench.reporting.plots.prompting import describe_prompts
 from defectbench.reporting.records import read_records
 
 NO_PROMPTS = {"prompt_source": "none", "segmenter": None, "prompt_noise": None}
@@ -48,7 +48,7 @@ def named(records, source):
 
 
 def test_the_gap_is_the_mean_difference_on_the_defective_images(records):
-    (section,) = gaps(records).values()
+    (section,) = compute_gaps(records).values()
     assert section[0].record.row["prompt_source"] == "oracle"
     assert {gap.record.row["prompt_source"] for gap in section[1:]} == {"unet_s1", "yolo_s1"}
     values = [gap.record.row["test_Dice"] for gap in section[1:]]
@@ -67,11 +67,11 @@ def test_what_made_the_prompts_is_named_also_where_it_is_no_segmenter(records):
     asked = named(records, "yolo_s1")
     exp_id = "yolov8-p_100_none_384_epochs-9_s42"
     detector = replace(asked, row=asked.row | {"prompt_source": exp_id, "prompt_source_name": exp_id})
-    assert prompted(detector, {}) == "box by yolov8-p 100"
+    assert describe_prompts(detector, {}) == "box by yolov8-p 100"
     with_name = replace(detector, row=detector.row | {"prompt_source_name": "detector"})
-    assert prompted(with_name, {}) == "box by detector"
-    assert prompted(asked, {"yolo_s1": "a model"}) == "box by a model"
-    assert prompted(named(records, "oracle"), {}) == "box by the truth"
+    assert describe_prompts(with_name, {}) == "box by detector"
+    assert describe_prompts(asked, {"yolo_s1": "a model"}) == "box by a model"
+    assert describe_prompts(named(records, "oracle"), {}) == "box by the truth"
 
 
 def test_the_curve_has_a_point_for_every_level_of_noise(records):

@@ -1,12 +1,12 @@
 """Plots of the experiments' records show what independent computations from the same records give."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import plot_ablations
 import plot_cost
-import plot_gallery_models
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,16 +18,14 @@ from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 from defectbench.reporting import palette
-from defectbench.reporting.image_choice import read_maps, select_images
 from defectbench.reporting.plots import band
 from defectbench.reporting.plots.ablations import ablations_figure
 from defectbench.reporting.plots.by_class import by_class_figure
-from defectbench.reporting.plots.cost import cost_figure, front
-from defectbench.reporting.plots.gallery_models import draw_gallery_models
+from defectbench.reporting.plots.cost import cost_figure, pareto_front
 from defectbench.reporting.plots.image_scores import image_scores_figure
 from defectbench.reporting.plots.precision_recall import precision_recall_figure
 from defectbench.reporting.plots.reliability import FEWEST, reliability_figure
-from defectbench.reporting.plots.score_histograms import score_histograms_figure
+from defectbench.reporting.plots.score_histograms import MOST_MODELS, score_histograms_figure
 from defectbench.reporting.plots.success import success_figure
 from defectbench.reporting.plots.training import training_figure
 from defectbench.reporting.records import RecordsError, read_records
@@ -152,9 +150,9 @@ points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, m
 @given(points)
 def test_the_pareto_front_holds_what_nothing_dominates(pairs):
     costs, scores = zip(*pairs, strict=True)
-    found = {pairs[i] for i in front(costs, scores)}
+    found = {pairs[i] for i in pareto_front(costs, scores)}
     assert found == {(c, s) for c, s in pairs if not any(d <= c and t >= s and (d, t) != (c, s) for d, t in pairs)}
-    assert len(front(costs, scores)) == len(found)
+    assert len(pareto_front(costs, scores)) == len(found)
 
 
 def test_cost_shows_every_value_with_its_interval(records):
@@ -176,7 +174,7 @@ def test_times_of_another_device_are_hollow_and_on_no_front(records):
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [fastest.exp_id]
     (line,) = drawn(figure.axes[0], "front").values()
     others = [record.row for record in own if record is not fastest]
-    kept = front([row["avg_inference_time"] for row in others], [row["dice_all"] for row in others])
+    kept = pareto_front([row["avg_inference_time"] for row in others], [row["dice_all"] for row in others])
     np.testing.assert_allclose(line.get_xdata(), [1000 * others[i]["avg_inference_time"] for i in kept])
     assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
 
@@ -278,51 +276,34 @@ def test_a_row_without_a_folder_is_refused(study):
         read_records(results, study.experiments[1:])
 
 
-def test_gallery_images_are_chosen_by_rule_and_once():
-    scores = pd.DataFrame({0: np.linspace(1, 0, 21), 1: np.linspace(1, 0, 21)}, index=[f"i{k:02d}" for k in range(21)])
-    scores.loc["i20"] = [0.0, 1.0]  # clean
-    scores.loc["i07"] = [0.0, 1.0]
-    scores.loc["i13"] = [0.2, 0.9]
-    defective = pd.Series(True, index=scores.index)
-    defective["i20"] = False
-    shown = {}
-    for item in select_images(scores, defective):
-        shown.setdefault(item.reason, []).append(item.image_id)
-    assert shown["models disagree most"] == ["i07", "i13"]
-    assert shown["clean, models disagree most"] == ["i20"]
-    assert shown["best"] == ["i00", "i01", "i02"]
-    assert shown["worst"] == ["i19", "i18", "i17"]
-    assert len(shown["median"]) == 3
-    assert set(shown["median"]) <= {"i08", "i09", "i10", "i11", "i12"}
-    alone = [item.reason for item in select_images(scores[[0]], defective)]
-    assert "models disagree most" not in alone
+def test_histograms_hold_the_share_of_defective_images_in_each_bin(records):
+    figure = score_histograms_figure(records)
+    left, right = figure.axes[:2]
+    record = max((r for r in records if r.row["track"] == "automatic"), key=lambda r: r.row["dice_all"])
+    rows = pd.read_parquet(record.folder / "per_image.parquet").query("role == 'test' and policy == 'calibrated'")
+    rows = rows[(rows["n_truth"] > 0) & (rows["class"] == "merged")]
+    iou = rows["tp"] / (rows["tp"] + rows["fp"] + rows["fn"])
+    for axes, score, values in ((left, "IoU", iou), (right, "Dice", 2 * iou / (1 + iou))):
+        (bars,) = axes.containers
+        assert bars[0].get_gid() == f"bars {record.exp_id} {score}"
+        tops = [bar.get_height() for bar in bars]
+        starts = [round(bar.get_x(), 2) for bar in bars]
+        assert sum(tops) == pytest.approx(100)
+        expected = [100 * ((values >= low) & (values < low + 0.05 + (low > 0.94))).mean() for low in starts]
+        assert tops == pytest.approx(expected)
+    n_automatic = sum(record.row["track"] == "automatic" for record in records)
+    n_oracle = sum(record.row["track"] == "oracle" for record in records)
+    assert len(figure.axes) == 2 * (min(n_automatic, MOST_MODELS) + min(n_oracle, MOST_MODELS))
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
-def test_the_gallery_of_models_shows_each_image_with_its_dice_before_and_after(study, records, tmp_path):
-    figure = draw_gallery_models(records, study.folder / "packed")
-    said = [text.get_text() for text in figure.texts]
-    models = [record for record in records if record.row["track"] == "automatic"][:4]
-    heads = [text for text in said if ".png: " in text]
-    assert {text.split(": ")[1] for text in heads} >= {"models disagree most", "best", "median", "worst"}
-    assert len(figure.axes) == len(heads) * (2 + 2 * len(models))
-    first = heads[0].split(":")[0]
-    for record in models:
-        rows = record.counts().set_index("image_id").loc[first]
-        total = 2 * rows["tp"] + rows["fp"] + rows["fn"]
-        value = 2 * rows["tp"] / total if total else 1.0
-        assert f"{value:.3f}  {record.name}" in said
-    assert any(text.endswith("post-processed") for text in said)
-    arguments = ["--experiments", str(study.folder / "results.yaml"), "--pack", str(study.folder / "packed")]
-    results = ["--results", str(study.folder / "results.parquet")]
-    plot_gallery_models.main([*arguments, *results, "--png", str(tmp_path / "gallery.png")])
-    assert (tmp_path / "gallery.png").stat().st_size > 0
-
-
-def test_maps_of_single_images_are_those_of_the_whole_file(records):
-    path = records[0].folder / "test.pred.parquet"
-    with PredictionFile(path) as file:
-        every = dict(file)
-    wanted = set(list(every)[3:30:9])
-    found = read_maps(path, wanted)
-    assert set(found) == wanted
-    assert all((found[image_id] == every[image_id]).all() for image_id in wanted)
+def test_a_training_curve_begins_before_training_and_marks_a_later_evaluation(records, tmp_path):
+    record = next(r for r in records if r.row["track"] == "automatic")
+    history = {"epoch": [0, 1, 2], "step": [0, 50, 100], "val_iou_fixed": [0.9, 0.3, 0.2], "train_loss": [np.nan, 1, 2]}
+    pd.DataFrame(history).to_csv(tmp_path / "history.csv", index=False)
+    figure = training_figure([dataclasses.replace(record, folder=tmp_path)])
+    lines = {line.get_gid(): line.get_xydata().tolist() for line in figure.axes[0].lines if line.get_gid()}
+    assert lines[f"curve {record.exp_id}"] == [[0, 0.9], [50, 0.3], [100, 0.2]]
+    assert lines[f"marked {record.exp_id}"] == [[50, 0.3]]
+    losses = {line.get_gid(): line.get_xydata().tolist() for line in figure.axes[1].lines if line.get_gid()}
+    assert losses[f"curve {record.exp_id}"] == [[50, 1], [100, 2]]

@@ -6,7 +6,7 @@ import plot_split
 import pytest
 
 from defectbench.data.manifest import Manifest, write_manifest
-from defectbench.reporting.plots.split import MOST_ROWS, combinations, split_figure
+from defectbench.reporting.plots.split import MOST_ROWS, class_combinations, split_figure
 
 ROLES = ("train", "val", "test")
 
@@ -95,7 +95,7 @@ def test_many_combinations_are_summed_and_no_image_is_lost():
 
 def test_combinations_in_words():
     area = np.array([[0, 0], [3, 0], [1, 9]])
-    assert combinations(area, ("pits", "cracks")) == ["clean", "pits", "pits + cracks"]
+    assert class_combinations(area, ("pits", "cracks")) == ["clean", "pits", "pits + cracks"]
 
 
 def test_only_clean_images_have_no_areas():

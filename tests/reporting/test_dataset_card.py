@@ -15,7 +15,7 @@ from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
 from defectbench.reporting.plots import dataset_card_charts as plots
 from defectbench.reporting.plots.dataset_card_examples import (
-    OWN,
+    OF_CLASS,
     ExampleError,
     examples_figure,
     read_examples,
@@ -117,7 +117,7 @@ def test_images_that_changed_since_ingest_are_refused(tmp_path, change, words):
     else:
         write_image(path, size=(30, 50))
     data = read_manifest(tmp_path / "runs" / "manifest.parquet")
-    with pytest.raises(ExampleError, match=f"0.png: image .*{words}.*ingest the dataset anew"):
+    with pytest.raises(ExampleError, match=f"0.png: image .*{words}.*ingest the dataset again"):
         read_examples(data, tmp_path)
 
 
@@ -202,13 +202,13 @@ def test_example_shows_the_outline_on_the_masks_border(tmp_path):
     mask = box(5, 5, 10, 20)
     write_image(tmp_path / "images" / "a.png", size=(20, 30))
     (example,) = read_examples(manifest(image("a.png", mask)), tmp_path)
-    np.testing.assert_array_equal(example.own, mask)
+    np.testing.assert_array_equal(example.of_class, mask)
     assert not example.others.any()
     assert example.caption == "33.33% of a.png"
     figure = examples_figure([example], "parts", 2)
     picture = np.asarray(figure.images[0].get_array())
     scale = picture.shape[0] / 20
-    colour = [int(OWN[place : place + 2], 16) for place in (1, 3, 5)]
+    colour = [int(OF_CLASS[place : place + 2], 16) for place in (1, 3, 5)]
     rows, columns = np.nonzero((picture == colour).all(axis=2))
     np.testing.assert_allclose([rows.min(), rows.max() + 1], [5 * scale, 15 * scale], atol=1)
     np.testing.assert_allclose([columns.min(), columns.max() + 1], [5 * scale, 25 * scale], atol=1)
@@ -223,7 +223,7 @@ def test_many_classes_are_cut_and_it_is_said():
     frame = manifest(image("a"), image("b")).frame
     frame["area"] = [[0, 1, *[2] * (n - 2)], [0, 0, 0, *[2] * (n - 3)]]
     data = Manifest(frame, "parts", names, tuple(range(n)), 0)
-    assert plots.shown_classes(data) == list(range(3, n))
+    assert plots.frequent_classes(data) == list(range(3, n))
     texts = " ".join(text.get_text() for text in plots.classes_figure(data).texts)
     assert "3 more classes, which fewer images show" in texts
 
