@@ -58,6 +58,7 @@ EXPECTED: dict[str, Jobs] = {
     "one learning rate": experiment("unet", trained("full", PER_CLASS, "_lr-0.01")) + TABLES,
     # Every seed draws its own images.
     "one seed": [("subset", ""), *experiment("unet", trained("full", PER_CLASS, seed=7)), *TABLES],
+    "the name of an experiment": TABLES,
     "a new experiment": experiment("unet", trained(10, PER_CLASS)) + TABLES,
     "a new experiment with test-time augmentation": [
         ("share_training", MIRRORED),
@@ -135,6 +136,7 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     ),
     "one learning rate": with_last_unet(lr=0.01),
     "one seed": with_last_unet(seed=7),
+    "the name of an experiment": with_last_unet(name="by-class"),
     "a new experiment": with_one_more(subset=10),
     "a new experiment with test-time augmentation": with_one_more(tta="hflip"),
     "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
