@@ -1,15 +1,17 @@
 # make demo   the whole workflow on synthetic steel: environment, training, leaderboard
-# make test   linters and tests
+# make test   linters and tests (WORKERS=2 at a time)
 # make test-slow  tests that train for minutes
 # make test-slurm install Slurm (as root), run a small study through it
 # make chaos  kill a small study 20 times at random times: same results each time
-# make resume go on after a kill, crash or power loss (CONFIG=...; no other run may work here)
+# make resume continue after a kill, crash or power loss (CONFIG=...; no other run may work here)
 # make plan   jobs, hours and memory that a study would take, from past runs (CONFIG=...)
+# make docs   the documentation as a site, in site/
 # make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
-# make lock   pin all dependencies anew
+# make lock   pin all dependencies again
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
+WORKERS ?= 2
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.installed
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -20,7 +22,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Without bytecode every job would compile torch's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-slurm chaos resume plan doctor env lock
+.PHONY: demo test test-slow test-slurm chaos resume plan docs doctor env lock
 
 demo: $(READY)
 	snakemake --cores all --resources gpu=1
@@ -31,7 +33,8 @@ test: $(READY)
 	snakefmt --check --no-sort Snakefile rules
 	snakemake --lint --configfile config/test/tiny.yaml
 	lint-imports
-	pytest
+	mypy
+	pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY)
 	pytest -m slow
@@ -49,6 +52,9 @@ resume: $(READY)
 
 plan: $(READY)
 	snakemake -n --quiet host --configfile $(CONFIG) 2>&1 | python workflow/scripts/plan.py
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 doctor: $(READY)
 	python workflow/scripts/doctor.py --configfile $(CONFIG)

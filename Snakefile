@@ -21,12 +21,9 @@ include: "rules/ingest.smk"
 include: "rules/split.smk"
 include: "rules/pack.smk"
 include: "rules/export_labels.smk"
-include: "rules/unet.smk"
-include: "rules/yolo.smk"
-include: "rules/sam2.smk"
-include: "rules/sam3.smk"
-include: "rules/shared_training.smk"
-include: "rules/reference.smk"
+include: "rules/yolo_labels.smk"
+include: "rules/prompts.smk"
+include: "rules/families.smk"
 include: "rules/cv.smk"
 include: "rules/ensemble.smk"
 include: "rules/cascade.smk"
@@ -44,7 +41,7 @@ include: "rules/benchmarks.smk"
 
 # Without experiments, a study only divides its data.
 if EXPERIMENTS:
-    ALL = (RESULTS + PAGE if mapping() else []) + PLOTS + DETECTORS + CV
+    ALL = (RESULTS + PAGE if map_experiments() else []) + PLOTS + DETECTORS + CV
 else:
     ALL = [f"runs/{DS}/{name}" for name in ("split.csv", "folds.csv")]
 
@@ -63,7 +60,7 @@ for family in FAMILIES:
         name:
             family
         input:
-            family_target(family),
+            family_metrics(family),
 
 
 onsuccess:
@@ -71,4 +68,4 @@ onsuccess:
 
 
 onerror:
-    print_failures(scored())
+    print_failures(metrics_files())

@@ -24,7 +24,7 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from defectbench.data.prompts import Prompt, box_prompt
 from defectbench.families.sam2.network import CONFIGS, NativeSam2
-from defectbench.families.sam2.prompting import maps
+from defectbench.families.sam2.prompting import predict_maps
 
 HEIGHT, WIDTH = 256, 1600
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,8 +52,10 @@ def main() -> None:
         for n in args.boxes:
             boxes = random_boxes(n)
             ways = {
-                "ours, in batches": lambda boxes=boxes: maps(network, embedding, [boxes]).cpu(),
-                "one after the other": lambda boxes=boxes: [maps(network, embedding, [[box]]).cpu() for box in boxes],
+                "ours, in batches": lambda boxes=boxes: predict_maps(network, embedding, [boxes]).cpu(),
+                "one after the other": lambda boxes=boxes: [
+                    predict_maps(network, embedding, [[box]]).cpu() for box in boxes
+                ],
                 "the package's predictor, a call per box": lambda boxes=boxes: [
                     theirs.predict(box=box.points.ravel(), multimask_output=True) for box in boxes
                 ],

@@ -15,7 +15,7 @@ from skimage import morphology
 
 from defectbench.config.calibrate import PostProcessingSettings
 from defectbench.evaluation.dense_crf import ImageCrfs
-from defectbench.evaluation.postprocessing import Candidates, PostProcessing, smallest
+from defectbench.evaluation.postprocessing import Candidates, PostProcessing, min_area_pixels
 from defectbench.metrics.counts import confusion
 
 HEIGHT, WIDTH = 256, 1600
@@ -36,7 +36,7 @@ def plain(mask: np.ndarray, steps: PostProcessing) -> np.ndarray:
     if steps.fill_holes:
         mask = ndimage.binary_fill_holes(mask)
     labels, _ = ndimage.label(mask, np.ones((3, 3)))
-    kept = np.bincount(labels.ravel()) >= smallest(steps.min_area, mask.size)
+    kept = np.bincount(labels.ravel()) >= min_area_pixels(steps.min_area, mask.size)
     return kept[labels] & mask
 
 

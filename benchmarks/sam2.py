@@ -30,11 +30,11 @@ from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
-from defectbench.families.sam2.adapters import set_up
+from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.loss import Sam2Loss
-from defectbench.families.sam2.network import CONFIGS, NativeSam2, enlarge
+from defectbench.families.sam2.network import CONFIGS, NativeSam2, upsample_masks
 from defectbench.families.sam2.predictor import PromptedPredictor
-from defectbench.families.sam2.prompting import ask, maps
+from defectbench.families.sam2.prompting import decode_prompts, predict_maps
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.memory import peak_resident_bytes
 
@@ -105,7 +105,7 @@ def zero_shot(size: str, repeats: int) -> None:
         batch = torch.from_numpy(geometry.apply(grey))[None, None].to(DEVICE)
         embedding = network.encode(batch)
         for prompt in (BOX, POINTS, FULL):
-            maps(network, embedding, [[prompt]]).cpu()
+            predict_maps(network, embedding, [[prompt]]).cpu()
 
     def ask_them(prompt: Prompt) -> None:
         if prompt is POINTS:
@@ -143,7 +143,7 @@ def training(size: str, repeats: int) -> None:
     torch.manual_seed(0)
     settings = Sam2Settings(size=size, tune="full")
     network = NativeSam2("2.1", size).to(DEVICE)
-    set_up(network, settings)
+    set_trainable(network, settings)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=1e-5)
     ways = {
         "native": lambda: step(network, optimizer, HEIGHT, WIDTH),
@@ -157,8 +157,8 @@ def step(network: NativeSam2, optimizer: torch.optim.Optimizer, height: int, wid
     images = torch.randint(0, 256, (1, 1, height, width), dtype=torch.uint8, device=DEVICE)
     target = torch.zeros(1, height, width, device=DEVICE)
     target[:, 60:180, 300:520] = 1
-    answer = ask(network, network.encode(images), [0], [BOX])
-    masks = enlarge(answer.masks[0])[None]
+    answer = decode_prompts(network, network.encode(images), [0], [BOX])
+    masks = upsample_masks(answer.masks[0])[None]
     Sam2Loss("published")(answer, masks, target).backward()
     optimizer.step()
     optimizer.zero_grad()
@@ -177,7 +177,7 @@ def peak_of_step(size: str, threads: int, checkpointed: bool) -> int:
     """Bytes that one step takes on top of the network itself: on the GPU allocated, else resident."""
     torch.set_num_threads(threads)
     network = NativeSam2("2.1", size).to(DEVICE)
-    set_up(network, Sam2Settings(size=size, tune="full", gradient_checkpointing=checkpointed))
+    set_trainable(network, Sam2Settings(size=size, tune="full", gradient_checkpointing=checkpointed))
     optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=1e-5)
     before = peak()
     step(network, optimizer, HEIGHT, WIDTH)

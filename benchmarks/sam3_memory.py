@@ -11,10 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import Sam3Config, Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.network import PhraseSam3
-from defectbench.families.sam3.phrases import letter_tokenizer, stored
+from defectbench.families.sam3.phrases import letter_tokenizer, serialize_tokenizer
 
 GIB = 2**30
 FAKE = FakeTensorMode()  # one for all: transformers keeps position encodings from call to call
@@ -49,8 +49,8 @@ class Step(torch.nn.Module):
         super().__init__()
         with torch.device("meta"):
             network = Sam3Model(Sam3Config())
-            set_up(network, settings)
-        self.phrased = PhraseSam3(network, stored(letter_tokenizer()), {"merged": ["crack"]}, True)
+            set_trainable(network, settings)
+        self.phrased = PhraseSam3(network, serialize_tokenizer(letter_tokenizer()), {"merged": ["crack"]}, True)
         # The decoder asks tensors for the size of the grid, which hold none here.
         places = network.config.image_size // network.config.vision_config.backbone_config.patch_size
         network.detr_decoder._get_coords = lambda *_, dtype, device: (torch.arange(places, dtype=dtype) / places,) * 2
@@ -63,8 +63,8 @@ class Step(torch.nn.Module):
         phrased = self.phrased
         with torch.autocast("cpu", torch.bfloat16):
             pyramid = phrased.pyramid(phrased.encode(images))
-            answer = phrased.together([phrased.answer(pyramid, 0, phrased.text_features([0])[0])])
-        return self.loss(answer, phrased.enlarge(answer.semantic), truth)
+            answer = phrased.stack_outputs([phrased.segment_phrase(pyramid, 0, phrased.text_features([0])[0])])
+        return self.loss(answer, phrased.upsample(answer.semantic), truth)
 
 
 def saved_bytes(settings: Sam3Settings) -> tuple[int, int, int]:

@@ -14,12 +14,12 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from defectbench.data.rle import decode_severstal
-from defectbench.evaluation.shapes import Shape
 from defectbench.metrics.boundary import boundary
-from defectbench.metrics.components import highest_codes, match
+from defectbench.metrics.components import highest_codes, match_components
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.froc import recall_at_fp
 from defectbench.metrics.hits import count_hits
+from defectbench.metrics.shape import Shape
 
 HEIGHT, WIDTH = 256, 1600
 NEIGHBOURS = np.ones((3, 3))
@@ -65,7 +65,7 @@ def lines_of_whole_images(pair: Pair) -> tuple[int, ...]:
 def parts(pair: Pair) -> int:
     """Components with their scores, matched; the number of matches."""
     p, t = Shape(pair[0]).components, Shape(pair[1]).components
-    return int((match(p, t, highest_codes(p, pair[2]), 0.5)[0] >= 0).sum())
+    return int((match_components(p, t, highest_codes(p, pair[2]), 0.5)[0] >= 0).sum())
 
 
 def parts_one_by_one(pair: Pair) -> int:

@@ -33,13 +33,13 @@ from defectbench.families.unet.network import UNet
 from defectbench.inference.geometry import Geometry
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import Samples
-from defectbench.training.fit import resolved_precision
+from defectbench.training.fit import resolve_precision
 from defectbench.training.losses import make_loss
 
 SIZE = (256, 1600)
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
-PRECISION = resolved_precision("auto")
+PRECISION = resolve_precision("auto")
 BF16 = PRECISION == "bf16"
 
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from defectbench.config.base import Settings
 from defectbench.config.experiment import ExperimentKeys
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.ingest import FORMATS
 from defectbench.config.study import SECTIONS
 
@@ -93,7 +93,8 @@ def default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     if isinstance(field.default, Settings):
-        return "as below"
+        name = field.default.model_dump(mode="json")
+        return f"`{name}`" if isinstance(name, str) else "as below"
     if isinstance(field.default, tuple):
         return f"`{list(field.default)}`"
     return f"`{field.default}`" if field.default is not None else "`null`"

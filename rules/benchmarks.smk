@@ -7,17 +7,17 @@ Needs finished experiments and the benchmarks of their jobs. Makes, as the targe
 rule benchmarks:
     """Time, memory and GPU of every job of all studies in this folder."""
     input:
-        scored(),
+        metrics_files(),
         script=script("benchmarks"),
     output:
-        results("benchmarks.csv"),
+        result_files("benchmarks.csv"),
     params:
         code=code("benchmarks"),
         top=".",
     log:
-        results("logs/benchmarks.log"),
+        result_files("logs/benchmarks.log"),
     benchmark:
-        results("benchmarks/benchmarks.tsv")[0]
+        result_files("benchmarks/benchmarks.tsv")[0]
     threads: 1
     resources:
         mem_mb=memory(2000),

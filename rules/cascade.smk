@@ -1,19 +1,25 @@
-"""The cascade family: a promptable model that is asked by what another experiment found. Nothing is trained.
+"""The cascade family: a promptable model, prompted with the predictions of another experiment. Nothing is trained.
 
 Needs the predictions of the first stage, its threshold, and the trained second stage. Makes prompts, and the same files
 as a network's training and prediction. Labels reach only the choice of thresholds, on val images.
 """
 
 # The experiments that make prompts; what does not fit is refused with the configuration.
-ASKED_BY = {found.settings.prompt_source for found in STUDY.of_family("cascade")}
-PROMPTING = [found for found in STUDY.experiments if found.exp_id in ASKED_BY]
+PROMPT_SOURCES = {
+    experiment.traits.prompt_source for experiment in STUDY.of_family("cascade")
+}
+PROMPTING = [
+    experiment
+    for experiment in STUDY.experiments
+    if experiment.exp_id in PROMPT_SOURCES
+]
 
 
 rule box_threshold:
-    """The score from which a detector's boxes count; no test data reach this rule."""
+    """Score threshold of a detector's boxes, selected on val; no test data reach this rule."""
     input:
         script=script("box_threshold"),
-        boxes=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
+        boxes=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
         manifest="runs/{ds}/manifest.parquet",
         split="runs/{ds}/split.csv",
     output:
@@ -21,7 +27,7 @@ rule box_threshold:
     params:
         code=code("box_threshold"),
     wildcard_constraints:
-        source=named(detecting()),
+        source=experiment_constraint(detectors()),
     log:
         "runs/{ds}/logs/box_threshold.{source}.log",
     benchmark:
@@ -38,24 +44,24 @@ rule box_threshold:
 
 
 rule cascade_prompts:
-    """Prompts from what an experiment found in the val and test images; no label reaches this rule."""
+    """Prompts from an experiment's predictions on val and test images; no label reaches this rule."""
     input:
         script=script("cascade_prompts"),
         settings="runs/{ds}/settings/prompts.yaml",
-        run=lambda wildcards: f"{folder(EXPERIMENTS[wildcards.source])}/run.json",
-        val=found_file("val"),
-        test=found_file("test"),
-        threshold=prompting_threshold,
+        run=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/run.json",
+        val=source_predictions("val"),
+        test=source_predictions("test"),
+        threshold=source_threshold,
     output:
         prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
         timing="runs/{ds}/prompts/{source}/{kind}.timing.json",
     params:
         code=code("cascade_prompts"),
         form=lambda wildcards: (
-            "boxes" if EXPERIMENTS[wildcards.source].is_detector else "maps"
+            "boxes" if EXPERIMENTS[wildcards.source].traits.is_detector else "maps"
         ),
     wildcard_constraints:
-        source=named(PROMPTING),
+        source=experiment_constraint(PROMPTING),
         kind="box|points|box_points|mask",
     log:
         "runs/{ds}/logs/cascade_prompts.{source}_{kind}.log",
@@ -74,7 +80,7 @@ rule cascade_prompts:
 
 
 rule predict_cascade:
-    """Logit maps of the val and test images by the second stage, from images and prompts alone; the records of both."""
+    """Logit maps of val and test images by the second stage, from images and prompts alone, and the record of both."""
     input:
         script=script("predict_cascade"),
         settings="runs/{ds}/cascade/{exp}/settings/train.yaml",
@@ -86,10 +92,8 @@ rule predict_cascade:
         source_timing=source_file("timing.json"),
         prompts=cascade_prompts,
         prompts_timing=prompts_timing,
-        source_subsets=lambda wildcards: trained_on(cascade_source(wildcards)),
-        segmenter_subset=lambda wildcards: trained_on(
-            EXPERIMENTS[experiment(wildcards).settings.segmenter]
-        ),
+        source_subsets=lambda wildcards: subset_files(prompt_source_of(wildcards)),
+        segmenter_subset=lambda wildcards: subset_files(segmenter_of(wildcards)),
         images="runs/{ds}/packed/images.bin",
         images_index="runs/{ds}/packed/images.parquet",
         split="runs/{ds}/split.csv",
@@ -101,6 +105,7 @@ rule predict_cascade:
     params:
         code=code("predict_cascade"),
         pack=subpath(input.images, parent=True),
+        features=segmenter_features,
         segmenter=subpath(input.segmenter_run, parent=True),
         source=lambda wildcards, input: (
             f"--source {Path(input.source_run).parent} --prompts-timing {input.prompts_timing}"
@@ -114,7 +119,7 @@ rule predict_cascade:
         "runs/{ds}/cascade/{exp}/logs/predict_cascade.log",
     benchmark:
         "runs/{ds}/cascade/{exp}/benchmarks/predict_cascade.tsv"
-    threads: lambda wildcards: experiment(wildcards).settings.threads
+    threads: lambda wildcards: experiment_of(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),
         runtime=minutes(480),
@@ -125,6 +130,6 @@ rule predict_cascade:
         "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
         " --settings {input.settings} --identity {input.identity} --segmenter {params.segmenter} --base {input.base}"
         " --segmenter-subset {input.segmenter_subset} --prompts {input.prompts} {params.source}"
-        " --pack {params.pack} --split {input.split} --embeddings runs/{wildcards.ds}/embeddings"
+        " --pack {params.pack} --split {input.split} {params.features}"
         " --code-digest {params.code} --val {output.val} --test {output.test} --run {output.run}"
         " --timing {output.timing} 2>&1 | tee {log}"

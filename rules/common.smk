@@ -13,8 +13,7 @@ include: "setup.smk"
 from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
-from defectbench.config.prompts import prompts_path
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 
@@ -45,14 +44,23 @@ wildcard_constraints:
     seed="[0-9]+",
 
 
+def project_file(path):
+    """A file of the project, as an input: relative to the working directory, so that a moved project is not stale."""
+    return os.path.relpath(PROJECT / path)
+
+
 def script(name):
-    """A rule's script, as an input: relative, so that a moved project is not stale, and ancient, since ``code`` has it."""
-    return ancient(os.path.relpath(LIBRARY / "scripts" / f"{name}.py"))
+    """A rule's script, as an input: ancient, since ``code`` has its content."""
+    return ancient(project_file(f"workflow/scripts/{name}.py"))
 
 
-def code(name):
-    """Digest of a script and the library code it runs: a param, so that a real edit makes its results stale."""
-    return DIGESTS.of(LIBRARY / "scripts" / f"{name}.py")
+def code(*names):
+    """Digest of scripts and the library code they run: a param, so that a real edit makes their results stale.
+
+    Several where the first looks others' code up by name, which the digest of the first does not see.
+    """
+    digests = [DIGESTS.of(LIBRARY / "scripts" / f"{name}.py") for name in names]
+    return " ".join(sorted(set(digests)))
 
 
 def memory(base, factor=0):
@@ -88,11 +96,11 @@ def megabytes(input, factor):
 
 def gpus(wildcards):
     """GPUs that a training takes."""
-    return experiment(wildcards).settings.devices
+    return experiment_of(wildcards).traits.devices
 
 
-def experiment(wildcards):
-    """The experiment that a path names, also by one of its folds."""
+def experiment_of(wildcards):
+    """The experiment that the wildcard ``exp`` names, itself or one of its folds."""
     exp_id = wildcards.exp.split("/")[0]
     if exp_id not in EXPERIMENTS:
         known = "\n  ".join(EXPERIMENTS)
@@ -103,34 +111,34 @@ def experiment(wildcards):
 
 
 def cv_folder(wildcards):
-    """Where the images of the fold that a path names are divided; None if it names no fold."""
+    """Folder with the images of the fold that the wildcard ``exp`` names; None if it names no fold."""
     _, _, fold = wildcards.exp.partition("/")
     return f"runs/{wildcards.ds}/cv/{fold}" if fold else None
 
 
 def training_split(wildcards):
-    """Who is trained on, and which val images say when to stop; in a fold those inside the other folds."""
+    """Roles of the images in a training: train and early stopping; in a fold those inside the other folds."""
     fold = cv_folder(wildcards)
     return f"{fold}/training.csv" if fold else f"runs/{wildcards.ds}/split.csv"
 
 
 def prediction_split(wildcards):
-    """Which images are predicted as val and as test; in a fold val is the fold itself."""
+    """Roles of the images in a prediction; in a fold val is the fold itself."""
     fold = cv_folder(wildcards)
     return f"{fold}/prediction.csv" if fold else f"runs/{wildcards.ds}/split.csv"
 
 
 def evaluation_split(wildcards):
-    """Where thresholds are chosen, and what is scored; with cross-validation all train and val images are val."""
-    cv = "cv/" if experiment(wildcards).cv else ""
+    """Roles of the images in calibration and scoring; with cross-validation all train and val images are val."""
+    cv = "cv/" if experiment_of(wildcards).cv else ""
     return f"runs/{wildcards.ds}/{cv}split.csv"
 
 
 def calibration_maps(wildcards):
-    """Predictions that thresholds are chosen on."""
-    found = experiment(wildcards)
-    name = "oof" if found.cv and found.family != "ensemble" else "val"
-    return f"{folder(found)}/{name}.pred.parquet"
+    """Predictions that thresholds are chosen on: of val images, or out-of-fold."""
+    experiment = experiment_of(wildcards)
+    name = "oof" if experiment.cv and not experiment.traits.members else "val"
+    return f"{experiment_folder(experiment)}/{name}.pred.parquet"
 
 
 def crf_images(wildcards):
@@ -140,9 +148,14 @@ def crf_images(wildcards):
     return multiext(f"runs/{wildcards.ds}/packed/images", ".bin", ".parquet")
 
 
+def pack_folder(wildcards, input):
+    """Folder of a rule's packed images, and masks."""
+    return Path(input.pack[0]).parent
+
+
 def pack_option(wildcards, input):
     """The option by which a script is given the images of :func:`crf_images`."""
-    return f"--pack {Path(input.pack[0]).parent}" if input.pack else ""
+    return f"--pack {pack_folder(wildcards, input)}" if input.pack else ""
 
 
 def subset_file(wildcards):
@@ -150,51 +163,92 @@ def subset_file(wildcards):
     fold = cv_folder(wildcards)
     if fold:
         return f"{fold}/subset.csv"
-    found = experiment(wildcards)
-    return f"runs/{wildcards.ds}/subsets/{found.subset}_s{found.seed}.csv"
+    return subset_of(experiment_of(wildcards))
 
 
-def tile_pack(wildcards):
-    """The pack of tiles that an experiment trains on; none unless its mode is pre_crops."""
-    settings = experiment(wildcards).settings
-    if settings.mode != "pre_crops":
-        return []
-    folder = f"runs/{wildcards.ds}/packed/tiles_{settings.crop}_s{settings.stride}"
-    return multiext(f"{folder}/", *PACK_FILES)
+def subset_of(experiment):
+    """The subset of training images of an experiment without folds."""
+    return f"runs/{DS}/subsets/{experiment.subset}_s{experiment.seed}.csv"
 
 
-def tiles_option(wildcards, input):
-    """The option by which a training script is given its tiles."""
-    return f"--tiles {Path(input.tiles[0]).parent}" if input.tiles else ""
+def training_inputs(wildcards):
+    """Further inputs of a training, by name: what the traits of its experiment call for."""
+    ds, traits = wildcards.ds, experiment_of(wildcards).traits
+    inputs = model_inputs(wildcards)
+    if traits.tile_pack:
+        tiles = f"runs/{ds}/packed/{traits.tile_pack}/"
+        inputs["tiles"] = multiext(tiles, *PACK_FILES)
+    if traits.label_table:
+        inputs["labels"] = f"runs/{ds}/yolo/{traits.label_table}.parquet"
+    if traits.prompt_file:
+        inputs["prompt_settings"] = f"runs/{ds}/settings/prompts.yaml"
+    if traits.init_from:
+        inputs["init_from"] = traits.init_from.as_posix()
+    return inputs
 
 
-def initial_weights(wildcards):
-    """The file of weights that a training starts from; none unless its settings name one."""
-    path = getattr(experiment(wildcards).settings, "init_from", None)
-    return [] if path is None else path.as_posix()
+def prediction_inputs(wildcards):
+    """Further inputs of a prediction, by name: base weights and prompts."""
+    return model_inputs(wildcards)
 
 
-def published_weights(wildcards):
-    """The published weights that a YOLO training starts from; none if it starts from scratch."""
-    settings = experiment(wildcards).settings
-    if settings.weights == "none":
-        return []
-    return f"weights/{settings.network_name}.safetensors"
+def model_inputs(wildcards):
+    """Inputs that training and prediction of an experiment share: base weights and prompts."""
+    traits = experiment_of(wildcards).traits
+    inputs = {}
+    if traits.base_name:
+        inputs["base"] = f"weights/{traits.base_name}.safetensors"
+    if traits.prompt_file:
+        inputs["prompts"] = f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"
+    return inputs
 
 
-def folder(found):
+def input_options(wildcards, input):
+    """Options of a script for those inputs that only some experiments have."""
+    options = [
+        f"--{name.replace('_', '-')} {input[name]}"
+        for name in ("base", "prompts", "prompt_settings", "labels")
+        if name in input.keys()
+    ]
+    if "tiles" in input.keys():
+        options.append(f"--tiles {Path(input.tiles[0]).parent}")
+    return " ".join([*options, features_option(experiment_of(wildcards))])
+
+
+def features_option(experiment):
+    """The option that names the folder of cached features, of an experiment that caches them."""
+    cached = experiment.traits.caches_features
+    return f"--features runs/{DS}/embeddings" if cached else ""
+
+
+def python_command(gpu, devices=False):
+    """How a script is started: on a GPU of its own, or several, and its use recorded; or plainly."""
+    if not gpu:
+        return "python"
+    several = " --devices {resources.gpu}" if devices else ""
+    return f"python -m defectbench.on_gpu{several} --usage {{log}}.gpu.json"
+
+
+def training_threads(wildcards):
+    """CPU threads of a training: those of each process, of which every GPU has one."""
+    return experiment_of(wildcards).traits.threads * gpus(wildcards)
+
+
+def experiment_folder(experiment):
     """Folder of an experiment."""
-    return f"runs/{DS}/{found.family}/{found.exp_id}"
+    return f"runs/{DS}/{experiment.family}/{experiment.exp_id}"
 
 
-def scored(family=None):
-    """The scores of all experiments, or of those of one family."""
-    chosen = STUDY.experiments if family is None else STUDY.of_family(family)
-    return [f"{folder(found)}/metrics.json" for found in chosen]
+def metrics_files(family=None):
+    """The metrics of all experiments, or of those of one family."""
+    experiments = STUDY.experiments if family is None else STUDY.of_family(family)
+    return [
+        f"{experiment_folder(experiment)}/metrics.json" for experiment in experiments
+    ]
 
 
-def unavailable(message):
-    """An input function that stops with ``message``: of targets that this study cannot make."""
+def refuse_target(message):
+    """Input function that stops with ``message``: of targets that this study cannot make."""
 
     def stop(wildcards):
         raise WorkflowError(message)
@@ -202,49 +256,66 @@ def unavailable(message):
     return stop
 
 
-def family_target(family):
-    """The scores of a family's experiments; if there are none, an input function that says so."""
-    present = sorted({found.family for found in STUDY.experiments}) or ["none"]
-    return scored(family) or unavailable(
+def family_metrics(family):
+    """The metrics of a family's experiments; if there are none, an input function that says so."""
+    present = sorted({experiment.family for experiment in STUDY.experiments}) or [
+        "none"
+    ]
+    return metrics_files(family) or refuse_target(
         f"study {STUDY.name} has no experiment of family {family}; it has: {', '.join(present)}"
     )
 
 
-def mapping():
-    """The experiments that give maps: all but the detectors."""
-    return [found for found in STUDY.experiments if not found.is_detector]
+def map_experiments():
+    """The experiments that predict maps: all but the detectors."""
+    return [
+        experiment
+        for experiment in STUDY.experiments
+        if not experiment.traits.is_detector
+    ]
 
 
-def detecting():
-    """The experiments that give boxes alone."""
-    return [found for found in STUDY.experiments if found.is_detector]
+def detectors():
+    """The experiments that predict boxes alone."""
+    return [
+        experiment for experiment in STUDY.experiments if experiment.traits.is_detector
+    ]
 
 
-def named(experiments):
-    """A wildcard's constraint to what is trained of ``experiments``: themselves, or their folds."""
+def experiment_constraint(experiments):
+    """Wildcard constraint for what is trained of ``experiments``: themselves, or their folds."""
     ids = [
         (
-            rf"{re.escape(found.exp_id)}/fold[0-9]+"
-            if found.cv
-            else re.escape(found.exp_id)
+            rf"{re.escape(experiment.exp_id)}/fold[0-9]+"
+            if experiment.cv
+            else re.escape(experiment.exp_id)
         )
-        for found in experiments
+        for experiment in experiments
     ]
     return "|".join(ids) or "(?!)"
 
 
-def of_each(*names):
-    """The files ``names`` of every experiment of the study that gives maps."""
-    return [f"{folder(found)}/{name}" for found in mapping() for name in names]
+def constraint_without(experiments, pattern):
+    """Wildcard constraint ``pattern``, without what is trained of ``experiments``."""
+    return rf"(?!(?:{experiment_constraint(experiments)})/)(?:{pattern})"
 
 
-def results(*names):
+def experiment_files(*names):
+    """Files ``names`` of every experiment of the study that predicts maps."""
+    return [
+        f"{experiment_folder(experiment)}/{name}"
+        for experiment in map_experiments()
+        for name in names
+    ]
+
+
+def result_files(*names):
     """Files of this study's results folder."""
     return [f"results/{STUDY.name}/{name}" for name in names]
 
 
 def print_leaderboard():
-    """Show the study's leaderboard at the end of a run that made one."""
-    path = Path(results("leaderboard.md")[0])
+    """Print the study's leaderboard at the end of a run that made one."""
+    path = Path(result_files("leaderboard.md")[0])
     if path.is_file():
         print(f"\n{path.read_text(encoding='utf-8')}\n{path}")

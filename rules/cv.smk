@@ -1,18 +1,18 @@
 """Cross-validation: an experiment with `cv: k` is trained once per fold, in {exp}/fold{k}/, by its family's own rules.
 
-Needs folds.csv and the folds' predictions. Makes the images of each fold, the out-of-fold predictions, the mean of the
+Needs folds.csv and the folds' predictions. Makes the split of each fold, the out-of-fold predictions, the mean of the
 folds' models on test, and the metrics of each fold.
 """
 
 CV = [
-    f"{folder(found)}/cv.json"
-    for found in STUDY.experiments
-    if found.cv and found.family != "ensemble"
+    f"{experiment_folder(cross_validated)}/cv.json"
+    for cross_validated in STUDY.experiments
+    if cross_validated.cv and cross_validated.family != "ensemble"
 ]
 
 
 rule cv_fold:
-    """Choose what the model of one fold learns from, stops by, and predicts."""
+    """Split the images for the model of one fold: training, early stopping, prediction."""
     input:
         script=script("cv_fold"),
         manifest="runs/{ds}/manifest.parquet",
@@ -45,7 +45,7 @@ rule cv_fold:
 
 
 rule cv_split:
-    """The split by which cross-validated experiments are calibrated and scored."""
+    """Split of out-of-fold predictions, by which cross-validated experiments are calibrated and scored."""
     input:
         script=script("cv_split"),
         split="runs/{ds}/split.csv",
@@ -72,11 +72,11 @@ rule cv_gather:
     input:
         script=script("cv_gather"),
         identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
-        runs=folds("run.json"),
-        timings=folds("timing.json"),
-        val=folds("val.pred.parquet"),
-        test=folds("test.pred.parquet"),
-        training=fold_images("training.csv"),
+        runs=fold_files("run.json"),
+        timings=fold_files("timing.json"),
+        val=fold_files("val.pred.parquet"),
+        test=fold_files("test.pred.parquet"),
+        training=fold_tables("training.csv"),
         split="runs/{ds}/cv/split.csv",
     output:
         oof="runs/{ds}/{fam}/{exp}/oof.pred.parquet",
@@ -106,7 +106,7 @@ rule cv_gather:
 
 
 rule cv_metrics:
-    """Metrics of each fold, at thresholds chosen on the other folds, and of all together."""
+    """Metrics of each fold, at thresholds chosen on the other folds, and pooled."""
     input:
         script=script("cv_metrics"),
         settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",

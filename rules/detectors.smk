@@ -3,7 +3,7 @@
 Needs predicted boxes, manifest and split. Makes metrics.json per detector and the study's detectors.csv.
 """
 
-DETECTORS = results("detectors.csv") if detecting() else []
+DETECTORS = result_files("detectors.csv") if detectors() else []
 
 
 rule score_boxes:
@@ -19,7 +19,7 @@ rule score_boxes:
     params:
         code=code("score_boxes"),
     wildcard_constraints:
-        exp=named(detecting()),
+        exp=experiment_constraint(detectors()),
     log:
         "runs/{ds}/{fam}/{exp}/logs/score_boxes.log",
     benchmark:
@@ -35,29 +35,25 @@ rule score_boxes:
         " --split {input.split} --metrics {output} 2>&1 | tee {log}"
 
 
-# Both rules write metrics.json; the constraint limits this one to detectors.
-ruleorder: score_boxes > score
-
-
 rule detectors:
     """One row per detector."""
     input:
         [
-            f"{folder(found)}/{name}.json"
-            for found in detecting()
+            f"{experiment_folder(experiment)}/{name}.json"
+            for experiment in detectors()
             for name in ("run", "timing", "metrics")
         ],
-        **study_files("issues", "leaks"),
+        **study_files("names", "issues", "leaks"),
         script=script("detectors"),
     output:
-        results("detectors.csv")[0],
+        result_files("detectors.csv")[0],
     params:
         code=code("detectors"),
-        folders=[folder(found) for found in detecting()],
+        folders=[experiment_folder(experiment) for experiment in detectors()],
     log:
-        results("logs/detectors.log"),
+        result_files("logs/detectors.log"),
     benchmark:
-        results("benchmarks/detectors.tsv")[0]
+        result_files("benchmarks/detectors.tsv")[0]
     threads: 1
     resources:
         mem_mb=memory(2000),
@@ -65,5 +61,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --issues {input.issues} --leaks {input.leaks}"
-        " --csv {output} 2>&1 | tee {log}"
+        "python {input.script} --folders {params.folders} --names {input.names} --issues {input.issues}"
+        " --leaks {input.leaks} --csv {output} 2>&1 | tee {log}"

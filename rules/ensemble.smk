@@ -6,15 +6,15 @@ files as a network's training and prediction.
 
 
 rule average_members:
-    """Choose and weigh the members on val, or out of fold, and average their maps; test data are only averaged."""
+    """Select and weight the members on val, or out-of-fold, and average their maps; test data are only averaged."""
     input:
         script=script("average_members"),
         settings="runs/{ds}/ensemble/{exp}/settings/train.yaml",
         identity="runs/{ds}/ensemble/{exp}/settings/identity.yaml",
-        runs=members("run.json"),
-        timings=members("timing.json"),
+        runs=member_files("run.json"),
+        timings=member_files("timing.json"),
         val=member_maps,
-        test=members("test.pred.parquet"),
+        test=member_files("test.pred.parquet"),
         subsets=member_subsets,
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,

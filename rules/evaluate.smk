@@ -1,4 +1,4 @@
-"""From predictions to scores.
+"""Evaluation: calibration and scores of predictions.
 
 Needs predictions, manifest, split and, if a dense CRF may be chosen, the packed images. Makes calibration.json (from
 val alone), the per-image records and metrics.json.
@@ -40,7 +40,7 @@ rule calibrate:
 
 
 rule score:
-    """Count what every image got right and wrong; every metric is a function of these counts."""
+    """Count true and false pixels of every image; every metric is a function of these counts."""
     input:
         script=script("score"),
         settings="runs/{ds}/{fam}/{exp}/settings/score.yaml",
@@ -58,7 +58,7 @@ rule score:
         components="runs/{ds}/{fam}/{exp}/components.parquet",
         metrics="runs/{ds}/{fam}/{exp}/metrics.json",
     wildcard_constraints:
-        exp=EVALUATED,
+        exp=constraint_without(detectors(), EVALUATED),
     params:
         code=code("score"),
         pack=pack_option,

@@ -1,6 +1,6 @@
-"""Labels for other programs, in their own formats; the images stay where they are.
+"""Export of labels to the formats of other programs; images are not copied.
 
-Needs the manifest. Makes export/{format}/ and a report of the objects in each image and, for polygons, of their loss.
+Needs the manifest. Makes export/{format}/ and a report of the objects in each image and, for polygons, of their IoU.
 """
 
 

@@ -1,4 +1,4 @@
-"""Download a study's dataset: `snakemake --cores 1 -s rules/fetch.smk --configfile config/severstal.yaml`.
+"""Download of a study's dataset: `snakemake --cores 1 -s rules/fetch.smk --configfile config/severstal.yaml`.
 
 A Snakefile of its own, because Snakemake must see the source files when it plans a study.
 Needs dataset.fetch in the configuration. Makes dataset.root with fetched.sha256, the list of its files.
@@ -43,7 +43,7 @@ rule fetch:
         script=ancient(f"{LIBRARY}/scripts/fetch.py"),
         settings=ancient(SETTINGS),
     output:
-        # Updated, so that even --force does not delete the list of a folder that the script then refuses to touch.
+        # Updated, so that even --force does not delete the list of a folder that the script then refuses to overwrite.
         update(f"{DATASET.root}/{LISTING}"),
     params:
         root=DATASET.root,

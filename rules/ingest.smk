@@ -1,17 +1,17 @@
-"""Images and labels of any format -> one manifest.
+"""Ingest: images and labels of any format become one manifest.
 
 Needs the source files, each declared, so that an edit of one of them is noticed.
-Makes manifest.parquet and issues.csv; of them the dataset card, card.md with its pictures, and audit.csv.
+Makes manifest.parquet and issues.csv, and from these the dataset card, card.md with its pictures, and audit.csv.
 """
 
-if getattr(STUDY.dataset, "synthetic", None) is not None:
+if STUDY.dataset.generator is not None:
 
     rule synthesize:
         """Generate steel strips with defects, in Severstal's file layout."""
         input:
             script=script("synthesize"),
             settings=f"runs/{DS}/settings/synthesize.yaml",
-            prior=os.path.relpath(PROJECT / "resources/severstal_prior.yaml"),
+            prior=project_file("resources/severstal_prior.yaml"),
         output:
             [str(path) for path in STUDY.dataset.source_files()],
         params:
@@ -59,7 +59,7 @@ rule ingest:
 
 
 rule card:
-    """Audit the images and labels, and say on a page what the dataset holds."""
+    """Audit the images and labels, and describe the dataset on a page."""
     input:
         script=script("card"),
         settings="runs/{ds}/settings/ingest.yaml",

@@ -1,141 +1,134 @@
-"""The input functions of single families: which files a rule needs depends on the experiment.
+"""Input functions of cross-validation, ensembles and cascades, whose inputs are other experiments' files.
 
-Those that several families need are in common.smk.
+Those that several rules need are in common.smk.
 """
 
 
-def trained(name):
-    """An input function: the file ``name`` of the experiment, or its fold, that trains for this one."""
+def training_file(name):
+    """Input function: file ``name`` of the experiment, or its fold, whose training this one shares."""
 
     def path(wildcards):
-        found = experiment(wildcards)
-        fold = wildcards.exp.removeprefix(found.exp_id)
-        return f"{folder(found.training)}{fold}/{name}"
+        experiment = experiment_of(wildcards)
+        fold = wildcards.exp.removeprefix(experiment.exp_id)
+        return f"{experiment_folder(experiment.training)}{fold}/{name}"
 
     return path
 
 
-def base_weights(wildcards):
-    """The weights that an experiment starts from."""
-    return f"weights/{experiment(wildcards).settings.base_name}.safetensors"
-
-
-def sam2_prompts(wildcards):
-    """The prompts of an experiment."""
-    settings = experiment(wildcards).settings
-    path = prompts_path(settings.prompt_source, settings.prompt)
-    return f"runs/{wildcards.ds}/prompts/{path}"
-
-
-def folds(name):
-    """An input function: the file ``name`` of every fold of an experiment."""
+def fold_files(name):
+    """Input function: file ``name`` of every fold of an experiment."""
     return lambda wildcards: [
-        f"{folder(experiment(wildcards))}/fold{fold}/{name}"
-        for fold in range(experiment(wildcards).cv)
+        f"{experiment_folder(experiment_of(wildcards))}/fold{fold}/{name}"
+        for fold in range(experiment_of(wildcards).cv)
     ]
 
 
-def fold_images(name):
-    """An input function: the table ``name`` of the images of every fold."""
+def fold_tables(name):
+    """Input function: table ``name`` of the images of every fold."""
     return lambda wildcards: [
         f"runs/{wildcards.ds}/cv/fold{fold}/{name}"
-        for fold in range(experiment(wildcards).cv)
+        for fold in range(experiment_of(wildcards).cv)
     ]
 
 
-def members(name):
-    """An input function: the file ``name`` of every member of an ensemble."""
+def ensemble_members(wildcards):
+    """The experiments that an ensemble averages."""
+    return [EXPERIMENTS[exp_id] for exp_id in experiment_of(wildcards).traits.members]
+
+
+def member_files(name):
+    """Input function: file ``name`` of every member of an ensemble."""
     return lambda wildcards: [
-        f"{folder(EXPERIMENTS[member])}/{name}"
-        for member in experiment(wildcards).settings.members
+        f"{experiment_folder(member)}/{name}" for member in ensemble_members(wildcards)
     ]
 
 
 def member_maps(wildcards):
-    """Predictions of every member on the images that thresholds are chosen on."""
-    name = "oof" if experiment(wildcards).cv else "val"
-    return members(f"{name}.pred.parquet")(wildcards)
+    """Predictions of every member of an ensemble on the images that thresholds are chosen on."""
+    name = "oof" if experiment_of(wildcards).cv else "val"
+    return member_files(f"{name}.pred.parquet")(wildcards)
 
 
 def member_subsets(wildcards):
-    """Of every member of an ensemble the images that it learned from, in order; the folds' models, from all of them."""
-    found = [EXPERIMENTS[member] for member in experiment(wildcards).settings.members]
-    if experiment(wildcards).cv:
-        return [f"runs/{DS}/folds.csv"] * len(found)
-    return [f"runs/{DS}/subsets/{one.subset}_s{one.seed}.csv" for one in found]
+    """The training images of every member of an ensemble, in order; those of folds are all of them together."""
+    if experiment_of(wildcards).cv:
+        return [f"runs/{DS}/folds.csv" for _ in ensemble_members(wildcards)]
+    return [subset_of(member) for member in ensemble_members(wildcards)]
 
 
-def cascade_source(wildcards):
-    """The experiment that makes a cascade's prompts; None if they are the truth's or fixed."""
-    return EXPERIMENTS.get(experiment(wildcards).settings.prompt_source)
-
-
-def source_file(name):
-    """An input function: the file ``name`` of the experiment that makes the prompts; nothing if none does."""
-
-    def path(wildcards):
-        source = cascade_source(wildcards)
-        return f"{folder(source)}/{name}" if source else []
-
-    return path
+def segmenter_of(wildcards):
+    """The experiment that a cascade prompts."""
+    return EXPERIMENTS[experiment_of(wildcards).settings.segmenter]
 
 
 def segmenter_file(name):
-    """An input function: the file ``name`` of the experiment that is asked."""
-    return lambda wildcards: (
-        f"{folder(EXPERIMENTS[experiment(wildcards).settings.segmenter])}/{name}"
-    )
+    """Input function: file ``name`` of the experiment that a cascade prompts."""
+    return lambda wildcards: f"{experiment_folder(segmenter_of(wildcards))}/{name}"
 
 
 def segmenter_base(wildcards):
-    """The weights that the experiment that is asked started from."""
-    segmenter = EXPERIMENTS[experiment(wildcards).settings.segmenter]
-    return f"weights/{segmenter.settings.base_name}.safetensors"
+    """Base weights of the experiment that a cascade prompts."""
+    return f"weights/{segmenter_of(wildcards).traits.base_name}.safetensors"
 
 
-def prompts_of(found):
-    """The file of prompts of a cascade."""
-    prompts = found.settings.prompts
-    path = prompts_path(prompts.source, prompts.kind, prompts.noise)
-    return f"runs/{DS}/prompts/{path}"
+def segmenter_features(wildcards):
+    """The option that names the folder of the segmenter's cached features."""
+    return features_option(segmenter_of(wildcards))
 
 
-def cascade_prompts(wildcards):
-    """The prompts of the cascade that a path names."""
-    return prompts_of(experiment(wildcards))
+def prompt_source_of(wildcards):
+    """The experiment whose predictions prompt a cascade; None if the prompts are from the labels or fixed."""
+    return EXPERIMENTS.get(experiment_of(wildcards).traits.prompt_source)
 
 
-def prompts_timing(wildcards):
-    """How long its prompts took; nothing if no experiment makes them."""
-    path = Path(cascade_prompts(wildcards)).with_suffix(".timing.json")
-    return path.as_posix() if cascade_source(wildcards) else []
-
-
-def found_file(role):
-    """An input function: what the experiment that makes the prompts found in the images of a role."""
+def source_file(name):
+    """Input function: file ``name`` of the experiment that prompts a cascade; nothing if none does."""
 
     def path(wildcards):
-        source = EXPERIMENTS[wildcards.source]
-        kind = "boxes" if source.is_detector else "pred"
-        return f"{folder(source)}/{role}.{kind}.parquet"
+        source = prompt_source_of(wildcards)
+        return f"{experiment_folder(source)}/{name}" if source else []
 
     return path
 
 
-def prompting_threshold(wildcards):
-    """Where it stands from which score on its boxes, or its pixels, count."""
+def source_predictions(role):
+    """Input function: predictions of a role by the experiment that the wildcard ``source`` names."""
+
+    def path(wildcards):
+        source = EXPERIMENTS[wildcards.source]
+        kind = "boxes" if source.traits.is_detector else "pred"
+        return f"{experiment_folder(source)}/{role}.{kind}.parquet"
+
+    return path
+
+
+def source_threshold(wildcards):
+    """The file of the score, or probability, from which predictions of the wildcard ``source`` become prompts."""
     source = EXPERIMENTS[wildcards.source]
-    if source.is_detector:
+    if source.traits.is_detector:
         return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
-    return f"{folder(source)}/calibration.json"
+    return f"{experiment_folder(source)}/calibration.json"
 
 
-def trained_on(found):
-    """The subsets of training images of an experiment: of an ensemble those of its members."""
-    if found is None:
+def prompts_file(experiment):
+    """The file of prompts of a cascade."""
+    return f"runs/{DS}/prompts/{experiment.traits.prompt_file}"
+
+
+def cascade_prompts(wildcards):
+    """The file of prompts of the cascade that a path names."""
+    return prompts_file(experiment_of(wildcards))
+
+
+def prompts_timing(wildcards):
+    """The file of the time that drawing a cascade's prompts took; nothing if no experiment makes them."""
+    path = Path(cascade_prompts(wildcards)).with_suffix(".timing.json")
+    return path.as_posix() if prompt_source_of(wildcards) else []
+
+
+def subset_files(experiment):
+    """The training images of an experiment, of an ensemble those of its members; nothing of None."""
+    if experiment is None:
         return []
-    members = [EXPERIMENTS[member] for member in getattr(found.settings, "members", ())]
-    parts = members or [found]
-    return sorted(
-        {f"runs/{DS}/subsets/{part.subset}_s{part.seed}.csv" for part in parts}
-    )
+    members = [EXPERIMENTS[exp_id] for exp_id in experiment.traits.members]
+    return sorted({subset_of(member) for member in members or [experiment]})

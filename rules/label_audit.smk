@@ -6,7 +6,7 @@ predictions. Makes the ranked list, pictures and an export for re-annotation.
 
 
 rule label_audit:
-    """Rank images by how much label and model disagree."""
+    """Rank images by the disagreement of label and model."""
     input:
         script=script("label_audit"),
         settings="runs/{ds}/{fam}/{exp}/settings/label_audit.yaml",

@@ -1,7 +1,8 @@
-"""Decoded images and masks as flat memory-mapped files.
+"""Packs: decoded images and masks as flat memory-mapped files.
 
-Needs the manifest and the source images it lists. Makes packed/: images and masks apart, so that prediction can be
-given images alone; and, for experiments of mode pre_crops, tiles of them in packed/tiles_{height}x{width}_s{stride}/.
+Needs the manifest and the source images it lists. Makes packed/: images and masks in separate files, so that prediction
+can be given images alone; and, for experiments of mode pre_crops, tiles of them in
+packed/tiles_{height}x{width}_s{stride}/.
 """
 
 

@@ -3,7 +3,7 @@
 Needs the results table, the experiments' records and predictions, the packs and the charts. Makes index.html.
 """
 
-PAGE = results("index.html")
+PAGE = result_files("index.html")
 PAGE_PLOTS = [plot.name for plot in plots_of_study() if plot.on_page]
 PAGE_TABLES = ("experiments", "results", "pairwise", "issues", "leaks", "split")
 
@@ -11,7 +11,7 @@ PAGE_TABLES = ("experiments", "results", "pairwise", "issues", "leaks", "split")
 rule page:
     """One HTML file: the answer, leaderboards, cards, comparisons, pictures, provenance; it needs no network."""
     input:
-        of_each(
+        experiment_files(
             "run.json",
             "metrics.json",
             "calibration.json",
@@ -32,7 +32,7 @@ rule page:
             os.path.relpath(PROJECT / f"resources/captions/{name}.rst")
             for name in PAGE_PLOTS
         ],
-        plots=results(*(f"plots/{name}.svg" for name in PAGE_PLOTS)),
+        plots=result_files(*(f"plots/{name}.svg" for name in PAGE_PLOTS)),
     output:
         report(PAGE[0], caption="../resources/captions/page.rst", category="Page"),
     params:
@@ -42,9 +42,9 @@ rule page:
         study=STUDY.name,
         captions=lambda wildcards, input: Path(input.captions[0]).parent,
     log:
-        results("logs/page.log"),
+        result_files("logs/page.log"),
     benchmark:
-        results("benchmarks/page.tsv")[0]
+        result_files("benchmarks/page.tsv")[0]
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -9,16 +9,16 @@ from defectbench.reporting.plots import registry
 CASCADES = STUDY.of_family("cascade")
 # What plots depend on -> whether this study has it.
 STUDY_HAS = {
-    "results": mapping(),
+    "results": map_experiments(),
     "cascades": CASCADES,
-    "gallery_bands": mapping() and STUDY.report.gallery_bands,
+    "gallery_bands": map_experiments() and STUDY.report.gallery_bands,
     "augmentations": STUDY.augmentations(),
 }
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
     "pack": multiext(f"runs/{DS}/packed/", *PACK_FILES),
-    "prompts": sorted({prompts_of(cascade) for cascade in CASCADES}),
+    "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 
 
@@ -35,7 +35,7 @@ def plot_outputs(plot):
 
 
 # Not plot_outputs: paths that are marked for the report must not be inputs of other rules.
-PLOTS = results(
+PLOTS = result_files(
     *(
         f"plots/{plot.name}.{suffix}"
         for plot in plots_of_study()
@@ -49,7 +49,7 @@ for name, plot in registry.PLOTS.items():
         name:
             f"plot_{name}"
         input:
-            of_each(*plot.files),
+            experiment_files(*plot.files),
             [FOLDER_FILES[option] for option in plot.folders],
             **study_files(*plot.inputs, settings=plot.settings),
             script=script(f"plot_{name}"),
@@ -63,9 +63,9 @@ for name, plot in registry.PLOTS.items():
                 | plot_outputs(plot)
             ),
         log:
-            results(f"logs/plot_{name}.log"),
+            result_files(f"logs/plot_{name}.log"),
         benchmark:
-            results(f"benchmarks/plot_{name}.tsv")[0]
+            result_files(f"benchmarks/plot_{name}.tsv")[0]
         threads: 1
         resources:
             mem_mb=memory(plot.memory_mb),

@@ -8,29 +8,37 @@ NEW = STUDY.predict_images
 
 if NEW.experiment:
     NEW_BY = EXPERIMENTS[NEW.experiment]
+    NEW_MODELS = [EXPERIMENTS[exp_id] for exp_id in NEW_BY.traits.members] or [NEW_BY]
     # A submission, and so a gate, needs a map per class.
-    NEW_GATE = NEW.gate and getattr(NEW_BY.settings, "task", None) == "per_class"
+    NEW_GATE = NEW.gate and NEW_BY.traits.task == "per_class"
 
     rule predict_images:
-        """Predict a folder of images, and draw and list what is found."""
+        """Predict a folder of images, and draw and list the defects."""
         input:
             script=script("predict_images"),
-            run=f"{folder(NEW_BY)}/run.json",
-            calibration=f"{folder(NEW_BY)}/calibration.json",
-            gate=f"{folder(NEW_BY)}/submission.json" if NEW_GATE else [],
+            run=f"{experiment_folder(NEW_BY)}/run.json",
+            calibration=f"{experiment_folder(NEW_BY)}/calibration.json",
+            gate=f"{experiment_folder(NEW_BY)}/submission.json" if NEW_GATE else [],
+            bases=[
+                f"weights/{model.traits.base_name}.safetensors"
+                for model in NEW_MODELS
+                if model.traits.base_name
+            ],
             manifest=f"runs/{DS}/manifest.parquet",
             images=[str(path) for path in image_files(NEW.images)],
         output:
-            directory(results("predict_images")),
+            directory(result_files("predict_images")),
         params:
-            code=code("predict_images"),
+            code=code(
+                "predict_images", *(f"predict_{model.family}" for model in NEW_MODELS)
+            ),
             experiment=subpath(input.run, parent=True),
             images=NEW.images,
             gate=lambda wildcards, input: f"--gate {input.gate}" if input.gate else "",
         log:
-            results("logs/predict_images.log"),
+            result_files("logs/predict_images.log"),
         benchmark:
-            results("benchmarks/predict_images.tsv")[0]
+            result_files("benchmarks/predict_images.tsv")[0]
         threads: 2
         resources:
             mem_mb=memory(8000),
@@ -48,7 +56,7 @@ else:
     rule predict_images:
         """Nothing to predict."""
         input:
-            unavailable(
+            refuse_target(
                 "the configuration does not say what to predict; add to it: "
                 "predict_images: {images: FOLDER, experiment: ID}"
             ),

@@ -6,7 +6,7 @@ findings, the tables of a paper, and, as the target `export`, a CSV per experime
 name.
 """
 
-RESULTS = results(
+RESULTS = result_files(
     "results.csv",
     "results.parquet",
     "pairwise.csv",
@@ -17,12 +17,13 @@ RESULTS = results(
 )
 # Files that several scripts take, by their option.
 STUDY_FILES = {
-    "experiments": results("settings/results.yaml")[0],
-    "results": results("results.parquet")[0],
-    "pairwise": results("pairwise.csv")[0],
-    "seeds": results("tables/seeds.csv")[0],
-    "fits": results("tables/data_efficiency.csv")[0],
-    "curves": results("tables/data_efficiency_curves.csv")[0],
+    "experiments": result_files("settings/results.yaml")[0],
+    "names": result_files("settings/names.yaml")[0],
+    "results": result_files("results.parquet")[0],
+    "pairwise": result_files("pairwise.csv")[0],
+    "seeds": result_files("tables/seeds.csv")[0],
+    "fits": result_files("tables/data_efficiency.csv")[0],
+    "curves": result_files("tables/data_efficiency_curves.csv")[0],
     "issues": f"runs/{DS}/issues.csv",
     "leaks": f"runs/{DS}/leaks.csv",
     "manifest": f"runs/{DS}/manifest.parquet",
@@ -34,13 +35,13 @@ def study_files(*options, settings=None):
     """Files of STUDY_FILES by their options, and the settings file of that name, if any."""
     files = {option: STUDY_FILES[option] for option in options}
     if settings:
-        files["settings"] = results(f"settings/{settings}.yaml")[0]
+        files["settings"] = result_files(f"settings/{settings}.yaml")[0]
     return files
 
 
 def in_results(**names):
     """Files of the study's results folder by the options of the script that writes them."""
-    return {option: results(name)[0] for option, name in names.items()}
+    return {option: result_files(name)[0] for option, name in names.items()}
 
 
 def in_report(category, subcategory=None, **names):
@@ -63,7 +64,7 @@ def as_options(files):
 
 def ungrouped_option():
     """Tells reports that only pixels say which images belong together; generated images stand alone."""
-    grouped = STUDY.split.group_by or getattr(STUDY.dataset, "synthetic", None)
+    grouped = STUDY.split.group_by or STUDY.dataset.generator
     return "" if grouped else "--ungrouped"
 
 
@@ -71,7 +72,7 @@ def ungrouped_option():
 CONSOLIDATION = {
     # A row per experiment; experiments scored on different test images are refused.
     "results": dict(
-        experiments=of_each(
+        experiments=experiment_files(
             "run.json",
             "timing.json",
             "metrics.json",
@@ -79,14 +80,14 @@ CONSOLIDATION = {
             "per_image.parquet",
         )
         + CV,
-        inputs=study_files(settings="results"),
+        inputs=study_files("names", settings="results"),
         outputs=in_results(csv="results.csv", parquet="results.parquet"),
         memory=memory(4000, 4),
         runtime=minutes(30, 60),
     ),
     # Tests, ranks and spread over seeds of the experiments; images of one group count as one.
     "pairwise": dict(
-        experiments=of_each("per_image.parquet"),
+        experiments=experiment_files("per_image.parquet"),
         inputs=study_files("results", settings="pairwise"),
         outputs=in_results(
             pairwise="pairwise.csv", ranks="tables/ranks.csv", seeds="tables/seeds.csv"
@@ -96,7 +97,7 @@ CONSOLIDATION = {
     ),
     # Power laws of error against labels, for models trained on at least three numbers of labels.
     "data_efficiency": dict(
-        experiments=of_each("per_image.parquet"),
+        experiments=experiment_files("per_image.parquet"),
         inputs=study_files("experiments", "results"),
         outputs=study_files("fits", "curves"),
         memory=memory(4000),
@@ -116,7 +117,7 @@ CONSOLIDATION = {
     # exp_{model}_{subset}_{prompt}_{imgsz}_{YYYYmmdd-HHMM}.csv, a file per experiment.
     "export": dict(
         inputs=study_files("results"),
-        outputs={"out-dir": directory(results("export")[0])},
+        outputs={"out-dir": directory(result_files("export")[0])},
     ),
     # The tables of a paper, from the same records.
     "tables": dict(
@@ -142,9 +143,9 @@ for name, job in CONSOLIDATION.items():
             options=as_options(job["inputs"] | job["outputs"]),
             flags=job.get("flags", ""),
         log:
-            results(f"logs/{name}.log"),
+            result_files(f"logs/{name}.log"),
         benchmark:
-            results(f"benchmarks/{name}.tsv")[0]
+            result_files(f"benchmarks/{name}.tsv")[0]
         threads: 1
         resources:
             mem_mb=job.get("memory", memory(2000)),

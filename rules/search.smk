@@ -3,11 +3,9 @@
 Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
 """
 
-from defectbench.config.search import divide
-
-SEARCHED, OTHERS = divide(STUDY.experiments)
+SEARCHED, OTHERS = STUDY.split_comparable()
 LEFT_OUT = [
-    f"{reason}: {', '.join(found.exp_id for found in experiments)}"
+    f"{reason}: {', '.join(experiment.name for experiment in experiments)}"
     for reason, experiments in OTHERS.items()
 ]
 
@@ -17,30 +15,31 @@ rule search:
     input:
         (
             [
-                f"{folder(found)}/{file}"
-                for found in SEARCHED
+                f"{experiment_folder(experiment)}/{file}"
+                for experiment in SEARCHED
                 for file in ("run.json", "history.csv")
             ]
             if SEARCHED
-            else unavailable(
+            else refuse_target(
                 f"study {STUDY.name} has no training that a search can rank:\n"
                 + "\n".join(LEFT_OUT)
                 + "\nsnakemake without a target compares all experiments"
             )
         ),
         script=script("search"),
+        names=result_files("settings/names.yaml"),
     output:
-        csv=results("search.csv"),
-        markdown=results("search.md"),
+        csv=result_files("search.csv"),
+        markdown=result_files("search.md"),
     params:
         code=code("search"),
-        folders=[folder(found) for found in SEARCHED],
+        folders=[experiment_folder(experiment) for experiment in SEARCHED],
         left_out=LEFT_OUT,
         title=f"Search {STUDY.name}",
     log:
-        results("logs/search.log"),
+        result_files("logs/search.log"),
     benchmark:
-        results("benchmarks/search.tsv")[0]
+        result_files("benchmarks/search.tsv")[0]
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -48,5 +47,5 @@ rule search:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --title {params.title:q} --csv {output.csv}"
+        "python {input.script} --folders {params.folders} --title {params.title:q} --names {input.names} --csv {output.csv}"
         " --markdown {output.markdown} --left-out {params.left_out:q} 2>&1 | tee {log}"

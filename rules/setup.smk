@@ -1,4 +1,4 @@
-"""How jobs find their interpreter and the library, also for Snakefiles that stand alone."""
+"""Interpreter and library of the jobs, also for Snakefiles that are used alone."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-# Not workflow.basedir: that is another folder where a Snakefile elsewhere includes this one or has it as a module.
+# Snakemake's own base folder is another one where a Snakefile elsewhere includes this one or has it as a module.
 PROJECT = (
     Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
 )
@@ -24,7 +24,7 @@ CONFIGFILES = " ".join(os.path.relpath(path) for path in workflow.configfiles)
 # The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
-# Jobs end with this process (not $PPID: where that died before the shell started, it is somebody else's number).
+# Jobs exit with this process (not $PPID: if that died before the shell started, it is another process's id).
 # A prefix replaces Snakemake's own, without which `| tee` would hide that a job failed.
 shell.prefix(
     f"set -euo pipefail; unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"

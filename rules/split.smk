@@ -1,12 +1,12 @@
-"""Who is trained on, validated on and tested on.
+"""Splits: roles of the images, folds and subsets.
 
-Needs the manifest. Makes split.csv, what each role holds, folds for cross-validation, and nested subsets of the
+Needs the manifest. Makes split.csv, the contents of each role, folds for cross-validation, and nested subsets of the
 training images.
 """
 
 
 rule split:
-    """Divide the images into train, val and test; the same picture is never in two of them."""
+    """Split the images into train, val and test; the same picture is never in two of them."""
     input:
         script=script("split"),
         settings="runs/{ds}/settings/split.yaml",
@@ -39,7 +39,7 @@ rule split:
 
 
 rule folds:
-    """Divide the train and val images into folds for cross-validation; a group is never divided."""
+    """Split the train and val images into folds for cross-validation; a group is never divided."""
     input:
         script=script("folds"),
         manifest="runs/{ds}/manifest.parquet",
@@ -66,7 +66,7 @@ rule folds:
 
 
 rule subset:
-    """Draw n training images; smaller subsets lie inside larger ones of the same seed."""
+    """Draw n training images; smaller subsets are inside larger ones of the same seed."""
     input:
         script=script("subset"),
         manifest="runs/{ds}/manifest.parquet",

@@ -1,11 +1,11 @@
 """Kaggle submissions, on demand: runs/{ds}/{fam}/{exp}/submission.csv.
 
-Needs per-class predictions and their calibration. Makes the submission in both layouts of the competition and its score.
+Needs per-class predictions and their calibration. Makes the submission in both layouts of the competition, scored.
 """
 
 
 rule submission:
-    """Masks of the test images at calibrated thresholds and smallest areas, behind a gate chosen on val."""
+    """Masks of the test images at calibrated thresholds and smallest areas, with a gate chosen on val."""
     input:
         script=script("submission"),
         val=calibration_maps,

@@ -1,25 +1,49 @@
 """Shared fixtures. pyproject.toml makes the library, the scripts and the helpers in tests/support importable."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from tiny_study import ROOT, Project
+from tiny_study import ROOT, Project, finished_study
+
+# One thread for each worker, and for each process that it starts; read when the libraries are loaded.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(variable, "1")
 
 # A slow machine is no bug.
 settings.register_profile("defectbench", deadline=None)
 settings.load_profile("defectbench")
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+# Workers take files in this order, so that none is left with a long one in the end. The first two are studies that run
+# at the same time; the third needs the first one's.
+LONGEST_FIRST = (
+    *("test_chaos", "test_workflow_folds", "test_kill", "test_failures", "test_staleness", "test_sam2_scripts"),
+    *("test_workflow", "test_sam2_learning", "test_stored_scores", "test_yolo_optional", "test_yolo_training"),
+    *("test_catalog", "test_moved_project", "test_devices", "test_cascade_scripts", "test_cascade_staleness"),
+    *("test_truth_unseen", "test_cnn", "test_fetch", "test_results", "test_sam3_learning", "test_area_table"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first where the tests are divided among workers."""
+    if IS_WORKER:
+        rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory) -> Project:
-    """A copy of the project that has run its tiny study once."""
-    project = Project(tmp_path_factory.mktemp("project"))
-    done = project.snakemake("--cores", "2", "--resources", "gpu=1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    project.first_output = done.stdout + done.stderr
-    return project
+    """A copy of the project that has run its tiny study, once for all workers; each has a copy of its own."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if IS_WORKER else own
+    with (shared / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        finished = finished_study(shared / "finished")
+    return finished.copy(own / "project") if IS_WORKER else finished
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import search as search_script
 import yaml
+from study_config import changed
 from tiny_study import ROOT, Project
 
-from defectbench.config.experiments import expand
-from defectbench.config.search import divide
+from defectbench.config.report import NamesSettings
 from defectbench.config.study import load_study
 from defectbench.files import write_json
 from defectbench.reporting.search import MEASURED, ranked
@@ -67,6 +67,20 @@ def test_the_page_ends_with_the_winners_settings(tmp_path):
     assert pd.read_csv(tmp_path / "s.csv")["exp_id"].tolist() == ["b", "a", "c"]
 
 
+def test_given_names_are_shown(tmp_path):
+    folders = write(tmp_path, "val_iou_fixed")
+    NamesSettings(names={"b": "small-lr"}).write(tmp_path / "names.yaml")
+    outputs = ["--csv", str(tmp_path / "s.csv"), "--markdown", str(tmp_path / "s.md")]
+    names = ["--names", str(tmp_path / "names.yaml")]
+    search_script.main(["--folders", *map(str, folders), "--title", "x", *names, *outputs])
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert dict(zip(table["exp_id"], table["name"], strict=True)) == {"a": "a", "b": "small-lr", "c": "c"}
+    page = (tmp_path / "s.md").read_text()
+    assert "| rank | name | lr | loss |" in page
+    assert "| 1 | small-lr | 0.001 | bce |" in page
+    assert yaml.safe_load(page.split("```yaml")[1].split("```")[0]) == {"lr": 0.001, "loss": "bce"}
+
+
 def test_the_page_and_the_output_say_what_is_not_ranked(tmp_path, capsys):
     folders = write(tmp_path, "val_iou_fixed")
     outputs = ["--csv", str(tmp_path / "s.csv"), "--markdown", str(tmp_path / "s.md")]
@@ -83,7 +97,7 @@ def test_what_has_no_iou_on_the_val_images_is_left_out_with_the_reason():
     tuned = {**sam2, "tune": "full"}
     config["experiments"] = [unet, {**unet, "cv": 5}, YOLO, NOT_TRAINED, sam2, tuned]
     config["split"]["n_folds"] = 5
-    compared, others = divide(load_study(config).experiments)
+    compared, others = load_study(config).split_comparable()
     assert [(found.family, found.cv) for found in compared] == [("unet", 0), ("sam2", 0)]
     assert compared[1].settings.tune == "full"
     why = {reason.split(":")[0]: [found.model for found in experiments] for reason, experiments in others.items()}
@@ -95,8 +109,8 @@ def test_what_has_no_iou_on_the_val_images_is_left_out_with_the_reason():
 
 
 def test_experiments_that_share_a_training_are_ranked_once():
-    problems: list[str] = []
-    compared, _ = divide(expand([{"model": "unet", "tta": ["hflip", "none"], "lr": [0.01, 0.001]}], {}, problems))
+    entry = {"model": "unet", "tta": ["hflip", "none"], "lr": [0.01, 0.001]}
+    compared, _ = load_study(changed(experiments=[entry])).split_comparable()
     assert [(one.settings.tta, one.settings.lr) for one in compared] == [("none", 0.01), ("none", 0.001)]
 
 

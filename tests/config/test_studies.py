@@ -14,7 +14,7 @@ SUBSETS = {100, 200, 500, 1000, 2000, 4000, "full"}
 @pytest.fixture
 def load(monkeypatch):
     """Load a study as if its data were there."""
-    monkeypatch.setattr(study_module, "absent", lambda dataset, configfile: [])
+    monkeypatch.setattr(study_module, "missing_files", lambda dataset, configfile: [])
 
     def loaded(name: str) -> Study:
         return load_study(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8")))

@@ -46,7 +46,7 @@ def test_the_manifest_holds_the_areas_and_nothing_else(tmp_path):
         ("b.jpg,-1,x", "got '-1', 'x'"),
         ("b.jpg,1.5,0", "got '1.5'"),
         ("b.jpg,,0", "got ''"),
-        ("a.jpg,0,0", "image 'a.jpg' stands already in row 2"),
+        ("a.jpg,0,0", "image 'a.jpg' is already in row 2"),
     ],
 )
 def test_bad_rows_are_named(tmp_path, row, problem):

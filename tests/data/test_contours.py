@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 from random_masks import blobs
 
-from defectbench.data.contours import contours
-from defectbench.data.polygons import draw
+from defectbench.data.contours import trace_contours
+from defectbench.data.polygons import draw_polygons
 
 MASKS = st.one_of(
     hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.integers(0, 1)),
@@ -28,7 +28,7 @@ RING_IN_RING = np.pad(np.pad(np.pad(np.ones((1, 1), np.uint8), 1), 1, constant_v
 def test_polygons_give_the_mask_back(mask):
     height, width = mask.shape
     drawn, inside = np.zeros_like(mask), np.zeros_like(mask)
-    for polygon in contours(mask):
+    for polygon in trace_contours(mask):
         assert len(polygon) >= 4
         assert (polygon > 0).all()
         assert (polygon < (width, height)).all()
@@ -36,13 +36,13 @@ def test_polygons_give_the_mask_back(mask):
         cv2.fillPoly(drawn, [polygon.astype(np.int32)], 1)
         inside |= coco.decode(coco.frPyObjects([polygon.ravel().tolist()], height, width))[:, :, 0]
     np.testing.assert_array_equal(drawn, mask)
-    one_by_one = [draw([polygon], height, width) for polygon in contours(mask)]
+    one_by_one = [draw_polygons([polygon], height, width) for polygon in trace_contours(mask)]
     np.testing.assert_array_equal(np.any([0 * mask, *one_by_one], axis=0), mask)
     np.testing.assert_array_equal(inside, mask)
 
 
 def test_an_outline_by_hand():
-    (polygon,) = contours(np.array([[1, 0], [1, 1]], np.uint8))
+    (polygon,) = trace_contours(np.array([[1, 0], [1, 1]], np.uint8))
     corners = {(1, 1), (5, 1), (5, 7), (11, 7), (11, 11), (1, 11)}  # sixths of a pixel; the inner corner is kept
     assert len(polygon) == len(corners)
     assert {(round(x), round(y)) for x, y in polygon * 6} == corners

@@ -18,12 +18,12 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.train import TrainSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_severstal
-from defectbench.data.tiles import TileError, choose_tiles, image_of
+from defectbench.data.tiles import TileError, choose_tiles, source_image_id
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
 from defectbench.files import read_json
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import Samples, make_samples
 from defectbench.training.sampling import StepBatches
@@ -172,7 +172,7 @@ def test_all_tiles_with_a_defect_and_a_share_of_the_others_are_kept():
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.7, 1.0])
 def test_tiles_of_fewer_images_are_among_those_of_more(share):
     few, many = choose(share, n_images=100), choose(share)
-    assert few == [tile for tile in many if int(image_of(tile).removesuffix(".png")) < 100]
+    assert few == [tile for tile in many if int(source_image_id(tile).removesuffix(".png")) < 100]
 
 
 def test_a_smaller_share_is_part_of_a_larger_and_another_seed_chooses_others():
@@ -210,7 +210,7 @@ def test_tiles_are_those_of_the_training_images_and_validation_sees_whole_images
             {"mode": "pre_crops", "crop": "128x512"},
             "stride 256 leaves gaps between tiles of 128x512; allowed: at most 128",
         ),
-        ({"mode": "crops", "crop": "64x64", "prediction": "tiles"}, "overlap 64 does not go with tiles of 64x64"),
+        ({"mode": "crops", "crop": "64x64", "prediction": "tiles"}, "overlap 64 does not fit tiles of 64x64"),
         ({"mode": "crops", "crop": "0x64"}, "should match pattern"),
     ],
 )
@@ -219,7 +219,7 @@ def test_combinations_that_cannot_be_are_refused(keys, message):
         TrainSettings(**keys)
 
 
-def test_idle_keys_leave_the_settings_file_alone(tmp_path):
+def test_inactive_keys_leave_the_settings_file_alone(tmp_path):
     TrainSettings(mode="crops", crop="64x64").write(tmp_path / "a.yaml")
     TrainSettings(mode="crops", crop="64x64", stride=8, empty_tiles=0.5, overlap=999).write(tmp_path / "b.yaml")
     assert (tmp_path / "a.yaml").read_text() == (tmp_path / "b.yaml").read_text()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from defectbench.config.ingest import MaskFolder
 from defectbench.config.split import SplitSettings
 from defectbench.data import duplicates
-from defectbench.data.duplicates import components, different_labels, fingerprint, same_pictures
+from defectbench.data.duplicates import find_label_conflicts, find_same_pictures, fingerprint, label_components
 from defectbench.data.ingest import ingest
 from defectbench.data.splits import make_split
 
@@ -33,7 +33,7 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 def pairs_of(images: list[np.ndarray]) -> list[tuple[int, int]]:
     phash, detail = zip(*map(fingerprint, images), strict=True)
-    return sorted(map(tuple, same_pictures(np.array(phash, np.uint64), np.stack(detail)).tolist()))
+    return sorted(map(tuple, find_same_pictures(np.array(phash, np.uint64), np.stack(detail)).tolist()))
 
 
 # fingerprints ----------------------------------------------------------------------------------------------------
@@ -43,12 +43,12 @@ def pairs_of(images: list[np.ndarray]) -> list[tuple[int, int]]:
 @settings(max_examples=30)
 def test_hashes_and_pictures_are_turned_alike(seed, height, width):
     image = texture(seed, height, width)
-    hashes = duplicates.turned_hashes(np.array([fingerprint(image)[0]], np.uint64))[:, 0]
+    hashes = duplicates.turn_hashes(np.array([fingerprint(image)[0]], np.uint64))[:, 0]
     by_hand = [image, image[:, ::-1], image[::-1], np.rot90(image, 2)]
     by_hand += [image.swapaxes(0, 1), np.rot90(image), np.rot90(image, -1), np.rot90(image.swapaxes(0, 1), 2)]
     seen = set()
     for orientation, phash in enumerate(hashes):
-        turned = duplicates.turned(image.transpose(2, 0, 1), orientation).transpose(1, 2, 0)
+        turned = duplicates.turn_pictures(image.transpose(2, 0, 1), orientation).transpose(1, 2, 0)
         seen |= {number for number, expected in enumerate(by_hand) if np.array_equal(turned, expected)}
         assert np.bitwise_count(phash ^ np.uint64(fingerprint(turned.copy())[0])) <= 2  # coefficients near zero
     assert seen == set(range(8))
@@ -145,7 +145,7 @@ def test_components_join_what_edges_join(n, edges):
     for _ in range(n):
         for a, b in edges:
             expected[[a, b]] = expected[[a, b]].min()
-    found = components(n, edges)
+    found = label_components(n, edges)
     np.testing.assert_array_equal(found[:, None] == found, expected[:, None] == expected)
 
 
@@ -154,7 +154,7 @@ def test_copies_among_twelve_thousand_images_are_found():
     phash = random.integers(0, 2**64, 12_568, dtype=np.uint64)
     detail = random.integers(-127, 128, (12_568, 64, 64), dtype=np.int8)
     phash[12_000:12_500], detail[12_000:12_500] = phash[:500], detail[:500]
-    assert len(same_pictures(phash, detail)) == 500
+    assert len(find_same_pictures(phash, detail)) == 500
 
 
 # ingest ----------------------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def test_groups_and_labels(tmp_path):
     manifest, _ = ingest(dataset, tmp_path / "found.csv")
     assert manifest.frame["phash"].notna().all()
     assert "".join(manifest.frame["group"].str[0]) == "aaaaeeggiik"
-    assert different_labels(manifest) == [("a.png", "d_mirrored_not_its_mask.png"), ("g.png", "h_half_of_g.png")]
+    assert find_label_conflicts(manifest) == [("a.png", "d_mirrored_not_its_mask.png"), ("g.png", "h_half_of_g.png")]
 
 
 # real data -------------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_crack500_planted_leaks(tmp_path, real_data):
     frame = manifest.frame.set_index("image_id")
     for planted, original in originals.items():
         assert frame.loc[planted, "group"] == frame.loc[original, "group"], planted
-    assert different_labels(manifest) == []
+    assert find_label_conflicts(manifest) == []
 
     parent = pd.Series(names, index=names).str.extract(f"({PHOTO})")[0]
     parents_of_group = parent.groupby(frame.loc[names, "group"]).nunique()
@@ -257,4 +257,4 @@ def test_neu_seg_pictures_with_different_masks(tmp_path, real_data):
     assert manifest.frame["group"].str[:6].tolist() == ["000001", *["001281"] * 6]
     # The masks are turned with the pictures: there are two of them.
     conflicts = {("001281.jpg", "001285.jpg"), ("001281.jpg", "002155.jpg"), ("001281.jpg", "003025.jpg")}
-    assert set(different_labels(manifest)) == conflicts
+    assert set(find_label_conflicts(manifest)) == conflicts

@@ -52,7 +52,7 @@ def test_groups_of_the_split_count_not_those_of_the_pictures():
 def test_more_folds_than_groups():
     frame = make_frame(200, 0, 4)
     split = frame[["image_id", "group"]].assign(role="train")
-    with pytest.raises(SplitError, match=r"only 4 of 5 folds would hold a defect: lower split\.n_folds \(200 train"):
+    with pytest.raises(SplitError, match=r"only 4 of 5 folds would have a defect: lower split\.n_folds \(200 train"):
         make_folds(frame, split, 5, 0)
 
 

@@ -24,11 +24,11 @@ from defectbench.data.prompts import (
     Prompt,
     box_prompt,
     draw_prompts,
-    objects,
+    find_objects,
     tight_box,
 )
 from defectbench.data.rle import decode_coco, encode_coco
-from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, correction
+from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, add_correction_click
 
 MASKS = arrays(np.uint8, (24, 40), elements=st.integers(0, 19)).map(lambda a: (a == 0).astype(np.uint8))
 
@@ -44,7 +44,7 @@ def squares(*corners: tuple[int, int], side: int = 4) -> np.ndarray:
 @given(MASKS)
 def test_without_merging_objects_are_the_components(mask):
     labels, n = ndimage.label(mask, np.ones((3, 3)))
-    found = objects(mask, 0)
+    found = find_objects(mask, 0)
     assert sorted(map(np.sum, found)) == sorted(np.bincount(labels.ravel())[1:])
     assert len(found) == n
 
@@ -52,7 +52,7 @@ def test_without_merging_objects_are_the_components(mask):
 @settings(max_examples=40)
 @given(MASKS, st.integers(1, 8))
 def test_objects_share_out_the_mask_and_lie_apart(mask, distance):
-    found = objects(mask, distance)
+    found = find_objects(mask, distance)
     assert np.array_equal(sum((one.astype(int) for one in found), np.zeros(mask.shape, int)), mask)
     for number, one in enumerate(found):
         for other in found[:number]:
@@ -61,7 +61,7 @@ def test_objects_share_out_the_mask_and_lie_apart(mask, distance):
 
 @pytest.mark.parametrize(("gap", "n"), [(3, 1), (5, 1), (6, 2), (20, 2)])
 def test_components_with_at_most_the_set_distance_between_them_are_one_object(gap, n):
-    assert len(objects(squares((10, 10), (10, 14 + gap)), 5)) == n
+    assert len(find_objects(squares((10, 10), (10, 14 + gap)), 5)) == n
 
 
 @settings(max_examples=40)
@@ -72,7 +72,7 @@ def test_objects_are_those_of_single_linkage(mask, distance):
         return
     # 8-neighbours touch: no pixel lies between them.
     links = fcluster(linkage(pixels, "single"), max(distance + 1, np.sqrt(2)), "distance")
-    assert len(objects(mask, distance)) == links.max()
+    assert len(find_objects(mask, distance)) == links.max()
 
 
 def test_a_box_is_tight_and_around_what_is_merged():
@@ -131,7 +131,7 @@ def test_of_a_mask_a_window_has_its_part():
 def test_points_lie_inside_and_near_the_object(y, x, seed):
     mask = squares((y, x), (17, 40), side=5)
     fixed = PromptSettings(seed=seed, merge_distance=0, near=6)
-    for prompt, target in zip(draw_prompts("points", mask, "a", fixed), objects(mask, 0), strict=True):
+    for prompt, target in zip(draw_prompts("points", mask, "a", fixed), find_objects(mask, 0), strict=True):
         values = mask[prompt.points[:, 1].astype(int), prompt.points[:, 0].astype(int)]
         inside = prompt.labels == INSIDE
         assert (values == inside).all()
@@ -218,7 +218,7 @@ def test_prompts_of_another_source_or_no_prompts_at_all_are_refused(tmp_path):
 
 
 DAMAGE = {
-    "of an image that the file is not about": ("image_id", "z"),
+    "of an image that was not searched": ("image_id", "z"),
     "number 0 of its image": ("prompt_id", 3),
     "has source 'oracle'": ("source", "oracle"),
     "has 1 labels and 4 coordinates": ("labels", [2]),
@@ -273,8 +273,8 @@ def test_a_correction_clicks_where_the_mask_is_wrong():
     target, predicted = squares((10, 10)), squares((10, 12)) > 0
     box = draw_prompts("box", target, "a", PromptSettings())[0]
     for seed in range(20):
-        clicked = correction(box, predicted, target, np.random.default_rng(seed))
+        clicked = add_correction_click(box, predicted, target, np.random.default_rng(seed))
         x, y = clicked.points[-1].astype(int)
         assert predicted[y, x] != target[y, x]
         assert clicked.labels[-1] == (INSIDE if target[y, x] else OUTSIDE)
-    assert correction(box, target > 0, target, np.random.default_rng(0)).labels[-1] == NO_POINT
+    assert add_correction_click(box, target > 0, target, np.random.default_rng(0)).labels[-1] == NO_POINT

@@ -1,193 +1,104 @@
-"""Label readers: what they decode, and what they refuse."""
+"""The table of label readers, and damaged files of every format."""
 
-import struct
-import zlib
+import contextlib
+import json
+import tempfile
+from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from PIL import Image
-from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_masks, write_severstal
+from foreign_datasets import (
+    COLOURS,
+    RING,
+    SQUARE,
+    annotation,
+    bitmap,
+    colour_mask,
+    compressed,
+    line,
+    polygon,
+    shape,
+    uncompressed,
+    write_coco,
+    write_old_severstal,
+    write_supervisely,
+    write_yolo,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_datasets import HEIGHT, WIDTH, drawn, write_masks, write_severstal
 
-from defectbench.config.ingest import FORMATS
-from defectbench.data.readers import READERS, mask_folder, severstal_csv
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem
+from defectbench.config.ingest import FORMATS, DatasetSettings
+from defectbench.data.readers import READERS, ROW_READERS
+from defectbench.data.readers.base import BadLabels, image_ids
+from defectbench.script import UserError
 
 
 def test_every_format_has_a_reader():
-    assert set(READERS) == set(FORMATS) - {"area_table"}  # it has neither images nor masks
+    assert READERS.keys() == {name for name, settings in FORMATS.items() if settings.has_images}
+    assert ROW_READERS.keys() == FORMATS.keys() - READERS.keys()
 
 
-# severstal_csv ---------------------------------------------------------------------------------------------------
+def write_colour_masks(root: Path) -> DatasetSettings:
+    return write_masks(root, {"a": colour_mask(), "b": 0 * colour_mask()}, mask_kind="colour", colours=COLOURS)
 
 
-def test_severstal_masks_stand_in_class_order(tmp_path):
-    labels = severstal_csv.read(write_severstal(tmp_path, ["0.png,3,1 2", "0.png,1,25 1"]))
-    masks = drawn(labels, "0.png")
-    assert masks.shape == (4, HEIGHT, WIDTH)
-    assert masks.dtype == np.uint8
-    assert np.argwhere(masks).tolist() == [[0, 0, 1], [2, 0, 0], [2, 1, 0]]
-    assert labels.problems == []
+WHOLE = {
+    "severstal": lambda root: write_severstal(root, ["0.png,1,1 5", "1.png,,", "2.png,3,100 7 300 9"]),
+    "severstal_old": lambda root: write_old_severstal(root, ["0.png_1,1 5", "1.png_2,", "2.png_3,100 7 300 9"]),
+    "mask_folder": write_colour_masks,
+    "supervisely": lambda root: write_supervisely(
+        root, {"lot/a.png": [bitmap(shape()), polygon([[1, 1], [9, 1], [9, 9]])], "lot/b.png": []}
+    ),
+    "yolo": lambda root: write_yolo(
+        root, {"images/a.png": line(0, *SQUARE) + "1 0.5 0.5 0.1 0.1\n", "images/b.png": ""}, boxes="fill"
+    ),
+    "coco": lambda root: write_coco(
+        root, [annotation(1, [RING]), annotation(2, compressed(shape())), annotation(3, uncompressed(shape()))]
+    ),
+}
+ODD_VALUES = [None, True, -1, 0, 2.5, 1e300, 10**30, float("nan"), "", "dent", [], [[]], {}, {"size": 1}]
 
 
-def test_severstal_image_without_row_is_clean(tmp_path):
-    assert drawn(severstal_csv.read(write_severstal(tmp_path, [])), "1.png").sum() == 0
+def damage_bytes(data: st.DataObject, content: bytes) -> bytes:
+    """Cut, overwrite or insert somewhere."""
+    start = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(start, min(start + 40, len(content))))
+    words = st.sampled_from([b"", b'"', b"-", b"99999", b"\xff\xfe", b"[" * 1000, b",", b"\n", b"nan", b"\0"])
+    return content[:start] + data.draw(st.one_of(words, st.binary(max_size=8))) + content[end:]
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ("0.png,5,1 2", "ClassId '5' is not in classes: 1, 2, 3, 4"),
-        ("0.png,one,1 2", "ClassId 'one' is not in classes"),
-        ("9.png,1,1 2", "image '9.png' is not in train_images"),
-        ("1.png,1,3 4", "already in row 2"),
-    ],
-)
-def test_severstal_problems_of_the_table(tmp_path, row, message):
-    labels = severstal_csv.read(write_severstal(tmp_path, ["1.png,1,1 2", row]))
-    (problem,) = labels.problems
-    assert (problem.sample, problem.file, problem.row) == (row[:5], "train.csv", 3)
-    assert message in problem.problem
+def damage_tree(data: st.DataObject, tree: object) -> object:
+    """Put an odd value somewhere into what a JSON file holds, or leave something out."""
+    if isinstance(tree, dict | list) and tree and data.draw(st.integers(0, 5)):
+        tree = tree.copy()
+        key = data.draw(st.sampled_from(list(tree) if isinstance(tree, dict) else range(len(tree))))
+        if data.draw(st.integers(0, 9)):
+            tree[key] = damage_tree(data, tree[key])
+        else:
+            del tree[key]
+        return tree
+    return data.draw(st.sampled_from(ODD_VALUES))
 
 
-@pytest.mark.parametrize("code", [f"{HEIGHT * WIDTH} 2", "1 2 3", "5 3 6 1", "a b"])
-def test_severstal_bad_code_names_its_row(tmp_path, code):
-    labels = severstal_csv.read(write_severstal(tmp_path, ["1.png,1,1 2", f"2.png,4,{code}"]))
-    with pytest.raises(BadLabels) as error:
-        drawn(labels, "2.png")
-    (problem,) = error.value.problems
-    assert (problem.sample, problem.file, problem.row) == ("2.png", "train.csv", 3)
-    assert "RLE" in problem.problem
-
-
-def test_severstal_table_without_its_columns(tmp_path):
-    settings = write_severstal(tmp_path, [])
-    (tmp_path / "train.csv").write_text("image,label\n")
-    with pytest.raises(LabelFileError, match=r"missing: ImageId, ClassId, EncodedPixels"):
-        severstal_csv.read(settings)
-
-
-# mask_folder -----------------------------------------------------------------------------------------------------
-
-
-def index_mask() -> np.ndarray:
-    mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    mask[2:5, 3:9] = 1
-    mask[10:, 20:] = 2
-    return mask
-
-
-def assert_reads(settings, mask: np.ndarray) -> None:
-    masks = mask_folder.read(settings).masks("a.png", HEIGHT, WIDTH)
-    np.testing.assert_array_equal(masks, np.stack([mask == 1, mask == 2]))
-    assert masks.dtype == np.uint8
-
-
-def test_grey_index_mask(tmp_path):
-    assert_reads(write_masks(tmp_path, {"a": index_mask()}), index_mask())
-
-
-def test_palette_mask_gives_indices_not_colours(tmp_path):
-    settings = write_masks(tmp_path, {"a": index_mask()})
-    palette = Image.fromarray(index_mask()).convert("P")
-    palette.putdata(index_mask().ravel().tolist())
-    palette.putpalette([0, 0, 0, 220, 20, 60, 0, 128, 255])
-    palette.save(tmp_path / "masks" / "a.png")
-    assert cv2.imread(str(tmp_path / "masks" / "a.png"), cv2.IMREAD_UNCHANGED).ndim == 3  # what must not happen
-    assert_reads(settings, index_mask())
-
-
-@pytest.mark.parametrize("bits", [2, 4])
-def test_shallow_grey_mask_gives_stored_values(tmp_path, bits):
-    settings = write_masks(tmp_path, {"a": index_mask()})
-    (tmp_path / "masks" / "a.png").write_bytes(shallow_png(index_mask(), bits))
-    assert_reads(settings, index_mask())
-
-
-def shallow_png(mask: np.ndarray, bits: int) -> bytes:
-    """A grey PNG of ``bits`` per pixel, written by hand: no library at hand writes one."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    unpacked = np.unpackbits(mask[..., None], axis=-1)[..., -bits:].reshape(len(mask), -1)
-    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(unpacked, axis=-1))
-    header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], bits, 0, 0, 0, 0)
-    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunks
-
-
-def test_grey_mask_saved_as_rgb(tmp_path):
-    assert_reads(write_masks(tmp_path, {"a": np.dstack([index_mask()] * 3)}), index_mask())
-
-
-def test_masks_in_subfolders_match_by_path_and_stem(tmp_path):
-    (tmp_path / "masks" / "lot1").mkdir(parents=True)
-    labels = mask_folder.read(write_masks(tmp_path, {"lot1/a": index_mask()}))
-    assert labels.problems == []
-    assert labels.masks("lot1/a.png", HEIGHT, WIDTH).any()
-
-
-def test_binary_jpeg_mask_is_cut_at_the_threshold(tmp_path):
-    settings = write_masks(tmp_path, {"a": index_mask()}, mask_kind="binary", classes={255: "crack"}, threshold=127)
-    truth = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    truth[8:16, 8:24] = 255
-    (tmp_path / "masks" / "a.png").unlink()
-    cv2.imwrite(str(tmp_path / "masks" / "a.jpg"), truth)
-    masks = mask_folder.read(settings).masks("a.png", HEIGHT, WIDTH)
-    np.testing.assert_array_equal(masks, truth[None] // 255)
-
-
-def test_binary_threshold_is_exclusive(tmp_path):
-    mask = np.full((HEIGHT, WIDTH), 9, dtype=np.uint8)
-    mask[0, 0] = 10
-    settings = write_masks(tmp_path, {"a": mask}, mask_kind="binary", classes={1: "crack"}, threshold=9)
-    assert np.argwhere(mask_folder.read(settings).masks("a.png", HEIGHT, WIDTH)).tolist() == [[0, 0, 0]]
-
-
-def bad_labels(settings, image_id: str = "a.png") -> Problem:
-    with pytest.raises(BadLabels) as error:
-        mask_folder.read(settings).masks(image_id, HEIGHT, WIDTH)
-    (problem,) = error.value.problems
-    assert (problem.sample, problem.file, problem.row) == ("a.png", "masks/a.png", None)
-    return problem
-
-
-def test_mask_with_unknown_values(tmp_path):
-    mask = index_mask()
-    mask[0, :2] = 7, 255
-    problem = bad_labels(write_masks(tmp_path, {"a": mask}))
-    assert problem.problem == "mask has the values 7, 255; allowed: 0 (background), 1, 2"
-
-
-def test_mask_of_another_size(tmp_path):
-    problem = bad_labels(write_masks(tmp_path, {"a": index_mask()[:-1]}))
-    assert problem.problem == f"mask is {HEIGHT - 1} x {WIDTH}, its image {HEIGHT} x {WIDTH}"
-
-
-def test_mask_in_colour(tmp_path):
-    colours = np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8)
-    colours[..., 0] = index_mask()
-    assert "has colours" in bad_labels(write_masks(tmp_path, {"a": colours})).problem
-
-
-@pytest.mark.parametrize("keep", [0, 10, 60])
-def test_unreadable_mask(tmp_path, keep):
-    settings = write_masks(tmp_path, {"a": index_mask()})
-    path = tmp_path / "masks" / "a.png"
-    path.write_bytes(path.read_bytes()[:keep])
-    assert "cannot be read" in bad_labels(settings).problem
-
-
-def test_images_and_masks_without_a_partner(tmp_path):
-    settings = write_masks(tmp_path, {"a": index_mask(), "b": index_mask(), "c": index_mask()})
-    (tmp_path / "masks" / "a.png").unlink()
-    (tmp_path / "images" / "b.png").unlink()
-    write_image(tmp_path / "images" / "c.jpg")
-    labels = mask_folder.read(settings)
-    assert sorted(labels.problems) == [
-        Problem("a.png", "images/a.png", None, "has no mask"),
-        Problem("b", "masks/b.png", None, "mask has no image"),
-        Problem("c.jpg", "images/c.jpg", None, "2 images and 1 masks share the stem 'c'"),
-        Problem("c.png", "images/c.png", None, "2 images and 1 masks share the stem 'c'"),
-    ]
+@pytest.mark.parametrize("form", WHOLE)
+@given(data=st.data())
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+def test_damaged_label_files_give_clear_errors(form, data):
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = WHOLE[form](Path(folder))
+        path = data.draw(st.sampled_from(dataset.label_files()))
+        if path.suffix == ".json" and data.draw(st.booleans()):
+            path.write_text(json.dumps(damage_tree(data, json.loads(path.read_text()))))
+        else:
+            path.write_bytes(damage_bytes(data, path.read_bytes()))
+        with contextlib.suppress(UserError):
+            labels = READERS[dataset.format](dataset)
+            problems = list(labels.problems)
+            for image_id in image_ids(dataset):
+                try:
+                    masks = drawn(labels, image_id)
+                    assert masks.shape == (len(dataset.classes), HEIGHT, WIDTH)
+                    assert masks.max() <= 1
+                except BadLabels as error:
+                    problems += error.problems
+            assert all(problem.problem for problem in problems)

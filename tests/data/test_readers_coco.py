@@ -27,7 +27,7 @@ from small_datasets import HEIGHT, WIDTH, drawn, write_image
 from defectbench.config.ingest import CocoFiles
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import LabelFileError
-from defectbench.data.readers.coco import compressed as read_segmentation
+from defectbench.data.readers.coco import compress_segmentation as read_segmentation
 
 
 def test_coco_polygons_and_codes(tmp_path):
@@ -107,7 +107,7 @@ def test_roboflow_coco_files_lie_beside_their_images(tmp_path):
         ({"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH, 1]}, "RLE counts must not be negative and must add up"),
         ({"size": [HEIGHT, WIDTH], "counts": [HEIGHT * WIDTH + 1, -1]}, "RLE counts must not be negative"),
         ({"size": [HEIGHT, WIDTH], "counts": []}, "RLE counts must not be negative and must add up"),
-        ({"size": [HEIGHT, WIDTH], "counts": "0 1"}, "RLE counts cannot hold the character ' '"),
+        ({"size": [HEIGHT, WIDTH], "counts": "0 1"}, "RLE counts cannot contain the character ' '"),
         ({"size": [HEIGHT, WIDTH], "counts": "1oo"}, "RLE counts are cut short"),
     ],
 )
@@ -130,8 +130,8 @@ def test_coco_problems_of_ids_and_names(tmp_path):
     dataset = write_coco(tmp_path, annotations, n_images=2)
     write_image(tmp_path / "images" / "new.png")
     assert told(dataset) == {
-        ("0.png", "annotation 1: this id stands more than once"),
-        ("1.png", "annotation 1: this id stands more than once"),
+        ("0.png", "annotation 1: this id is used more than once"),
+        ("1.png", "annotation 1: this id is used more than once"),
         ("annotations.json, image 77", "annotation 2: the file has no image 77"),
         ("0.png", "annotation 3: category 9 'other' is not in classes: dent, stain"),
         ("1.png", "annotation 4: category 8 is not in categories"),
@@ -156,14 +156,14 @@ def test_coco_problems_of_images(tmp_path):
         ("gone.png", "image 'gone.png' is not in images"),
     }
     ((_, _, problem),) = refusals(dataset, "2.png")
-    assert problem == "image '2.png' is 24 x 40, but 24 x 9 is said here"
+    assert problem == "image '2.png' is 24 x 40, but 24 x 9 here"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": 3}, "annotations.json: is no COCO file: images: Input should be a valid array"),
-        ({"annotations": [{"id": 1}]}, "annotations.json: is no COCO file: annotations.0.image_id: Field required"),
+        ({"images": 3}, "annotations.json: not a COCO file: images: Input should be a valid array"),
+        ({"annotations": [{"id": 1}]}, "annotations.json: not a COCO file: annotations.0.image_id: Field required"),
         ({"categories": [{"id": 1, "name": "dent"}, {"id": 1, "name": "stain"}]}, "two categories share an id"),
         ({"categories": [{"id": 1, "name": "dent"}]}, r"dataset.classes has others: \['stain'\]"),
     ],

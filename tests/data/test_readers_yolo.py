@@ -89,7 +89,7 @@ def test_yolo_label_file_without_image(tmp_path):
 
 def test_yolo_without_any_label_file(tmp_path):
     (problem,) = write_yolo(tmp_path, {"images/a.png": None}).missing()
-    assert problem.endswith(f"the first is looked for at {tmp_path / 'labels' / 'a.txt'}")
+    assert problem.endswith(f"the first is expected at {tmp_path / 'labels' / 'a.txt'}")
 
 
 def test_yolo_class_names_must_agree(tmp_path):

@@ -14,7 +14,7 @@ from defectbench.config.split import SplitSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import areas, write_manifest
 from defectbench.data.splits import SplitError, export_note, make_split, split_table
-from defectbench.data.strata import strata
+from defectbench.data.strata import assign_strata
 from defectbench.data.subsets import SubsetError, make_subset, subset_order
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -44,7 +44,7 @@ def test_shares_are_exact_to_the_image(n, seed, train):
 def test_every_stratum_is_shared_out():
     frame = make_frame(3000)
     split = make_split(frame, SplitSettings())
-    stratum = pd.Series(strata(areas(frame)))
+    stratum = pd.Series(assign_strata(areas(frame)))
     for _, roles in split["role"].groupby(stratum):
         for role, share in SHARES.items():
             assert abs((roles == role).sum() - share * len(roles)) < 2
@@ -221,7 +221,7 @@ def test_every_prefix_is_close_to_stratified(seed):
     frame = make_frame(600, seed)
     order = subset_order(frame, seed)
     assert sorted(order) == frame["image_id"].tolist()
-    stratum = pd.Series(strata(areas(frame)), index=frame["image_id"])[order].to_numpy()
+    stratum = pd.Series(assign_strata(areas(frame)), index=frame["image_id"])[order].to_numpy()
     total = np.bincount(stratum)
     # Within an image for each stratum by itself; the commonest ones give or take what the others round off.
     tolerance = 1 + len(total) * total / len(order)
@@ -245,7 +245,7 @@ def test_subsets_are_nested_and_drawn_from_train(data_seed, seed):
 
 def test_subset_larger_than_train():
     frame = make_frame(100)
-    with pytest.raises(SubsetError, match="subset of 81 images was asked for, but train has 80"):
+    with pytest.raises(SubsetError, match="subset of 81 images was requested, but train has 80"):
         make_subset(frame, make_split(frame, SplitSettings()), 81, seed=0)
 
 

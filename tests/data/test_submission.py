@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.ingest import SeverstalCsv
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import read_manifest
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import decode_severstal, runs_from_mask
 from defectbench.data.submission import HEADERS, SubmissionError, read_submission, true_runs, write_submission
 from defectbench.evaluation.calibration import calibrate
@@ -20,7 +22,6 @@ from defectbench.evaluation.gate import best_gate, choose_gate, final_masks, ima
 from defectbench.evaluation.submission_score import run_area, score_submission, shared_pixels
 from defectbench.evaluation.truth import HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
 
 CLASSES = ("pits", "cracks")
 MASKS = hnp.arrays(bool, (6, 9))
@@ -79,7 +80,7 @@ def test_kaggles_own_order_of_columns_is_read_too(dataset):
         ("Image,Pixels\na,1 1\n", "has the columns Image,Pixels; a submission has ImageId_ClassId,EncodedPixels or"),
         ("ImageId_ClassId,EncodedPixels\na_1,\n", "line 2: no image 'a' and class '1'"),
         ("ImageId_ClassId,EncodedPixels\ntest_0.png_x,\n", "line 2: no image 'test_0.png' and class 'x'"),
-        ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,\ntest_0.png_1,\n", "line 3: test_0.png, class 1 comes twice"),
+        ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,\ntest_0.png_1,\n", "class 1 is listed twice"),
         ("ImageId_ClassId,EncodedPixels\ntest_0.png_1,190 9\n", "line 2: RLE run '190 9' ends beyond the image"),
     ],
 )
@@ -119,7 +120,7 @@ def test_a_submission_of_other_images_has_no_score(dataset):
     some = dict(list(truth.items())[1:])
     with pytest.raises(SubmissionError, match=r"1 row\(s\) missing: test_0.png class 1"):
         score_submission(some, truth)
-    with pytest.raises(SubmissionError, match=r"1 row\(s\) unasked"):
+    with pytest.raises(SubmissionError, match=r"1 row\(s\) unexpected"):
         score_submission(truth, some)
 
 

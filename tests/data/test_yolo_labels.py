@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yolo_labels as script
-from yolo_data import CLASSES, call, picture, shapes, write_files
+from tiny_packs import call
+from yolo_data import CLASSES, picture, shapes, write_files
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.packing import ImagePack
@@ -55,12 +56,12 @@ def dataset(root, tmp_path, settings, ids):
     classes = ("merged",) if settings.task == "merged" else CLASSES
     images = ImagePack(root / "packed")
     data = write_dataset(tmp_path / "data", images, labels, {"train": ids, "val": ids}, classes)
-    options = yolo.options(settings) | {"overlap_mask": False, "batch": 1, "fliplr": 0.0, "degrees": 0.0}
+    options = yolo.ultralytics_options(settings) | {"overlap_mask": False, "batch": 1, "fliplr": 0.0, "degrees": 0.0}
     trainer = yolo._Segmentation(
         overrides=options
         | {"model": "yolov8-seg.yaml", "data": str(data), "project": str(tmp_path), "device": "cpu", "plots": False}
     )
-    trainer.model = yolo.build(settings, classes)
+    trainer.model = yolo.build_network(settings, classes)
     return trainer.build_dataset(trainer.data["train"], "train", 1)
 
 

@@ -9,11 +9,12 @@ from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps
 from hypothesis import given
 from hypothesis import strategies as st
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import best_candidate, calibrate, objective
 from defectbench.evaluation.truth import EvaluationError, ValidationData, ids_sha256
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
 from defectbench.metrics.codes import probabilities_from_codes, threshold_code
 
 OBJECTIVES = ("dice_all", "f1", "youden")

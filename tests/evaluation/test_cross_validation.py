@@ -18,15 +18,15 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.score import ScoreSettings
 from defectbench.config.split import SplitSettings
 from defectbench.config.study import load_study
-from defectbench.data.cross_validation import check_unseen, fold_split, whole_split
+from defectbench.data.cross_validation import check_unseen, make_fold_split, make_oof_split
 from defectbench.data.manifest import Manifest, write_manifest
+from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.splits import SplitError, make_folds, make_split
 from defectbench.evaluation.calibration import calibrate
-from defectbench.evaluation.cross_validation import cross_fitted, fold_metrics, fold_records
+from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import threshold_code
 from defectbench.training.run_record import images_seen
 
@@ -48,7 +48,7 @@ def test_no_fold_is_predicted_by_a_model_that_saw_the_image_or_its_group(n, grou
     folds = make_folds(frame, split, k, seed)
     predicted = []
     for fold in range(k):
-        found = fold_split(frame, split, folds, fold, 0.2, seed)
+        found = make_fold_split(frame, split, folds, fold, 0.2, seed)
         held_out = found.prediction[found.prediction["role"] == "val"]
         unseen = found.prediction
         # Training reads training.csv alone: train images to learn, val images to stop by.
@@ -72,7 +72,7 @@ def test_folds_that_divide_a_group_are_refused():
     torn = folds["group"] == twins
     folds.loc[torn, "fold"] = np.arange(torn.sum()) % 2
     with pytest.raises(SplitError, match="saw the image or its group"):
-        fold_split(frame, split, folds, 0, 0.2, 0)
+        make_fold_split(frame, split, folds, 0, 0.2, 0)
 
 
 def test_a_model_that_saw_the_group_alone_is_refused_too():
@@ -90,9 +90,9 @@ def test_inner_val_without_a_defect_is_refused():
     split = frame[["image_id", "group"]].assign(role=["train"] * 50 + ["test"] * 10)
     folds = split[split["role"] == "train"].assign(fold=np.arange(50) % 2)
     with pytest.raises(
-        SplitError, match=r"images inside the other folds would hold no defect: change split\.inner_val"
+        SplitError, match=r"images inside the other folds would have no defect: change split\.inner_val"
     ):
-        fold_split(frame, split, folds, 0, 0.1, 0)
+        make_fold_split(frame, split, folds, 0, 0.1, 0)
 
 
 class Folds:
@@ -110,7 +110,7 @@ class Folds:
         )
         split = pd.read_csv(dataset.split, dtype=str)
         self.whole = folder / "whole.csv"
-        whole_split(split).to_csv(self.whole, index=False)
+        make_oof_split(split).to_csv(self.whole, index=False)
         folds = split[split["role"] != "test"].assign(fold=[0, 1, 0, 1, 0, 1])[["image_id", "fold", "group"]]
         folds.to_csv(folder / "folds.csv", index=False)
         self.folder, self.dataset, self.test = folder, dataset, ids[6:]
@@ -235,7 +235,7 @@ def scored(request, tmp_path):
 
 def test_thresholds_of_a_fold_are_the_best_on_the_other_folds(scored):
     data, histograms, folds = scored
-    thresholds = cross_fitted(histograms, data.header.classes, folds, "dice_all")
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "dice_all")
     for fold, by_class in thresholds.items():
         for index, name in enumerate(data.header.classes):
             others = [s for s in data if folds[s.image_id] != fold]
@@ -256,19 +256,19 @@ def test_thresholds_of_a_fold_are_the_best_on_the_other_folds(scored):
 
 def test_thresholds_do_not_depend_on_the_fold_that_they_are_for(scored):
     data, histograms, folds = scored
-    before = cross_fitted(histograms, data.header.classes, folds, "dice_all")
+    before = cross_fit_thresholds(histograms, data.header.classes, folds, "dice_all")
     own = histograms["image_id"].map(folds) == 1
     changed = histograms.copy()
     changed.loc[own, ["positive", "negative"]] = changed.loc[own, ["negative", "positive"]].to_numpy()
-    after = cross_fitted(changed, data.header.classes, folds, "dice_all")
+    after = cross_fit_thresholds(changed, data.header.classes, folds, "dice_all")
     assert after[1] == before[1]
     assert after != before
 
 
 def test_metrics_of_a_fold_are_those_of_its_own_pixels(scored):
     data, histograms, folds = scored
-    thresholds = cross_fitted(histograms, data.header.classes, folds, "f1")
-    records = fold_records(data, thresholds, folds)
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "f1")
+    records = count_folds(data, thresholds, folds)
     metrics = fold_metrics(records, thresholds)
     for fold in (0, 1, 2):
         truths, predictions = [], []
@@ -290,9 +290,9 @@ def test_metrics_of_a_fold_are_those_of_its_own_pixels(scored):
 
 def test_an_image_without_a_fold_is_refused(scored):
     data, histograms, folds = scored
-    thresholds = cross_fitted(histograms, data.header.classes, folds, "f1")
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "f1")
     with pytest.raises(EvaluationError, match="1 out-of-fold image"):
-        fold_records(data, thresholds, {i: k for i, k in folds.items() if i != data.ids[0]})
+        count_folds(data, thresholds, {i: k for i, k in folds.items() if i != data.ids[0]})
 
 
 STUDY = {
@@ -364,7 +364,7 @@ def test_choice_and_weights_are_decided_without_test_predictions(tmp_path):
     path = dataset.predict("test", maps, classes=CLASSES)
     members = EnsembleSettings(model="ensemble", members=("a", "b"), choose=1)
     with pytest.raises(EvaluationError, match="val predictions are needed, these are test predictions"):
-        average_members.decide(members, [path, path], dataset.read())
+        average_members.choose_weights(members, [path, path], dataset.read())
 
 
 def test_the_fold_script_writes_what_training_and_prediction_read(tmp_path):

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 from evaluation_fixtures import make_dataset
 
+from defectbench.config.report import NamesSettings
+from defectbench.data.box_file import SCHEMA, BoxFileError, BoxPredictions, read_boxes, write_boxes
 from defectbench.evaluation.detection import box_metrics, detectors_table, true_boxes
 from defectbench.evaluation.truth import EvaluationError
 from defectbench.files import write_json, write_text
-from defectbench.inference.box_file import SCHEMA, BoxFileError, BoxPredictions, read_boxes, write_boxes
 
 
 def table(rows):
@@ -161,7 +162,7 @@ def detector(folder, digest="d"):
 
 def test_the_table_has_a_row_per_detector(tmp_path):
     found = detectors_table([detector(tmp_path / "one"), detector(tmp_path / "two")])
-    assert found["exp_id"].tolist() == ["one", "two"]
+    assert found["exp_id"].tolist() == found["name"].tolist() == ["one", "two"]
     assert found.loc[0, ["lr", "test_mAP50", "infer_ms_p50", "notes"]].tolist() == [0.1, 0.5, 3.0, "x; y"]
     assert found.loc[0, ["device", "train_device"]].tolist() == ["CPU", "GPU"]
 
@@ -176,6 +177,11 @@ def test_quarantined_samples_are_said_on_every_row(tmp_path):
     notes = pd.read_csv(out)["notes"]
     assert len(notes) == 2
     assert notes.str.startswith("x; y; 1 problem(s) in the source files").all()
+
+
+def test_detectors_have_the_names_of_the_configuration(tmp_path):
+    found = detectors_table([detector(tmp_path / name) for name in ("one", "two")], NamesSettings(names={"one": "a"}))
+    assert found["name"].tolist() == ["a", "two"]
 
 
 def test_detectors_scored_on_other_images_are_refused(tmp_path):

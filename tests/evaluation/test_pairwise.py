@@ -178,7 +178,7 @@ def test_ablations_compare_maps_of_one_track():
     with pytest.raises(ConfigError) as error:
         load_study(values | {"report": {"ablations": [[unet, boxes], [unet, oracle], [mean, unet]]}})
     detector, crossed, of_mean = error.value.problems
-    assert detector == f"report.ablations.0: {boxes} is a detector: its scores are not those of maps"
+    assert detector == f"report.ablations.0: {boxes} is a detector: its scores are not of maps"
     for problem in (crossed, of_mean):
         assert "tracks are never mixed" in problem
     assert of_mean.startswith(f"report.ablations.2: one of {mean} and {unet}")

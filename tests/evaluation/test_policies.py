@@ -9,6 +9,7 @@ import score as script
 from evaluation_fixtures import CLASSES, make_dataset, noisy_maps, random_truth, write_run
 from scipy import ndimage
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.report import ResultsSettings
 from defectbench.config.score import ScoreSettings
@@ -19,9 +20,9 @@ from defectbench.evaluation.results import consolidate
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import threshold_code
-from defectbench.metrics.definitions import METRICS, full_name
+from defectbench.metrics.definitions import METRICS
+from defectbench.metrics.names import full_name
 
 
 @pytest.fixture

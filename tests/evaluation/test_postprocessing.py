@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from skimage import morphology
 
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.calibrate import CalibrateSettings, CrfSettings, PostProcessingSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import Calibration, best_pipeline, calibrate, choose_post_processing, objective
@@ -21,7 +21,6 @@ from defectbench.evaluation.invariants import SuspiciousMetrics
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import threshold_code
 
 shapes = st.tuples(st.integers(1, 14), st.integers(1, 17))

@@ -9,8 +9,9 @@ import pytest
 import results as script
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.config.report import PairwiseSettings, ResultsSettings
+from defectbench.config.report import NamesSettings, PairwiseSettings, ResultsSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.pairwise import pairwise_tables
@@ -18,7 +19,6 @@ from defectbench.evaluation.results import ResultsError, consolidate, write_resu
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.script import UserError
 
 FIRST = [
@@ -229,7 +229,9 @@ def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
     edit(folders[0] / "run.json", data_digest=digest)
     assert consolidate(settings(folders))["data_digest"].nunique() == 1
     edit(folders[0] / "run.json", data_digest="0ld")
-    with pytest.raises(ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* anew"):
+    with pytest.raises(
+        ResultsError, match=rf"unet_a: run\.json is of data 0ld, metrics\.json of {digest[:12]}.* again"
+    ):
         consolidate(settings(folders))
 
 
@@ -237,7 +239,7 @@ def test_a_model_of_other_data_than_its_metrics_is_refused(folders):
 def test_metrics_that_are_not_the_mean_of_the_images_are_refused(folders, metric):
     value = read_json(folders[0] / "metrics.json")[metric]
     edit(folders[0] / "metrics.json", **{metric: value + 1e-6})
-    with pytest.raises(ResultsError, match=rf"unet_a: {metric} is {value + 1e-6:.6f} in metrics\.json.*score anew"):
+    with pytest.raises(ResultsError, match=rf"unet_a: {metric} is {value + 1e-6:.6f} in metrics\.json.*score again"):
         consolidate(settings(folders))
     edit(folders[0] / "metrics.json", **{metric: value})
     shutil.copy(folders[1] / "per_image.parquet", folders[0] / "per_image.parquet")
@@ -291,3 +293,14 @@ def test_intervals_enclose_the_metrics(folders):
     for name in ("dice_all", "test_Dice", "test_mIoU"):
         assert (table[f"{name}_lo"] <= table[name]).all()
         assert (table[name] <= table[f"{name}_hi"]).all()
+
+
+def test_rows_have_the_names_of_the_configuration_and_ids_with_all_settings(folders):
+    names = NamesSettings(names={"unet_a": "baseline"}, unabridged_ids={"unet_b": "unet_b_lr-0.1"})
+    table = consolidate(settings(folders), names).set_index("exp_id")
+    plain = consolidate(settings(folders)).set_index("exp_id")
+    assert table["name"].to_dict() == {exp_id: "baseline" if exp_id == "unet_a" else exp_id for exp_id in table.index}
+    assert table.loc["unet_b", "unabridged_id"] == "unet_b_lr-0.1"
+    assert plain["name"].tolist() == plain["unabridged_id"].tolist() == plain.index.tolist()
+    new = ["name", "unabridged_id", "prompt_source_name"]
+    pd.testing.assert_frame_equal(table.drop(columns=new), plain.drop(columns=new))

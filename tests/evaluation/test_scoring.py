@@ -10,6 +10,7 @@ import score as script
 from evaluation_fixtures import CLASSES, constant_maps, make_dataset, noisy_maps, random_truth, write_run
 from sklearn.metrics import average_precision_score
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.calibration import calibrate
@@ -18,7 +19,6 @@ from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import EvaluationError, ids_sha256
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import HALF, threshold_code
 from defectbench.metrics.definitions import METRICS, ImageCounts
 from defectbench.metrics.histograms import sweep

@@ -59,10 +59,10 @@ def test_the_same_encoder_reads_what_it_made_bit_for_bit(tmp_path):
     parts = [again.encode(image[None]) for image in images]
     assert (first.n_images, second.n_images) == (3, 0)
     for name, level in Encoder()(images)._asdict().items():
-        found = torch.cat([getattr(part, name) for part in parts])
-        assert torch.equal(found, level)
-        assert torch.equal(found, getattr(made, name))
-        assert found.stride() == getattr(made, name).stride()
+        actual = torch.cat([getattr(part, name) for part in parts])
+        assert torch.equal(actual, level)
+        assert torch.equal(actual, getattr(made, name))
+        assert actual.stride() == getattr(made, name).stride()
 
 
 def test_other_code_or_weights_make_their_own_features(tmp_path):
@@ -107,7 +107,7 @@ def test_what_other_code_made_is_deleted_and_nothing_else(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_a_cache_whose_files_another_process_deletes_makes_them_anew(tmp_path):
+def test_a_cache_whose_files_another_process_deletes_computes_them_again(tmp_path):
     images, encoder = pictures(2), Encoder()
     mine = cache_of(encoder, tmp_path)
     made = mine.encode(images)
@@ -128,15 +128,15 @@ def test_the_digest_of_an_encoder_changes_with_its_code_but_not_with_its_comment
 
 
 def test_the_digest_of_an_encoder_changes_with_the_versions(monkeypatch):
-    found = [encoder_digest("sam2")]
+    actual = [encoder_digest("sam2")]
     with monkeypatch.context() as patched:
         patched.setattr(torch, "__version__", "0.1")
-        found.append(encoder_digest("sam2"))
+        actual.append(encoder_digest("sam2"))
     with monkeypatch.context() as patched:
         patched.setattr(importlib.metadata, "version", lambda package: {"sam2": "0.1"}[package])
-        found.append(encoder_digest("sam2"))
-    assert len(set(found)) == 3
-    assert encoder_digest("sam2") == found[0]
+        actual.append(encoder_digest("sam2"))
+    assert len(set(actual)) == 3
+    assert encoder_digest("sam2") == actual[0]
 
 
 @pytest.mark.parametrize("cache", [EmbeddingCache, PhraseFeatureCache])
@@ -178,7 +178,7 @@ def timed_cache(folder, monkeypatch, seconds):
         return encoder(images)
 
     cache = cache_of(encode, folder)
-    read, keep = cache.read, cache.keep
+    read, write = cache.read, cache.write
 
     def slowly(part):
         def call(*arguments):
@@ -187,7 +187,7 @@ def timed_cache(folder, monkeypatch, seconds):
 
         return call
 
-    cache.read, cache.keep = slowly(read), slowly(keep)
+    cache.read, cache.write = slowly(read), slowly(write)
     return TimedEncoder(cache), encoder
 
 

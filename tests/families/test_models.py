@@ -6,7 +6,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from defectbench.config.families.unet import UNetSettings
-from defectbench.families.reference.methods import Constant, TopHatOtsu, candidates, from_dict, to_dict, tune
+from defectbench.families.reference.methods import (
+    Constant,
+    TopHatOtsu,
+    from_dict,
+    list_candidates,
+    to_dict,
+    tune_top_hat,
+)
 from defectbench.families.unet.network import UNet
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.network import NetworkPredictor
@@ -55,9 +62,9 @@ def spot(value, background=100):
 
 @pytest.mark.parametrize(("polarity", "value"), [("bright", 200), ("dark", 20), ("both", 200), ("both", 20)])
 def test_tophat_finds_small_spots_of_its_polarity(polarity, value):
-    found = TopHatOtsu(9, polarity).logits(spot(value)) > 0
-    assert found[21:23, 31:33].all()
-    assert found.sum() <= 64
+    actual = TopHatOtsu(9, polarity).logits(spot(value)) > 0
+    assert actual[21:23, 31:33].all()
+    assert actual.sum() <= 64
 
 
 def test_tophat_is_blind_to_the_other_polarity():
@@ -79,8 +86,8 @@ class Pack(dict):
 def test_tuning_finds_the_polarity_of_the_planted_defects():
     images = Pack({str(i): spot(20) for i in range(3)})
     masks = Pack({str(i): (spot(20) < 50)[None].astype(np.uint8) for i in range(3)})
-    assert tune(images, masks, ["0", "1", "2"]).polarity in ("dark", "both")
-    assert len(candidates()) == len(set(candidates()))
+    assert tune_top_hat(images, masks, ["0", "1", "2"]).polarity in ("dark", "both")
+    assert len(list_candidates()) == len(set(list_candidates()))
 
 
 @pytest.mark.parametrize("model", [TopHatOtsu(15, "dark"), Constant(True), Constant(False)])

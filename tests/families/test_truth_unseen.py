@@ -17,7 +17,8 @@ import train_sam3
 import train_yolo
 import weights_sam2
 import weights_sam3
-from yolo_data import call, shapes, write_experiment, write_files
+from tiny_packs import call
+from yolo_data import shapes, write_experiment, write_files
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.families.sam3 import Sam3Settings
@@ -85,15 +86,15 @@ def predict(request, truth):
             call(weights_sam3, **named)
         else:
             call(weights_sam2, **named, table=truth / "none.yaml")
-    kept = truth.with_name("kept")
+    cache = truth.with_name("kept")
     more = {"labels": truth / f"{settings.labels}.parquet"} if not base else {}
-    more |= {"embeddings": kept} if request.param == "sam2_head" else {}
+    more |= {"features": cache} if request.param == "sam2_head" else {}
     data = {"pack": truth / "packed", "split": truth / "split.csv", "subset": truth / "subset.csv"}
     files = {"settings": experiment / "train.yaml", "identity": experiment / "identity.yaml", "folder": experiment}
     call(train_script, **data, **files, **base, **more, code_digest="0")
 
     model = {"run": experiment / "run.json", "weights": experiment / "model" / "weights.safetensors", **base}
-    model |= {"features": kept} if request.param == "sam3" else {}
+    model |= {"features": cache} if request.param == "sam3" else {}
 
     def run(folder):
         outputs = {role: experiment / f"{role}.parquet" for role in ("val", "test")}

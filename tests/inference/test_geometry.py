@@ -1,4 +1,4 @@
-"""Geometry: maps come back to the image's own pixels, whatever the network saw."""
+"""Resizing and padding: maps are restored to the image's own pixels."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ sides = st.integers(1, 150)
 
 
 @given(sides, sides)
-def test_native_pads_to_the_next_multiple_of_32_and_comes_back_exactly(height, width):
+def test_native_pads_to_the_next_multiple_of_32_and_is_restored_exactly(height, width):
     geometry = Geometry.of("native", "native")
     image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
     padded = geometry.apply(image)
@@ -51,13 +51,13 @@ def test_a_severstal_image_at_1024_by_256_keeps_its_aspect():
     assert np.abs(back[0] - image).max() <= 1
 
 
-def test_what_has_the_size_already_is_not_copied():
+def test_an_image_of_the_input_size_is_not_copied():
     image = np.zeros((64, 96), np.uint8)
     assert Geometry.of("64x96", "squash").apply(image) is image
     assert Geometry.of("native", "native").apply(image) is image
 
 
-def test_squash_reaches_the_size_and_comes_back_to_the_image():
+def test_squash_reaches_the_size_and_is_restored_to_the_image():
     geometry = Geometry.of("64", "squash")
     image = np.zeros((30, 200), np.uint8)
     image[:, 100:] = 255

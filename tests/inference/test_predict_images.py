@@ -13,17 +13,17 @@ from evaluation_fixtures import CLASSES, make_dataset, random_truth
 from pycocotools import mask as coco
 from safetensors.torch import save_file
 
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.families.yolo import YoloSettings
-from defectbench.config.predict_images import PREDICTING
 from defectbench.config.study import load_study
 from defectbench.data.manifest import read_manifest
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
-from defectbench.families import load
+from defectbench.families import registry
+from defectbench.families.registry import LoadError, load_experiment
 from defectbench.files import write_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
-from defectbench.inference.tta import augmented
+from defectbench.inference.tta import add_tta
 
 SHAPE = (20, 30)
 
@@ -57,9 +57,15 @@ def project(tmp_path, monkeypatch):
         cv2.imwrite(str(path), images[name])
     (tmp_path / "new" / "notes.txt").write_text("no image")
     folder = tmp_path / "experiment"
-    write_json(folder / "run.json", {"experiment": {"family": "simple"}})
+    write_json(folder / "run.json", {"experiment": {"family": "simple"}, "classes": dataset.classes})
     write_json(folder / "calibration.json", calibration(dataset.classes, min_area=3))
-    monkeypatch.setitem(load._LOADERS, "simple", lambda folder, run: (bright, dataset.classes))
+    load_model = registry.load_model
+    simple = {"simple": lambda *arguments: bright}
+    monkeypatch.setattr(
+        registry,
+        "load_model",
+        lambda folder, run, device: simple.get(run["experiment"]["family"], load_model)(folder, run, device),
+    )
     return tmp_path, dataset, images
 
 
@@ -101,7 +107,7 @@ def test_masks_are_those_of_the_calibrated_threshold_and_smallest_area_in_all_fi
     out = run(folder, dataset)
     content = json.loads((out / "annotations.json").read_text())
     names = {image["id"]: image["file_name"] for image in content["images"]}
-    found = {
+    actual = {
         (names[a["image_id"]], a["category_id"]): coco.decode(a["segmentation"]).astype(bool)
         for a in content["annotations"]
     }
@@ -109,7 +115,7 @@ def test_masks_are_those_of_the_calibrated_threshold_and_smallest_area_in_all_fi
     submitted = read_submission(out / "submission_separate.csv", dict.fromkeys(images, SHAPE))
     for image_id, image in images.items():
         for value, (name, mask) in enumerate(zip(dataset.classes, expected_masks(image), strict=True), start=1):
-            np.testing.assert_array_equal(found.get((image_id, value), np.zeros(SHAPE, bool)), mask)
+            np.testing.assert_array_equal(actual.get((image_id, value), np.zeros(SHAPE, bool)), mask)
             assert table.loc[(image_id, name), "area"] == mask.sum()
             runs = submitted[image_id, value]
             assert (runs[:, 1] - runs[:, 0]).sum() == mask.sum()
@@ -129,7 +135,7 @@ def test_the_gate_of_a_submission_empties_a_class(project):
     assert by_class.all()["cracks"]
 
 
-def test_pictures_of_an_earlier_folder_do_not_stay(project):
+def test_overlays_of_an_earlier_folder_are_removed(project):
     folder, dataset, _ = project
     run(folder, dataset)
     (folder / "new" / "a.png").unlink()
@@ -141,14 +147,14 @@ def test_members_are_loaded_and_averaged(project):
     one = (folder / "experiment").as_posix()
     record = {"experiment": {"family": "ensemble"}, "members": [{"folder": one, "weight": w} for w in (0.3, 0.7)]}
     write_json(folder / "both" / "run.json", record)
-    predictor, classes = load.load_experiment(folder / "both")
+    predictor, classes = load_experiment(folder / "both")
     image = np.full((2, 2, 3), 200, np.uint8)
     np.testing.assert_array_equal(predictor(image), bright(image))
     assert classes == dataset.classes
 
 
 @pytest.mark.parametrize("case", ["broken image", "no image", "unfinished", "unknown family"])
-def test_what_cannot_be_predicted_is_said(project, capsys, case):
+def test_impossible_predictions_are_explained(project, capsys, case):
     folder, dataset, images = project
     if case == "broken image":
         (folder / "new" / "a.png").write_bytes(b"no image")
@@ -158,19 +164,20 @@ def test_what_cannot_be_predicted_is_said(project, capsys, case):
     elif case == "unfinished":
         (folder / "experiment" / "run.json").unlink()
     else:
-        write_json(folder / "experiment" / "run.json", {"experiment": {"family": "other"}})
+        write_json(folder / "experiment" / "run.json", {"experiment": {"family": "other"}, "classes": ["a"]})
     with pytest.raises(SystemExit):
         run(folder, dataset)
     message = capsys.readouterr().err
     expected = {"broken image": "a.png", "no image": "no image below it", "unfinished": "no run.json"}
-    assert expected.get(case, "family other cannot predict new images") in message
+    assert expected.get(case, "family other is unknown") in message
     assert not (folder / "out" / "images.csv").exists()
 
 
 def test_a_reference_method_predicts_from_its_own_files(tmp_path):
-    write_json(tmp_path / "run.json", {"experiment": {"family": "reference"}})
+    record = {"experiment": {"family": "reference"}, "settings": {"model": "all_full"}, "classes": [MERGED]}
+    write_json(tmp_path / "run.json", record)
     write_json(tmp_path / "model" / "model.json", {"kind": "Constant", "defect": True})
-    predictor, classes = load.load_experiment(tmp_path)
+    predictor, classes = load_experiment(tmp_path)
     assert classes == (MERGED,)
     assert (predictor(np.zeros((3, 4, 3), np.uint8)) == 65535).all()
 
@@ -191,53 +198,49 @@ def test_the_configuration_names_an_experiment_of_the_study_and_images(tmp_path)
             load_study(config | {"predict_images": values})
 
 
-def test_families_that_cannot_predict_new_images_are_refused_before_any_training(tmp_path):
+def test_experiments_that_need_more_than_an_image_are_refused_before_any_training(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4), np.uint8))
     config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
     config["dataset"]["synthetic"] = {"n_images": 10}
     config["experiments"] = [{"model": model} for model in ("unet", "all_full", "yolov8-seg", "yolov8", "sam2_head")]
     config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "init": "random"}]
-    ids = {found.model: found.exp_id for found in load_study(config).experiments}
-    pairs = [["unet", "yolov8-seg"], ["unet", "sam2_head"]]
+    ids = {actual.model: actual.exp_id for actual in load_study(config).experiments}
+    pairs = [["unet", "sam2_head"]]
     config["experiments"] += [{"model": "ensemble", "members": [ids[model] for model in pair]} for pair in pairs]
     config["experiments"] += [{"model": "cascade", "segmenter": ids["sam2"], "prompts": {"from": ids["unet"]}}]
-    *_, mean, mixed, cascade = (found.exp_id for found in load_study(config).experiments)
+    *_, mean, cascade = (actual.exp_id for actual in load_study(config).experiments)
 
     def predicting(exp_id):
         load_study(config | {"predict_images": {"images": str(tmp_path), "experiment": exp_id}})
 
-    for exp_id in (ids["unet"], ids["all_full"], ids["yolov8-seg"], mean):
+    for exp_id in (*(ids[model] for model in ("unet", "all_full", "yolov8-seg", "sam2_head", "sam3")), mean):
         predicting(exp_id)
-    for exp_id in (ids["yolov8"], ids["sam2_head"], ids["sam2"], ids["sam3"], cascade):
+    for exp_id in (ids["yolov8"], ids["sam2"], cascade):
         with pytest.raises(ConfigError, match=re.escape(f"predict_images.experiment: {exp_id} cannot predict images")):
             predicting(exp_id)
-    with pytest.raises(ConfigError, match=f"{re.escape(ids['sam2_head'])} cannot .* families unet, yolo, reference"):
-        predicting(mixed)
-
-
-def test_the_families_of_the_configuration_are_those_that_can_be_loaded():
-    assert set(PREDICTING) == set(load._LOADERS)
+    with pytest.raises(ConfigError, match=f"those that can: {re.escape(ids['unet'])}, "):
+        predicting(ids["sam2"])
 
 
 def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(tmp_path):
     yolo = pytest.importorskip("defectbench.families.yolo.network")
     torch.manual_seed(0)
     settings = YoloSettings(model="yolov8-seg", scale="p", img_size="64", threads=1, tta="hflip")
-    network = yolo.build(settings, CLASSES)
+    network = yolo.build_network(settings, CLASSES)
     (tmp_path / "model").mkdir()
-    save_file(yolo.state(network), tmp_path / "model" / "weights.safetensors")
+    save_file(yolo.cpu_state(network), tmp_path / "model" / "weights.safetensors")
     record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
     write_json(tmp_path / "run.json", record)
-    predictor, classes = load.load_experiment(tmp_path)
+    predictor, classes = load_experiment(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    expected = augmented(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).maps, "hflip")(image)
+    expected = add_tta(yolo.YoloPredictor(network, settings, 2, torch.device("cpu")).predict_maps, "hflip")(image)
     assert classes == CLASSES
     np.testing.assert_array_equal(predictor(image), expected)
     assert len(np.unique(expected)) > 1
     detector = settings.model_dump(mode="json") | {"model": "yolov8"}
     write_json(tmp_path / "run.json", record | {"settings": detector})
-    with pytest.raises(load.LoadError, match="a detector gives boxes alone"):
-        load.load_experiment(tmp_path)
+    with pytest.raises(LoadError, match="predicts only boxes"):
+        load_experiment(tmp_path)
 
 
 def test_class_values_are_those_of_the_manifest(project):

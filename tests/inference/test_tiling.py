@@ -1,4 +1,4 @@
-"""Tiles cover every pixel, and stitching their maps changes nothing where one tile lies."""
+"""Tiles cover every pixel, and stitching changes nothing where there is only one tile."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defectbench.data.tiles import image_of, origins, tile_id, tile_windows
+from defectbench.data.tiles import source_image_id, tile_id, tile_origins, tile_windows
 from defectbench.inference.geometry import Geometry
 from defectbench.inference.network import NetworkPredictor
 from defectbench.inference.tiling import Tiling, axis_weights
@@ -29,7 +29,7 @@ sides = st.integers(1, 90)
     ],
 )
 def test_origins_step_by_stride_and_end_at_the_edge(length, tile, stride, expected):
-    assert origins(length, tile, stride) == expected
+    assert tile_origins(length, tile, stride) == expected
 
 
 def test_a_severstal_image_gives_six_tiles():
@@ -48,7 +48,7 @@ def test_tiles_cover_every_pixel_at_full_size_inside_the_image(height, width, ti
 
 @given(st.text("a#_/.0"), st.integers(0, 9999), st.integers(0, 9999))
 def test_a_tiles_id_names_its_image(image_id, y, x):
-    assert image_of(tile_id(image_id, y, x)) == image_id
+    assert source_image_id(tile_id(image_id, y, x)) == image_id
 
 
 def test_weights_fall_off_to_the_edges_as_computed_by_hand():
@@ -59,7 +59,7 @@ def test_weights_fall_off_to_the_edges_as_computed_by_hand():
 
 
 @given(st.integers(1, 300), st.integers(1, 70), st.data())
-def test_weights_add_up_to_one_and_are_one_exactly_where_one_tile_lies(length, tile, data):
+def test_weights_add_up_to_one_and_are_exactly_one_in_pixels_of_one_tile(length, tile, data):
     overlap = data.draw(st.integers(0, tile - 1))
     total, count = np.zeros(length), np.zeros(length, int)
     parts = axis_weights(length, tile, overlap)
@@ -73,7 +73,7 @@ def test_weights_add_up_to_one_and_are_one_exactly_where_one_tile_lies(length, t
 
 
 @given(sides, sides, st.tuples(st.integers(1, 50), st.integers(1, 50)), st.data())
-def test_stitching_what_agrees_gives_it_back_exactly(height, width, tile, data):
+def test_stitching_equal_logits_is_exact(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     image = RNG.normal(size=(height, width, 3)).astype(np.float32)
     stitched = Tiling(tile, overlap).apply(height, width, lambda window: image[window].transpose(2, 0, 1))
@@ -82,7 +82,7 @@ def test_stitching_what_agrees_gives_it_back_exactly(height, width, tile, data):
 
 
 @given(sides, sides, st.tuples(st.integers(1, 50), st.integers(1, 50)), st.data())
-def test_one_tile_is_kept_exactly_and_overlaps_lie_between_their_tiles(height, width, tile, data):
+def test_one_tile_is_exact_and_overlaps_are_between_their_tiles(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     rng, maps = np.random.default_rng(1), []
 
@@ -158,7 +158,7 @@ def test_blended_maps_differ_from_the_whole_only_near_seams():
     image = RNG.integers(0, 256, (32, 200), dtype=np.uint8)
     network = Local(1)
     tiled, whole = (predictor(network, tiling)(image) for tiling in (Tiling((32, 96), 16), None))
-    starts = origins(200, 96, 80)
+    starts = tile_origins(200, 96, 80)
     near = np.zeros(200, bool)
     for start in starts:
         near[max(0, start - 2) : start + 2] = near[start + 94 : start + 98] = True

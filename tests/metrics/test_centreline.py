@@ -11,14 +11,14 @@ from scipy.ndimage import label
 from skimage.morphology import skeletonize
 
 from defectbench.metrics.centreline import skeleton
-from defectbench.metrics.components import components
+from defectbench.metrics.components import find_components
 from defectbench.metrics.hits import count_hits
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 
 
 def line_of(mask):
-    return skeleton(components(mask))
+    return skeleton(find_components(mask))
 
 
 def cl_dice(prediction, truth):
@@ -39,7 +39,7 @@ def test_skeleton_of_awkward_shapes_equals_scikit_images(seed):
 def test_skeleton_of_very_many_components_equals_scikit_images():
     mask = np.random.default_rng(0).random((90, 120)) < 0.12
     mask[30:50, 20:70] = True
-    assert len(components(mask)) > 500
+    assert len(find_components(mask)) > 500
     np.testing.assert_array_equal(line_of(mask), skeletonize(mask))
 
 

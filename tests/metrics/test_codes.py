@@ -31,7 +31,7 @@ def test_infinite_logits_saturate_and_holes_are_refused():
 
 @pytest.mark.parametrize("bad", [-0.1, 1.1, np.nan])
 def test_probabilities_outside_0_and_1_are_refused(bad):
-    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\]"):
         codes_from_probabilities(np.array([0.5, bad]))
 
 

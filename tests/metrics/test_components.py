@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from random_masks import blobs
 from scipy import ndimage
 
-from defectbench.metrics.components import clusters, components, highest_codes, match
+from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 EVERY_NEIGHBOUR = np.ones((3, 3))
@@ -22,7 +22,7 @@ def drawn(text):
 
 @given(masks)
 def test_components_are_scipys(mask):
-    found = components(mask)
+    found = find_components(mask)
     labels, n = ndimage.label(mask, EVERY_NEIGHBOUR)
     assert len(found) == n
     assert len(set(zip(found.labels.ravel(), labels.ravel(), strict=True))) == n + (not mask.all())
@@ -38,7 +38,7 @@ def test_components_are_scipys(mask):
 def test_scores_are_scipys_maxima(seed):
     codes = np.random.default_rng(seed).integers(0, 65536, (47, 83)).astype(np.uint16)
     for mask in blobs(seed).view(bool):
-        found = components(mask)
+        found = find_components(mask)
         expected = ndimage.maximum(codes, found.labels, np.arange(1, len(found) + 1))
         np.testing.assert_array_equal(highest_codes(found, codes), expected)
 
@@ -53,7 +53,7 @@ PIXEL[4, 5] = True
     [(EMPTY, [], []), (FULL, [30], [[0, 0, 6, 5]]), (PIXEL, [1], [[5, 4, 1, 1]])],
 )
 def test_empty_full_and_single_pixel_masks(mask, areas, boxes):
-    found = components(mask)
+    found = find_components(mask)
     assert found.areas.tolist() == areas
     assert found.boxes.tolist() == boxes
     codes = np.arange(30, dtype=np.uint16).reshape(5, 6)
@@ -63,8 +63,8 @@ def test_empty_full_and_single_pixel_masks(mask, areas, boxes):
 @pytest.mark.parametrize("prediction", [EMPTY, FULL, PIXEL])
 @pytest.mark.parametrize("truth", [EMPTY, FULL, PIXEL])
 def test_matches_of_empty_full_and_single_pixel_masks(prediction, truth):
-    predicted, true = components(prediction), components(truth)
-    matched, ious = match(predicted, true, np.zeros(len(predicted), np.uint16), 0.5)
+    predicted, true = find_components(prediction), find_components(truth)
+    matched, ious = match_components(predicted, true, np.zeros(len(predicted), np.uint16), 0.5)
     same = prediction.any() and np.array_equal(prediction, truth)
     assert matched.tolist() == [0 if same else -1] * len(predicted)
     np.testing.assert_array_equal(ious, [1 if same else np.nan] * len(predicted))
@@ -75,7 +75,9 @@ def test_an_iou_of_exactly_the_threshold_matches():
     truth[1, 1:5] = True
     prediction[1, 1:3] = True
     for min_iou, expected in ((0.5, 0), (0.51, -1)):
-        matched, _ = match(components(prediction), components(truth), np.array([7], np.uint16), min_iou)
+        matched, _ = match_components(
+            find_components(prediction), find_components(truth), np.array([7], np.uint16), min_iou
+        )
         assert matched.tolist() == [expected]
 
 
@@ -83,9 +85,11 @@ def test_of_two_halves_of_a_defect_the_one_with_the_higher_score_finds_it():
     truth, halves = np.ones((3, 5), bool), np.ones((3, 5), bool)
     truth[:, 0] = truth[0] = halves[:, 2] = False
     halves[0] = False
-    assert len(components(halves)) == 2
+    assert len(find_components(halves)) == 2
     for scores, expected in (([5, 9], [-1, 0]), ([9, 5], [0, -1])):
-        matched, ious = match(components(halves), components(truth), np.array(scores, np.uint16), 0.2)
+        matched, ious = match_components(
+            find_components(halves), find_components(truth), np.array(scores, np.uint16), 0.2
+        )
         # Left: 2 of 4 pixels on the truth of 8, IoU 0.2; right: 4 of 4, IoU 0.5.
         assert matched.tolist() == expected
         assert np.nanmax(ious) == (0.5 if expected[1] == 0 else 0.2)
@@ -94,20 +98,20 @@ def test_of_two_halves_of_a_defect_the_one_with_the_higher_score_finds_it():
 def test_of_equal_scores_the_higher_iou_goes_first():
     truth, halves = np.ones((3, 5), bool), np.ones((3, 5), bool)
     truth[:, 0] = truth[0] = halves[:, 2] = halves[0] = False
-    matched, _ = match(components(halves), components(truth), np.array([5, 5], np.uint16), 0.2)
+    matched, _ = match_components(find_components(halves), find_components(truth), np.array([5, 5], np.uint16), 0.2)
     assert matched.tolist() == [-1, 0]
 
 
 def test_each_side_is_matched_at_most_once():
     truth, prediction = np.ones((1, 9), bool), np.ones((1, 9), bool)
     truth[0, 4] = False
-    matched, _ = match(components(prediction), components(truth), np.array([1], np.uint16), 0.3)
+    matched, _ = match_components(find_components(prediction), find_components(truth), np.array([1], np.uint16), 0.3)
     assert matched.tolist() == [0]
 
 
 def slow_match(prediction, truth, scores, min_iou):
     """Predicted components one by one from the highest score, as COCO's evaluation does; scores must differ."""
-    found, true = components(prediction).labels, components(truth).labels
+    found, true = find_components(prediction).labels, find_components(truth).labels
     free, matched = list(range(true.max(initial=0))), {}
     for p in np.argsort(scores)[::-1].tolist():
         sides = [(found == p + 1, true == t + 1) for t in free]
@@ -121,10 +125,10 @@ def slow_match(prediction, truth, scores, min_iou):
 def test_matches_equal_a_slow_reference(data, min_iou):
     prediction = data.draw(masks)
     truth = prediction ^ data.draw(arrays(bool, prediction.shape, elements=st.booleans(), fill=st.just(False)))
-    predicted, true = components(prediction), components(truth)
+    predicted, true = find_components(prediction), find_components(truth)
     scores = data.draw(st.permutations(range(len(predicted))))
     scores = np.array(scores, np.uint16)
-    matched, ious = match(predicted, true, scores, min_iou)
+    matched, ious = match_components(predicted, true, scores, min_iou)
     slow = slow_match(prediction, truth, scores, min_iou)
     assert {p: t for p, t in enumerate(matched.tolist()) if t >= 0} == {p: t for p, (t, _) in slow.items()}
     assert ious[list(slow)].tolist() == pytest.approx([iou for _, iou in slow.values()])
@@ -134,15 +138,15 @@ def test_matches_equal_a_slow_reference(data, min_iou):
 def test_a_cut_of_the_scores_leaves_the_matches_above_it_as_they_are(data):
     prediction = data.draw(masks)
     truth = data.draw(arrays(bool, prediction.shape))
-    predicted, true = components(prediction), components(truth)
+    predicted, true = find_components(prediction), find_components(truth)
     scores = np.array(
         data.draw(st.lists(st.integers(0, 3), min_size=len(predicted), max_size=len(predicted))), np.uint16
     )
-    matched, _ = match(predicted, true, scores, 0.3)
+    matched, _ = match_components(predicted, true, scores, 0.3)
     for cut in range(4):
         kept = np.flatnonzero(scores >= cut)
-        above = components(np.isin(predicted.labels, kept + 1))
-        after, _ = match(above, true, scores[kept], 0.3)
+        above = find_components(np.isin(predicted.labels, kept + 1))
+        after, _ = match_components(above, true, scores[kept], 0.3)
         np.testing.assert_array_equal(after, matched[kept])
 
 
@@ -157,16 +161,18 @@ def test_pieces_closer_than_the_tolerance_of_both_are_one_cluster():
         ..........c.
         """
     )
-    found = components(mask)
+    found = find_components(mask)
     # a and b are 5 px apart, 4 between them: both grow by 2 and touch. c is farther away.
-    assert clusters(mask, found).tolist() == [0, 0, 1]
-    assert clusters(~mask, components(~mask)).tolist() == [0]
-    assert clusters(EMPTY, components(EMPTY)).tolist() == []
+    assert assign_clusters(mask, found).tolist() == [0, 0, 1]
+    assert assign_clusters(~mask, find_components(~mask)).tolist() == [0]
+    assert assign_clusters(EMPTY, find_components(EMPTY)).tolist() == []
 
 
 @given(masks)
 def test_clusters_are_the_components_of_the_grown_mask(mask):
-    found = components(mask)
+    found = find_components(mask)
     labels, _ = ndimage.label(ndimage.distance_transform_edt(~mask) <= 2 if mask.any() else mask, EVERY_NEIGHBOUR)
-    pairs = {(labels[found.labels == i + 1][0], cluster) for i, cluster in enumerate(clusters(mask, found).tolist())}
+    pairs = {
+        (labels[found.labels == i + 1][0], cluster) for i, cluster in enumerate(assign_clusters(mask, found).tolist())
+    }
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) == labels.max(initial=0)

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 from torchmetrics.functional.classification import binary_jaccard_index
 from torchmetrics.functional.segmentation import dice_score
 
-from defectbench.metrics import counts, definitions
+from defectbench.metrics import counts, names
 from defectbench.metrics.codes import BIN_OF_CODE, HALF, codes_from_logits, probabilities_from_codes, threshold_code
 from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, joint_histogram, sweep
@@ -289,7 +289,7 @@ def test_an_all_empty_submission_scores_the_empty_fraction(images):
 
 
 def test_names_are_those_of_the_results_table():
-    assert definitions.full_name("mIoU", "test") == "test_mIoU"
-    assert definitions.full_name("mIoU", "val") == "val_mIoU"
-    assert definitions.full_name("IoU@50", "test", "_at_0.5") == "IoU@50_at_0.5"
-    assert definitions.full_name("dice_all", "val") == "val_dice_all"
+    assert names.full_name("mIoU", "test") == "test_mIoU"
+    assert names.full_name("mIoU", "val") == "val_mIoU"
+    assert names.full_name("IoU@50", "test", "_at_0.5") == "IoU@50_at_0.5"
+    assert names.full_name("dice_all", "val") == "val_dice_all"

@@ -8,11 +8,11 @@ import pytest
 from evaluation_fixtures import CLASSES, make_dataset, noisy_maps, random_truth
 from plot_data import drawn, row, table, texts
 
+from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.report import ResultsSettings
 from defectbench.evaluation.calibration import calibrate
 from defectbench.files import write_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.reporting.plots.calibration import MOST_ROWS, Row, calibration_figure, read_rows
 
 MERGED_EXP, CLASSES_EXP, NO_SCORES = (

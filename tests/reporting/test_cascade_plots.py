@@ -65,8 +65,11 @@ def test_the_gap_is_the_mean_difference_on_the_defective_images(records):
 
 def test_what_made_the_prompts_is_named_also_where_it_is_no_segmenter(records):
     asked = named(records, "yolo_s1")
-    detector = replace(asked, row=asked.row | {"prompt_source": "yolov8-p_100_none_384_epochs-9_s42"})
+    exp_id = "yolov8-p_100_none_384_epochs-9_s42"
+    detector = replace(asked, row=asked.row | {"prompt_source": exp_id, "prompt_source_name": exp_id})
     assert describe_prompts(detector, {}) == "box by yolov8-p 100"
+    with_name = replace(detector, row=detector.row | {"prompt_source_name": "detector"})
+    assert describe_prompts(with_name, {}) == "box by detector"
     assert describe_prompts(asked, {"yolo_s1": "a model"}) == "box by a model"
     assert describe_prompts(named(records, "oracle"), {}) == "box by the truth"
 

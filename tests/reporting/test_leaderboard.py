@@ -10,7 +10,7 @@ from defectbench.evaluation.results import COLUMNS
 from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.findings import findings
 from defectbench.reporting.leaderboard import leaderboard, markdown_table
-from defectbench.reporting.names import short_names
+from defectbench.reporting.names import experiment_names, short_names
 from defectbench.reporting.paper import as_markdown, paper_tables
 from defectbench.reporting.power_law import FITS
 
@@ -21,7 +21,7 @@ TAIL = "none_native_lr-0.001_steps-500_s42"
 
 def row(exp_id, track="automatic", dice=0.8, **changes):
     base = {
-        "exp_id": exp_id,
+        **dict.fromkeys(("exp_id", "name", "unabridged_id"), exp_id),
         "model": "unet",
         "variant": "resnet18",
         "dataset": "steel",
@@ -322,3 +322,39 @@ def test_the_script_writes_the_page(results, tmp_path, capsys):
     script.main([text for name, path in paths.items() for text in (f"--{name}", str(tmp_path / path))])
     assert (tmp_path / "leaderboard.md").read_text() == leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
     assert "4 experiments in" in capsys.readouterr().out
+
+
+def test_names_of_the_configuration_stand_for_ids_in_every_table():
+    ids = [f"unet-resnet18_full_{TAIL}", f"unet-resnet18_100_{TAIL}", f"all_empty_full_{TAIL}"]
+    results = table(
+        row(ids[0], name="baseline"),
+        row(ids[1]),
+        row(ids[2], track="reference", model="all_empty", variant=""),
+    )
+    assert short_names(results) == ["baseline", "unet-resnet18 100", "all_empty"]
+    assert experiment_names(results)[ids[0]] == "baseline"
+    page = leaderboard(results, NO_PAIRS, ISSUES, LEAKS)
+    assert f"- baseline: `{ids[0]}`" in page
+    tables = as_markdown(paper_tables(results, NO_PAIRS, {}), [])
+    assert "baseline" in tables
+    assert ids[0] not in tables
+
+
+def test_no_derived_name_is_the_given_name_of_another_row():
+    ids = [f"unet-resnet18_{subset}_{TAIL}" for subset in (50, 100, "full")]
+    results = table(row(ids[0], name="unet-resnet18 100"), row(ids[1]), row(ids[2]))
+    assert short_names(results) == ["unet-resnet18 100", ids[1], "unet-resnet18 full"]
+
+
+def test_seeds_share_the_name_of_their_grid():
+    ids = [f"unet-resnet18_full_none_native_s{seed}" for seed in (1, 2)]
+    rows = [row(exp_id, name=f"unet_s{seed}", seed=seed, experiment="u_s1+2") for seed, exp_id in enumerate(ids, 1)]
+    assert experiment_names(table(*rows)) == {"u_s1+2": "unet (2 seeds)"}
+
+
+def test_shortened_ids_are_named_by_all_their_settings():
+    ids = ["unet-resnet18_full_none_native_0123abcd_s42", "unet-resnet18_full_none_native_4567abcd_s42"]
+    rows = [
+        row(exp_id, unabridged_id=f"unet-resnet18_full_none_native_lr-{lr}_s42") for lr, exp_id in enumerate(ids, 1)
+    ]
+    assert short_names(table(*rows)) == ["unet-resnet18 lr-1", "unet-resnet18 lr-2"]

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_curve
 from synthetic_study import write_study
 
 from defectbench.data.packing import MaskPack
-from defectbench.inference.prediction_file import PredictionFile
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 from defectbench.reporting import palette
 from defectbench.reporting.plots import band

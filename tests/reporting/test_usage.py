@@ -8,7 +8,8 @@ from collections import Counter
 import pandas as pd
 import pytest
 from plan import main as plan
-from tiny_study import ROOT, Project
+from tiny_study import Project
+from workflow_listing import ListedRule, list_workflow
 
 from defectbench.reporting.usage import Job, estimate, past_jobs, planned_jobs
 
@@ -45,25 +46,16 @@ localrule all:
 """
 
 
-def benchmarks_of_the_rules() -> list[tuple[str, str, str]]:
-    """Name, log and benchmark of every rule that runs a command, wildcards as they are."""
-    found = []
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        for block in re.split(r"^ *rule\b", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
-            if "shell:" in block:
-                name = re.match(r" (\w+):|:\s+name:\s+(?:f?\"(.+)\"|name\n)", block)
-                files = (re.search(rf'{key}:\s+(results\()?f?"(.+?)"', block) for key in ("log", "benchmark"))
-                found.append(
-                    (name[1] or name[2] or "{name}", *("results/demo/" * bool(file[1]) + file[2] for file in files))
-                )
-    return found
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory) -> list[ListedRule]:
+    """Every rule that runs a command, also the one that downloads a dataset, which has a Snakefile of its own."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    rules, _ = list_workflow(project, "all", configfile="config/config.yaml")
+    fetching, _ = list_workflow(project, "fetch", configfile="config/cracks.yaml", snakefile="rules/fetch.smk")
+    return rules + fetching
 
 
-RULES = benchmarks_of_the_rules()
-WILDCARDS = {
-    **{"ds": "steel", "DS": "steel", "DATASET.name": "steel", "fam": "unet"},
-    **{"name": "training", "exp": "a_s42", "noise": "_noise-0.1"},
-}
+WILDCARDS = {"ds": "steel", "fam": "unet", "exp": "a_s42", "noise": "_noise-0.1"}
 
 
 def filled(pattern: str, **wildcards: str) -> str:
@@ -100,43 +92,42 @@ def test_past_jobs_are_one_table(runs):
     assert pd.isna(table.loc[("rail", "c_s42", "score"), "memory_peak_bytes"])
 
 
-def test_the_rules_are_found():
-    names = [name for name, _, _ in RULES]
-    assert {"fetch", "ingest", "synthesize", "train_unet", "share_training", "plot_{name}", "page"} <= set(names)
-    assert len(names) == len(set(names))
+def test_every_rules_benchmark_is_in_the_table_and_makes_its_estimate(rules, tmp_path):
+    names = {rule.name for rule in rules}
+    assert {"fetch", "ingest", "synthesize", "train_unet", "share_training", "plot_cost", "page"} <= names
+    assert len(names) == len(rules)
+    experiments = {True: ("a_s42", "a_cv5_s42/fold0"), False: ("",)}
+    cases = [(rule, exp) for rule in rules for exp in experiments["{exp}" in rule.benchmark]]
+    for number, (rule, exp) in enumerate(cases):
+        folder = tmp_path / str(number)
+        path = filled(rule.benchmark, exp=exp)
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_text(f"{HEADER}7\t0:00:07\t1\t1\t1\t1\t0\t0\t99\t14\n")
+        usage = folder / f"{filled(rule.log, exp=exp)}.gpu.json"
+        usage.parent.mkdir()
+        usage.write_text(json.dumps({"device": "GPU-1"}))
+
+        dataset = re.match(r"runs/([^/]+)/", path)
+        family = re.search(r"runs/{ds}/([^/]+)/{exp}/", rule.benchmark)
+        expected = {
+            "rule": rule.name,
+            "dataset": dataset[1] if dataset else "",
+            "family": filled(family[1]) if family else "",
+            "exp_id": exp,
+            "seconds": 7,
+            "gpu": "GPU-1",
+        }
+        table = past_jobs(folder)
+        assert table[list(expected)].to_dict("records") == [expected]
+
+        planned = planned_jobs(f"rule {rule.name}:\n    output: x\n    jobid: 1\n    benchmark: {path}\n")
+        assert planned == [Job(path, *(expected[key] for key in ("rule", "dataset", "family", "exp_id")))]
+        of_family = estimate(planned, table).loc[expected["family"]]
+        assert of_family[["without_estimate", "hours"]].tolist() == [0, 7 / 3600]
 
 
-@pytest.mark.parametrize(
-    ("name", "log", "benchmark", "exp"),
-    [(*rule, exp) for rule in RULES for exp in (("a_s42", "a_cv5_s42/fold0") if "{exp}" in rule[2] else ("",))],
-)
-def test_every_rules_benchmark_is_in_the_table_and_makes_its_estimate(name, log, benchmark, exp, tmp_path):
-    rule, path = filled(name), filled(benchmark, exp=exp)
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text(f"{HEADER}7\t0:00:07\t1\t1\t1\t1\t0\t0\t99\t14\n")
-    usage = tmp_path / f"{filled(log, exp=exp)}.gpu.json"
-    usage.parent.mkdir()
-    usage.write_text(json.dumps({"device": "GPU-1"}))
-
-    family = re.search(r"runs/{ds}/([^/]+)/{exp}/", benchmark)
-    expected = {
-        "rule": rule,
-        "dataset": "steel" if path.startswith("runs/") else "",
-        "family": filled(family[1]) if family else "",
-        "exp_id": exp,
-        "seconds": 7,
-        "gpu": "GPU-1",
-    }
-    table = past_jobs(tmp_path)
-    assert table[list(expected)].to_dict("records") == [expected]
-
-    planned = planned_jobs(f"rule {rule}:\n    output: x\n    jobid: 1\n    benchmark: {path}\n")
-    assert planned == [Job(path, rule, expected["dataset"], expected["family"], expected["exp_id"])]
-    assert estimate(planned, table).loc[expected["family"]][["without_estimate", "hours"]].tolist() == [0, 7 / 3600]
-
-
-def test_a_trainings_rule_and_a_detectors_prediction_have_the_family_of_their_folder():
-    families = {name: filled(benchmark).split("/")[2] for name, _, benchmark in RULES if "{exp}" in benchmark}
+def test_a_trainings_rule_and_a_detectors_prediction_have_the_family_of_their_folder(rules):
+    families = {rule.name: filled(rule.benchmark).split("/")[2] for rule in rules if "{exp}" in rule.benchmark}
     assert families["train_sam2_head"] == "sam2_head"
     assert families["predict_yolo_boxes"] == families["predict_yolo"] == "yolo"
 

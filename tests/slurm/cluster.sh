@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A Slurm of one node on loopback, with two GPUs that are none: `cluster.sh start FOLDER`, `cluster.sh stop FOLDER`.
-# Needs root. Everything lies in FOLDER but the configuration, which must be where jobs find it without SLURM_CONF:
+# A Slurm of one node on loopback, with two fake GPUs: `cluster.sh start FOLDER`, `cluster.sh stop FOLDER`.
+# Needs root. All files are in FOLDER but the configuration, which must be where jobs find it without SLURM_CONF:
 # Snakemake's plugin gives them no variable of that kind.
 set -euo pipefail
 action=$1
@@ -11,7 +11,7 @@ unset SLURM_CONF
 
 start() {
     if [ -e $conf ]; then
-        echo "this machine has a Slurm of its own: $conf" >&2
+        echo "this machine already has Slurm: $conf" >&2
         return 1
     fi
     mkdir -p "$folder"/{state,spool} && install -d -o munge -g munge "$folder/munge"

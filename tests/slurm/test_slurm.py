@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 CLOCK = r"time|seconds|timestamp|infer_ms|peak_memory|_lo$|_hi$"
-# Jobs of seconds are asked after sooner than those of a real study.
+# Jobs of seconds are polled sooner than a real study's.
 SOON = ("--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3")
 # The test's Slurm has no accounting; otherwise the profiles are used as they are.
 PROFILES = {
@@ -31,7 +31,7 @@ def cluster(tmp_path_factory):
     if os.getuid() != 0:
         pytest.skip("starting Slurm needs root")
     if Path("/etc/slurm/slurm.conf").exists():
-        pytest.skip("this machine has a Slurm of its own")
+        pytest.skip("this machine already has Slurm")
     folder = tmp_path_factory.mktemp("slurm")
     # Slurm's authentication runs as another user.
     for parent in folder.parents[:3]:
@@ -60,9 +60,9 @@ def test_results_are_those_of_a_local_run(through_slurm, project):
         table = pd.read_csv(where.folder / "results/tiny/results.csv", dtype=str).set_index("exp_id")
         return table.loc[:, ~table.columns.str.contains(CLOCK)]
 
-    found = rows(through_slurm)
-    assert len(found) == 3
-    pd.testing.assert_frame_equal(found, rows(project).loc[found.index])
+    table = rows(through_slurm)
+    assert len(table) == 3
+    pd.testing.assert_frame_equal(table, rows(project).loc[table.index])
 
 
 def test_two_gpu_jobs_overlap_and_no_device_has_two(through_slurm):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Before all other scripts: what goes wrong, and what is asked of the network.
+# Before all other scripts: what goes wrong, and what is requested from the network.
 _WATCH = """<script>const problems = [];
 addEventListener("error", (event) => problems.push(`${event.message}`));
 addEventListener("securitypolicyviolation", (event) => problems.push(`blocked: ${event.blockedURI}`));</script>"""
@@ -18,8 +18,8 @@ try { %s } catch (error) { problems.push(String(error)); }
 found.problems = problems;
 const loaded = performance.getEntriesByType("resource").map((entry) => entry.name);
 found.requests = loaded.filter((name) => !name.startsWith("data:"));
-const told = document.createElement("pre"); told.id = "told"; told.textContent = JSON.stringify(found);
-document.body.replaceChildren(told); });</script>"""
+const report = document.createElement("pre"); report.id = "report"; report.textContent = JSON.stringify(found);
+document.body.replaceChildren(report); });</script>"""
 
 
 def probe(page: Path, script: str, width: int = 1280) -> dict:
@@ -37,7 +37,7 @@ def probe(page: Path, script: str, width: int = 1280) -> dict:
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent / 'browser'}"]
     options += [f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom", copy.as_uri()]
     done = subprocess.run([command, *options], capture_output=True, text=True, timeout=120, check=True)
-    told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.S)
-    assert told, done.stderr
-    unescaped = told[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    report = re.search(r'<pre id="report">(.*?)</pre>', done.stdout, re.S)
+    assert report, done.stderr
+    unescaped = report[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     return json.loads(unescaped) | {"console": re.findall(r".*CONSOLE.*", done.stderr)}

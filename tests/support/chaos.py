@@ -45,15 +45,15 @@ def results(project: Project) -> str:
 
 def jobs(snakemake: int) -> list[psutil.Process]:
     """The running scripts of a Snakemake process, trainings first."""
-    found = []
+    running = []
     for process in psutil.Process(snakemake).children(recursive=True):
         try:
             arguments = process.cmdline()
         except psutil.Error:
             continue
         if arguments and "python" in arguments[0] and any("workflow/scripts/" in part for part in arguments):
-            found.append(process)
-    return sorted(found, key=lambda process: not any("train_" in part for part in process.cmdline()))
+            running.append(process)
+    return sorted(running, key=lambda process: not any("train_" in part for part in process.cmdline()))
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:
@@ -101,7 +101,7 @@ def run_and_kill(
         return True
 
 
-def go_on(project: Project, *wanted: str, configfile: str = CONFIG) -> None:
+def resume(project: Project, *wanted: str, configfile: str = CONFIG) -> None:
     """Continue a killed run with the commands of `make resume`, at once: jobs left over may still be there.
 
     Raises:
@@ -139,17 +139,17 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
             yield f"over before {delay:.0f} s: does not count"
             continue
         number += 1
-        go_on(project, *TABLES)
+        resume(project, *TABLES)
         assert results(project) == expected, f"kill {number}: the results differ"
         assert not leftovers(project), f"kill {number}: {leftovers(project)}"
         assert not processes_in(project.folder), f"kill {number}: orphans {processes_in(project.folder)}"
         yield f"kill {number}: {victim} after {delay:.0f} s: same results"
     parts = little_memory(project)
-    yield f"little memory: said so, the training went on with its batches in {parts} parts"
+    yield f"little memory: reported, the training resumed with its batches in {parts} parts"
     if os.getuid() == 0:
         full_disk(project)
         assert results(project) == expected, "full disk: the results differ"
-        yield "full disk: said so, same results with more space"
+        yield "full disk: reported, same results with more space"
 
 
 def start_over(project: Project) -> None:
@@ -200,7 +200,7 @@ def full_disk(project: Project) -> None:
         assert done.returncode != 0, output
         assert "The disk is full" in output, output
         subprocess.run(["mount", "-o", "remount,size=2g", runs], check=True)
-        go_on(project, *TABLES)
+        resume(project, *TABLES)
     finally:
         subprocess.run(["umount", runs], check=True)
 

@@ -92,7 +92,7 @@ def contents(folder):
 
 
 def message(source, root):
-    """What the user is told when ``source`` cannot be fetched."""
+    """The message to the user when ``source`` cannot be fetched."""
     with pytest.raises(FetchError) as error:
         fetch(source, root)
     return str(error.value)

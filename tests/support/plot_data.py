@@ -10,7 +10,7 @@ from defectbench.reporting.power_law import CURVES, FITS
 def row(exp_id, dice, n=336, track="automatic", **changes):
     model, _, variant = exp_id.split("_none_")[0].rpartition("_")[0].partition("-")
     base = {
-        "exp_id": exp_id,
+        **dict.fromkeys(("exp_id", "name", "unabridged_id"), exp_id),
         "model": model,
         "variant": variant,
         "family": model if track != "reference" else track,

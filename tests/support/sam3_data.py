@@ -10,14 +10,14 @@ from safetensors.torch import save_file
 from transformers import Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.network import PhraseSam3
-from defectbench.families.sam3.phrases import letter_tokenizer, stored
+from defectbench.families.sam3.phrases import letter_tokenizer, serialize_tokenizer
 from defectbench.families.sam3.weights import TINY_SIDE, tiny_config
 from defectbench.inference.geometry import Geometry
 
 SIZE = (TINY_SIDE, TINY_SIDE)
-TOKENIZER = stored(letter_tokenizer())
+TOKENIZER = serialize_tokenizer(letter_tokenizer())
 
 
 class Squashed:
@@ -41,12 +41,13 @@ class Squashed:
 
 def cracks(folder: Path, n: int) -> Squashed:
     """The ``n`` images with the widest cracks among every sixth of CRACK500."""
-    found = []
+    candidates = []
     for path in sorted((folder / "crack500_part" / "images").glob("*.jpg"))[::6]:
         mask = cv2.imread(str(folder / "crack500_part" / "masks" / path.name), cv2.IMREAD_GRAYSCALE) > 127
-        found.append((mask.mean(), path.name, path, mask.astype(np.uint8)))
-    chosen = sorted(found, key=lambda own: own[:2], reverse=True)[:n]
-    return Squashed([cv2.imread(str(own[2]), cv2.IMREAD_GRAYSCALE) for own in chosen], [own[3] for own in chosen])
+        candidates.append((mask.mean(), path.name, path, mask.astype(np.uint8)))
+    widest = sorted(candidates, key=lambda entry: entry[:2], reverse=True)[:n]
+    images = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for _, _, path, _ in widest]
+    return Squashed(images, [mask for *_, mask in widest])
 
 
 def write_official(folder: Path, network: Sam3Model, tracker: bool = True) -> None:
@@ -67,10 +68,10 @@ def random_network(seed: int = 0) -> Sam3Model:
     return Sam3Model(tiny_config())
 
 
-def asked(*groups: list[str], seed: int = 0, merged: bool = True, source: str = "semantic", **keys) -> PhraseSam3:
-    """A tiny network asked by ``groups`` of phrases, what the settings ``keys`` say to train."""
+def tiny_sam3(*groups: list[str], seed: int = 0, merged: bool = True, source: str = "semantic", **keys) -> PhraseSam3:
+    """A tiny network prompted with ``groups`` of phrases, trainable by the settings ``keys``."""
     network = random_network(seed)
-    named = {str(number): own for number, own in enumerate(groups)}
-    phrased = PhraseSam3(network, TOKENIZER, named, merged, source)
-    set_up(network, Sam3Settings(init="random", **keys))
+    phrases = {str(number): group for number, group in enumerate(groups)}
+    phrased = PhraseSam3(network, TOKENIZER, phrases, merged, source)
+    set_trainable(network, Sam3Settings(init="random", **keys))
     return phrased.eval()

@@ -6,10 +6,9 @@ import signal
 from pathlib import Path
 
 import torch
-from tiny_training import Squares, WithoutNorm, settings
+from tiny_training import Squares, WithoutNorm, run_fit, settings
 
 from defectbench.script import run_script
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 from defectbench.training.state import training_state
 from defectbench.training.task import SegmentationTask
@@ -19,8 +18,8 @@ SETTINGS = {"loss": "bce", "steps": 6, "eval_every": 2, "batch_size": 4, "accumu
 
 def train(state: Path, make_task=None, **keys):
     torch.manual_seed(0)
-    chosen = settings(**SETTINGS, **keys)
-    return fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), chosen, state, make_task=make_task)
+    config = settings(**SETTINGS, **keys)
+    return run_fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(8), config, state, make_task=make_task)
 
 
 @run_script

@@ -18,18 +18,19 @@ from evaluation_fixtures import write_run
 
 from defectbench.config.report import PairwiseSettings, ResultsSettings
 from defectbench.data.manifest import Manifest, write_manifest
+from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.by_size import by_size
 from defectbench.evaluation.pairwise import pairwise_tables
 from defectbench.evaluation.results import consolidate, write_results
 from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
-from defectbench.evaluation.shapes import BOUNDARY, SKELETON
 from defectbench.files import read_json, write_json, write_text
-from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits
-from defectbench.metrics.definitions import METRIC_VERSION, METRICS, ImageCounts, all_names, full_name
+from defectbench.metrics.definitions import METRIC_VERSION, METRICS, ImageCounts
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram
+from defectbench.metrics.names import all_names, full_name
+from defectbench.metrics.shape_metrics import SHAPE_METRICS
 
 HEIGHT, WIDTH = 32, 96
 MODELS = (("unet", "resnet18"), ("unetpp", "resnet34"), ("yolo", "n"), ("sam2", "tiny"), ("sam2_head", "tiny"))
@@ -181,7 +182,7 @@ def _codes(mask: np.ndarray, made: Made, rng: np.random.Generator) -> np.ndarray
 
 def _counts(truth: np.ndarray, prediction: np.ndarray) -> dict[str, int]:
     tp = int((truth & prediction).sum())
-    zeros = dict.fromkeys((*BOUNDARY, *SKELETON), 0)
+    zeros = dict.fromkeys((column for metric in SHAPE_METRICS.values() for column in metric.columns), 0)
     n_truth, n_predicted = int(truth.sum()), int(prediction.sum())
     return {"n_pixels": truth.size, "n_truth": n_truth, "tp": tp, "fp": n_predicted - tp, "fn": n_truth - tp} | zeros
 

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 
 from defectbench.config.families.unet import UNetSettings
+from defectbench.training.fit import TrainingData, fit
+from defectbench.training.network_job import Training
 
 
 class Squares:
@@ -59,3 +61,10 @@ class WithoutNorm(TinyNetwork):
     def __init__(self) -> None:
         super().__init__()
         self.layers[1] = torch.nn.Identity()
+
+
+def run_fit(name, network, loss, train, val, settings, state, classes=("merged",), loggers=(), **training):
+    """The training loop with a network and a loss, as a family would build them."""
+    data = TrainingData(name, train, val, classes)
+    keys = {key: value for key, value in training.items() if value is not None}
+    return fit(Training(network, loss, {}, **keys), data, settings, state, loggers)

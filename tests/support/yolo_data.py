@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from tiny_packs import options
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.identity import ExperimentIdentity
@@ -62,19 +63,15 @@ def write_files(root: Path, truth: dict[str, np.ndarray], roles: dict[str, str])
 def write_experiment(folder: Path, settings: YoloSettings) -> None:
     """Write the settings files of an experiment."""
     settings.write(folder / "train.yaml")
-    named = {"exp_id": "x", "dataset": "toy", "family": "yolo", "model": settings.model, "variant": settings.variant}
+    named = {
+        "exp_id": "x",
+        "dataset": "toy",
+        "family": "yolo",
+        "model": settings.model,
+        "variant": settings.traits.variant,
+    }
     rest = {"subset": "full", "prompt_type": "none", "img_size": settings.img_size, "seed": settings.seed}
     ExperimentIdentity(**named, **rest).write(folder / "identity.yaml")
-
-
-def command_line(**options: object) -> list[str]:
-    """``options`` as a script's arguments."""
-    return [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def call(script: object, **options: object) -> None:
-    """Run a script's main with ``options``."""
-    script.main(command_line(**options))
 
 
 def train(script: object, root: Path, folder: Path, settings: YoloSettings) -> None:
@@ -87,4 +84,4 @@ def arguments(root: Path, folder: Path, settings: YoloSettings) -> list[str]:
     write_experiment(folder, settings)
     common = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "pack": root / "packed"}
     common |= {"labels": root / f"{settings.labels}.parquet", "split": root / "split.csv"}
-    return command_line(**common, subset=root / "subset.csv", folder=folder, code_digest="c0de")
+    return options(**common, subset=root / "subset.csv", folder=folder, code_digest="c0de")

@@ -1,4 +1,4 @@
-"""The augmentation that all families share: what its settings say is what happens to images and masks."""
+"""The augmentation that all families share does to images and masks what its settings say."""
 
 import cv2
 import numpy as np
@@ -19,8 +19,8 @@ NOTHING = dict.fromkeys(("hflip", "vflip", "rotate", "tone", "noise", "blur"), 0
 def augmented(seed=0, **steps):
     augmentation = make_augmentation(AugmentSettings(**{**NOTHING, **steps}))
     augmentation.set_random_seed(seed)
-    found = augmentation(image=IMAGE, mask=MASK)
-    return found["image"], found["mask"]
+    actual = augmentation(image=IMAGE, mask=MASK)
+    return actual["image"], actual["mask"]
 
 
 @pytest.mark.parametrize(("step", "flip"), [("hflip", np.fliplr), ("vflip", np.flipud)])
@@ -39,7 +39,7 @@ def test_masks_turn_with_the_image_and_stay_masks():
 
 
 @pytest.mark.parametrize("steps", [{"tone": 1.0}, {"noise": 1.0}, {"blur": 1.0}])
-def test_what_changes_pixels_leaves_masks_alone(steps):
+def test_pixel_transforms_do_not_change_masks(steps):
     image, mask = augmented(**steps)
     assert (image != IMAGE).any()
     np.testing.assert_array_equal(mask, MASK)
@@ -48,11 +48,11 @@ def test_what_changes_pixels_leaves_masks_alone(steps):
 def test_noise_has_the_given_strength():
     flat = np.full((200, 200), 128, np.uint8)
     augmentation = make_augmentation(AugmentSettings(**{**NOTHING, "noise": 1.0, "noise_std": 0.04}))
-    found = []
+    actual = []
     for seed in range(20):
         augmentation.set_random_seed(seed)
-        found.append(augmentation(image=flat)["image"].std())
-    assert 0.9 * 255 * 0.01 < min(found) < max(found) < 1.1 * 255 * 0.04
+        actual.append(augmentation(image=flat)["image"].std())
+    assert 0.9 * 255 * 0.01 < min(actual) < max(actual) < 1.1 * 255 * 0.04
 
 
 def test_steps_happen_as_often_as_they_say():
@@ -130,6 +130,6 @@ def test_a_study_knows_its_augmentations_each_once():
         {"model": "unet", "lr": 0.01},
         {"model": "all_empty"},
     ]
-    found = load_study(changed(experiments=entries)).augmentations()
-    assert [settings.model_dump() for settings in found] == ["steel", "none"]
+    actual = load_study(changed(experiments=entries)).augmentations()
+    assert [settings.model_dump() for settings in actual] == ["steel", "none"]
     assert load_study(changed(experiments=[{"model": "all_empty"}])).augmentations() == []

@@ -21,10 +21,10 @@ TIMED = ["epoch_time", "images_per_second", "data_wait_share", "peak_memory"]
 @pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_training_on_two_devices_killed_and_resumed_ends_as_on_one(tmp_path, killed):
     def call(*more):
-        script = ROOT / "tests" / "several_devices.py"
+        script = ROOT / "tests" / "support" / "several_devices.py"
         command = [sys.executable, "-m", "defectbench.on_gpu", "--devices", "2", "--usage", tmp_path / "usage.json"]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        environment |= {"PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests'}"}
+        environment |= {"PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests' / 'support'}"}
         command += [script, "--folder", tmp_path, *more]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -79,8 +79,8 @@ def test_lovasz_equals_its_definition_for_each_image_and_map():
     logits, truth = rng.normal(size=(2, 3, 4, 5)), rng.integers(0, 2, (2, 3, 4, 5)).astype(float)
     truth[0, 1] = 0
     expected = [lovasz_by_hand(logits[b, c].ravel(), truth[b, c].ravel()) for b in range(2) for c in range(3)]
-    found = lovasz_loss(torch.tensor(logits).float(), torch.tensor(truth).float())
-    assert found.item() == pytest.approx(np.mean(expected), rel=1e-5)
+    actual = lovasz_loss(torch.tensor(logits).float(), torch.tensor(truth).float())
+    assert actual.item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

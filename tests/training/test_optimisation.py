@@ -15,12 +15,12 @@ def rates(settings, metrics=None):
     """Learning rate of every step, or of every evaluation if there are ``metrics``."""
     optimizer = make_optimizer(settings, [torch.nn.Parameter(torch.zeros(1))])
     schedule = make_schedule(settings, optimizer, TOTAL)
-    found = []
+    actual = []
     for step in range(TOTAL if metrics is None else len(metrics)):
-        found.append(optimizer.param_groups[0]["lr"])
+        actual.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step(*([] if metrics is None else [metrics[step]]))
-    return found
+    return actual
 
 
 def test_cosine_rises_peaks_at_one_and_ends_at_zero():
@@ -38,26 +38,26 @@ def test_the_default_schedule_is_that_cosine():
 
 def test_restarts_double_their_cycles_and_fill_the_budget():
     # 100 steps, 3 cycles: ceil(100/7) = 15, 30, 60 steps, the last cut by the budget.
-    found = rates(UNetSettings(lr=0.3, schedule="cosine_restarts", cycles=3))
+    actual = rates(UNetSettings(lr=0.3, schedule="cosine_restarts", cycles=3))
     expected = []
     for length in (15, 30, 60):
         expected += [0.3 * 0.5 * (1 + math.cos(math.pi * step / length)) for step in range(length)]
-    assert found == pytest.approx(expected[:TOTAL])
+    assert actual == pytest.approx(expected[:TOTAL])
 
 
 def test_one_cycle_rises_to_lr_and_falls_to_almost_nothing():
-    found = rates(UNetSettings(lr=0.3, schedule="one_cycle", warmup=0.3))
+    actual = rates(UNetSettings(lr=0.3, schedule="one_cycle", warmup=0.3))
     # torch's cosine form, from lr/25 up in 30 % of the steps, down to lr/25/10,000.
     up = [0.012 + (0.3 - 0.012) * 0.5 * (1 - math.cos(math.pi * step / 29)) for step in range(30)]
     down = [1.2e-6 + (0.3 - 1.2e-6) * 0.5 * (1 + math.cos(math.pi * step / 70)) for step in range(1, 71)]
-    assert found == pytest.approx(up + down)
+    assert actual == pytest.approx(up + down)
 
 
 def test_plateau_falls_to_a_tenth_after_more_than_patience_evaluations_without_a_better_one():
     metrics = [0.1, 0.2, 0.2, 0.19, 0.2, 0.2, 0.2]
-    found = rates(UNetSettings(lr=0.3, schedule="plateau", lr_patience=2), metrics)
+    actual = rates(UNetSettings(lr=0.3, schedule="plateau", lr_patience=2), metrics)
     # The best is the second; three without a better one follow; then lr falls.
-    assert found == pytest.approx([0.3] * 5 + [0.03] * 2)
+    assert actual == pytest.approx([0.3] * 5 + [0.03] * 2)
 
 
 @pytest.mark.parametrize(

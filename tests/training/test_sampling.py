@@ -1,4 +1,4 @@
-"""Which images make up which batch."""
+"""Batch sampling."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from defectbench.training.sampling import BalancedBatches, Parts, StepBatches
+from defectbench.training.sampling import BalancedBatches, MicroBatches, StepBatches
 
 
 def take(batches, start, n):
@@ -37,12 +37,12 @@ def test_fewer_images_than_a_batch_still_train():
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
 def test_the_shares_of_all_parts_make_up_each_batch_in_its_order(n_parts, n_devices, size, start):
     batches = StepBatches(50, n_parts * n_devices * size, seed=1)
-    wanted = take(batches, start, 3)
-    shares = [list(Parts(batches, n_parts, device, n_devices)) for device in range(n_devices)]
-    assert {len(Parts(batches, n_parts, 0, n_devices)), *map(len, shares)} == {3 * n_parts}
+    whole = take(batches, start, 3)
+    shares = [list(MicroBatches(batches, n_parts, device, n_devices)) for device in range(n_devices)]
+    assert {len(MicroBatches(batches, n_parts, 0, n_devices)), *map(len, shares)} == {3 * n_parts}
     assert {len(items) for share in shares for items in share} == {size}
     in_turn = [item for parts in zip(*shares, strict=True) for items in parts for item in items]
-    assert in_turn == [item for batch in wanted for item in batch]
+    assert in_turn == [item for batch in whole for item in batch]
 
 
 PRESENCE = arrays(bool, st.tuples(st.integers(1, 30), st.integers(1, 4)))

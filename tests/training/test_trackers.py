@@ -2,13 +2,12 @@
 
 import pytest
 from study_config import changed, problems_of
-from tiny_training import Squares, TinyNetwork, settings
+from tiny_training import Squares, TinyNetwork, run_fit, settings
 
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.settings_files import write_settings_files
 from defectbench.config.study import load_study
 from defectbench.config.trackers import TrackerSettings
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 from defectbench.training.trackers import close_trackers, open_trackers
 
@@ -25,13 +24,13 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work, monkeypatch):
+def test_mlflow_holds_the_history_and_a_resumed_training_continues_its_run(work, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     TrackerSettings(use=["mlflow"]).write(work / "trackers.yaml")
-    chosen = settings(steps=4, eval_every=2)
+    config = settings(steps=4, eval_every=2)
 
     def opened():
-        return open_trackers(work / "trackers.yaml", IDENTITY, chosen, work / "state")
+        return open_trackers(work / "trackers.yaml", IDENTITY, config, work / "state")
 
     first, second = opened(), opened()
     assert first[0].run_id == second[0].run_id
@@ -45,7 +44,7 @@ def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work
             opened()
     assert (work / "state" / "mlflow_run_id").read_text() == first[0].run_id
     network, loss = TinyNetwork(), make_loss("bce")
-    history = fit("x", network, loss, Squares(4), Squares(3), chosen, work / "state", loggers=second).history
+    history = run_fit("x", network, loss, Squares(4), Squares(3), config, work / "state", loggers=second).history
     (work / "best.png").write_bytes(NO_PICTURE)
     close_trackers(second, {"steps": 4, "device": "cpu"}, [work / "best.png"])
 
@@ -57,7 +56,7 @@ def test_mlflow_holds_the_history_and_a_resumed_training_goes_on_in_its_run(work
         assert [point.step for point in logged] == [2, 4]
         assert [point.value for point in logged] == pytest.approx(history[column].tolist())
     assert run.data.metrics["run/steps"] == 4
-    assert [found.path for found in client.list_artifacts(run.info.run_id, "samples")] == ["samples/best.png"]
+    assert [actual.path for actual in client.list_artifacts(run.info.run_id, "samples")] == ["samples/best.png"]
 
 
 def test_trackers_change_no_name_and_no_settings_of_a_training(tmp_path):
@@ -73,7 +72,7 @@ def test_trackers_change_no_name_and_no_settings_of_a_training(tmp_path):
     assert differing == {"trackers.yaml"}
 
 
-def test_a_tracker_that_is_not_installed_is_named_before_any_job(monkeypatch):
+def test_a_tracker_that_is_not_installed_is_an_error_before_any_job(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert problems_of(changed(trackers={"use": ["mlflow"]})) == [
         "trackers.use: mlflow not installed; pip install mlflow, or leave it out"
@@ -83,9 +82,9 @@ def test_a_tracker_that_is_not_installed_is_named_before_any_job(monkeypatch):
 def test_wandb_offline_writes_files_and_needs_no_account(work):
     pytest.importorskip("wandb")
     TrackerSettings(use=["wandb"]).write(work / "trackers.yaml")
-    chosen = settings(steps=4, eval_every=2)
-    loggers = open_trackers(work / "trackers.yaml", IDENTITY, chosen, work / "state")
-    fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(3), chosen, work / "state", loggers=loggers)
+    config = settings(steps=4, eval_every=2)
+    loggers = open_trackers(work / "trackers.yaml", IDENTITY, config, work / "state")
+    run_fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(3), config, work / "state", loggers=loggers)
     close_trackers(loggers, {"steps": 4}, [])
     (run,) = (work / "runs" / "wandb").glob("offline-run-*")
     (log,) = run.glob("*.wandb")

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import Squares, TinyNetwork, WithoutNorm, settings
+from tiny_training import Squares, TinyNetwork, WithoutNorm, run_fit, settings
 
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 from defectbench.training.state import TrainingError, fingerprint, training_state
 
 
-def train(folder, chosen):
-    torch.manual_seed(chosen.seed)
-    return fit("squares", TinyNetwork(), make_loss(chosen.loss), Squares(12), Squares(6), chosen, folder)
+def train(folder, config, **training):
+    torch.manual_seed(config.seed)
+    loss = make_loss(config.loss)
+    return run_fit("squares", TinyNetwork(), loss, Squares(12), Squares(6), config, folder, **training)
 
 
-def test_the_network_learns_and_the_three_best_checkpoints_are_kept(tmp_path):
+def test_the_network_learns_and_the_three_best_checkpoints_are_saved(tmp_path):
     result = train(tmp_path, settings(steps=24, eval_every=4))
     assert result.steps == 24
     assert result.history["val_dice_fixed"].max() > 0.8
@@ -39,16 +39,16 @@ class Rising(fit_module.SegmentationTask):
 
 
 def fit_rising(folder, **keys):
-    chosen = settings(steps=6, eval_every=1, **keys)
+    config = settings(steps=6, eval_every=1, **keys)
     torch.manual_seed(0)
-    return fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), chosen, folder, make_task=Rising)
+    return run_fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), config, folder, make_task=Rising)
 
 
 @pytest.mark.parametrize(
     ("monitor", "best_steps", "other"),
     [("val_iou_fixed", [6, 5, 4], 1), ("val_dice_fixed", [1, 2, 3], 6)],
 )
-def test_the_best_by_the_other_metric_is_kept_too(tmp_path, monitor, best_steps, other):
+def test_the_best_by_the_other_metric_is_saved_too(tmp_path, monitor, best_steps, other):
     result = fit_rising(tmp_path, monitor=monitor)
     steps = [int(name.split("_")[1].removeprefix("step")) for name in list(result.weights)[:-1]]
     assert steps == [*best_steps, other]
@@ -59,33 +59,33 @@ def test_the_best_by_the_other_metric_is_kept_too(tmp_path, monitor, best_steps,
     assert result.best_checkpoints == {monitor: names[0], by_other: names[3]}
 
 
-@pytest.mark.parametrize(("every", "kept"), [("4 steps", ["step4"]), ("1 epochs", ["step3", "step6"])])
-def test_checkpoints_by_the_way_are_all_kept(tmp_path, every, kept):
+@pytest.mark.parametrize(("every", "names"), [("4 steps", ["step4"]), ("1 epochs", ["step3", "step6"])])
+def test_regular_checkpoints_are_all_saved(tmp_path, every, names):
     # Three steps are one pass.
     result = fit_rising(tmp_path, checkpoint_every=every)
-    assert [name for name in result.weights if name.startswith("step")] == kept
-    assert not torch.equal(result.weights[kept[0]]["layers.0.weight"], result.weights["last"]["layers.0.weight"])
+    assert [name for name in result.weights if name.startswith("step")] == names
+    assert not torch.equal(result.weights[names[0]]["layers.0.weight"], result.weights["last"]["layers.0.weight"])
 
 
 def test_the_network_ends_with_the_best_weights_not_the_last(tmp_path):
     network = TinyNetwork()
-    chosen = settings(steps=6, eval_every=1, monitor="val_dice_fixed")
-    result = fit("x", network, make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path, make_task=Rising)
+    config = settings(steps=6, eval_every=1, monitor="val_dice_fixed")
+    result = run_fit("x", network, make_loss("bce"), Squares(12), Squares(6), config, tmp_path, make_task=Rising)
     best = result.weights[result.best_checkpoints["val_dice_fixed"]]
     assert all(torch.equal(value, best[name]) for name, value in network.state_dict().items())
 
 
-def test_a_training_killed_after_it_had_stopped_early_does_not_go_on(tmp_path):
-    chosen = settings(steps=60, eval_every=1, patience=2, lr=1e-9)
-    first = train(tmp_path, chosen)
-    again = train(tmp_path, chosen)
+def test_a_training_killed_after_early_stopping_does_not_continue(tmp_path):
+    config = settings(steps=60, eval_every=1, patience=2, lr=1e-9)
+    first = train(tmp_path, config)
+    again = train(tmp_path, config)
     assert again.history.equals(first.history)
     assert again.best_checkpoints == first.best_checkpoints
 
 
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
-    chosen = settings(steps=6, eval_every=2)
-    undisturbed = train(tmp_path / "a", chosen)
+    config = settings(steps=6, eval_every=2)
+    undisturbed = train(tmp_path / "a", config)
     write = torch.save
 
     def dying(checkpoint, path):
@@ -97,13 +97,13 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", dying)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
-            train(tmp_path / "b", chosen)
-    resumed = train(tmp_path / "b", chosen)
+            train(tmp_path / "b", config)
+    resumed = train(tmp_path / "b", config)
     for name, values in undisturbed.weights.items():
         assert all(torch.equal(values[key], resumed.weights[name][key]) for key in values)
 
 
-def test_a_step_budget_is_kept_to_the_step_and_ends_with_an_evaluation(tmp_path):
+def test_a_step_budget_is_exact_and_ends_with_an_evaluation(tmp_path):
     result = train(tmp_path, settings(steps=7, eval_every=3))
     assert result.history["step"].tolist() == [3, 6, 7]
 
@@ -124,9 +124,9 @@ def test_training_stops_when_the_monitor_no_longer_improves(tmp_path):
     ],
     ids=["defaults", "balanced", "cosine_restarts", "one_cycle", "plateau"],
 )
-def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch, keys):
-    chosen = settings(steps=12, eval_every=3, **keys)
-    undisturbed = train(tmp_path / "a", chosen)
+def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, keys):
+    config = settings(steps=12, eval_every=3, **keys)
+    undisturbed = train(tmp_path / "a", config)
 
     class PowerLoss(BaseException):
         pass
@@ -137,15 +137,13 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatc
             if self.global_step == 8:
                 raise PowerLoss
 
-    with monkeypatch.context() as patch:
-        patch.setattr(fit_module, "SegmentationTask", Dying)
-        with pytest.raises(PowerLoss):
-            train(tmp_path / "b", chosen)
-    resumed = train(tmp_path / "b", chosen)
+    with pytest.raises(PowerLoss):
+        train(tmp_path / "b", config, make_task=Dying)
+    resumed = train(tmp_path / "b", config)
 
     timed = ["epoch_time", "images_per_second", "data_wait_share", "peak_memory"]
     assert resumed.history.drop(columns=timed).equals(undisturbed.history.drop(columns=timed))
-    if chosen.schedule == "plateau":
+    if config.schedule == "plateau":
         assert len(set(undisturbed.history["learning_rate"])) > 1
     assert list(resumed.weights) == list(undisturbed.weights)
     for name, values in undisturbed.weights.items():
@@ -169,9 +167,9 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
 
 def test_accumulated_gradients_of_small_batches_equal_those_of_large_ones(tmp_path):
     def run(folder, **keys):
-        chosen = settings(loss="bce", optimizer="sgd", steps=5, eval_every=2, **keys)
+        config = settings(loss="bce", optimizer="sgd", steps=5, eval_every=2, **keys)
         torch.manual_seed(0)
-        return fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(6), chosen, tmp_path / folder)
+        return run_fit("x", WithoutNorm(), make_loss("bce"), Squares(12), Squares(6), config, tmp_path / folder)
 
     small, large = run("small", batch_size=2, accumulate=2), run("large", batch_size=4)
     assert small.history["images_seen"].equals(large.history["images_seen"])
@@ -211,8 +209,8 @@ def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
             return (images.float() - 50) + self.bias
 
     data = Squares(4)
-    chosen = settings(steps=1, eval_every=1, lr=1e-12)
-    history = fit("x", Bright(), make_loss("bce"), data, Squares(6), chosen, tmp_path).history
+    config = settings(steps=1, eval_every=1, lr=1e-12)
+    history = run_fit("x", Bright(), make_loss("bce"), data, Squares(6), config, tmp_path).history
     images, masks, _ = zip(*(data[0, index] for index in range(4)), strict=True)
     predicted, truth = np.stack(images) >= 50, np.stack(masks) == 1
     assert history["train_iou"][0] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
@@ -220,33 +218,33 @@ def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
 
 def test_a_val_set_without_defects_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="val_iou_fixed is not defined: no val image has a defect"):
-        fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(1), settings(steps=1), tmp_path)
+        run_fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(1), settings(steps=1), tmp_path)
 
 
 def test_fp16_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match="fp16 needs a GPU"):
-        fit_module.resolved_precision("fp16")
+        fit_module.resolve_precision("fp16")
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(tmp_path):
-    chosen = settings(steps=5)
+    config = settings(steps=5)
     with pytest.raises(TrainingError, match=r"loss is nan at step 0, dataset indices \["):
-        fit(
+        run_fit(
             "x",
             TinyNetwork(),
             lambda logits, masks: logits.sum() * float("nan"),
             Squares(4),
             Squares(3),
-            chosen,
+            config,
             tmp_path,
         )
 
 
 def test_weights_that_explode_are_noticed_at_the_evaluation(tmp_path):
-    chosen = settings(steps=5, eval_every=1, optimizer="sgd", lr=1e38, gradient_clip=0)
+    config = settings(steps=5, eval_every=1, optimizer="sgd", lr=1e38, gradient_clip=0)
     with pytest.raises(TrainingError, match=r"the val loss is (nan|inf) at step 1, dataset indices \["):
-        train(tmp_path, chosen)
+        train(tmp_path, config)
 
 
 def test_two_processes_never_train_in_one_folder_and_stale_states_go(tmp_path):
@@ -259,7 +257,7 @@ def test_two_processes_never_train_in_one_folder_and_stale_states_go(tmp_path):
     assert not folder.exists()
 
 
-def test_the_state_of_a_failed_training_stays(tmp_path):
+def test_the_state_of_a_failed_training_is_not_removed(tmp_path):
     with pytest.raises(KeyboardInterrupt), training_state(tmp_path / "state", "key") as folder:
         raise KeyboardInterrupt
     assert folder.is_dir()

@@ -1,4 +1,4 @@
-"""What an evaluation during training measures, against scikit-learn and NumPy on the maps themselves."""
+"""Metrics of an evaluation during training, against scikit-learn and NumPy on the maps themselves."""
 
 import numpy as np
 import pytest
@@ -34,10 +34,10 @@ def mean_over_defective(metric, merged, threshold):
 
 
 def test_means_over_defective_images_at_half(scored):
-    _, merged, found = scored
-    assert found["val_iou_fixed"] == pytest.approx(mean_over_defective(jaccard_score, merged, HALF))
-    assert found["val_dice_fixed"] == pytest.approx(mean_over_defective(f1_score, merged, HALF))
-    assert found["dice_defective"] == found["val_dice_fixed"]
+    _, merged, actual = scored
+    assert actual["val_iou_fixed"] == pytest.approx(mean_over_defective(jaccard_score, merged, HALF))
+    assert actual["val_dice_fixed"] == pytest.approx(mean_over_defective(f1_score, merged, HALF))
+    assert actual["dice_defective"] == actual["val_dice_fixed"]
 
 
 def overlap(truth, predicted):
@@ -45,54 +45,54 @@ def overlap(truth, predicted):
 
 
 def test_optimal_thresholds_are_the_best_of_all_candidates(scored):
-    _, merged, found = scored
+    _, merged, actual = scored
     dice = [mean_over_defective(overlap, merged, code) for code in THRESHOLD_CODES]
-    best = round(256 * found["opt_threshold_dice"]) - 1
+    best = round(256 * actual["opt_threshold_dice"]) - 1
     assert dice[best] == pytest.approx(max(dice))
-    assert found["val_dice_opt"] == pytest.approx(max(dice))
-    assert found["val_dice_opt"] >= found["val_dice_fixed"]
-    assert found["val_iou_opt"] == pytest.approx(mean_over_defective(jaccard_score, merged, THRESHOLD_CODES[best]))
+    assert actual["val_dice_opt"] == pytest.approx(max(dice))
+    assert actual["val_dice_opt"] >= actual["val_dice_fixed"]
+    assert actual["val_iou_opt"] == pytest.approx(mean_over_defective(jaccard_score, merged, THRESHOLD_CODES[best]))
     p, t = (np.concatenate([pair[k].ravel() for pair in merged]) for k in (0, 1))
     f1 = [overlap(t, p >= code) for code in THRESHOLD_CODES]
-    assert f1[round(256 * found["opt_threshold_f1"]) - 1] == pytest.approx(max(f1))
+    assert f1[round(256 * actual["opt_threshold_f1"]) - 1] == pytest.approx(max(f1))
 
 
 def test_pooled_and_image_wise_metrics(scored):
-    _, merged, found = scored
+    _, merged, actual = scored
     p, t = (np.concatenate([pair[k].ravel() for pair in merged]) for k in (0, 1))
-    assert found["auprc"] == pytest.approx(average_precision_score(t, p), abs=1e-9)
+    assert actual["auprc"] == pytest.approx(average_precision_score(t, p), abs=1e-9)
     predicted = p >= HALF
-    assert found["precision"] == pytest.approx(t[predicted].mean())
-    assert found["recall"] == pytest.approx(predicted[t].mean())
+    assert actual["precision"] == pytest.approx(t[predicted].mean())
+    assert actual["recall"] == pytest.approx(predicted[t].mean())
     truth = [t.any() for _, t in merged]
     flagged = [(p >= HALF).any() for p, _ in merged]
-    assert found["presence_accuracy"] == pytest.approx(accuracy_score(truth, flagged))
-    assert found["presence_f1"] == pytest.approx(f1_score(truth, flagged))
+    assert actual["presence_accuracy"] == pytest.approx(accuracy_score(truth, flagged))
+    assert actual["presence_f1"] == pytest.approx(f1_score(truth, flagged))
 
 
 def test_dice_of_clean_images_is_the_share_left_untouched(scored):
-    _, merged, found = scored
+    _, merged, actual = scored
     clean = [not (p >= HALF).any() for p, t in merged if not t.any()]
     assert 0 < np.mean(clean) < 1
-    assert found["dice_clean"] == pytest.approx(np.mean(clean))
+    assert actual["dice_clean"] == pytest.approx(np.mean(clean))
     n_clean = len(clean)
-    expected = (found["dice_clean"] * n_clean + found["dice_defective"] * (N - n_clean)) / N
-    assert found["dice_all"] == pytest.approx(expected)
+    expected = (actual["dice_clean"] * n_clean + actual["dice_defective"] * (N - n_clean)) / N
+    assert actual["dice_all"] == pytest.approx(expected)
 
 
 def test_classes_are_scored_apart_and_a_single_map_is_not(scored):
-    data, _, found = scored
+    data, _, actual = scored
     if len(data[0][0]) == 1:
-        assert "dice_a" not in found
+        assert "dice_a" not in actual
         return
     for c, name in enumerate(CLASSES):
         pairs = [(codes[c], truth[c]) for codes, truth in data]
-        assert found[f"iou_{name}"] == pytest.approx(mean_over_defective(jaccard_score, pairs, HALF))
-        assert found[f"dice_{name}"] == pytest.approx(mean_over_defective(f1_score, pairs, HALF))
+        assert actual[f"iou_{name}"] == pytest.approx(mean_over_defective(jaccard_score, pairs, HALF))
+        assert actual[f"dice_{name}"] == pytest.approx(mean_over_defective(f1_score, pairs, HALF))
         p, t = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
-        assert found[f"precision_{name}"] == pytest.approx(t[p >= HALF].mean())
-        assert found[f"recall_{name}"] == pytest.approx((p >= HALF)[t == 1].mean())
-        assert found[f"presence_accuracy_{name}"] == pytest.approx(
+        assert actual[f"precision_{name}"] == pytest.approx(t[p >= HALF].mean())
+        assert actual[f"recall_{name}"] == pytest.approx((p >= HALF)[t == 1].mean())
+        assert actual[f"presence_accuracy_{name}"] == pytest.approx(
             accuracy_score([t.any() for _, t in pairs], [(p >= HALF).any() for p, _ in pairs])
         )
 
@@ -100,10 +100,10 @@ def test_classes_are_scored_apart_and_a_single_map_is_not(scored):
 def test_what_is_not_defined_is_none():
     evaluation = Evaluation(["merged"])
     evaluation.add(codes_from_logits(np.full((1, 4, 4), -9.0)), np.zeros((1, 4, 4), np.uint8))
-    found = evaluation.metrics()
-    assert found["val_iou_fixed"] is None
-    assert found["precision"] is None
-    assert (found["dice_clean"], found["dice_all"]) == (1, 1)
+    actual = evaluation.metrics()
+    assert actual["val_iou_fixed"] is None
+    assert actual["precision"] is None
+    assert (actual["dice_clean"], actual["dice_all"]) == (1, 1)
 
 
 def square(shape, *corners, side=6):

@@ -1,6 +1,4 @@
-"""What of a cascade runs again after which change. Nothing is computed: files are written empty and marked as done."""
-
-import re
+"""Which jobs of a cascade run again after which change. Nothing is computed: files are written empty and touched."""
 
 import pytest
 from tiny_study import Project
@@ -15,6 +13,7 @@ STUDY = {
     ],
     "defaults": {},
 }
+TARGETS = ("cascade", "sam2")
 BY_BOXES, BY_MAPS = "cascade-yolov8-p", "cascade-tophat-otsu"
 
 
@@ -22,25 +21,18 @@ BY_BOXES, BY_MAPS = "cascade-yolov8-p", "cascade-tophat-otsu"
 def done(tmp_path_factory):
     """A copy of the project where the cascades, and SAM 2's own row, count as computed."""
     project = Project(tmp_path_factory.mktemp("project"))
-    targets = ("cascade", "sam2")
-    config = project.config(**STUDY)
-    for line in re.findall(r"^    output: (.*)$", project.dry_run(*targets, configfile=config), re.M):
-        for path in line.split(", "):
-            (project.folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (project.folder / path).write_text("{}")
-    touched = project.snakemake("--cores", "1", *targets, "--touch", "--forceall", configfile=config)
-    assert touched.returncode == 0, touched.stderr
+    project.pretend_to_compute(*TARGETS, configfile=project.config(**STUDY))
     return project
 
 
 def stale(project, **changes):
     """Rules that would run, with the first part of the experiment's id."""
-    jobs = project.stale_jobs("cascade", "sam2", configfile=project.config(**STUDY, **changes))
+    jobs = project.stale_jobs(*TARGETS, configfile=project.config(**STUDY, **changes))
     jobs = [(rule, exp.split("+")[0].removesuffix("_s42")) for rule, exp in jobs]
-    return sorted(job for job in jobs if job[0] not in ("cascade", "sam2"))
+    return sorted(job for job in jobs if job[0] not in TARGETS)
 
 
-def asked(*cascades):
+def jobs_of(*cascades):
     return [(rule, name) for name in cascades for rule in ("predict_cascade", "calibrate", "score")]
 
 
@@ -48,30 +40,14 @@ def test_another_detector_reruns_its_cascade_and_no_other(done):
     done.edit("workflow/defectbench/families/yolo/ultralytics_training.py", b"", b"\nOTHER = 1\n")
     try:
         detector = [("train_yolo", YOLO), ("predict_yolo_boxes", YOLO), ("box_threshold", ""), ("cascade_prompts", "")]
-        assert stale(done) == sorted(detector + asked(BY_BOXES))
+        assert stale(done) == sorted(detector + jobs_of(BY_BOXES))
     finally:
         done.put_back()
 
 
-def test_another_calibration_reruns_no_model_but_what_is_asked_by_the_parts_of_calibrated_maps(done):
-    own = [("calibrate", name) for name in (SAM2, TOPHAT, BY_BOXES)] + [("score", name) for name in (SAM2, BY_BOXES)]
-    expected = [*own, ("cascade_prompts", ""), *asked(BY_MAPS)]
+def test_another_calibration_reruns_no_model_but_those_prompted_with_calibrated_maps(done):
+    calibrated = [("calibrate", name) for name in (SAM2, TOPHAT, BY_BOXES)] + [
+        ("score", name) for name in (SAM2, BY_BOXES)
+    ]
+    expected = [*calibrated, ("cascade_prompts", ""), *jobs_of(BY_MAPS)]
     assert stale(done, calibrate={"objective": "f1"}) == sorted(expected)
-
-
-def test_no_rule_that_predicts_or_makes_prompts_from_predictions_is_given_labels(done):
-    plan = done.dry_run("cascade", "--forceall", configfile=done.config(**STUDY))
-    blocks = re.split(r"^(?:local)?rule (?=\w+:$)", plan, flags=re.M)[1:]
-    inputs = {
-        (block[: block.index(":")], path)
-        for block in blocks
-        for line in re.findall(r"^    input: (.*)$", block, re.M)
-        for path in line.split(", ")
-    }
-    automatic = ("predict_yolo_boxes", "predict_reference", "predict_cascade", "cascade_prompts")
-    given = {rule: [path for name, path in inputs if name == rule] for rule in automatic}
-    for rule, paths in given.items():
-        assert paths, rule
-        assert not [path for path in paths if "manifest" in path or "masks." in path or "/prompts/oracle/" in path]
-    # The threshold of boxes is chosen with labels, but without anything of the test images.
-    assert not [path for rule, path in inputs if rule in ("box_threshold", "calibrate") and "test." in path]

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from tiny_study import CONFIG, ROOT, Project
 
+DEFAULT = "config/config.yaml"
 MODULE = """
 configfile: "outer.yaml"
 
@@ -19,6 +20,17 @@ rule outer:
     output: "n_experiments.txt"
     shell: "tail -n +2 {{input}} | wc -l > {{output}}"
 """
+PLAN = """
+module defectbench:
+    snakefile: "{root}/Snakefile"
+    config: config
+
+use rule * from defectbench
+
+rule default:
+    default_target: True
+    input: rules.all.input
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +38,31 @@ def fresh(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("fresh"))
 
 
-def test_the_catalogs_path_plans_the_same_jobs(fresh):
-    jobs = fresh.stale_jobs()
-    assert len(jobs) > 30
-    assert [job for job in fresh.stale_jobs("-s", "workflow/Snakefile") if job[0] != "default"] == jobs
+def jobs(project, *arguments, configfile=DEFAULT):
+    """The jobs of the default study; both Snakefiles that are not the project's own call their target ``default``."""
+    return [job for job in project.stale_jobs(*arguments, configfile=configfile) if job[0] != "default"]
+
+
+@pytest.fixture(scope="module")
+def planned(fresh):
+    """The jobs that the project's own Snakefile plans for the default study, which has all families but one."""
+    planned = jobs(fresh)
+    assert {"weights_sam2", "train_yolo", "predict_cascade", "leaderboard"} < {rule for rule, _ in planned}
+    return planned
+
+
+def test_the_catalogs_path_plans_the_same_jobs(fresh, planned):
+    assert jobs(fresh, "-s", "workflow/Snakefile") == planned
+
+
+def test_a_module_of_another_workflow_plans_the_same_jobs(fresh, planned, tmp_path_factory):
+    outer = Project(tmp_path_factory.mktemp("outer"), parts=("config",))
+    (outer.folder / "Snakefile").write_text(PLAN.format(root=fresh.folder))
+    assert jobs(outer) == planned
+
+
+def test_no_rule_asks_for_the_base_folder_which_is_another_one_in_a_module():
+    assert [path.name for path in ROOT.glob("**/*.smk") if "workflow.basedir" in path.read_text()] == []
 
 
 def test_another_workflow_uses_it_as_a_module(fresh, tmp_path_factory):

@@ -3,17 +3,16 @@
 import shutil
 
 import pytest
-from chaos import go_on, leftovers, processes_in, run_and_kill
-from tiny_study import CONFIG, Project
+from chaos import leftovers, processes_in, resume, run_and_kill
+from tiny_study import CONFIG
 
-EXPERIMENT = "runs/tiny_steel/unet/unet-resnet18_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
+EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
 RESULTS = ("metrics.json", "model/weights.safetensors", "calibration.json", "test.pred.parquet")
 
 
 @pytest.mark.parametrize("target", ["snakemake", "both"])
 def test_a_killed_training_goes_on_to_the_same_result(target, project, tmp_path):
-    shutil.copytree(project.folder, tmp_path / "copy")
-    copy = Project(tmp_path / "copy", parts=())
+    copy = project.copy(tmp_path / "copy")
     experiment = copy.folder / EXPERIMENT
     before = {name: (experiment / name).read_bytes() for name in RESULTS}
     shutil.rmtree(experiment)
@@ -21,7 +20,7 @@ def test_a_killed_training_goes_on_to_the_same_result(target, project, tmp_path)
 
     assert run_and_kill(copy, target, lambda: (experiment / "state").is_dir(), wanted, configfile=CONFIG)
     assert not (experiment / "run.json").exists()
-    go_on(copy, wanted, configfile=CONFIG)
+    resume(copy, wanted, configfile=CONFIG)
 
     assert {name: (experiment / name).read_bytes() for name in RESULTS} == before
     assert not leftovers(copy)

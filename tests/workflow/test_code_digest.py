@@ -61,7 +61,7 @@ def test_a_real_edit_of_a_script_counts_and_a_comment_in_it_does_not(project):
 
 def test_comments_and_docstrings_do_not_count(project):
     before = ask(project, "of", ["train_unet"])
-    edit(project, "training/losses.py", '"""Losses on', '"""The losses on')
+    edit(project, "training/losses.py", '"""Losses of', '"""The losses of')
     edit(project, "training/losses.py", "import torch\n", "import torch  # tensors\n\n")
     assert ask(project, "of", ["train_unet"]) == before
 

@@ -11,9 +11,9 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 
 
 def commands(path: Path) -> list[list[str]]:
-    """The arguments of every call of snakemake that stands in a block of code or a comment; some go over lines."""
+    """The arguments of every call of snakemake in a block of code or a comment; some span several lines."""
     lines = [line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    found = []
+    calls = []
     for start, line in enumerate(lines):
         if line.startswith("snakemake ") and "…" not in line:
             command = line
@@ -21,8 +21,8 @@ def commands(path: Path) -> list[list[str]]:
                 if not command.endswith("\\") and command.count("'") % 2 == 0:
                     break
                 command = f"{command.removesuffix(chr(92))} {more}"
-            found.append(shlex.split(command, comments=True)[1:])
-    return found
+            calls.append(shlex.split(command, comments=True)[1:])
+    return calls
 
 
 COMMANDS = [(path.name, command) for path in FILES for command in commands(path)]

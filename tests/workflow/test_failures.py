@@ -1,5 +1,6 @@
-"""What a run says and gives where jobs fail, such as where published weights are absent and there is no network."""
+"""Messages and results of a run in which jobs fail, such as without published weights and without a network."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -9,11 +10,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from snakemake_interface_logger_plugins.common import LogEvent
 from tiny_study import ROOT
 
 from defectbench.config.study import load_study
+from defectbench.job_failures import ADVICE, JobFailures
 
-HAVE = [{"model": "unet", "subset": 10, "lr": 0.02}, {"model": "all_empty", "seed": 5}]
+# A network that predicts otherwise by the training that is there, and one that is made from nothing.
+HAVE = [{"model": "unet", "subset": 10, "tta": "hflip"}, {"model": "all_empty", "seed": 5}]
 ABSENT = [
     {"model": "yolov8-seg", "weights": "coco", "img_size": "96", "epochs": 1},
     {"model": "yolo11", "weights": "coco", "img_size": "96", "epochs": 1},
@@ -22,6 +26,7 @@ ABSENT = [
 FILES = {"yolov8n-seg": "yolov8n-seg.pt", "yolo11n": "yolo11n.pt", "sam2.1_hiera_tiny": "sam2.1_hiera_tiny.pt"}
 # A small workflow in which one job fails for good and one in its first attempt only.
 SMALL = f"""
+include: "{ROOT}/rules/setup.smk"
 include: "{ROOT}/rules/failures.smk"
 
 rule all:
@@ -49,7 +54,73 @@ onerror:
 """
 
 
-def test_the_end_has_the_last_lines_of_what_failed_for_good(tmp_path):
+@pytest.fixture
+def failures(tmp_path, monkeypatch):
+    """What collects the failures of a run in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return JobFailures()
+
+
+def fail(failures, job, log=(), output=("never_made",)):
+    """Log the failure of a job as Snakemake does."""
+    record = {"event": LogEvent.JOB_ERROR, "jobid": job, "log": list(log), "output": list(output)}
+    failures.handle(logging.makeLogRecord(record))
+
+
+def write(name, *lines):
+    Path(name).write_text("\n".join(lines))
+    return name
+
+
+def test_without_failures_nothing_is_said(failures):
+    failures.handle(logging.makeLogRecord({"msg": "no event"}))
+    failures.handle(logging.makeLogRecord({"event": LogEvent.JOB_INFO, "jobid": 1}))
+    assert failures.summary(["a/metrics.json"]) is None
+
+
+def test_a_job_that_a_later_attempt_finished_has_not_failed(failures):
+    fail(failures, 1, output=[write("made")])
+    fail(failures, 2, output=["made", "not_made"])
+    assert failures.unrecovered() == [[]]
+
+
+def test_a_job_that_failed_twice_is_one(failures):
+    log = write("x.log", "second attempt")
+    fail(failures, 1, [log])
+    fail(failures, 1, [log])
+    assert failures.unrecovered() == [[log]]
+    assert "Failed: 1 job(s)." in failures.summary([])
+
+
+def test_the_summary_has_the_ends_of_some_logs_and_the_names_of_the_others(failures):
+    logs = [write(f"{number}.log", *(f"line {line} of {number}" for line in range(40))) for number in range(7)]
+    logs[1] = write("1.log", "")
+    for job, log in enumerate(logs):
+        fail(failures, job, [log, f"{log}.never_written"])
+    summary = failures.summary([])
+    assert "Failed: 7 job(s). The last lines of their logs:\n\n0.log\n  line 28 of 0\n" in summary
+    assert "  line 39 of 0\n\n1.log\n  (empty)\n\n2.log\n" in summary
+    assert "line 27 of" not in summary
+    assert summary.count("  line 39 of") == 4
+    assert "Further logs:\n5.log\n6.log\n\n" in summary
+    assert "never_written" not in summary
+    assert summary.endswith(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("present", "named"), [((), []), (("a",), ["b", "c"]), (("a", "b"), ["c"]), (("a", "b", "c"), [])]
+)
+def test_experiments_without_scores_are_named_unless_none_has_any(failures, present, named):
+    for experiment in present:
+        Path(experiment).mkdir()
+        write(f"{experiment}/metrics.json", "{}")
+    fail(failures, 1)
+    summary = failures.summary([f"{experiment}/metrics.json" for experiment in "abc"])
+    _, _, rest = summary.partition("Experiments without scores:\n")
+    assert rest.removesuffix(ADVICE).split() == named
+
+
+def test_a_run_ends_with_the_last_lines_of_what_failed_for_good(tmp_path):
     (tmp_path / "Snakefile").write_text(SMALL)
     snakemake = Path(sys.executable).with_name("snakemake")
     command = [snakemake, "--cores", "1", "--keep-going", "--quiet", "rules", "progress"]
@@ -75,8 +146,8 @@ def offline(project):
             patch.delenv(variable, raising=False)
         config = project.config(study="offline", experiments=HAVE + ABSENT)
         done = project.snakemake("--cores", "2", "--keep-going", configfile=config)
-    found = load_study(yaml.safe_load((project.folder / config).read_text())).experiments
-    yield project, done, {experiment.exp_id: experiment for experiment in found}
+    experiments = load_study(yaml.safe_load((project.folder / config).read_text())).experiments
+    yield project, done, {experiment.exp_id: experiment for experiment in experiments}
     shutil.rmtree(project.folder / "results/offline")
 
 
@@ -100,7 +171,7 @@ def test_the_last_thing_said_is_which_files_are_absent_where_from_and_where_to(o
         assert f"put the file at weights/official/{file}" in summary
     listed = summary[summary.index("without scores:\n") :].split("\n\n")[0].splitlines()[1:]
     assert sorted(map(os.path.basename, listed)) == sorted(
-        name for name, found in experiments.items() if found.family in ("yolo", "sam2")
+        name for name, experiment in experiments.items() if experiment.family in ("yolo", "sam2")
     )
     after = summary[summary.index("When a job fails'.\n") :].split("\n", 1)[1]
     assert len(after.split()) < 20  # Snakemake's own last words

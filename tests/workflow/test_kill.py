@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chaos import VICTIMS, go_on, run_and_kill
+from chaos import VICTIMS, resume, run_and_kill
 
 from defectbench.config.study import load_study
 from defectbench.files import read_json
 
-BUDGET = {"steps": 24, "eval_every": 2, "patience": 50}
+BUDGET = {"steps": 40, "eval_every": 2, "patience": 50}
 EXPERIMENT = {"model": "unet", "subset": 10, "lr": 0.01, "loss": "dice_bce", "seed": 3, **BUDGET}
 COMPARED = ("metrics.json", "model/weights.safetensors", "checkpoints/last.safetensors")
 
@@ -32,10 +32,10 @@ def in_training(lock: Path, seconds: float) -> Callable[[], bool]:
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_training_killed_at_random_moments_ends_as_an_undisturbed_one(clean, kills):
     config = clean.config(experiments=[EXPERIMENT])
-    (found,) = load_study(yaml.safe_load((clean.folder / config).read_text())).experiments
-    name = f"runs/tiny_steel/unet/{found.exp_id}"
+    (experiment,) = load_study(yaml.safe_load((clean.folder / config).read_text())).experiments
+    name = f"runs/tiny_steel/unet/{experiment.exp_id}"
     folder, metrics = clean.folder / name, f"{name}/metrics.json"
-    go_on(clean, metrics, configfile=config)
+    resume(clean, metrics, configfile=config)
     wanted = {path: (folder / path).read_bytes() for path in COMPARED}
     seconds = read_json(folder / "run.json")["train_seconds"]
     shutil.rmtree(folder)
@@ -46,6 +46,6 @@ def test_a_training_killed_at_random_moments_ends_as_an_undisturbed_one(clean, k
         killed += run_and_kill(clean, VICTIMS[kill % len(VICTIMS)], moment, metrics, configfile=config)
         clean.snakemake("--unlock", configfile=config)
     assert killed > 0
-    go_on(clean, metrics, configfile=config)
+    resume(clean, metrics, configfile=config)
     assert {path: (folder / path).read_bytes() for path in wanted} == wanted
     assert not list((folder / "state").glob("*/"))

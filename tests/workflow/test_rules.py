@@ -1,71 +1,143 @@
-"""What every rule must have, so that nothing of it is stale unseen, unlogged, or without a limit on a cluster."""
+"""What every rule must have, so that nothing of it is stale unseen, unlogged, or without a limit on a cluster.
+
+The rules are those of the loaded workflow, so that those made by loops count one by one; the jobs are those planned for
+the demo study, to which cross-validation, ensembles and a shared training are added.
+"""
 
 import re
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
-from tiny_study import ROOT
+import yaml
+from tiny_study import ROOT, Project
+from workflow_listing import list_workflow
 
-NEEDED = ("input.script}", "log:", "benchmark:", "threads:", "mem_mb=", "runtime=", "conda:")
-NAME = re.compile(r"(?: |:\s*name:\s*(?:f\")?)([\w{}]+)[:\"\n]")
+from defectbench.code_digest import CodeDigests
+from defectbench.config.families.registry import FAMILIES
+from defectbench.config.study import load_study
 
-
-def rules() -> dict[str, str]:
-    """Name -> text of every rule that runs a command; fetch.smk is a Snakefile of its own.
-
-    Rules that a loop makes are one here, named by their pattern, as ``plot_{name}``, or, where the names are the keys
-    of a table in the same file, one for each key.
-    """
-    found = {}
-    for path in sorted((ROOT / "rules").glob("*.smk")):
-        if path.name != "fetch.smk":
-            text = path.read_text(encoding="utf-8")
-            blocks = re.split(r"^\s*rule(?=(?: \w+)?:$)", text, flags=re.M)[1:]
-            found |= {NAME.match(block)[1]: block for block in blocks if "shell:" in block}
-            if block := found.pop("name", None):
-                keys = re.findall(r"^    \"(\w+)\": dict\(", text, re.M)
-                found |= {key: re.sub(r"\b(script|code)\(name\)", rf'\1("{key}")', block) for key in keys}
-    return found
-
-
-RULES = rules()
-
-
-def test_rules_are_found():
-    assert {"ingest", "train_unet", "score", "leaderboard", "plot_{name}"} <= set(RULES)
+UNET = "unet-resnet18_full_none_native_steps-300_eval-every-50_lr-0.001_loss-dice-bce"
+YOLO = "yolov8-seg-p_full_none_384_batch-size-8"
+MORE = [
+    {"model": "unet", "tta": ["none", "hflip"], "cv": 3},
+    {"model": "yolov8-seg", "scale": "p", "img_size": "384", "cv": 3},
+    {"model": "yolov8-seg", "scale": "p", "img_size": "384"},
+    {"model": "tophat_otsu", "cv": 3},
+    {"model": "sam2", "init": "random", "prompt": "full_box"},
+    {"model": "sam3", "init": "random", "phrases": "defect"},
+    {"model": "ensemble", "members": [UNET, YOLO], "weights": "fitted"},
+    {"model": "ensemble", "members": [f"{UNET}_cv3", f"{YOLO}_cv3"]},
+]
+# Files with the truth of any image.
+LABELS = re.compile(r"manifest|masks\.|/yolo/[^/]+$|/source/|/prompts/oracle/")
+ORACLE = re.compile(r"/prompts/oracle/")
+# Not predict_images: its images have no labels, and the manifest says what they must look like.
+PREDICTING = re.compile(r"predict_(?!images$)\w+|cascade_prompts")
+CHOOSING_THRESHOLDS = re.compile(r"calibrate|box_threshold")
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_every_rule_has_log_benchmark_threads_limits_and_environment(name):
-    assert [part for part in NEEDED if part not in RULES[name]] == []
+class Listing:
+    """The rules, those planned as jobs, and the experiments by id."""
+
+    def __init__(self, folder: Path) -> None:
+        project = Project(folder)
+        demo = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+        (folder / "images").mkdir()
+        (folder / "images/new.png").touch()
+        configfile = project.config(
+            "config/config.yaml",
+            experiments=[*demo["experiments"], *MORE],
+            split={**demo["split"], "n_folds": 3},
+            predict_images={"images": str(folder / "images"), "experiment": f"{UNET}_s42"},
+        )
+        experiments = load_study(yaml.safe_load((folder / configfile).read_text())).experiments
+        self.experiments = {experiment.exp_id: experiment for experiment in experiments}
+        self.rules, self.jobs = list_workflow(project, "all", "predict_images", configfile=configfile)
+
+    def inputs(self, rules: re.Pattern[str]) -> dict[tuple[str, str], list[str]]:
+        """Inputs of the jobs of some rules, by rule and experiment or fold."""
+        inputs = defaultdict(list)
+        for job in self.jobs:
+            if rules.fullmatch(job.rule):
+                inputs[job.rule, job.exp] += job.inputs
+        return inputs
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_the_digest_of_a_rule_is_that_of_its_script(name):
-    script, code = (
-        re.findall(rf"{word}=?{call}\(f?\"([\w{{}}]+)\"\)", RULES[name])
-        for word, call in (("script", "script"), ("code", "code"))
-    )
-    assert script == code
-    assert len(script) == 1
+@pytest.fixture(scope="module")
+def listing(tmp_path_factory) -> Listing:
+    return Listing(tmp_path_factory.mktemp("listing"))
 
 
-def test_every_script_of_a_rule_says_what_the_user_can_do_about_an_error():
-    named = [re.search(r"script\(f?\"([\w{}]+)", block)[1].replace("{name}", "*") for block in RULES.values()]
-    files = [path for name in named for path in (ROOT / "workflow" / "scripts").glob(f"{name}.py")]
-    assert len(files) > len(RULES)
-    assert [path.name for path in files if "\n@run_script\ndef main(" not in path.read_text(encoding="utf-8")] == []
+def test_rules_made_by_loops_are_listed_one_by_one(listing):
+    names = {rule.name for rule in listing.rules}
+    assert {"ingest", "train_unet", "predict_sam2_head", "score", "leaderboard", "plot_cost", "plot_training"} <= names
+    assert len(names) == len(listing.rules) > 60
 
 
-@pytest.mark.parametrize("name", RULES)
-def test_a_gpu_job_takes_a_device_of_its_own(name):
-    assert ("gpu=" in RULES[name]) == ("-m defectbench.on_gpu " in RULES[name])
+def test_every_rule_has_log_benchmark_threads_and_environment(listing):
+    for part in ("log", "benchmark", "threads", "conda"):
+        assert [rule.name for rule in listing.rules if not getattr(rule, part)] == []
 
 
-# predict_images is not among them: its images have no labels, and the manifest says what they must look like.
-PREDICTING = [name for name in RULES if name.startswith("predict_") and name != "predict_images"]
+def test_every_rule_has_limits_that_grow_with_each_attempt(listing):
+    assert [rule.name for rule in listing.rules if not {"mem_mb", "runtime"} <= set(rule.growing)] == []
 
 
-@pytest.mark.parametrize("name", [*PREDICTING, "cascade_prompts"])
-def test_prediction_is_given_no_labels(name):
-    given = re.search(r"input:\n(.*?)\n\s+output:", RULES[name], re.S)[1]
-    assert not re.search(r"manifest|masks|labels|/prompts/oracle", given)
+def test_every_job_has_memory_and_time(listing):
+    computing = {rule.name for rule in listing.rules}
+    jobs = [job for job in listing.jobs if job.rule in computing]
+    assert len(jobs) > 150
+    for resource, least in (("mem_mb", 500), ("runtime", 5)):
+        values = [(job.rule, job.resources[resource]) for job in jobs]
+        assert [rule for rule, value in values if value is not None and value < least] == []
+
+
+def test_every_rule_runs_the_script_of_its_name_whose_digest_it_has(listing):
+    digests = CodeDigests()
+    for rule in listing.rules:
+        script = ROOT / "workflow/scripts" / f"{rule.name}.py"
+        assert Path(rule.script) == Path("workflow/scripts") / script.name
+        assert "{input.script}" in rule.command
+        # Also others' digests, where a script looks their code up by name.
+        assert digests.of(script) in rule.code.split(), rule.name
+
+
+def test_every_script_of_a_rule_says_what_the_user_can_do_about_an_error(listing):
+    scripts = [ROOT / "workflow/scripts" / f"{rule.name}.py" for rule in listing.rules]
+    assert [path.name for path in scripts if "\n@run_script\n" not in path.read_text(encoding="utf-8")] == []
+
+
+def test_a_gpu_job_takes_a_device_of_its_own_and_no_other_does(listing):
+    gpu = {rule.name for rule in listing.rules if "gpu" in rule.resources}
+    assert {"train_unet", "predict_cascade", "predict_images"} <= gpu
+    assert gpu == {rule.name for rule in listing.rules if "-m defectbench.on_gpu " in rule.command}
+    assert [job for job in listing.jobs if (job.resources.get("gpu", 0) > 0) != (job.rule in gpu)] == []
+
+
+def test_every_experiment_is_predicted_by_its_family(listing):
+    predicted = {exp.split("/")[0] for _, exp in listing.inputs(PREDICTING) if exp}
+    families = {listing.experiments[exp].family for exp in predicted}
+    assert families == set(FAMILIES) - {"ensemble"}
+    # What is averaged is what members predicted.
+    assert {listing.experiments[exp].family for exp in set(listing.experiments) - predicted} == {"ensemble"}
+
+
+def test_prediction_is_given_no_labels(listing):
+    inputs = listing.inputs(PREDICTING)
+    oracle = set()
+    for (rule, exp), paths in inputs.items():
+        labels = [path for path in paths if LABELS.search(path)]
+        if labels and all(map(ORACLE.search, labels)):
+            oracle.add(exp)
+        else:
+            assert labels == [], (rule, exp)
+    # The oracle track, whose prompts are of the truth.
+    assert oracle == {exp for exp in listing.experiments if re.match(r"sam2-\S+_box_|cascade-oracle", exp)}
+    assert len(oracle) == 4
+
+
+def test_thresholds_are_chosen_without_anything_of_the_test_images(listing):
+    inputs = listing.inputs(CHOOSING_THRESHOLDS)
+    assert {rule for rule, _ in inputs} == {"calibrate", "box_threshold"}
+    assert [path for paths in inputs.values() for path in paths if re.search(r"/test\.", path)] == []

@@ -3,21 +3,27 @@
 import pytest
 import share_training
 import yaml
-from unet_training import folder, options, train  # noqa: F401  (folder is a fixture)
+from unet_training import options, train, write_packs
 
-from defectbench.config.experiments import expand
+from defectbench.config.expansion import expand
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import read_json
 
 TILES = {"mode": "crops", "crop": "64x64"}
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packs of six images, four of them for training."""
+    return write_packs(tmp_path_factory.mktemp("unet"))
+
+
 def trainings(*entries: dict) -> dict[str, str]:
     """Experiment id -> the id of the experiment that trains for it."""
     problems: list[str] = []
-    found = expand(list(entries), {}, problems)
+    experiments = expand(list(entries), {}, problems)
     assert not problems
-    return {experiment.exp_id: experiment.training.exp_id for experiment in found}
+    return {experiment.exp_id: experiment.training.exp_id for experiment in experiments}
 
 
 def test_views_and_tiles_have_the_training_of_the_default_prediction():
@@ -37,24 +43,24 @@ def test_the_training_is_the_same_whatever_else_the_study_holds():
 
 def test_any_other_difference_is_a_training_of_its_own():
     others = [{}, {"seed": 1}, {"lr": 0.01}, {"subset": 10}, {"cv": 5}, {"model": "fpn"}, {"mode": "crops"}]
-    found = [trainings({"model": "unet", "tta": "hflip", **other}) for other in others]
-    assert len({training for one in found for training in one.values()}) == len(others)
+    shared = [trainings({"model": "unet", "tta": "hflip", **other}) for other in others]
+    assert len({training for one in shared for training in one.values()}) == len(others)
 
 
 @pytest.mark.parametrize("model", ["yolov8-seg", "sam2_head", "sam3"])
 def test_the_other_families_share_too(model):
-    found = trainings({"model": model, "tta": ["none", "hflip"]})
-    assert len(found) == 2
-    assert len(set(found.values())) == 1
+    trained_by = trainings({"model": model, "tta": ["none", "hflip"]})
+    assert len(trained_by) == 2
+    assert len(set(trained_by.values())) == 1
 
 
 @pytest.mark.parametrize("model", ["yolov8", "all_empty", "sam2"])
 def test_what_has_no_such_settings_trains_for_itself(model):
-    found = trainings({"model": model})
-    assert found == {name: name for name in found}
+    trained_by = trainings({"model": model})
+    assert trained_by == {name: name for name in trained_by}
 
 
-def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp_path):  # noqa: F811
+def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp_path):
     run, weights = train(folder, tmp_path / "plain")
     own_run, own_weights = train(folder, tmp_path / "own", tta="hflip")
     named = {**run["experiment"], "exp_id": "with_views"}
@@ -65,12 +71,12 @@ def test_what_is_taken_over_is_what_its_own_training_would_have_made(folder, tmp
     share_training.main(options(trained=trained, identity=tmp_path / "identity.yaml", settings=settings, folder=taken))
 
     assert (taken / "model/weights.safetensors").read_bytes() == own_weights.read_bytes()
-    found = read_json(taken / "run.json")
-    assert found["settings"] == own_run["settings"] == yaml.safe_load(settings.read_text())
-    assert found["experiment"] == {**own_run["experiment"], "exp_id": "with_views"}
-    assert found["weights_path"] == (taken / "model/weights.safetensors").as_posix()
-    assert found["trained_in"] == trained.as_posix()
-    assert {key: found[key] for key in ("weights_sha256", "steps", "train_seconds")} == {
+    run_taken = read_json(taken / "run.json")
+    assert run_taken["settings"] == own_run["settings"] == yaml.safe_load(settings.read_text())
+    assert run_taken["experiment"] == {**own_run["experiment"], "exp_id": "with_views"}
+    assert run_taken["weights_path"] == (taken / "model/weights.safetensors").as_posix()
+    assert run_taken["trained_in"] == trained.as_posix()
+    assert {key: run_taken[key] for key in ("weights_sha256", "steps", "train_seconds")} == {
         key: run[key] for key in ("weights_sha256", "steps", "train_seconds")
     }
     assert (taken / "history.csv").read_bytes() == (trained / "history.csv").read_bytes()

@@ -16,7 +16,7 @@ PER_CLASS = "_task-per-class"
 
 
 def trained(subset: int | str, task: str = "", lr: str = "", seed: int = 42) -> str:
-    return f"unet-resnet18_{subset}_none_native{task}_batch-size-4_steps-4_eval-every-2{lr}_threads-1_s{seed}"
+    return f"unet-tu-test-resnet_{subset}_none_native{task}_batch-size-4_steps-4_eval-every-2{lr}_threads-1_s{seed}"
 
 
 # The experiments of the tiny study by family; a new family is a line here.
@@ -84,7 +84,7 @@ def switch_branches(project: Project) -> None:
     git("add", "rules", "workflow")
     git("commit", "-m", "here")
     git("switch", "-c", "other")
-    for name in ("workflow/defectbench/training/losses.py", "workflow/scripts/ingest.py", "rules/unet.smk"):
+    for name in ("workflow/defectbench/training/losses.py", "workflow/scripts/ingest.py", "rules/families.smk"):
         project.edit(name, b"", b"\nOTHER = 1\n")
     git("commit", "-a", "-m", "there")
     git("switch", "-")
@@ -122,7 +122,7 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "every file touched": touch,
     "a branch switch and back": switch_branches,
     "a comment in a script": lambda p: p.edit(
-        "workflow/scripts/train_unet.py", b"import torch\n", b"import torch  # !\n"
+        "workflow/scripts/train_unet.py", b"@run_script\n", b"# !\n@run_script\n"
     ),
     "one image edited": lambda p: p.edit(f"{SOURCE}/train_images/steel_00003.jpg", b"", b"\0"),
     "one label edited": lambda p: p.edit(f"{SOURCE}/train.csv", b"", b"steel_00000.jpg,1,1 2\n"),

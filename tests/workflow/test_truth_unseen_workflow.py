@@ -1,7 +1,7 @@
 """No automatic row depends on the truth of the test images: every family through the workflow, then with noise.
 
-A cheat can read that truth when it predicts, or take it along from training: so first the trained models predict anew,
-then all are trained anew. Rows of the oracle track are the control: they must change.
+A cheat can read that truth when it predicts, or memorise it in training: so first the trained models predict again,
+then all are trained again. Rows of the oracle track are the control: they must change.
 """
 
 import io
@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny_study import Project
 
-from defectbench.config.experiments import FAMILIES
+from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prompt_file import read_prompts
@@ -63,7 +63,7 @@ OUTCOMES = (
     *("*/*/*.pred.parquet", "*/*/*.boxes.parquet", "*/*/fold*/*.pred.parquet"),
     *("*/*/calibration.json", "*/*/ensemble.json", "prompts/*/*.parquet", "prompts/*/threshold.json"),
 )
-# Files in which the truth of all images stands.
+# Files with the truth of all images.
 TRUTHS = (
     *("manifest.parquet", "packed/masks.bin", "packed/masks.parquet", "prompts/oracle/box.parquet"),
     *("yolo/polygons_merged.parquet", "yolo/boxes_merged.parquet"),
@@ -81,11 +81,9 @@ class Study:
     def __init__(self, folder):
         self.project = Project(folder)
         self.data = folder / DATA
-        # Of what a hardly trained detector finds, nothing is kept otherwise.
-        self.project.edit(
-            "workflow/defectbench/families/cascade/prompts.py", b"LEAST_SCORE = 0.01", b"LEAST_SCORE = 0.001"
-        )
-        # Roles drawn anew would follow the truth: strata are made of it.
+        # Otherwise no box of a hardly trained detector counts.
+        self.project.edit("workflow/defectbench/families/cascade/prompts.py", b"MIN_SCORE = 0.01", b"MIN_SCORE = 0.001")
+        # Roles that are drawn again would follow the truth: strata are made of it.
         pd.DataFrame(ROLES.items(), columns=["image", "split"]).to_csv(folder / "roles.csv", index=False)
         split = {"file": {"path": str(folder / "roles.csv")}, "n_folds": 2, "inner_val": 0.5}
         self.config = self.project.config("config/test/chaos.yaml", **STUDY, split=split)
@@ -94,7 +92,7 @@ class Study:
     def run(self, *options):
         """Predict with all experiments, by Snakemake."""
         kinds = {True: "boxes", False: "pred"}
-        wanted = [f"{one.family}/{one.exp_id}/test.{kinds[one.is_detector]}.parquet" for one in self.experiments]
+        wanted = [f"{one.family}/{one.exp_id}/test.{kinds[one.traits.is_detector]}.parquet" for one in self.experiments]
         targets = [f"{DATA}/{name}" for name in (*wanted, *TRUTHS)]
         done = self.project.snakemake(
             *targets, "--cores", "2", "--resources", "gpu=2", *options, configfile=self.config
@@ -102,11 +100,11 @@ class Study:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def outcomes(self):
-        """Bytes of all predictions, thresholds and prompts by path: those of automatic rows, and of the oracle's."""
+        """Bytes of all predictions, thresholds and prompts by path: of the automatic track, and of the oracle track."""
         automatic, oracle = {}, {}
         for path in (path for pattern in OUTCOMES for path in sorted(self.data.glob(pattern))):
-            chosen = oracle if self.is_of_oracle(path) else automatic
-            chosen[path.relative_to(self.data).as_posix()] = path.read_bytes()
+            outcomes = oracle if self.is_of_oracle(path) else automatic
+            outcomes[path.relative_to(self.data).as_posix()] = path.read_bytes()
         return automatic, oracle
 
     def is_of_oracle(self, path):
@@ -116,7 +114,7 @@ class Study:
         return json.loads((path.parent / "run.json").read_text())["experiment"]["track"] == "oracle"
 
     def truths(self):
-        """Bytes of the files in which the truth stands."""
+        """Bytes of the files with the truth."""
         return {name: (self.data / name).read_bytes() for name in TRUTHS}
 
     def make_noise(self):
@@ -162,7 +160,7 @@ def test_no_automatic_prediction_changes_with_the_truth_of_the_test_images(study
     assert changed(study.automatic, automatic) == []
     # The val images keep their truth.
     of_test = [name for name in study.oracle if not name.endswith("val.pred.parquet")]
-    assert len(of_test) == 4, "two models asked by true prompts, and these"
+    assert len(of_test) == 4, "two models prompted with the truth, and these prompts"
     assert changed(study.oracle, oracle) == sorted(of_test)
 
 
@@ -170,5 +168,5 @@ def test_no_training_keeps_the_truth_of_the_test_images(study):
     study.run()
     digest = read_manifest(study.data / "manifest.parquet").digest()
     records = [json.loads(path.read_text()) for path in study.data.glob("*/*/run.json")]
-    assert {record["data_digest"] for record in records} == {digest}, "all were trained anew"
+    assert {record["data_digest"] for record in records} == {digest}, "all were trained again"
     assert changed(study.automatic, study.outcomes()[0]) == []

@@ -4,8 +4,9 @@ import re
 
 import pandas as pd
 import yaml
+from tiny_study import LOG
 
-UNET = "unet-resnet18_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
+UNET = "unet-tu-test-resnet_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
 FIRST_COLUMNS = (
     "exp_id,model,subset_size,variant,prompt_type,img_size,batch_size,steps,lr,wd,seed,val_mIoU,val_Dice,test_mIoU,"
     "test_Dice,IoU@50,IoU@75,IoU@90,IoU@95,Precision,Recall,F1,AUPRC,avg_inference_time,ckpt_path,timestamp"
@@ -21,7 +22,7 @@ def test_one_command_makes_table_leaderboard_and_plots(project):
     for name in ("leaderboard.md", "results.parquet", "plots/ranking.png", "plots/gallery.png"):
         assert (results / name).stat().st_size > 0
     assert (project.folder / "runs/tiny_steel/card.md").stat().st_size > 0
-    assert (results / "leaderboard.md").read_text().strip() in project.first_output
+    assert (results / "leaderboard.md").read_text().strip() in (project.folder / LOG).read_text()
 
 
 def test_a_second_run_does_nothing_and_says_so(project):
@@ -74,7 +75,7 @@ def test_export_names_model_subset_prompt_size_and_end_of_training(project):
     done = project.snakemake("--cores", "1", "export")
     assert done.returncode == 0, done.stderr
     names = sorted(path.name for path in (project.folder / "results/tiny/export").glob("*.csv"))
-    pattern = re.compile(r"exp_[A-Za-z0-9_]+(-resnet18)?_(10|full)_none_native_\d{8}-\d{4}\.csv")
+    pattern = re.compile(r"exp_[A-Za-z0-9_]+(-tu-test_resnet)?_(10|full)_none_native_\d{8}-\d{4}\.csv")
     assert names
     assert all(pattern.fullmatch(name) for name in names)
     rows = pd.concat(pd.read_csv(project.folder / "results/tiny/export" / name) for name in names)

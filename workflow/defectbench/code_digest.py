@@ -1,4 +1,4 @@
-"""Which code a script runs, as one digest: it changes with a real edit of that code and with nothing else."""
+"""Digests of the code that scripts run: one changes with a real edit of that code and with nothing else."""
 
 import ast
 import hashlib
@@ -11,7 +11,7 @@ LIBRARY = Path(__file__).resolve().parents[1]
 
 
 class CodeDigests:
-    """Digests of the library modules behind scripts, computed once each."""
+    """Digests of scripts with the library modules that they import; each module is read once."""
 
     def __init__(self) -> None:
         """Read the import graph of the library that this module is part of."""
@@ -21,7 +21,7 @@ class CodeDigests:
     def of(self, script: Path, within: str | tuple[str, ...] = PACKAGE) -> str:
         """Digest (16 hex digits) of ``script`` and all library modules in ``within`` that it imports, directly or not.
 
-        Comments, docstrings and layout do not count. Imports inside functions are seen; names built at run time
+        Comments, docstrings and layout do not count. Imports inside functions are found; names built at run time
         (``importlib``) are not, so the library has none.
         """
         digest = hashlib.sha256(_without_docstrings(script.read_text(encoding="utf-8")).encode())
@@ -30,7 +30,7 @@ class CodeDigests:
         return digest.hexdigest()[:16]
 
     def modules(self, script: Path) -> set[str]:
-        """Names of the library modules that ``script`` imports, with the packages that hold them."""
+        """Names of the library modules that ``script`` imports, directly or not, and of the packages above them."""
         closure: set[str] = set()
         for module in self._imported(script):
             closure |= {module} | self._graph.find_upstream_modules(module)

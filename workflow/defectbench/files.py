@@ -1,5 +1,6 @@
 """Atomic file writing: a reader never sees half a file, whatever kills the writer."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -36,3 +37,9 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex digits; read in parts."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
-"""Run a script on a GPU of its own: `python -m defectbench.on_gpu --usage FILE script.py [arguments]`.
+"""Exclusive GPUs for a script: `python -m defectbench.on_gpu --usage FILE script.py [arguments]`.
 
-Snakemake counts GPUs and does not assign them. Here the job takes a free one, or `--devices` of them: it holds a lock
-on a file of each until its process ends, however it ends, and sees no other device. The choice is among the devices of
-CUDA_VISIBLE_DEVICES where it is set, as Slurm does, and among all otherwise; numbers count as in nvidia-smi.
+Snakemake counts GPUs but does not assign them. Here a job takes a free one, or `--devices` of them: it locks a file for
+each until its process ends, however it ends, and sees no other device. Candidates are the devices in
+CUDA_VISIBLE_DEVICES if it is set, as Slurm does, else all; indices are those of nvidia-smi.
 """
 
 import argparse
@@ -29,14 +29,14 @@ POLL_SECONDS = 1.0
 
 
 def visible_devices() -> list[str]:
-    """The GPUs that this process may use, by UUID where nvidia-smi knows them; none on a machine without."""
-    outer = os.environ.get("CUDA_VISIBLE_DEVICES")
+    """GPUs that this process may use, by UUID where nvidia-smi knows them; empty on a machine without."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     physical = _physical_devices()
-    if outer is None:
+    if visible is None:
         return physical
     devices = []
-    for name in (part.strip() for part in outer.split(",")):
-        # CUDA ignores what follows a device that does not exist; Slurm says NoDevFiles for none.
+    for name in (part.strip() for part in visible.split(",")):
+        # CUDA ignores what follows a device that does not exist; Slurm writes NoDevFiles for none.
         if name in ("", "-1", "NoDevFiles"):
             break
         devices.append(physical[int(name)] if name.isdigit() and int(name) < len(physical) else name)
@@ -50,7 +50,7 @@ def _physical_devices() -> list[str]:
         return []
     devices: list[str] = []
     for uuid in re.findall(r"UUID: ([\w/-]+)", listing):
-        # Slices of a partitioned GPU follow it, and are used in its place.
+        # The slices of a partitioned GPU are listed after it and used in its place.
         if uuid.startswith("MIG-") and devices and devices[-1].startswith("GPU-"):
             devices.pop()
         devices.append(uuid)
@@ -59,11 +59,11 @@ def _physical_devices() -> list[str]:
 
 @contextlib.contextmanager
 def leased_gpus(n: int = 1, folder: Path | None = None) -> Iterator[str | None]:
-    """Take ``n`` free devices, or all if there are fewer, and make them the only visible ones.
+    """Lease ``n`` free devices, or all if there are fewer, and make them the only visible ones.
 
-    Gives their names, joined by commas as in CUDA_VISIBLE_DEVICES; None where there is no GPU. Waits while too many
-    are taken. The lock is the kernel's, so it goes with the process, even a killed one. It lies in
-    ``folder``, by default one of this user on this machine, which all runs share.
+    Yields their names, joined by commas as in CUDA_VISIBLE_DEVICES; None where there is no GPU. Waits while too few are
+    free. The kernel releases the locks when the process ends, even if it is killed. The lock files are in ``folder``,
+    by default a temporary one of this user that all runs on this machine share.
     """
     devices = visible_devices()
     if not devices:
@@ -72,57 +72,60 @@ def leased_gpus(n: int = 1, folder: Path | None = None) -> Iterator[str | None]:
     folder = folder or Path(tempfile.gettempdir()) / f"defectbench-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        files = {device: stack.enter_context((folder / f"{_file_name(device)}.lock").open("a+")) for device in devices}
-        taken = ",".join(_wait_for(files, min(n, len(files))))
-        os.environ["CUDA_VISIBLE_DEVICES"] = taken
-        yield taken
+        locks: dict[str, TextIO] = {
+            device: stack.enter_context((folder / f"{_file_name(device)}.lock").open("a+")) for device in devices
+        }
+        leased = ",".join(_wait_for(locks, min(n, len(locks))))
+        os.environ["CUDA_VISIBLE_DEVICES"] = leased
+        yield leased
 
 
 def _file_name(device: str) -> str:
     return re.sub(r"[^\w.-]", "-", device)
 
 
-def _wait_for(files: dict[str, TextIO], n: int) -> list[str]:
-    told = False
+def _wait_for(locks: dict[str, TextIO], n: int) -> list[str]:
+    announced = False
     while True:
-        taken = _take(files, n)
-        if len(taken) == n:
-            for device in taken:
-                files[device].truncate(0)
-                files[device].write(f"{os.getpid()}\n")
-                files[device].flush()
-            return taken
-        # All or none: two jobs that each hold a part of what they need would wait for ever.
-        for device in taken:
-            fcntl.flock(files[device], fcntl.LOCK_UN)
-        if not told:
-            holders = ", ".join(f"{device} by process {_holder(file)}" for device, file in files.items())
+        devices = _try_to_lock(locks, n)
+        if len(devices) == n:
+            for device in devices:
+                locks[device].truncate(0)
+                locks[device].write(f"{os.getpid()}\n")
+                locks[device].flush()
+            return devices
+        # All or none: two jobs that each hold some of what they need would wait forever.
+        for device in devices:
+            fcntl.flock(locks[device], fcntl.LOCK_UN)
+        if not announced:
+            holders = ", ".join(f"{device} by process {_holder(file)}" for device, file in locks.items())
             print(f"Waiting for a GPU: {holders}. More gpu= than GPUs, or a job left over?", file=sys.stderr)
-            told = True
+            announced = True
         time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
 
 
-def _take(files: dict[str, TextIO], n: int) -> list[str]:
-    taken: list[str] = []
-    for device, file in files.items():
+def _try_to_lock(locks: dict[str, TextIO], n: int) -> list[str]:
+    """Lock up to ``n`` free devices without waiting; returns them."""
+    devices: list[str] = []
+    for device, file in locks.items():
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            taken.append(device)
-            if len(taken) == n:
+            devices.append(device)
+            if len(devices) == n:
                 break
-    return taken
+    return devices
 
 
-def _holder(file: TextIO) -> str:
-    file.seek(0)
-    return file.read().strip() or "unknown"
+def _holder(lock: TextIO) -> str:
+    lock.seek(0)
+    return lock.read().strip() or "unknown"
 
 
 class Usage(threading.Thread):
-    """Looks at a device every few seconds, as Snakemake's `benchmark:` does not."""
+    """Samples utilisation and memory of a device every few seconds; Snakemake's `benchmark:` sees no GPU."""
 
     def __init__(self, device: str, query: Callable[[str], tuple[float, float]] | None = None) -> None:
-        """``query`` gives a device's utilisation (percent) and used memory (MiB); by default it asks nvidia-smi."""
+        """``query`` returns a device's utilisation (percent) and used memory (MiB); by default by nvidia-smi."""
         super().__init__(daemon=True)
         self.device, self.query = device, query or _nvidia_smi
         self.utilisation: list[float] = []
@@ -130,7 +133,7 @@ class Usage(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Query until :meth:`end`, or until a query fails: then the device cannot be watched."""
+        """Sample until :meth:`end` is called or a query fails: then the device cannot be monitored."""
         while True:
             try:
                 utilisation, memory = self.query(self.device)
@@ -142,7 +145,7 @@ class Usage(threading.Thread):
                 return
 
     def end(self) -> dict[str, float | None]:
-        """Mean utilisation in percent and peak memory in bytes; None if nothing could be seen."""
+        """Stop; returns mean utilisation in percent and peak memory in bytes, None if there is no sample."""
         self._ended.set()
         self.join()
         if not self.memory:
@@ -154,7 +157,7 @@ class Usage(threading.Thread):
 
 
 def _nvidia_smi(devices: str) -> tuple[float, float]:
-    """Mean utilisation of the devices, and the memory of the fullest."""
+    """Mean utilisation of the devices, and the used memory of the fullest."""
     query = ["nvidia-smi", "-i", devices, "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"]
     rows = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
     utilisation, memory = zip(*(map(float, row.split(",")) for row in rows), strict=True)
@@ -162,7 +165,7 @@ def _nvidia_smi(devices: str) -> tuple[float, float]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Lease devices, run the script as if it had been called itself, and write what it used."""
+    """Lease devices, run the script as if it were called directly, and write what it used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--usage", type=Path, required=True, help="JSON to write: device, times, memory, utilisation")
     parser.add_argument("--devices", type=int, default=1, help="how many GPUs the job needs")

@@ -1,4 +1,4 @@
-"""Choose threshold and post-processing of one experiment on its val predictions. It refuses test predictions."""
+"""Calibrate threshold and post-processing of an experiment on its val predictions; test predictions are refused."""
 
 import argparse
 from dataclasses import asdict
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 
@@ -29,11 +29,11 @@ def main(argv: list[str] | None = None) -> None:
     images = ImagePack(args.pack) if args.pack else None
     with PredictionFile(args.predictions) as predictions:
         data = ValidationData(predictions, read_truth(args.manifest, args.split), images)
-        chosen = calibrate(data, settings)
-    write_json(args.out, asdict(chosen))
-    choices = [f"{name} p >= {p:.3f}" for name, p in chosen.threshold.items()]
-    choices += [f"{name} post-processing: {chosen.pipeline(name)[1]}" for name in chosen.post_processed]
-    print(f"{args.out.parent.name}: {chosen.objective} on {chosen.n_images} val images: {'; '.join(choices)}")
+        calibration = calibrate(data, settings)
+    write_json(args.out, asdict(calibration))
+    choices = [f"{name} p >= {p:.3f}" for name, p in calibration.threshold.items()]
+    choices += [f"{name} post-processing: {calibration.pipeline(name)[1]}" for name in calibration.post_processed]
+    print(f"{args.out.parent.name}: {calibration.objective} on {calibration.n_images} val images: {'; '.join(choices)}")
 
 
 if __name__ == "__main__":

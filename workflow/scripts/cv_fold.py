@@ -1,11 +1,11 @@
-"""Divide the images for the model of one fold: what it learns from, stops by, and predicts."""
+"""Split the images for the model of one fold: training, early stopping, prediction."""
 
 import argparse
 from pathlib import Path
 
 import pandas as pd
 
-from defectbench.data.cross_validation import fold_split
+from defectbench.data.cross_validation import make_fold_split
 from defectbench.data.manifest import read_manifest
 from defectbench.files import write_text
 from defectbench.script import run_script
@@ -19,8 +19,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, required=True, help="role and group of each image (CSV)")
     parser.add_argument("--folds", type=Path, required=True, help="fold and group of each image (CSV)")
     parser.add_argument("--fold", type=int, required=True, help="number of the fold, from 0")
-    parser.add_argument("--inner-val", type=float, required=True, help="share of the other folds to stop by")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the draw of the inner val images")
+    parser.add_argument("--inner-val", type=float, required=True, help="share of the other folds for early stopping")
+    parser.add_argument("--seed", type=int, required=True, help="random seed of the inner val images")
     parser.add_argument("--training", type=Path, required=True, help="to write: train and inner val images (CSV)")
     parser.add_argument("--subset", type=Path, required=True, help="to write: train images in order (CSV)")
     parser.add_argument("--prediction", type=Path, required=True, help="to write: the fold as val, and test (CSV)")
@@ -29,11 +29,11 @@ def main(argv: list[str] | None = None) -> None:
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
     folds = pd.read_csv(args.folds, dtype={"image_id": str, "group": str}, keep_default_na=False)
-    found = fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
-    for path, table in zip((args.training, args.subset, args.prediction), found, strict=True):
+    fold_split = make_fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
+    for path, table in zip((args.training, args.subset, args.prediction), fold_split, strict=True):
         write_text(path, table.to_csv(index=False))
-    roles = found.training["role"].value_counts()
-    held_out = (found.prediction["role"] == "val").sum()
+    roles = fold_split.training["role"].value_counts()
+    held_out = (fold_split.prediction["role"] == "val").sum()
     print(f"fold {args.fold}: {roles['train']} train, {roles['val']} inner val, {held_out} held-out images")
 
 

@@ -1,7 +1,8 @@
 """Gather the folds of a cross-validated experiment.
 
-Writes the out-of-fold predictions of every train and val image, each by the one model that did not see it, and the
-mean of all folds' models on the test images. Refuses predictions of a model that saw the image or its group.
+Writes the out-of-fold predictions of every train and val image, each by the one model that was not trained on it, and
+the mean of all folds' models on the test images. Refuses predictions by a model that was trained on the image or its
+group.
 """
 
 import argparse
@@ -14,14 +15,14 @@ from defectbench.data.cross_validation import check_unseen
 from defectbench.data.splits import SplitError
 from defectbench.families.ensemble.record import combined_record, combined_timing, read_members
 from defectbench.files import write_json
-from defectbench.inference.ensemble import join, write_mean
+from defectbench.inference.ensemble import write_joined, write_mean
 from defectbench.script import run_script
 from defectbench.training.run_record import images_seen
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Check, join and average what the folds predicted."""
+    """Check, join and average the predictions of the folds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the experiment")
     parser.add_argument("--folds", type=Path, nargs="+", required=True, help="folders of the folds' models")
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
     weights = [1.0] * len(args.folds)
     members = read_members(args.folds, weights)
-    predicted = join([folder / "val.pred.parquet" for folder in args.folds], args.oof, "val")
+    predicted = write_joined([folder / "val.pred.parquet" for folder in args.folds], args.oof, "val")
     for member, path, ids in zip(members, args.training, predicted, strict=True):
         seen = pd.read_csv(path, dtype=str, keep_default_na=False)
         check_record(member.folder, member.run, seen)
@@ -56,15 +57,15 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def check_record(folder: Path, run: dict[str, object], seen: pd.DataFrame) -> None:
-    """Refuse a model that does not say that it saw the images ``seen`` and no others.
+    """Refuse a model whose record does not say that it saw the images ``seen`` and no others.
 
     Raises:
-        SplitError: if its record says nothing, or something else.
+        SplitError: if the record has no digest of the images, or another.
     """
     if run.get("seen_ids_sha256") != images_seen(seen["image_id"])["seen_ids_sha256"]:
         raise SplitError(
             f"{folder}/run.json does not say that the model saw the train and inner val images of its fold and no "
-            "others: its out-of-fold predictions cannot be trusted; train it anew"
+            "others: its out-of-fold predictions cannot be trusted; train it again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Score a cross-validated experiment fold by fold, at thresholds chosen on the other folds, and all folds together."""
+"""Score a cross-validated experiment by fold, at thresholds chosen on the other folds, and pooled over all folds."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.evaluation.cross_validation import cross_fitted, fold_metrics, fold_records
+from defectbench.data.prediction_file import PredictionFile
+from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import atomic, write_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Choose thresholds, count, and derive the metrics."""
+    """Choose thresholds, count, and compute the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="calibrate.yaml of the experiment")
     parser.add_argument("--predictions", type=Path, required=True, help="out-of-fold predictions")
@@ -33,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     histograms = pd.read_parquet(args.histograms, filters=[("role", "==", "val")])
     with PredictionFile(args.predictions) as predictions:
         data = ValidationData(predictions, read_truth(args.manifest, args.split))
-        thresholds = cross_fitted(histograms, data.header.classes, folds, settings.objective)
-        records = fold_records(data, thresholds, folds)
+        thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, settings.objective)
+        records = count_folds(data, thresholds, folds)
     metrics = fold_metrics(records, thresholds)
     with atomic(args.records) as temporary:
         records.to_parquet(temporary, index=False)

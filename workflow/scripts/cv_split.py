@@ -1,11 +1,11 @@
-"""Write the split by which cross-validated experiments are calibrated and scored: every train and val image is val."""
+"""Write the split of out-of-fold predictions, by which cross-validated experiments are calibrated and scored."""
 
 import argparse
 from pathlib import Path
 
 import pandas as pd
 
-from defectbench.data.cross_validation import whole_split
+from defectbench.data.cross_validation import make_oof_split
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -15,11 +15,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", type=Path, required=True, help="role and group of each image (CSV)")
-    parser.add_argument("--out", type=Path, required=True, help="to write: the same with roles val and test (CSV)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="to write: the same with every train and val image as val (CSV)"
+    )
     args = parser.parse_args(argv)
 
     split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
-    write_text(args.out, whole_split(split).to_csv(index=False))
+    write_text(args.out, make_oof_split(split).to_csv(index=False))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the labels of a dataset in another format, and report what was written about each image."""
+"""Export the labels of a dataset to another format, with a report of each image."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Download a dataset and unpack it to its folder."""
+"""Download a dataset and unpack it into its folder."""
 
 import argparse
 from pathlib import Path
@@ -12,8 +12,8 @@ from defectbench.script import run_script
 def main(argv: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", type=Path, required=True, help="where the dataset can be downloaded (YAML)")
-    parser.add_argument("--root", type=Path, required=True, help="folder to make; if it is there, it must be empty")
+    parser.add_argument("--settings", type=Path, required=True, help="source of the dataset (YAML)")
+    parser.add_argument("--root", type=Path, required=True, help="folder to create; if it exists, it must be empty")
     args = parser.parse_args(argv)
 
     n_files = fetch(FetchSettings.read(args.settings), args.root)

@@ -1,4 +1,4 @@
-"""Divide a dataset's train and val images into folds for cross-validation; test images are in none."""
+"""Split a dataset's train and val images into folds for cross-validation; test images are in none."""
 
 import argparse
 from pathlib import Path
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
     parser.add_argument("--split", type=Path, required=True, help="role and group of each image (CSV)")
     parser.add_argument("--k", type=int, required=True, help="number of folds")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the draw")
+    parser.add_argument("--seed", type=int, required=True, help="random seed")
     parser.add_argument("--out", type=Path, required=True, help="to write: fold and group of each image (CSV)")
     args = parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Read a dataset's images and labels once and write its manifest and its issues."""
+"""Ingest a dataset: read its images and labels once, and write its manifest and issues."""
 
 import argparse
 from pathlib import Path
@@ -15,14 +15,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, help="to write: a row per usable image (Parquet)")
-    parser.add_argument("--issues", type=Path, required=True, help="to write: what cannot be used, and why (CSV)")
+    parser.add_argument("--issues", type=Path, required=True, help="to write: problems of unusable samples (CSV)")
     parser.add_argument("--threads", type=int, default=2, help="threads that read images (default: %(default)s)")
     args = parser.parse_args(argv)
 
     settings = read_dataset_settings(args.settings)
-    # Snakemake deletes the declared outputs of a failed job: then the list must stand elsewhere.
-    found_file = args.issues.with_name("issues_found.csv")
-    manifest, problems = ingest(settings, found_file, args.threads)
+    # Snakemake deletes the declared outputs of a failed job, so that the list is then written elsewhere.
+    problem_file = args.issues.with_name("issues_found.csv")
+    manifest, problems = ingest(settings, problem_file, args.threads)
     write_manifest(args.manifest, manifest)
     write_issues(args.issues, problems)
     print(f"{settings.name}: {len(manifest.frame)} images, {manifest.n_quarantined} samples quarantined")

@@ -1,4 +1,4 @@
-"""Predict val and test images with a promptable model, asked by what another experiment found. Sees no label."""
+"""Predict val and test images with a promptable model, prompted with another experiment's predictions; no label."""
 
 import argparse
 from pathlib import Path
@@ -10,29 +10,31 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.data.packing import ImagePack
 from defectbench.data.prompt_file import read_prompts
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
-from defectbench.families.sam2.predictor import load_prompted, predict_prompted
+from defectbench.families.sam2.predict import predict_prompted
+from defectbench.families.sam2.predictor import load_prompted
 from defectbench.files import read_json, write_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import timing_record
+from defectbench.inference.predictor import ModelFiles
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Load the second stage, ask it, and record what both stages are and cost."""
+    """Load the segmenter, predict with its prompts, and record both stages and their costs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="train.yaml of the cascade")
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of the cascade")
-    parser.add_argument("--segmenter", type=Path, required=True, help="folder of the experiment that is asked")
-    parser.add_argument("--base", type=Path, required=True, help="weights that the segmenter started from")
+    parser.add_argument("--segmenter", type=Path, required=True, help="folder of the promptable experiment")
+    parser.add_argument("--base", type=Path, required=True, help="base weights of the segmenter")
     parser.add_argument("--prompts", type=Path, required=True, help="prompts of the val and test images")
-    parser.add_argument("--source", type=Path, help="folder of the experiment that made the prompts, if one did")
-    parser.add_argument("--prompts-timing", type=Path, help="how long its prompts took (JSON), if one did")
+    parser.add_argument("--source", type=Path, help="folder of the experiment that made the prompts, if any")
+    parser.add_argument("--prompts-timing", type=Path, help="seconds that its prompts took (JSON)")
     parser.add_argument("--source-subsets", type=Path, nargs="*", default=[], help="CSVs of its training images")
     parser.add_argument("--segmenter-subset", type=Path, required=True, help="CSV of the segmenter's training images")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--embeddings", type=Path, required=True, help="folder of kept embeddings")
+    parser.add_argument("--features", type=Path, help="folder in which features of a frozen encoder are cached")
     parser.add_argument("--code-digest", required=True, help="digest of the code, for the record")
     parser.add_argument("--val", type=Path, required=True, help="prediction file to write")
     parser.add_argument("--test", type=Path, required=True, help="prediction file to write")
@@ -46,12 +48,12 @@ def main(argv: list[str] | None = None) -> None:
     source = Stage.read(args.source, args.source_subsets) if args.source else None
     split = pd.read_csv(args.split, dtype=str)
     record = cascade_record(identity, settings, source, segmenter, split, args.code_digest)
-    weights = args.segmenter / "model" / "weights.safetensors"
-    predictor = load_prompted(segmenter.run, args.base, weights, args.embeddings)
-    prompts = read_prompts(args.prompts, settings.prompt_source)
+    model = ModelFiles(args.segmenter / "model" / "weights.safetensors", args.base, args.features)
+    predictor = load_prompted(segmenter.run, model, "auto")
+    prompts = read_prompts(args.prompts, settings.prompts.source)
     outputs = {"val": args.val, "test": args.test}
     images = ImagePack(args.pack)
-    seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompt_source)
+    seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompts.source)
     timing = timing_record(seconds, device_name(predictor.device))
     if args.source:
         timing = cascade_timing(timing, read_json(args.source / "timing.json"), read_json(args.prompts_timing))

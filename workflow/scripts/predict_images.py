@@ -1,31 +1,32 @@
 """Predict the images in a folder, which need no labels, with a finished experiment.
 
-Writes into --out: maps.pred.parquet (score maps), overlays/ (images with the outlines of what was found, PNG),
+Writes into --out: maps.pred.parquet (score maps), overlays/ (images with the outlines of the predicted defects, PNG),
 annotations.json (COCO), images.csv (a row per image and class) and, of experiments with a map per class,
-submission.csv and submission_separate.csv (Kaggle). Masks are those at the calibrated thresholds with the calibrated
-post-processing and, with --gate, behind the gate of a submission.
+submission.csv and submission_separate.csv (Kaggle). Masks have the calibrated thresholds and
+post-processing and, with --gate, pass the gate of a submission.
 """
 
 import argparse
 import shutil
 from pathlib import Path
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import read_manifest
+from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import runs_from_coco
-from defectbench.data.submission import write_submission
+from defectbench.data.submission import Layout, write_submission
 from defectbench.data.writers import coco
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
-from defectbench.families.load import load_experiment
+from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
 from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Predict image by image, then write what was found."""
+    """Predict image by image, then write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", type=Path, required=True, help="folder of a finished, calibrated experiment")
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of its dataset: class values")
@@ -39,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
     labels = read_manifest(args.manifest, columns=["image_id"])
-    found = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
-    # Pictures of an earlier run would pass for this one's.
+    results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
+    # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
@@ -50,20 +51,21 @@ def main(argv: list[str] | None = None) -> None:
             if gate is not None:
                 masks = gate.apply(masks, codes)
             maps.add(image_id, codes)
-            found.add(image_id, codes, masks)
+            results.add(image_id, codes, masks)
             write_overlay(args.out / "overlays" / f"{image_id}.png", image, masks, classes)
-    manifest = found.manifest(args.images.name)
+    manifest = results.manifest(args.images.name)
     coco.write(manifest, args.out)
-    write_text(args.out / "images.csv", found.table().to_csv(index=False))
+    write_text(args.out / "images.csv", results.table().to_csv(index=False))
     if classes != (MERGED,):
-        for layout, name in (("joined", "submission.csv"), ("separate", "submission_separate.csv")):
+        names: dict[Layout, str] = {"joined": "submission.csv", "separate": "submission_separate.csv"}
+        for layout, name in names.items():
             rows = (
                 (row.image_id, value, runs_from_coco(counts))
                 for row in manifest.frame.itertuples()
                 for value, counts in zip(manifest.class_values, row.rle, strict=True)
             )
             write_submission(args.out / name, rows, layout)
-    flagged = found.table().groupby("image_id")["defect"].any().sum()
+    flagged = results.table().groupby("image_id")["defect"].any().sum()
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
 
 

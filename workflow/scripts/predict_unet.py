@@ -1,40 +1,14 @@
-"""Predict all val and test images with a trained CNN. Sees images and roles only, never a label."""
+"""Predict all val and test images with a trained CNN of the U-Net family. Reads images and roles, no label."""
 
-import argparse
-from pathlib import Path
-
-import pandas as pd
-import torch
-
-from defectbench.data.packing import ImagePack
-from defectbench.families.unet.predictor import load_unet
-from defectbench.files import read_json, write_json
-from defectbench.inference.network import device_name
-from defectbench.inference.predict import predict_roles, timing_record
+from defectbench.families.unet.predictor import load_predictor
+from defectbench.inference.predict import predict_split
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Rebuild the network from its run record, load its weights, predict."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="run.json of the training")
-    parser.add_argument("--weights", type=Path, required=True, help="weights as safetensors")
-    parser.add_argument("--pack", type=Path, required=True, help="folder of the packed images")
-    parser.add_argument("--split", type=Path, required=True, help="split.csv")
-    parser.add_argument("--val", type=Path, required=True, help="prediction file to write")
-    parser.add_argument("--test", type=Path, required=True, help="prediction file to write")
-    parser.add_argument("--timing", type=Path, required=True, help="timing.json to write")
-    args = parser.parse_args(argv)
-
-    run = read_json(args.run)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    predictor = load_unet(run, args.weights, device)
-    split = pd.read_csv(args.split, dtype=str)
-    outputs = {"val": args.val, "test": args.test}
-    seconds = predict_roles(predictor, ImagePack(args.pack), split, outputs, tuple(run["classes"]), has_scores=True)
-    write_json(args.timing, timing_record(seconds, device_name(device)))
-    print(f"{run['experiment']['exp_id']}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
+    """Rebuild the model from its run record, load its weights, predict."""
+    predict_split(load_predictor, __doc__, argv)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Score one experiment: count every val and test image, and derive all metrics from the counts."""
+"""Score an experiment: count every val and test image, and compute all metrics from the counts."""
 
 import argparse
 from pathlib import Path
 
 from defectbench.config.score import ScoreSettings
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 
@@ -22,7 +22,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--val", type=Path, required=True, help="val.pred.parquet")
     parser.add_argument("--test", type=Path, required=True, help="test.pred.parquet")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration.json")
-    parser.add_argument("--run", type=Path, required=True, help="run.json: labels and prompts shown to the method")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="run.json: whether the method is zero-shot, and its track"
+    )
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of the dataset")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--pack", type=Path, help="folder of the packed images, which a dense CRF needs")
@@ -45,8 +47,9 @@ def main(argv: list[str] | None = None) -> None:
     metrics = summarise(scores, calibration, truth.manifest.digest(), settings, **kind)
     scores.write(args.per_image, args.hist, args.pooled, args.components)
     write_json(args.metrics, metrics)
-    shown = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("dice_all", "test_mIoU") if metrics[name] is not None)
-    print(f"{args.metrics.parent.name}: {metrics['n_test']} test images: {shown}")
+    names = [name for name in ("dice_all", "test_mIoU") if metrics[name] is not None]
+    values = ", ".join(f"{name} {metrics[name]:.3f}" for name in names)
+    print(f"{args.metrics.parent.name}: {metrics['n_test']} test images: {values}")
 
 
 if __name__ == "__main__":

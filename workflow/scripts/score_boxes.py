@@ -1,12 +1,12 @@
-"""Score the boxes of one detector on val and test: mAP50 and mAP50-95."""
+"""Score the boxes of a detector on val and test: mAP50 and mAP50-95."""
 
 import argparse
 from pathlib import Path
 
+from defectbench.data.box_file import read_boxes
 from defectbench.evaluation.detection import box_metrics
 from defectbench.evaluation.truth import read_truth
 from defectbench.files import write_json
-from defectbench.inference.box_file import read_boxes
 from defectbench.script import run_script
 
 
@@ -25,8 +25,9 @@ def main(argv: list[str] | None = None) -> None:
     val, test = (box_metrics(truth, read_boxes(path)) for path in (args.val, args.test))
     per_class = {name: val["per_class"][name] | test["per_class"][name] for name in test["per_class"]}
     write_json(args.metrics, {"data_digest": truth.manifest.digest(), **val, **test, "per_class": per_class})
-    shown = ", ".join(f"{name} {test[name]:.3f}" for name in ("test_mAP50", "test_mAP50_95") if test[name] is not None)
-    print(f"{args.metrics.parent.name}: {test['n_test_boxes']} boxes in {test['n_test']} test images: {shown}")
+    names = [name for name in ("test_mAP50", "test_mAP50_95") if test[name] is not None]
+    values = ", ".join(f"{name} {test[name]:.3f}" for name in names)
+    print(f"{args.metrics.parent.name}: {test['n_test_boxes']} boxes in {test['n_test']} test images: {values}")
 
 
 if __name__ == "__main__":

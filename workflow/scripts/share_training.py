@@ -1,6 +1,6 @@
-"""Take over the training of an experiment that differs only in how its network predicts.
+"""Copy the training of an experiment that differs only in its prediction settings.
 
-Writes the same weights and history.csv, and run.json under this experiment's name and settings.
+Writes the same weights and history.csv, and run.json with this experiment's name and settings.
 """
 
 import argparse
@@ -18,7 +18,7 @@ WEIGHTS = Path("model", "weights.safetensors")
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Copy two files, rename the third's experiment."""
+    """Copy weights and history, and write the record under this experiment's name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=Path, required=True, help="folder of the experiment, or fold, that trained")
     parser.add_argument("--identity", type=Path, required=True, help="identity.yaml of this experiment")

@@ -1,4 +1,4 @@
-"""Divide a dataset's images into train, val and test."""
+"""Split a dataset's images into train, val and test."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset settings (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
     parser.add_argument("--split", type=Path, required=True, help="to write: role and group of each image (CSV)")
-    parser.add_argument("--table", type=Path, required=True, help="to write: what each role holds (CSV)")
+    parser.add_argument("--table", type=Path, required=True, help="to write: contents of each role (CSV)")
     parser.add_argument("--leaks", type=Path, required=True, help="to write: images dropped from a leaking file (CSV)")
     args = parser.parse_args(argv)
 
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     if settings.group_by is None and (note := export_note(manifest.frame["image_id"])):
         print(note)
     if len(leaks):
-        print(f"dropped {len(leaks)} images whose picture also stands in another role: {args.leaks}")
+        print(f"dropped {len(leaks)} images whose picture is also in another role: {args.leaks}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Write a Kaggle submission of the test images, and what it scores. The gate is chosen on val images only.
+"""Write a Kaggle submission of the test images and its score. The gate is chosen on val images only.
 
-Masks are those at each class's calibrated threshold and post-processing (smallest area included), emptied where the
+Masks have each class's calibrated threshold and post-processing (smallest area included), and are emptied where the
 image's defect score for the class is below the gate.
 """
 
@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import runs_from_mask
 from defectbench.data.submission import SubmissionError, read_submission, true_runs, write_submission
 from defectbench.evaluation.calibration import Calibration
@@ -20,7 +22,6 @@ from defectbench.evaluation.gate import choose_gate, final_masks
 from defectbench.evaluation.submission_score import score_submission
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.files import read_json, write_json
-from defectbench.inference.prediction_file import MERGED, PredictionFile
 from defectbench.script import run_script
 
 

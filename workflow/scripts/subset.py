@@ -1,4 +1,4 @@
-"""Draw a stratified subset of the train images; with the same seed, smaller ones are inside larger ones."""
+"""Draw a stratified subset of the train images; with one seed, smaller subsets are inside larger ones."""
 
 import argparse
 from pathlib import Path
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
     parser.add_argument("--split", type=Path, required=True, help="role of each image (CSV)")
     parser.add_argument("--n", type=subset_size, required=True, help="number of images, or 'full'")
-    parser.add_argument("--seed", type=int, required=True, help="seed of the draw")
+    parser.add_argument("--seed", type=int, required=True, help="random seed")
     parser.add_argument("--out", type=Path, required=True, help="to write: image ids in the order drawn (CSV)")
     args = parser.parse_args(argv)
 

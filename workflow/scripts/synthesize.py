@@ -1,4 +1,4 @@
-"""Make synthetic steel strips with defect labels: the data set that needs no download."""
+"""Generate synthetic steel strips with defect labels, a dataset that needs no download."""
 
 import argparse
 from pathlib import Path

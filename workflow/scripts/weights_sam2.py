@@ -1,7 +1,7 @@
-"""Have the weights that a SAM 2 starts from, as safetensors: an official checkpoint, or random ones.
+"""Fetch the base weights of SAM 2, as safetensors: an official checkpoint, or random ones.
 
-An official checkpoint is taken from --folder, downloaded to it if it is not there, and refused unless its SHA-256 is
-the one listed. Random ones (a name that ends with _random_sSEED) are for tests and demos.
+An official checkpoint is read from --folder, downloaded to it if it is not there, and checked against the listed
+SHA-256. Random weights (a name that ends with _random_sSEED) are for tests and demos.
 """
 
 import argparse
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.families.sam2.official import convert_checkpoint, random_weights, save_base
-from defectbench.models.published import fetch_published, listed
+from defectbench.models.published import fetch_published, read_listing
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Find or make the weights called --name, and write them to --out."""
+    """Fetch or initialise the weights --name, and write them to --out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="e.g. sam2.1_hiera_tiny, sam2.1_hiera_tiny_random_s42")
     parser.add_argument(
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     if seed is not None:
         values, source = random_weights(args.name), "random"
     else:
-        checkpoint = fetch_published(listed(args.table, args.name), args.folder)
+        checkpoint = fetch_published(read_listing(args.table, args.name), args.folder)
         values, source = convert_checkpoint(checkpoint, args.name), checkpoint.name
     save_base(args.out, values, source)
     print(f"{args.out}: {sum(value.numel() for value in values.values()):,} weights, {source}")

@@ -1,4 +1,4 @@
-"""Write the labels of all images of a dataset in YOLO's text, as one file."""
+"""Convert the labels of all images of a dataset to YOLO's text format, in one file."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,9 @@ def main(argv: list[str] | None = None) -> None:
     """Convert the manifest's masks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
-    parser.add_argument("--kind", choices=KINDS, required=True, help="polygons or boxes, of each class or of all")
+    parser.add_argument(
+        "--kind", choices=KINDS, required=True, help="polygons or boxes, of each class or of the union of all"
+    )
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write: a row per image")
     args = parser.parse_args(argv)
 

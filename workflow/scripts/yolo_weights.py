@@ -1,37 +1,32 @@
-"""Have the published weights of a YOLO network as safetensors, with their origin beside them.
+"""Fetch the published weights of a YOLO network, as safetensors with their origin in the header.
 
-The file is taken from --folder, downloaded to it if it is not there, and its SHA-256 checked before it is unpickled.
+The file is read from --folder, downloaded to it if it is not there, and its SHA-256 checked before it is unpickled.
 """
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-import yaml
-
-from defectbench.files import write_text
-from defectbench.models.published import fetch_published, listed
+from defectbench.models.published import fetch_published, read_listing
 from defectbench.script import run_script
 
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Fetch, check, convert."""
+    """Fetch and check the weights, and convert them to safetensors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--listing", type=Path, required=True, help="resources/weights.yaml: addresses and SHA-256")
-    parser.add_argument("--name", required=True, help="which weights, e.g. yolo11n-seg")
+    parser.add_argument("--name", required=True, help="name of the weights, e.g. yolo11n-seg")
+    parser.add_argument("--table", type=Path, required=True, help="weights.yaml: URL and SHA-256 of published weights")
     parser.add_argument("--folder", type=Path, required=True, help="folder of official weights")
-    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write; .yaml beside it")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write")
     args = parser.parse_args(argv)
 
-    weights = listed(args.listing, args.name)
+    weights = read_listing(args.table, args.name)
     checkpoint = fetch_published(weights, args.folder)
-    # An extra: its absence is a message.
+    # Here, because ultralytics is an extra.
     from defectbench.families.yolo.network import convert_checkpoint
 
-    convert_checkpoint(checkpoint, args.out)
-    origin = asdict(weights) | {"license": "AGPL-3.0"}
-    write_text(args.out.with_suffix(".yaml"), yaml.safe_dump(origin, sort_keys=False))
+    convert_checkpoint(checkpoint, args.out, asdict(weights) | {"license": "AGPL-3.0"})
     print(f"{args.name}: {args.out}")
 
 

@@ -16,22 +16,21 @@ from scipy import ndimage
 from scipy.special import expit, logit
 
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.box_file import SCHEMA, BoxPredictions
+from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.prompts import Prompt, box_prompt, draw_prompts
 from defectbench.data.rle import encode_coco
-from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, matches
+from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, match_boxes
 from defectbench.evaluation.truth import EvaluationError
-from defectbench.families.cascade.prompts import LEAST_SCORE, MOST_PROMPTS, prompts_from_boxes, prompts_from_maps
-from defectbench.families.sam2.network import NativeSam2, enlarge
-from defectbench.families.sam2.predictor import scaled_prompts
-from defectbench.families.sam2.prompting import NOTHING, ask, maps, mask_tensor
-from defectbench.inference.box_file import SCHEMA, BoxPredictions
+from defectbench.families.cascade.prompts import MAX_PROMPTS, MIN_SCORE, prompts_from_boxes, prompts_from_maps
+from defectbench.families.sam2.network import NativeSam2, upsample_masks
+from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, mask_tensor, predict_maps, scale_prompts
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 
 BOXES = st.lists(
     st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(1, 6), st.integers(1, 6)), min_size=0, max_size=5
-).map(lambda found: np.array([(x, y, x + w, y + h) for x, y, w, h in found], float).reshape(-1, 4))
+).map(lambda actual: np.array([(x, y, x + w, y + h) for x, y, w, h in actual], float).reshape(-1, 4))
 
 
 def predictions(rows, role="val", ids=("a", "b"), classes=("merged",)):
@@ -41,19 +40,19 @@ def predictions(rows, role="val", ids=("a", "b"), classes=("merged",)):
 
 def test_boxes_become_prompts_at_the_centres_of_their_outer_pixels():
     rows = [("a", "merged", 3.0, 4.0, 8.0, 6.0, 0.7), ("a", "merged", 1.5, 1.0, 1.75, 9.0, 0.9)]
-    found = {image_id: prompts for image_id, prompts, _ in prompts_from_boxes(predictions(rows), 0.4)}
-    assert found["b"] == []
-    assert [prompt.points.tolist() for prompt in found["a"]] == [[[1.5, 1], [1.5, 8]], [[3, 4], [7, 5]]]
-    assert [(prompt.score, prompt.threshold) for prompt in found["a"]] == [(0.9, 0.4), (0.7, 0.4)]
+    actual = {image_id: prompts for image_id, prompts, _ in prompts_from_boxes(predictions(rows), 0.4)}
+    assert actual["b"] == []
+    assert [prompt.points.tolist() for prompt in actual["a"]] == [[[1.5, 1], [1.5, 8]], [[3, 4], [7, 5]]]
+    assert [(prompt.score, prompt.threshold) for prompt in actual["a"]] == [(0.9, 0.4), (0.7, 0.4)]
 
 
-def test_of_many_boxes_the_best_are_asked_and_those_that_nobody_believes_are_not():
-    scores = np.linspace(0.02, 0.9, MOST_PROMPTS + 7)
+def test_of_many_boxes_only_the_best_are_prompts():
+    scores = np.linspace(0.02, 0.9, MAX_PROMPTS + 7)
     rows = [("a", "merged", 0.0, 0.0, 5.0, 5.0, score) for score in scores]
-    rows.append(("b", "merged", 0.0, 0.0, 5.0, 5.0, LEAST_SCORE - 1e-6))
-    found = {image_id: prompts for image_id, prompts, _ in prompts_from_boxes(predictions(rows), 0.4)}
-    assert [prompt.score for prompt in found["a"]] == sorted(scores)[::-1][:MOST_PROMPTS]
-    assert found["b"] == []
+    rows.append(("b", "merged", 0.0, 0.0, 5.0, 5.0, MIN_SCORE - 1e-6))
+    actual = {image_id: prompts for image_id, prompts, _ in prompts_from_boxes(predictions(rows), 0.4)}
+    assert [prompt.score for prompt in actual["a"]] == sorted(scores)[::-1][:MAX_PROMPTS]
+    assert actual["b"] == []
 
 
 def write_maps(path, maps, classes=("merged",)):
@@ -67,10 +66,10 @@ def write_maps(path, maps, classes=("merged",)):
 def test_a_map_that_is_the_truth_gives_the_oracles_prompts(tmp_path, kind):
     mask = ndimage.binary_dilation(np.random.default_rng(0).random((60, 90)) < 0.003, iterations=2)
     file = write_maps(tmp_path / "x", {"a": codes_from_logits(np.where(mask, 70.0, -70.0))[None]})
-    ((_, found, _),) = prompts_from_maps(file, {"merged": 77}, kind, PromptSettings())
+    ((_, actual, _),) = prompts_from_maps(file, {"merged": 77}, kind, PromptSettings())
     expected = draw_prompts(kind, mask.astype(np.uint8), "a", PromptSettings())
     assert len(expected) > 1
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         assert np.array_equal(one.points, other.points)
         assert np.array_equal(one.labels, other.labels)
         assert (one.rle, one.margin) == (other.rle, np.inf)
@@ -80,21 +79,21 @@ def test_prompts_of_a_map_are_its_parts_above_its_own_threshold_with_their_highe
     p = ndimage.gaussian_filter(np.random.default_rng(1).random((50, 70)), 3)
     p = (p - p.min()) / np.ptp(p) * 0.98 + 0.01
     file = write_maps(tmp_path / "x", {"a": codes_from_probabilities(p)[None], "b": np.zeros((1, 5, 5), np.uint16)})
-    (_, found, _), (_, silent, _) = prompts_from_maps(file, {"merged": 166}, "box", PromptSettings(merge_distance=0))
+    (_, actual, _), (_, silent, _) = prompts_from_maps(file, {"merged": 166}, "box", PromptSettings(merge_distance=0))
     labels, n = ndimage.label(p >= 166 / 256, np.ones((3, 3)))
     assert n > 3
     assert silent == []
     highest = sorted(ndimage.maximum(p, labels, range(1, n + 1)))
-    assert sorted(prompt.score for prompt in found) == pytest.approx(highest, abs=1e-3)
-    assert {prompt.threshold for prompt in found} == {166 / 256}
+    assert sorted(prompt.score for prompt in actual) == pytest.approx(highest, abs=1e-3)
+    assert {prompt.threshold for prompt in actual} == {166 / 256}
 
 
 def test_classes_have_their_own_thresholds_and_their_parts_are_prompts_together(tmp_path):
     p = np.full((2, 10, 40), 0.01)
     p[0, 2:5, 2:5], p[0, 2:5, 30:33], p[1, 6:8, 30:33] = 0.55, 0.9, 0.3
     file = write_maps(tmp_path / "x", {"a": codes_from_probabilities(p)}, ("pits", "cracks"))
-    ((_, found, _),) = prompts_from_maps(file, {"pits": 160, "cracks": 64}, "box", PromptSettings(merge_distance=2))
-    (prompt,) = found
+    ((_, actual, _),) = prompts_from_maps(file, {"pits": 160, "cracks": 64}, "box", PromptSettings(merge_distance=2))
+    (prompt,) = actual
     assert prompt.points.tolist() == [[30, 2], [32, 7]]
     # Of pits logit(.9) - logit(.625) = 1.69, of cracks logit(.3) - logit(.25) = 0.25.
     assert (prompt.score, prompt.threshold) == (pytest.approx(0.9, abs=1e-3), 0.625)
@@ -110,32 +109,32 @@ def test_a_part_that_just_reaches_its_threshold_counts(tmp_path):
 @settings(max_examples=60)
 @given(BOXES, BOXES)
 def test_iou_is_that_of_counted_pixels(boxes, others):
-    def drawn(box):
+    def filled(box):
         canvas = np.zeros((20, 20), bool)
         x0, y0, x1, y1 = box.astype(int)
         canvas[y0:y1, x0:x1] = True
         return canvas
 
-    expected = [[(drawn(a) & drawn(b)).sum() / (drawn(a) | drawn(b)).sum() for b in others] for a in boxes]
+    expected = [[(filled(a) & filled(b)).sum() / (filled(a) | filled(b)).sum() for b in others] for a in boxes]
     assert box_iou(boxes, others) == pytest.approx(np.array(expected).reshape(len(boxes), len(others)))
 
 
 @settings(max_examples=60)
 @given(BOXES, BOXES, st.data())
-def test_the_curve_is_that_of_matching_anew_at_every_threshold(boxes, true, data):
+def test_the_curve_equals_matching_at_every_threshold(boxes, true, data):
     scores = np.sort(data.draw(hnp.arrays(float, len(boxes), elements=st.floats(0, 1))))[::-1]
-    curve = f1_curve(scores, matches(boxes, true), len(true))
+    curve = f1_curve(scores, match_boxes(boxes, true), len(true))
     for k in range(1, 256):
         n = int((scores >= k / 256).sum())
-        n_right = int(matches(boxes[:n], true).sum())
+        n_right = int(match_boxes(boxes[:n], true).sum())
         total = n + len(true)
         assert curve[k - 1] == pytest.approx(2 * n_right / total if len(true) else np.nan, nan_ok=True)
 
 
-def test_a_true_box_is_found_once_by_the_box_with_the_highest_score():
+def test_a_true_box_is_matched_once_by_the_box_with_the_highest_score():
     true = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], float)
     boxes = np.array([[0, 0, 10, 8], [0, 0, 10, 10], [19, 0, 29, 10], [50, 50, 60, 60]], float)
-    assert matches(boxes, true).tolist() == [True, False, True, False]
+    assert match_boxes(boxes, true).tolist() == [True, False, True, False]
 
 
 @pytest.fixture
@@ -151,14 +150,14 @@ def truth(tmp_path):
 def test_the_threshold_parts_right_boxes_from_false_ones(truth):
     rows = [("a", "a", 5, 2, 25, 12, 0.8), ("a", "a", 30, 20, 50, 30, 0.7), ("a", "b", 5, 25, 15, 35, 0.6)]
     rows += [("b", "a", 0, 0, 9, 9, 0.4), ("a", "b", 5, 2, 25, 12, 0.3)]
-    chosen = choose_box_threshold(truth, predictions(rows, classes=("a", "b")))
-    assert 0.4 < chosen.threshold <= 0.6
-    assert (chosen.f1, chosen.n_boxes, chosen.n_images) == (1.0, 3, 2)
+    choice = choose_box_threshold(truth, predictions(rows, classes=("a", "b")))
+    assert 0.4 < choice.threshold <= 0.6
+    assert (choice.f1, choice.n_boxes, choice.n_images) == (1.0, 3, 2)
     # All boxes: three right ones of five, three true ones.
-    assert chosen.curve[0] == pytest.approx(2 * 3 / (5 + 3))
+    assert choice.curve[0] == pytest.approx(2 * 3 / (5 + 3))
 
 
-def test_of_equal_thresholds_the_nearest_to_one_half_is_taken_even_if_nothing_is_found(truth):
+def test_of_equal_thresholds_the_nearest_to_one_half_is_taken_even_without_boxes(truth):
     assert choose_box_threshold(truth, predictions([])).threshold == 0.5
 
 
@@ -185,12 +184,12 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8))
     sure, other = box_prompt(5, 5, 30, 30), box_prompt(40, 10, 90, 60)
     doubted = Prompt(other.points, other.labels, None, 0.3, 0.6)
-    alone = [maps(network, embedding, [[prompt]])[0, 0] for prompt in (sure, other, doubted)]
+    alone = [predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in (sure, other, doubted)]
     limit = float(logit(0.3) - logit(0.6))
     assert alone[1].max() > limit, "the test needs a mask to limit"
     torch.testing.assert_close(alone[2], alone[1].clamp(max=limit))
     assert expit(float(alone[2].max())) < 0.5
-    together = maps(network, embedding, [[sure, doubted]])[0, 0]
+    together = predict_maps(network, embedding, [[sure, doubted]])[0, 0]
     torch.testing.assert_close(together, torch.maximum(alone[0], alone[2]), atol=1e-4, rtol=1e-4)
 
 
@@ -198,10 +197,10 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
 def test_any_number_of_prompts_gives_the_maximum_of_their_maps(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 32, 64), dtype=torch.uint8))
     prompts = [box_prompt(i, i % 5, i + 20, 25) for i in range(37)]
-    together = maps(network, embedding, [prompts])[0, 0]
-    alone = torch.stack([maps(network, embedding, [[prompt]])[0, 0] for prompt in prompts])
+    together = predict_maps(network, embedding, [prompts])[0, 0]
+    alone = torch.stack([predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in prompts])
     torch.testing.assert_close(together, alone.amax(dim=0), atol=1e-3, rtol=1e-3)
-    assert (maps(network, embedding, [[]]) == NOTHING).all()
+    assert (predict_maps(network, embedding, [[]]) == NO_DEFECT).all()
 
 
 @torch.inference_mode()
@@ -209,8 +208,8 @@ def test_a_mask_reaches_the_network_as_logits_of_ten_at_a_quarter_of_the_size(ne
     mask = np.zeros((50, 90), np.uint8)
     mask[8:24, 12:40] = 1
     prompt = Prompt(*(getattr(box_prompt(12, 8, 39, 23), name) for name in ("points", "labels")), encode_coco(mask))
-    (asked,) = scaled_prompts([prompt], Geometry.of("native", "native"), mask.shape)
-    logits = mask_tensor([asked], torch.device("cpu"))
+    (scaled,) = scale_prompts([prompt], Geometry.of("native", "native"), mask.shape)
+    logits = mask_tensor([scaled], torch.device("cpu"))
     assert logits.shape == (1, 1, 16, 24)
     expected = torch.full((16, 24), -10.0)
     expected[2:6, 3:10] = 10.0
@@ -222,12 +221,12 @@ def test_a_mask_in_its_box_is_answered_as_by_the_package(network):
     mask = np.zeros((256, 256), np.uint8)
     mask[40:88, 60:124] = 1
     box = box_prompt(60, 40, 123, 87)
-    (asked,) = scaled_prompts([replace(box, rle=encode_coco(mask))], Geometry.of("native", "native"), mask.shape)
+    (scaled,) = scale_prompts([replace(box, rle=encode_coco(mask))], Geometry.of("native", "native"), mask.shape)
     image = picture(0, 256, 256, 3)
     theirs = official(network, 256)
     theirs.set_image(image.permute(1, 2, 0).numpy())
     given = np.where(cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA), 10.0, -10.0)[None]
     masks, *_ = theirs.predict(box=box.points.ravel(), mask_input=given, multimask_output=True, return_logits=True)
-    answer, plain = (ask(network, network.encode(image[None]), [0], [prompt]) for prompt in (asked, box))
-    assert np.abs(enlarge(answer.masks[0]).numpy() - masks).max() < 1e-4
+    answer, plain = (decode_prompts(network, network.encode(image[None]), [0], [prompt]) for prompt in (scaled, box))
+    assert np.abs(upsample_masks(answer.masks[0]).numpy() - masks).max() < 1e-4
     assert (answer.masks - plain.masks).abs().max() > 1e-2

@@ -29,8 +29,8 @@ STAGES = [
 
 def study(*cascades, **prompts):
     entries = cascades or ({"prompts": prompts},)
-    own = [{"model": "cascade", "segmenter": SAM2} | entry for entry in entries]
-    return load_study({"dataset": DATASET, "experiments": STAGES + own})
+    cascades = [{"model": "cascade", "segmenter": SAM2} | entry for entry in entries]
+    return load_study({"dataset": DATASET, "experiments": STAGES + cascades})
 
 
 def cascades(*entries, **prompts):
@@ -52,8 +52,8 @@ def test_ids_without_a_seed_are_those_with_the_seed_of_the_cascade():
 def test_ids_say_what_the_stages_are_and_differ_with_them():
     kinds = [{"from": UNET, "kind": kind} for kind in ("box", "points", "box_points", "mask")]
     noises = [{"from": "oracle", "noise": noise} for noise in (0, 0.05, 0.1)]
-    found = cascades({"prompts": [*kinds, *noises, {"from": YOLO}, {"from": "fixed", "kind": "full_box"}]})
-    ids = [one.exp_id for one in found]
+    actual = cascades({"prompts": [*kinds, *noises, {"from": YOLO}, {"from": "fixed", "kind": "full_box"}]})
+    ids = [one.exp_id for one in actual]
     assert len(set(ids)) == len(ids) == 9
     assert ids[0].startswith("cascade-unet-resnet34+sam2-2.1-tiny-random_100_box_native_stages-")
     assert ids[5].startswith("cascade-oracle+sam2-2.1-tiny-random_full_box_native_stages-")
@@ -69,16 +69,16 @@ def test_the_same_cascade_twice_is_a_mistake():
 
 
 def test_settings_are_written_and_read_back_the_same(tmp_path):
-    (found,) = cascades({"prompts": {"from": UNET, "kind": "mask"}})
-    found.settings.write(tmp_path / "train.yaml")
+    (actual,) = cascades({"prompts": {"from": UNET, "kind": "mask"}})
+    actual.settings.write(tmp_path / "train.yaml")
     assert yaml.safe_load((tmp_path / "train.yaml").read_text())["prompts"]["from"] == f"{UNET}_s42"
-    assert ResolvedCascade.read(tmp_path / "train.yaml") == found.settings
+    assert ResolvedCascade.read(tmp_path / "train.yaml") == actual.settings
 
 
 def test_an_ensemble_of_maps_may_make_prompts():
     of_unets = study({"prompts": {"from": UNET}}).of_family("ensemble")[0].exp_id
-    (found,) = cascades({"prompts": {"from": of_unets}})
-    assert found.settings.prompt_source == of_unets
+    (actual,) = cascades({"prompts": {"from": of_unets}})
+    assert actual.traits.prompt_source == of_unets
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_ensemble_of_maps_may_make_prompts():
         ({"prompts": {"from": UNET}, "segmenter": UNET}, f"segmenter: no experiment '{UNET}'; .*{SAM2}"),
         ({"prompts": {"from": UNET}, "seed": 7}, "no experiment"),
         ({"prompts": {"from": YOLO, "kind": "mask"}}, "gives boxes alone"),
-        ({"prompts": {"from": SAM2}}, "asked by prompts of the true masks"),
+        ({"prompts": {"from": SAM2}}, "prompted from the true masks"),
         ({"prompts": {"from": "fixed"}}, "'fixed' is for full_box alone"),
         ({"prompts": {"from": UNET, "kind": "full_box"}}, "'fixed' is for full_box alone"),
         ({"prompts": {"from": UNET, "noise": 0.1}}, "noise moves true boxes"),
@@ -98,14 +98,14 @@ def test_an_ensemble_of_maps_may_make_prompts():
         ({"prompts": {"from": UNET}, "cv": 5}, "cv is for models that are trained"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_reason(entry, problem):
+def test_impossible_cascades_are_refused_with_the_reason(entry, problem):
     with pytest.raises(ConfigError, match=problem):
         study(entry)
 
 
 def test_an_ensemble_of_oracle_members_makes_no_prompts():
     oracle = study({"prompts": {"from": UNET}}).of_family("ensemble")[1].exp_id
-    with pytest.raises(ConfigError, match="asked by prompts of the true masks"):
+    with pytest.raises(ConfigError, match="prompted from the true masks"):
         study({"prompts": {"from": oracle}})
 
 

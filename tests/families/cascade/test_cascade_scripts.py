@@ -32,16 +32,16 @@ from defectbench.config.families.unet import UNetSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.config.score import ScoreSettings
+from defectbench.data.box_file import SCHEMA, BoxPredictions, write_boxes
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompt_file import read_prompts
-from defectbench.data.prompts import objects, tight_box
+from defectbench.data.prompts import find_objects, tight_box
 from defectbench.data.rle import encode_coco, encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
 from defectbench.files import read_json, write_json
-from defectbench.inference.box_file import SCHEMA, BoxPredictions, write_boxes
-from defectbench.inference.prediction_file import PredictionFile
 
 SIZE = (32, 64)
 ROLES = {f"{i}.png": ("train", "val", "test")[i % 3] for i in range(12)}
@@ -110,7 +110,7 @@ def train(root):
         if script is train_sam2:
             draw(root, more["prompt"])
             options |= {"base": root / "base.safetensors", "prompts": root / "prompts" / f"{more['prompt']}.parquet"}
-            options |= {"prompt_settings": root / "prompts.yaml", "embeddings": root / "embeddings"}
+            options |= {"prompt_settings": root / "prompts.yaml", "features": root / "embeddings"}
         call(script, **options)
 
 
@@ -126,12 +126,12 @@ def predict(root, name):
     folder = root / name
     options = outputs(folder) | {"pack": root / "packed", "split": root / "split.csv"}
     if name == "tophat_otsu":
-        call(predict_reference, model=folder / "model" / "model.json", **options)
+        call(predict_reference, run=folder / "run.json", weights=folder / "model" / "model.json", **options)
         return
     options |= {"run": folder / "run.json", "weights": folder / "model" / "weights.safetensors"}
     if name.startswith("sam2"):
         kind = "full_box" if name == "sam2_fixed" else "box"
-        options |= {"base": root / "base.safetensors", "prompts": draw(root, kind), "embeddings": root / "embeddings"}
+        options |= {"base": root / "base.safetensors", "prompts": draw(root, kind), "features": root / "embeddings"}
     call(predict_sam2 if name.startswith("sam2") else predict_unet, **options)
 
 
@@ -146,7 +146,7 @@ def choose_thresholds(root, folder):
 
 
 def cascade(root, name, source, kind="box", noise=0.0):
-    """Predict with the zero-shot SAM 2, asked by ``source``; the folder of the cascade."""
+    """Predict with the zero-shot SAM 2, prompted by ``source``; the folder of the cascade."""
     folder = root / name
     prompts = CascadePrompts(source=source, kind=kind, noise=noise)
     ResolvedCascade(model="cascade", segmenter="sam2", prompts=prompts, variant="", img_size="native", threads=1).write(
@@ -155,7 +155,7 @@ def cascade(root, name, source, kind="box", noise=0.0):
     identify(folder, "cascade", kind)
     options = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "segmenter": root / "sam2"}
     options |= {"base": root / "base.safetensors", "segmenter_subset": root / "subset.csv", "run": folder / "run.json"}
-    options |= {"pack": root / "packed", "split": root / "split.csv", "embeddings": root / "embeddings"}
+    options |= {"pack": root / "packed", "split": root / "split.csv", "features": root / "embeddings"}
     if source == "oracle":
         options |= {"prompts": draw(root, kind, noise)}
     else:
@@ -164,8 +164,8 @@ def cascade(root, name, source, kind="box", noise=0.0):
         options |= {"prompts_timing": folder / "prompts.json"}
         is_detector = (root / source / "val.boxes.parquet").is_file()
         form, threshold = ("boxes", "threshold") if is_detector else ("maps", "calibration")
-        found = [root / source / f"{role}.{'boxes' if is_detector else 'pred'}.parquet" for role in ("val", "test")]
-        asking = {"settings": root / "prompts.yaml", "run": root / source / "run.json", "kind": kind, form: found}
+        actual = [root / source / f"{role}.{'boxes' if is_detector else 'pred'}.parquet" for role in ("val", "test")]
+        asking = {"settings": root / "prompts.yaml", "run": root / source / "run.json", "kind": kind, form: actual}
         asking |= {"threshold": root / source / f"{threshold}.json", "timing": folder / "prompts.json"}
         call(cascade_prompts, **asking, out=given)
     call(predict_cascade, **options, **outputs(folder), code_digest="0")
@@ -176,7 +176,7 @@ def detector(root, name, boxes):
     """A detector that gives ``boxes``, rows of box_file.SCHEMA by role, with the threshold of its val boxes."""
     folder = root / name
     for role in ("val", "test"):
-        ids = tuple(sorted(image_id for image_id, own in ROLES.items() if own == role))
+        ids = tuple(sorted(image_id for image_id, image_role in ROLES.items() if image_role == role))
         table = pd.DataFrame(boxes[role], columns=SCHEMA.names).astype({"image_id": str, "class": str})
         write_boxes(folder / f"{role}.boxes.parquet", BoxPredictions(role, ("merged",), ids, table))
     write_run(folder, family="yolo")
@@ -192,7 +192,7 @@ def true_boxes(root, score=1.0):
     rows = {"val": [], "test": []}
     manifest = read_manifest(root / "manifest.parquet")
     for row in manifest.frame.itertuples(index=False):
-        for target in objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
+        for target in find_objects(manifest.masks(row).max(axis=0), PromptSettings().merge_distance):
             left, top, right, bottom = tight_box(target)
             if ROLES[row.image_id] in rows:
                 rows[ROLES[row.image_id]].append((row.image_id, "merged", left, top, right + 1, bottom + 1, score))
@@ -219,9 +219,9 @@ def oracle(root):
 
 def test_a_perfect_detector_gives_the_oracles_counts_on_the_defective_images(root, oracle):
     folder = cascade(root, "cascade_perfect", detector(root, "perfect", true_boxes(root)))
-    found = per_image(root, folder)
-    assert len(found) > len(oracle), "clean images are scored too"
-    defective = found[found["n_truth"] > 0]
+    actual = per_image(root, folder)
+    assert len(actual) > len(oracle), "clean images are scored too"
+    defective = actual[actual["n_truth"] > 0]
     assert (oracle["tp"] + oracle["fp"]).sum() > 0, "the test needs predicted pixels"
     pd.testing.assert_frame_equal(defective.reset_index(drop=True), oracle.reset_index(drop=True))
     record = read_json(folder / "run.json")
@@ -230,15 +230,15 @@ def test_a_perfect_detector_gives_the_oracles_counts_on_the_defective_images(roo
 
 def test_a_detector_that_finds_nothing_gives_the_counts_of_all_empty(root):
     folder = cascade(root, "cascade_silent", detector(root, "silent", {"val": [], "test": []}))
-    found = per_image(root, folder)
-    assert sorted(set(found["image_id"])) == sorted(i for i, role in ROLES.items() if role != "train")
-    assert (found["tp"] + found["fp"]).sum() == 0
-    assert (found["fn"] == found["n_truth"]).all()
+    actual = per_image(root, folder)
+    assert sorted(set(actual["image_id"])) == sorted(i for i, role in ROLES.items() if role != "train")
+    assert (actual["tp"] + actual["fp"]).sum() == 0
+    assert (actual["fn"] == actual["n_truth"]).all()
     with PredictionFile(folder / "test.pred.parquet") as file:
         assert all((codes == 0).all() for _, codes in file)
 
 
-def test_boxes_that_are_hardly_believed_are_asked_but_not_taken_for_masks(root):
+def test_boxes_of_low_score_are_prompts_but_give_no_masks(root):
     boxes = true_boxes(root, score=0.9)
     boxes["test"] = [(*row[:-1], 0.2) for row in boxes["test"]]
     folder = cascade(root, "cascade_unsure", detector(root, "unsure", boxes))
@@ -248,7 +248,7 @@ def test_boxes_that_are_hardly_believed_are_asked_but_not_taken_for_masks(root):
     with PredictionFile(folder / "test.pred.parquet") as file:
         highest = [int(codes.max()) for _, codes in file]
     assert max(highest) <= round(limit) < 32768
-    assert max(highest) > 17408, "asked all the same"
+    assert max(highest) > 17408, "prompted all the same"
 
 
 def automatic(root):
@@ -287,7 +287,7 @@ def ensemble(root, name, *members):
 
 def random_boxes(role, rng):
     rows = []
-    for image_id in [image_id for image_id, own in ROLES.items() if own == role]:
+    for image_id in [image_id for image_id, image_role in ROLES.items() if image_role == role]:
         for _ in range(2):
             (x0, x1), (y0, y1) = (sorted(rng.uniform(0, side, 2)) for side in SIZE[::-1])
             rows.append((image_id, "merged", x0, y0, x1, y1, rng.uniform()))
@@ -329,7 +329,7 @@ def test_noisy_true_boxes_stay_on_the_oracle_track(root):
 def test_maps_that_follow_from_the_truth_make_no_prompts(root, oracle, capsys):
     with pytest.raises(SystemExit):
         cascade(root, "cascade_of_oracle", "sam2")
-    assert "asked by prompts of the true masks" in capsys.readouterr().err
+    assert "prompted with the true masks" in capsys.readouterr().err
 
 
 def test_a_cascade_records_both_stages_and_their_costs(root):
@@ -353,10 +353,10 @@ def test_a_cascade_records_both_stages_and_their_costs(root):
 
 
 def test_times_and_trainings_of_two_devices_are_those_of_neither():
-    own = {"avg_inference_time": 0.02, "infer_seconds_total": 1.0, "n_images": 50, "peak_memory_infer_bytes": 1}
+    timing = {"avg_inference_time": 0.02, "infer_seconds_total": 1.0, "n_images": 50, "peak_memory_infer_bytes": 1}
     source = {"avg_inference_time": 1.9, "device": "CPU"}
-    found = [cascade_timing(own | {"device": name}, source, {"avg_prompt_seconds": 0.1}) for name in ("GPU", "CPU")]
-    assert [timing["device"] for timing in found] == ["mixed", "CPU"]
+    actual = [cascade_timing(timing | {"device": name}, source, {"avg_prompt_seconds": 0.1}) for name in ("GPU", "CPU")]
+    assert [timing["device"] for timing in actual] == ["mixed", "CPU"]
     named = {"exp_id": "c", "dataset": "d", "family": "cascade", "model": "cascade", "variant": "", "subset": "full"}
     identity = ExperimentIdentity(**named, prompt_type="box", img_size="native", seed=42)
     stages = {"segmenter": "t", "prompts": CascadePrompts(source="s", kind="box")}
@@ -375,7 +375,7 @@ def test_times_and_trainings_of_two_devices_are_those_of_neither():
     assert device(None, trained("CPU", zero_shot=True)) is None
 
 
-def test_thresholds_are_not_chosen_on_test_boxes(root, capsys):
+def test_thresholds_are_not_selected_on_test_boxes(root, capsys):
     boxes = root / detector(root, "swapped", {"val": [], "test": []}) / "test.boxes.parquet"
     data = {"manifest": root / "manifest.parquet", "split": root / "split.csv"}
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""Ensembles and test-time augmentation: means of probabilities, streamed; members and weights chosen on val alone."""
+"""Ensembles and test-time augmentation: means of probabilities, streamed; members and weights selected on val alone."""
 
 from pathlib import Path
 
@@ -17,18 +17,18 @@ from defectbench.config.base import ConfigError
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.study import load_study
-from defectbench.evaluation.members import MemberMaps, fit_weights, forward_selection
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
-from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
-from defectbench.files import read_json, write_json
-from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
-from defectbench.inference.prediction_file import (
+from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
     write_predictions,
 )
-from defectbench.inference.tta import TestTimeAugmentation, augmented
+from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
+from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
+from defectbench.files import read_json, write_json
+from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
+from defectbench.inference.tta import TestTimeAugmentation, add_tta
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes, threshold_code
 
 CODES = hnp.arrays(np.uint16, (2, 3, 4))
@@ -53,13 +53,13 @@ def test_the_mean_is_that_of_probabilities(logits, weights):
 
 @given(a=CODES, b=CODES)
 def test_the_mean_lies_between_and_does_not_depend_on_the_order(a, b):
-    found = mean_codes([a, b])
-    assert (found >= np.minimum(a, b)).all()
-    assert (found <= np.maximum(a, b)).all()
-    np.testing.assert_array_equal(found, mean_codes([b, a]))
+    actual = mean_codes([a, b])
+    assert (actual >= np.minimum(a, b)).all()
+    assert (actual <= np.maximum(a, b)).all()
+    np.testing.assert_array_equal(actual, mean_codes([b, a]))
 
 
-def test_one_sure_member_has_no_veto():
+def test_one_confident_member_has_no_veto():
     no, yes = np.uint16([0]), codes_from_logits(np.array([1.5]))
     assert mean_codes([yes, yes, no])[0] >= 32768
 
@@ -91,9 +91,9 @@ def test_files_are_averaged_image_by_image(dataset):
     paths = [predict(dataset, name, noise=i) for i, name in enumerate("ab")]
     out = dataset.folder / "mean.pred.parquet"
     assert write_mean(paths, [1, 2], out, "val") == 12
-    found, a, b = (dict(PredictionFile(path)) for path in (out, *paths))
-    assert list(found) == list(a)
-    for image_id, codes in found.items():
+    actual, a, b = (dict(PredictionFile(path)) for path in (out, *paths))
+    assert list(actual) == list(a)
+    for image_id, codes in actual.items():
         np.testing.assert_array_equal(codes, mean_codes([a[image_id], b[image_id]], [1, 2]))
     assert PredictionFile(out).header == PredictionHeader("val", dataset.classes, True)
 
@@ -101,9 +101,9 @@ def test_files_are_averaged_image_by_image(dataset):
 def test_a_member_of_weight_0_is_not_even_read(dataset):
     a = predict(dataset, "a")
     write_mean([a, dataset.folder / "absent.parquet"], [1, 0], dataset.folder / "mean.pred.parquet", "val")
-    found = dict(PredictionFile(dataset.folder / "mean.pred.parquet"))
+    actual = dict(PredictionFile(dataset.folder / "mean.pred.parquet"))
     for image_id, codes in PredictionFile(a):
-        np.testing.assert_array_equal(found[image_id], codes)
+        np.testing.assert_array_equal(actual[image_id], codes)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_member_of_weight_0_is_not_even_read(dataset):
         ({"classes": ("cracks", "pits")}, "give all members the same task"),
     ],
 )
-def test_files_that_do_not_go_together_are_refused(dataset, changes, problem):
+def test_inconsistent_files_are_refused(dataset, changes, problem):
     paths = [predict(dataset, "a"), predict(dataset, "b", **changes)]
     with pytest.raises(PredictionFileError, match=problem):
         write_mean(paths, [1, 1], dataset.folder / "mean.pred.parquet", "val")
@@ -123,7 +123,7 @@ def test_files_that_do_not_go_together_are_refused(dataset, changes, problem):
 
 
 @pytest.mark.parametrize("alike", [True, False])
-def test_a_mean_of_members_that_are_all_asked_by_the_truth_has_defective_images_alone(tmp_path, alike):
+def test_a_mean_of_oracle_members_has_defective_images_only(tmp_path, alike):
     dataset = make_dataset(tmp_path, random_truth(5, n=12))
     paths = []
     for name, defective_only in (("a", True), ("b", alike)):
@@ -134,9 +134,9 @@ def test_a_mean_of_members_that_are_all_asked_by_the_truth_has_defective_images_
                     writer.add(image_id, noisy_codes(masks, np.random.default_rng(0)))
     write_mean(paths, [1, 1], out := dataset.folder / "mean.pred.parquet", "val")
     if alike:
-        found = ValidationData(PredictionFile(out), dataset.read()).ids
-        assert found == [i for i, masks in sorted(dataset.truth["val"].items()) if masks.any()]
-        assert len(found) < len(dataset.truth["val"])
+        actual = ValidationData(PredictionFile(out), dataset.read()).ids
+        assert actual == [i for i, masks in sorted(dataset.truth["val"].items()) if masks.any()]
+        assert len(actual) < len(dataset.truth["val"])
     else:
         with pytest.raises(EvaluationError, match="missing"):
             ValidationData(PredictionFile(out), dataset.read())
@@ -149,7 +149,7 @@ def val_maps(dataset, *paths):
 
 def test_the_best_member_is_taken_first_and_worse_ones_not_at_all(dataset):
     paths = [predict(dataset, "noisy", noise=1), predict(dataset, "true", noise=None), predict(dataset, "n2", noise=2)]
-    steps = forward_selection(val_maps(dataset, *paths), 3)
+    steps = select_members(val_maps(dataset, *paths), 3)
     assert [step.added for step in steps] == [1]
     assert steps[0].value == 1.0
     assert set(steps[0].tried) == {0, 1, 2}
@@ -157,7 +157,7 @@ def test_the_best_member_is_taken_first_and_worse_ones_not_at_all(dataset):
 
 def test_selection_reports_the_dice_of_the_mean_at_the_best_threshold(dataset):
     paths = [predict(dataset, name, noise=i) for i, name in enumerate("abc")]
-    steps = forward_selection(val_maps(dataset, *paths), 2)
+    steps = select_members(val_maps(dataset, *paths), 2)
     maps = [dict(PredictionFile(paths[step.added])) for step in steps]
     best = 0
     for k in range(1, 256):
@@ -172,7 +172,7 @@ def test_selection_reports_the_dice_of_the_mean_at_the_best_threshold(dataset):
     assert len(steps) < 2 or steps[1].value > steps[0].value
 
 
-def test_nothing_is_chosen_on_test_data(dataset):
+def test_nothing_is_selected_on_test_data(dataset):
     path = predict(dataset, "t", role="test")
     with pytest.raises(TypeError, match="ValidationData only, not HeldOutData"):
         MemberMaps([HeldOutData(PredictionFile(path), dataset.read())])
@@ -205,14 +205,14 @@ def test_a_member_that_is_right_gets_the_weight(dataset):
 
 
 def run_script(dataset, tracks=("automatic", "automatic"), labelled=("abc", "abc"), runs=({}, {}), **settings):
-    """Average two members; ``labelled``: an id per letter of the images that each learned from."""
+    """Average two members; ``labelled``: an id per letter of the images that each was trained on."""
     folder = dataset.folder
     members = [folder / f"member{i}" for i in range(2)]
     subsets = [folder / f"subset{i}.csv" for i in range(2)]
     for member, track, ids, subset, more in zip(members, tracks, labelled, subsets, runs, strict=True):
         write_run(member, track=track)
-        own = {"data_digest": "d", "notes": ["loss: its own", f"of {member.name}"], "n_labels_train": len(ids)}
-        write_json(member / "run.json", read_json(member / "run.json") | own | more)
+        facts = {"data_digest": "d", "notes": ["loss: its own", f"of {member.name}"], "n_labels_train": len(ids)}
+        write_json(member / "run.json", read_json(member / "run.json") | facts | more)
         pd.DataFrame({"image_id": list(ids)}).to_csv(subset, index=False)
     EnsembleSettings(model="ensemble", members=("member0", "member1"), **settings).write(folder / "train.yaml")
     identity = {"exp_id": "e", "dataset": "d", "family": "ensemble", "model": "ensemble", "variant": ""}
@@ -252,7 +252,7 @@ def test_an_ensemble_costs_what_all_its_members_cost(dataset):
         (("reference", "oracle"), "oracle"),
     ],
 )
-def test_an_ensemble_with_a_trained_network_is_no_reference_and_one_asked_by_the_truth_is_oracle(tracks, expected):
+def test_an_ensemble_with_a_trained_network_is_no_reference_and_one_oracle_member_makes_it_oracle(tracks, expected):
     assert combined(*({"track": track} for track in tracks))["experiment"]["track"] == expected
 
 
@@ -280,7 +280,7 @@ def test_labels_of_an_ensemble_are_those_of_any_member_each_counted_once(dataset
 
 
 @pytest.mark.parametrize("settings", [{"weights": "fitted"}, {"choose": 2}, {"weights": "fitted", "choose": 1}])
-def test_members_or_weights_that_val_labels_choose_make_no_zero_shot_ensemble(dataset, settings):
+def test_selecting_members_or_weights_by_val_labels_is_not_zero_shot(dataset, settings):
     untrained = {"n_labels_train": 0, "n_labels_val": 0, "zero_shot": True}
     plain = read_json(run_script(dataset, runs=(untrained, untrained))["run"])
     assert (plain["zero_shot"], plain["n_labels_train"], plain["n_labels_val"]) == (True, 0, 0)
@@ -288,8 +288,8 @@ def test_members_or_weights_that_val_labels_choose_make_no_zero_shot_ensemble(da
     assert (run["zero_shot"], run["n_labels_train"], run["n_labels_val"]) == (False, 0, 12)
 
 
-def test_images_that_members_learned_from_and_weights_were_fitted_to_are_counted_once():
-    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, chosen_on=["b", "c"])
+def test_images_of_training_and_of_fitted_weights_are_counted_once():
+    run = combined({"n_labels_val": 0}, {"n_labels_val": 0}, labelled={"a", "b", "c"}, selected_on=["b", "c"])
     assert (run["n_labels_train"], run["n_labels_val"], run["zero_shot"]) == (3, 0, False)
 
 
@@ -306,7 +306,7 @@ def test_an_ensemble_has_the_notes_of_its_members_each_once(dataset):
     assert read_json(run_script(dataset, choose=1)["run"])["notes"] == ["loss: its own", "of member1"]
 
 
-def test_a_chosen_ensemble_holds_and_costs_the_chosen_alone(dataset):
+def test_a_selected_ensemble_has_and_costs_only_the_selected_members(dataset):
     out = run_script(dataset, choose=1)
     choice, run = read_json(out["choice"]), read_json(out["run"])
     assert choice["weights"] == [0, 1]
@@ -339,7 +339,7 @@ def test_a_mirrored_image_gets_the_mirrored_map():
     np.testing.assert_array_equal(tta(image), mean_codes([row_and_column(image), flipped]))
 
 
-def test_every_scale_is_seen_mirrored_and_not_and_maps_come_back_to_the_images_size():
+def test_every_scale_is_predicted_mirrored_and_not_at_the_images_own_size():
     seen = []
 
     def predictor(image):
@@ -347,21 +347,21 @@ def test_every_scale_is_seen_mirrored_and_not_and_maps_come_back_to_the_images_s
         return np.full((1, *image.shape[:2]), 40000, np.uint16)
 
     image = np.zeros((10, 20, 3), np.uint8)
-    found = augmented(predictor, "hflip+0.5+1.5")(image)
+    actual = add_tta(predictor, "hflip+0.5+1.5")(image)
     assert sorted(seen) == sorted([(10, 20, 3), (5, 10, 3), (15, 30, 3)] * 2)
-    np.testing.assert_array_equal(found, np.full((1, 10, 20), 40000))
+    np.testing.assert_array_equal(actual, np.full((1, 10, 20), 40000))
 
 
 def test_without_views_the_predictor_is_left_alone():
-    assert augmented(row_and_column, "none") is row_and_column
+    assert add_tta(row_and_column, "none") is row_and_column
 
 
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
         ({"tta": "vflip"}, "tta"),
-        ({"tta": "hflip+hflip"}, "a view comes twice"),
-        ({"tta": "1.0"}, "scale 1 is always there"),
+        ({"tta": "hflip+hflip"}, "a view is given twice"),
+        ({"tta": "1.0"}, "scale 1 is always included"),
         ({"tta": "9"}, "allowed scales: 0.25 to 4"),
         ({"tta": "0.5", "img_size": "64", "resize": "squash"}, "set img_size: native"),
     ],

@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_training import run_fit
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.prompts import draw_prompts
-from defectbench.families.sam2.adapters import add_lora, set_up
+from defectbench.families.sam2.adapters import add_adapters, set_trainable
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import NativeSam2
 from defectbench.families.sam2.prompt_sampling import PromptSampler
@@ -20,7 +21,6 @@ from defectbench.families.sam2.task import Prompting, PromptTask
 from defectbench.families.sam2_head.network import Sam2Head
 from defectbench.inference.geometry import Geometry
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 
 
@@ -61,10 +61,10 @@ def train(folder, data: Strips, **keys):
     settings = Sam2Settings(**{"init": "random", "precision": "fp32", "threads": 2, "patience": 99, **keys})
     torch.manual_seed(0)
     network = NativeSam2(settings.version, settings.size)
-    set_up(network, settings)
+    set_trainable(network, settings)
     prompting = Prompting(PromptSampler(settings, PromptSettings()), data.prompts(settings.prompt))
     task = functools.partial(PromptTask, prompting=prompting)
-    result = fit("strips", network, Sam2Loss(settings.recipe), data, data, settings, folder, make_task=task)
+    result = run_fit("strips", network, Sam2Loss(settings.recipe), data, data, settings, folder, make_task=task)
     return result.history, result.weights["last"]
 
 
@@ -95,8 +95,8 @@ def test_a_head_lowers_the_loss(tmp_path, tune):
     torch.manual_seed(0)
     network = Sam2Head(NativeSam2("2.1", "tiny"), 1, 32)
     if tune == "lora":
-        add_lora(network.sam, settings)
-    history = fit("head", network, make_loss(settings.loss), data, data, settings, tmp_path).history
+        add_adapters(network.sam, settings)
+    history = run_fit("head", network, make_loss(settings.loss), data, data, settings, tmp_path).history
     assert (np.diff(history["train_loss"]) < 0).all()
 
 
@@ -109,7 +109,7 @@ def digests(network):
 
 
 @pytest.mark.parametrize("part", ["lora", "decoder", "prompt_encoder"])
-def test_no_tensor_changes_but_those_that_are_said_to_train(tmp_path, part):
+def test_only_trainable_tensors_change(tmp_path, part):
     torch.set_num_threads(1)
     keys = {"tune": "lora"} if part == "lora" else {"tune": "full", "train": part}
     data = Strips(2, 32, 64)
@@ -117,11 +117,11 @@ def test_no_tensor_changes_but_those_that_are_said_to_train(tmp_path, part):
     settings = Sam2Settings(**quick, **keys)
     torch.manual_seed(0)
     network = NativeSam2("2.1", "tiny")
-    set_up(network, settings)
+    set_trainable(network, settings)
     before = digests(network)
     prompting = Prompting(PromptSampler(settings, PromptSettings()), data.prompts("box"))
     task = functools.partial(PromptTask, prompting=prompting)
-    fit("strips", network, Sam2Loss("published"), data, data, settings, tmp_path, make_task=task)
+    run_fit("strips", network, Sam2Loss("published"), data, data, settings, tmp_path, make_task=task)
     changed = {name for name, digest in digests(network).items() if digest != before[name]}
     trained = {name for name, value in network.named_parameters() if value.requires_grad}
     assert changed
@@ -157,5 +157,5 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatc
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert weights.keys() == again.keys()
     assert all(weights[name].equal(again[name]) for name in weights)
-    # Frozen weights are not written: a training starts with the same ones anew.
+    # Frozen weights are not saved.
     assert not [name for name in weights if name.startswith("image_encoder")]

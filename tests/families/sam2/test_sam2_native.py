@@ -10,11 +10,11 @@ from sam2_reference import official, picture
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt
-from defectbench.families.sam2.adapters import add_lora, choose_part
+from defectbench.families.sam2.adapters import add_adapters, unfreeze_part
 from defectbench.families.sam2.embeddings import EmbeddingCache
-from defectbench.families.sam2.network import Answer, NativeSam2, best_masks, enlarge
+from defectbench.families.sam2.network import DecoderOutput, NativeSam2, best_masks, upsample_masks
 from defectbench.families.sam2.predictor import PromptedPredictor
-from defectbench.families.sam2.prompting import NOTHING, ask, maps
+from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, predict_maps
 from defectbench.inference import encoder_clock
 from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
@@ -49,8 +49,8 @@ def test_on_square_images_the_answers_are_those_of_the_package(version, side, pr
         else {"point_coords": prompt.points, "point_labels": prompt.labels}
     )
     masks, iou, _ = theirs.predict(**keys, multimask_output=True, return_logits=True)
-    answer = ask(network, network.encode(image[None]), [0], [prompt])
-    ours = enlarge(answer.masks[0])
+    answer = decode_prompts(network, network.encode(image[None]), [0], [prompt])
+    ours = upsample_masks(answer.masks[0])
     assert np.abs(ours.numpy() - masks).max() < 1e-4
     assert answer.iou[0].numpy() == pytest.approx(iou, abs=1e-4)
 
@@ -59,32 +59,32 @@ def test_on_square_images_the_answers_are_those_of_the_package(version, side, pr
 def test_a_batch_is_answered_as_its_images_one_by_one(network):
     images = torch.stack([picture(seed) for seed in range(3)])
     prompts = [[BOX, POINTS], [], [box_prompt(0, 0, 95, 63), BOX, POINTS]]
-    together = maps(network, network.encode(images), prompts)
+    together = predict_maps(network, network.encode(images), prompts)
     for number in range(3):
-        alone = maps(network, network.encode(images[number : number + 1]), prompts[number : number + 1])
+        alone = predict_maps(network, network.encode(images[number : number + 1]), prompts[number : number + 1])
         assert together[number] == pytest.approx(alone[0], abs=1e-4)
-    assert (together[1] == NOTHING).all()
+    assert (together[1] == NO_DEFECT).all()
 
 
 @torch.no_grad()
 def test_an_image_has_the_highest_of_its_prompts_masks_in_each_pixel(network):
     embedding = network.encode(picture(0)[None])
-    single = [maps(network, embedding, [[prompt]]) for prompt in (BOX, POINTS)]
-    both = maps(network, embedding, [[BOX, POINTS]])
+    single = [predict_maps(network, embedding, [[prompt]]) for prompt in (BOX, POINTS)]
+    both = predict_maps(network, embedding, [[BOX, POINTS]])
     assert both == pytest.approx(torch.maximum(*single), abs=1e-5)
 
 
 def test_the_mask_with_the_best_predicted_iou_is_taken_and_not_the_true_one():
     masks = torch.randn(2, 3, 4, 4)
-    answer = Answer(masks, torch.tensor([[0.1, 0.9, 0.3], [0.5, 0.2, 0.4]]), torch.tensor([4.0, 4.0]))
+    answer = DecoderOutput(masks, torch.tensor([[0.1, 0.9, 0.3], [0.5, 0.2, 0.4]]), torch.tensor([4.0, 4.0]))
     assert torch.equal(best_masks(answer), torch.stack([masks[0, 1], masks[1, 0]]))
 
 
 def test_where_the_model_sees_no_object_no_pixel_is_predicted():
-    answer = Answer(torch.randn(2, 3, 4, 4).abs() + 1, torch.rand(2, 3), torch.tensor([-0.5, 0.5]))
-    found = best_masks(answer)
-    assert (found[0] == -0.5).all()
-    assert (found[1] >= 1).all()
+    answer = DecoderOutput(torch.randn(2, 3, 4, 4).abs() + 1, torch.rand(2, 3), torch.tensor([-0.5, 0.5]))
+    actual = best_masks(answer)
+    assert (actual[0] == -0.5).all()
+    assert (actual[1] >= 1).all()
 
 
 @pytest.mark.parametrize("size", [(50, 70), (33, 200)])
@@ -103,11 +103,11 @@ def test_prompts_are_scaled_with_the_image(network):
     geometry = predictor.geometry
     with torch.no_grad():
         embedding = network.encode(torch.from_numpy(geometry.apply(image))[None, None])
-        logits = maps(network, embedding, [[box_prompt(16, 8, 80, 60)]])
+        logits = predict_maps(network, embedding, [[box_prompt(16, 8, 80, 60)]])
     assert np.array_equal(codes, codes_from_logits(geometry.restore(logits[0].numpy(), 64, 64)))
 
 
-def test_tiles_are_asked_by_what_lies_in_them(network):
+def test_tiles_are_prompted_with_the_parts_of_prompts_inside(network):
     geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
     image = picture(5)[0].numpy()
     whole = PromptedPredictor(network, geometry, cpu)
@@ -116,15 +116,15 @@ def test_tiles_are_asked_by_what_lies_in_them(network):
     ).all()
     # The left half has the left part of the box, the right half the right part; the third tile has none.
     image = np.hstack([image, image])[:, :144]
-    found = PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 48), 0))(image, [BOX])
+    actual = PromptedPredictor(network, geometry, cpu, tiling=Tiling((64, 48), 0))(image, [BOX])
     for start, box in ((0, box_prompt(10, 6, 47, 40)), (48, box_prompt(0, 6, 12, 40))):
         part = np.s_[:, start : start + 48]
-        assert (found[0][part] == whole(image[part], [box])[0]).all()
-    assert (found[0, :, 96:] == codes_from_logits(np.float32(NOTHING))).all()
+        assert (actual[0][part] == whole(image[part], [box])[0]).all()
+    assert (actual[0, :, 96:] == codes_from_logits(np.float32(NO_DEFECT))).all()
 
 
 @torch.no_grad()
-def test_kept_embeddings_are_those_that_the_encoder_makes(network, tmp_path):
+def test_cached_embeddings_equal_the_encoders(network, tmp_path):
     images = torch.stack([picture(seed) for seed in range(3)])
     plain = network.encode(images)
     cache = EmbeddingCache(network, tmp_path, "a" * 64)
@@ -135,7 +135,7 @@ def test_kept_embeddings_are_those_that_the_encoder_makes(network, tmp_path):
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3
 
 
-def test_a_prediction_from_kept_embeddings_is_the_same_and_its_time_has_the_encoders(network, tmp_path, monkeypatch):
+def test_a_prediction_from_cached_embeddings_is_the_same_and_includes_the_encoders_time(network, tmp_path, monkeypatch):
     geometry, cpu = Geometry.of("native", "native"), torch.device("cpu")
     image = picture(5)[0].numpy()
     plain = PromptedPredictor(network, geometry, cpu)(image, [BOX])
@@ -181,14 +181,14 @@ def test_no_embedding_is_taken_for_that_of_other_pixels_sizes_or_weights(network
 
 
 def test_checkpointed_blocks_give_the_same_gradients(network):
-    found = []
+    actual = []
     for checkpointed in (False, True):
         copied = copy.deepcopy(network)
         if checkpointed:
             copied.checkpoint_blocks()
         copied.encode(picture(0, 32, 32)[None]).image.square().mean().backward()
-        found.append(copied.image_encoder.trunk.blocks[0].attn.qkv.weight.grad)
-    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-7)
+        actual.append(copied.image_encoder.trunk.blocks[0].attn.qkv.weight.grad)
+    assert actual[0] == pytest.approx(actual[1], rel=1e-4, abs=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -204,21 +204,21 @@ def test_checkpointed_blocks_give_the_same_gradients(network):
 def test_adapters_have_the_parameters_expected_of_them(network, keys, expected):
     settings = Sam2Settings(tune="lora", **keys)
     network = copy.deepcopy(network) if settings.size == "tiny" else NativeSam2(settings.version, settings.size)
-    add_lora(network, settings)
+    add_adapters(network, settings)
     assert sum(p.numel() for p in network.parameters() if p.requires_grad) == expected
 
 
 @pytest.mark.parametrize("part", ["decoder", "encoder", "prompt_encoder", "all"])
 def test_a_part_trains_alone(network, part):
     network = copy.deepcopy(network)
-    choose_part(network, part)
+    unfreeze_part(network, part)
     trained = {name.split(".")[0] for name, p in network.named_parameters() if p.requires_grad}
-    wanted = {
+    expected_parts = {
         "decoder": {"sam_mask_decoder"},
         "encoder": {"image_encoder", "no_mem_embed", "sam_mask_decoder"},
         "prompt_encoder": {"sam_prompt_encoder"},
         "all": {"image_encoder", "no_mem_embed", "sam_mask_decoder", "sam_prompt_encoder"},
     }
-    assert trained == wanted[part]
+    assert trained == expected_parts[part]
     projections = network.sam_mask_decoder.conv_s0.weight.requires_grad
     assert projections == (part in ("encoder", "all"))

@@ -1,7 +1,6 @@
 """The scripts of the SAM 2 family, end to end on six tiny images with random weights."""
 
 import numpy as np
-import pandas as pd
 import predict_sam2
 import predict_sam2_head
 import prompts as prompts_script
@@ -10,23 +9,20 @@ import train_sam2
 import train_sam2_head
 import weights_sam2
 from safetensors.torch import load_file, save_file
-from small_datasets import write_image, write_severstal
+from tiny_packs import call, write_packs
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
-from defectbench.data.ingest import ingest
 from defectbench.data.manifest import write_manifest
-from defectbench.data.rle import encode_severstal
-from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.truth import ValidationData, read_truth
+from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
-from defectbench.files import read_json
-from defectbench.inference.prediction_file import PredictionFile
-from defectbench.models.adapters import WeightsError, file_sha256
+from defectbench.files import file_sha256, read_json
+from defectbench.models.adapters import WeightsError
 
-IDS = [f"{i}.png" for i in range(6)]
 BASE = "sam2.1_hiera_tiny_random_s42"
 SCRIPTS = {
     "sam2": (train_sam2, predict_sam2, Sam2Settings),
@@ -34,26 +30,12 @@ SCRIPTS = {
 }
 
 
-def call(script, **options):
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Packs, prompts and random weights; images 0, 1, 4 have a defect; 4 and 5 are val, 3 is test (clean)."""
     root = tmp_path_factory.mktemp("sam2")
-    mask = np.zeros((32, 64), np.uint8)
-    mask[6:20, 20:50] = 1
-    rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
-    for index in range(6):
-        write_image(root / "train_images" / f"{index}.png", seed=index, size=(32, 64))
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
-    pack_images(manifest, root, root / "packed")
-    pack_masks(manifest, root / "packed")
+    manifest = write_packs(root, (32, 64), np.s_[6:20, 20:50], ["train", "test", "train", "test", "val", "val"])
     write_manifest(root / "manifest.parquet", manifest)
-    roles = ["train", "test", "train", "test", "val", "val"]
-    pd.DataFrame({"image_id": IDS, "role": roles, "group": IDS}).to_csv(root / "split.csv", index=False)
-    pd.DataFrame({"image_id": ["0.png", "2.png"]}).to_csv(root / "subset.csv", index=False)
     PromptSettings().write(root / "prompts.yaml")
     for kind in ("box", "points", "full_box"):
         out = root / "prompts" / f"{kind}.parquet"
@@ -66,19 +48,25 @@ def run(folder, where, family, **keys):
     """Train and predict; the run record and the tensors that were trained."""
     train, predict, settings = SCRIPTS[family]
     quick = {"init": "random", "batch_size": 2, "steps": 2, "eval_every": 1, "threads": 1, "precision": "fp32"}
-    chosen = settings(**quick | keys)
-    chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": family, "model": family, "variant": chosen.variant}
+    config = settings(**quick | keys)
+    config.write(where / "train.yaml")
+    named = {
+        "exp_id": "x",
+        "dataset": "steel",
+        "family": family,
+        "model": family,
+        "variant": config.traits.variant,
+    }
     ExperimentIdentity(**named, subset=2, prompt_type="box", img_size="native", seed=42).write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}
     training = {"settings": where / "train.yaml", "identity": where / "identity.yaml", "subset": folder / "subset.csv"}
     predicting = {name: where / f"{name}.pred.parquet" for name in ("val", "test")} | {"timing": where / "timing.json"}
     if family == "sam2":
-        common |= {"prompts": folder / "prompts" / f"{chosen.prompt}.parquet"}
-        common |= {"embeddings": folder / "embeddings"}
+        common |= {"prompts": folder / "prompts" / f"{config.prompt}.parquet"}
+        common |= {"features": folder / "embeddings"}
         training |= {"prompt_settings": folder / "prompts.yaml"}
     else:
-        training |= {"embeddings": folder / "embeddings"}
+        training |= {"features": folder / "embeddings"}
     call(train, **common, **training, folder=where / "exp", code_digest="0")
     weights = where / "exp" / "model" / "weights.safetensors"
     call(predict, **common, run=where / "exp" / "run.json", weights=weights, **predicting)
@@ -132,7 +120,7 @@ def test_a_variant_trains_only_what_it_says_and_predicts(folder, tmp_path, varia
 
 
 def test_the_loss_of_the_protocol_needs_no_note():
-    assert train_sam2.notes(Sam2Settings(tune="full", recipe="dice_focal")) == []
+    assert describe_recipe(Sam2Settings(tune="full", recipe="dice_focal")) == []
 
 
 def test_full_boxes_are_fixed_and_on_the_automatic_track(folder, tmp_path):
@@ -148,35 +136,35 @@ def test_oracle_predictions_are_scored_on_defective_images_alone(folder, tmp_pat
         assert ValidationData(file, truth).ids == ["4.png"]
 
 
-def test_kept_embeddings_change_no_result(folder, tmp_path):
+def test_cached_embeddings_change_no_result(folder, tmp_path):
     keys = {"tune": "full", "train": "decoder", "augment": "none"}
     _, plain = run(folder, tmp_path / "plain", "sam2", **keys)
-    _, kept = run(folder, tmp_path / "kept", "sam2", cache_embeddings=True, **keys)
+    _, cached = run(folder, tmp_path / "kept", "sam2", cache_embeddings=True, **keys)
     assert list((folder / "embeddings").rglob("*.safetensors"))
     for name, value in plain.items():
-        assert (kept[name] - value).abs().max() <= 1e-5
+        assert (cached[name] - value).abs().max() <= 1e-5
     one, other = (codes(tmp_path / name / "val.pred.parquet")["4.png"] for name in ("plain", "kept"))
     assert np.abs(one.astype(int) - other.astype(int)).max() <= 2
 
 
-def test_what_was_trained_goes_on_its_own_base_only(folder, tmp_path, capsys):
+def test_trained_tensors_load_on_their_own_base_only(folder, tmp_path, capsys):
     run(folder, tmp_path, "sam2", tune="lora")
     values = load_file(folder / "base.safetensors")
     values["no_mem_embed"] = values["no_mem_embed"] + 1
     save_file(values, tmp_path / "other.safetensors")
-    settings = {"prompts": folder / "prompts" / "box.parquet", "embeddings": folder / "embeddings"}
+    settings = {"prompts": folder / "prompts" / "box.parquet", "features": folder / "embeddings"}
     outputs = dict.fromkeys(("val", "test", "timing"), tmp_path / "out")
     inputs = {"pack": folder / "packed", "split": folder / "split.csv", "run": tmp_path / "exp" / "run.json"}
     weights = tmp_path / "exp" / "model" / "weights.safetensors"
     with pytest.raises(SystemExit):
         call(predict_sam2, base=tmp_path / "other.safetensors", weights=weights, **settings, **inputs, **outputs)
-    assert "trained on a base with the SHA-256" in capsys.readouterr().err
+    assert "trained on base weights with the SHA-256" in capsys.readouterr().err
 
 
 def test_weights_of_another_size_or_none_at_all_are_refused(folder, tmp_path):
     with pytest.raises(WeightsError, match=r"does not fit sam2\.1_hiera_small"):
         load_base(folder / "base.safetensors", "sam2.1_hiera_small")
-    with pytest.raises(WeightsError, match="is no file of weights"):
+    with pytest.raises(WeightsError, match="cannot be read as weights"):
         load_base(tmp_path / "absent.safetensors", BASE)
 
 

@@ -26,7 +26,7 @@ def study(tmp_path, *entries):
     return load_study({"dataset": dataset, "experiments": [{"model": "sam3", **entry} for entry in entries]})
 
 
-def test_values_not_given_are_those_of_the_protocol():
+def test_defaults_are_the_protocols():
     lora = Sam3Settings(tune="lora")
     assert (lora.lr, lora.wd, lora.batch_size, lora.optimizer, lora.img_size) == (1e-4, 0.05, 1, "adamw", "1008")
     assert lora.accumulate > 1
@@ -51,19 +51,19 @@ def test_ids_are_legible(keys, expected):
 def test_ids_tell_phrases_and_targets_apart_that_look_alike():
     phrases = [["crack"], ["crack "], ["a b", "c"], ["a", "b c"], ["a-b"], ["a b"]]
     targets = [r".*\.q_proj", r".*.q_proj", r".*\.[q]_proj"]
-    ids = [exp_id(phrases=own) for own in phrases] + [exp_id(tune="lora", lora_target=own) for own in targets]
+    ids = [exp_id(phrases=value) for value in phrases] + [exp_id(tune="lora", lora_target=value) for value in targets]
     assert len(set(ids)) == len(ids)
     assert exp_id(phrases="crack").startswith("sam3_100_text_1008_phrases-crack-")
     assert exp_id(phrases="crack") == exp_id(phrases=["crack"])
 
 
 def test_phrases_of_an_entry_are_one_value_and_lists_of_them_a_grid(tmp_path):
-    found = study(tmp_path, {"phrases": ["crack", "fissure"]}, {"phrases": [["hole"], ["hole", "pit"]]}).experiments
-    assert [experiment.settings.phrases for experiment in found] == [["crack", "fissure"], ["hole"], ["hole", "pit"]]
-    assert {(experiment.prompt, experiment.settings.prompt_source) for experiment in found} == {("text", "fixed")}
+    actual = study(tmp_path, {"phrases": ["crack", "fissure"]}, {"phrases": [["hole"], ["hole", "pit"]]}).experiments
+    assert [experiment.settings.phrases for experiment in actual] == [["crack", "fissure"], ["hole"], ["hole", "pit"]]
+    assert {(experiment.traits.prompt, experiment.traits.prompt_source) for experiment in actual} == {("text", "fixed")}
 
 
-def test_without_phrases_the_names_of_the_classes_are_asked_for():
+def test_without_phrases_the_class_names_are_the_prompts():
     names = ("crack", "deep_pit")
     assert Sam3Settings().phrase_groups(names) == {"crack": ["crack"], "deep_pit": ["deep pit"]}
     assert Sam3Settings(phrases="x").phrase_groups(names) == {"merged": ["x"]}
@@ -79,7 +79,7 @@ def test_phrases_must_name_the_classes_of_the_dataset(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"img_size": "512"}, "position grid of init 'pretrained' is made for 1008"),
+        ({"img_size": "512"}, "position grid of init 'pretrained' has side 1008"),
         ({"resize": "longest_pad"}, "squash"),
         ({"task": "per_class", "phrases": ["crack"]}, "needs phrases by class"),
         ({"cache_embeddings": True, "tune": "lora"}, "frozen image encoder"),
@@ -91,7 +91,7 @@ def test_phrases_must_name_the_classes_of_the_dataset(tmp_path):
         ({"mode": "crops", "crop": "64x64"}, "img_size and resize 'native'"),
     ],
 )
-def test_combinations_without_a_meaning_are_refused(keys, message):
+def test_meaningless_combinations_are_refused(keys, message):
     with pytest.raises(ValidationError, match=message):
         Sam3Settings(**keys)
 
@@ -109,13 +109,13 @@ def test_the_study_of_cracks_is_valid(tmp_path):
     write_image(root / "images" / "0.jpg")
     write_image(root / "masks" / "0.jpg")
     config["dataset"]["root"] = str(tmp_path)
-    found = load_study(config)
-    sam3 = found.of_family("sam3")
+    actual = load_study(config)
+    sam3 = actual.of_family("sam3")
     assert [experiment.settings.tune for experiment in sam3] == ["none"] * 3 + ["lora"] * 3
-    assert {experiment.family for experiment in found.experiments} >= {"unet", "yolo", "sam2", "sam2_head"}
+    assert {experiment.family for experiment in actual.experiments} >= {"unet", "yolo", "sam2", "sam2_head"}
     assert all(experiment.settings.batch_size == 1 for experiment in sam3 if experiment.settings.tune == "lora")
-    assert found.report.gallery_bands == ((0.9, 1.0), (0.7, 0.8), (0.55, 0.6))
-    assert len(found.report.ablations) == 3
+    assert actual.report.gallery_bands == ((0.9, 1.0), (0.7, 0.8), (0.55, 0.6))
+    assert len(actual.report.ablations) == 3
 
 
 @pytest.mark.parametrize(

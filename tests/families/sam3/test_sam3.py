@@ -1,4 +1,4 @@
-"""SAM 3 by phrases: the same answers as transformers' own, exact sizes, adapters, losses, official files."""
+"""SAM 3 with phrases: agreement with transformers' processor, sizes, adapters, losses, official files."""
 
 import json
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from sam3_data import SIZE, TOKENIZER, asked, random_network, write_official
+from sam3_data import SIZE, TOKENIZER, random_network, tiny_sam3, write_official
 from scipy import ndimage
 from scipy.special import expit, logit
 from torch.nn import functional
@@ -16,14 +16,15 @@ from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Mode
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3 import official
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.features import PhraseFeatureCache
-from defectbench.families.sam3.logits import all_of, mean_of
-from defectbench.families.sam3.loss import Sam3Loss, components, instance_loss, pairwise_bce, pairwise_dice
-from defectbench.families.sam3.network import Answer, PhraseSam3
-from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokens
+from defectbench.families.sam3.logits import logit_of_mean, logit_of_product
+from defectbench.families.sam3.loss import Sam3Loss, component_masks, instance_loss, pairwise_bce, pairwise_dice
+from defectbench.families.sam3.network import PhraseOutput, PhraseSam3
+from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokenize
 from defectbench.families.sam3.weights import load_base, random_base, save_base
-from defectbench.models.adapters import WeightsError, load_trained, merge_lora, save_kept, trained_tensors
+from defectbench.models.adapters import WeightsError, load_trained, merge_lora
+from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
 from defectbench.training.run_record import parameter_facts
 
 torch.set_num_threads(1)
@@ -37,7 +38,7 @@ def picture(seed: int, n: int = 1, channels: int = 3) -> torch.Tensor:
 def test_the_full_size_has_exactly_these_trainable_parameters():
     with torch.device("meta"):
         network = Sam3Model(Sam3Config())
-    set_up(network, Sam3Settings(tune="lora"))
+    set_trainable(network, Sam3Settings(tune="lora"))
     facts = parameter_facts(network)
     assert facts["params_trainable"] == 3_883_008
     assert facts["params_total"] - 3_883_008 == 840_376_374
@@ -48,8 +49,8 @@ def test_the_full_size_has_exactly_these_trainable_parameters():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @torch.no_grad()
-def test_answers_are_those_of_transformers_processor_and_model(channels):
-    phrased = asked(["crack"], ["deep scratch on steel"])
+def test_outputs_equal_those_of_transformers_processor_and_model(channels):
+    phrased = tiny_sam3(["crack"], ["deep scratch on steel"])
     image = picture(0, channels=channels)
     processor = Sam3Processor(
         Sam3ImageProcessor(size={"height": SIZE[0], "width": SIZE[1]}), letter_tokenizer(), target_size=SIZE[0]
@@ -58,36 +59,38 @@ def test_answers_are_those_of_transformers_processor_and_model(channels):
     for number, phrase in enumerate(("crack", "deep scratch on steel")):
         theirs = phrased.network(**processor(images=pixels, text=phrase, return_tensors="pt"))
         text = phrased.text_features([number])[0]
-        ours = phrased.answer(phrased.pyramid(phrased.encode(image)), number, text)
+        ours = phrased.segment_phrase(phrased.pyramid(phrased.encode(image)), number, text)
         expected = (theirs.semantic_seg[:, 0], theirs.presence_logits[:, 0], theirs.pred_masks, theirs.pred_logits)
-        for own, other in zip(ours, expected, strict=True):
-            assert own == pytest.approx(other, abs=2e-5)
+        for value, other in zip(ours, expected, strict=True):
+            assert value == pytest.approx(other, abs=2e-5)
 
 
 @torch.no_grad()
 def test_the_map_is_a_probability_times_that_of_presence():
-    phrased = asked(["crack"])
-    answer = phrased.answer(phrased.pyramid(phrased.encode(picture(1, 2))), 0, phrased.text_features([0])[0])
+    phrased = tiny_sam3(["crack"])
+    answer = phrased.segment_phrase(phrased.pyramid(phrased.encode(picture(1, 2))), 0, phrased.text_features([0])[0])
     semantic, presence, masks, scores = (expit(values.double().numpy()) for values in answer)
-    assert expit(phrased.map_of(answer).double().numpy()) == pytest.approx(semantic * presence[:, None, None], abs=1e-6)
+    assert expit(phrased.phrase_map(answer).double().numpy()) == pytest.approx(
+        semantic * presence[:, None, None], abs=1e-6
+    )
     phrased.source = "instances"
     expected = (masks * (scores * presence[:, None])[:, :, None, None]).max(axis=1)
-    assert expit(phrased.map_of(answer).double().numpy()) == pytest.approx(expected, abs=1e-6)
-    # Nothing is there: then no pixel is, whatever the map of the phrase says.
+    assert expit(phrased.phrase_map(answer).double().numpy()) == pytest.approx(expected, abs=1e-6)
+    # Without presence no pixel is a defect, whatever the semantic map.
     nothing = answer._replace(presence=torch.full((2,), -10.0), semantic=torch.full_like(answer.semantic, 30.0))
-    assert phrased.map_of(nothing).max() < -9.9
+    assert phrased.phrase_map(nothing).max() < -9.9
 
 
 @torch.no_grad()
 def test_phrases_are_averaged_and_groups_are_maps_or_their_maximum():
     image = picture(2)
-    one, two, three = (torch.sigmoid(asked([phrase])(image)) for phrase in ("crack", "split", "hole"))
-    both = torch.sigmoid(asked(["crack", "split"])(image))
+    one, two, three = (torch.sigmoid(tiny_sam3([phrase])(image)) for phrase in ("crack", "split", "hole"))
+    both = torch.sigmoid(tiny_sam3(["crack", "split"])(image))
     assert both == pytest.approx((one + two) / 2, abs=2e-3)  # interpolated after the mean, not before
-    apart = torch.sigmoid(asked(["crack"], ["hole"], merged=False)(image))
+    apart = torch.sigmoid(tiny_sam3(["crack"], ["hole"], merged=False)(image))
     assert apart.shape == (1, 2, *SIZE)
     assert apart == pytest.approx(torch.cat([one, three], dim=1), abs=1e-5)
-    highest = torch.sigmoid(asked(["crack"], ["hole"])(image))
+    highest = torch.sigmoid(tiny_sam3(["crack"], ["hole"])(image))
     assert highest == pytest.approx(torch.maximum(one, three), abs=2e-3)
 
 
@@ -95,24 +98,24 @@ LOGIT = st.floats(-12, 12)
 
 
 @given(st.lists(LOGIT, min_size=1, max_size=4))
-def test_logits_are_joined_exactly(values):
+def test_products_and_means_in_logits_are_exact(values):
     exact = np.array(values, np.float64)
     tensors = [torch.tensor(value, dtype=torch.float64) for value in values]
-    assert float(all_of(*tensors)) == pytest.approx(logit(np.prod(expit(exact))), rel=1e-6, abs=1e-6)
-    assert float(mean_of(tensors)) == pytest.approx(logit(np.mean(expit(exact))), rel=1e-6, abs=1e-6)
+    assert float(logit_of_product(*tensors)) == pytest.approx(logit(np.prod(expit(exact))), rel=1e-6, abs=1e-6)
+    assert float(logit_of_mean(tensors)) == pytest.approx(logit(np.mean(expit(exact))), rel=1e-6, abs=1e-6)
 
 
-def test_too_long_a_phrase_is_refused_not_cut_off():
-    assert tokens(TOKENIZER, ["a" * 30])[1].sum() == 32
+def test_too_long_a_phrase_is_refused_not_truncated():
+    assert tokenize(TOKENIZER, ["a" * 30])[1].sum() == 32
     with pytest.raises(PhraseError, match="33 tokens"):
-        tokens(TOKENIZER, ["crack", "a" * 31])
+        tokenize(TOKENIZER, ["crack", "a" * 31])
 
 
 @pytest.mark.parametrize(
     ("target", "in_training"), [(r".*\.[qkvo]_proj", 2), (r"vision_encoder.*\.[qkvo]_proj", 1), (None, 1)]
 )
 def test_text_features_are_computed_once_unless_the_text_encoder_is_trained(monkeypatch, target, in_training):
-    phrased = asked(["crack", "split"], **({"tune": "lora", "lora_target": target} if target else {}))
+    phrased = tiny_sam3(["crack", "split"], **({"tune": "lora", "lora_target": target} if target else {}))
     calls = []
     made = phrased.network.get_text_features
     monkeypatch.setattr(phrased.network, "get_text_features", lambda *ids: calls.append(1) or made(*ids))
@@ -134,72 +137,74 @@ def test_text_features_are_computed_once_unless_the_text_encoder_is_trained(monk
 
 
 @torch.no_grad()
-def test_kept_features_change_nothing(tmp_path, monkeypatch):
-    phrased, image = asked(["crack"]), picture(0)
+def test_cached_features_change_nothing(tmp_path, monkeypatch):
+    phrased, image = tiny_sam3(["crack"]), picture(0)
     plain = phrased(image)
     calls = []
     encode = phrased.encode
     monkeypatch.setattr(phrased, "encode", lambda images: calls.append(1) or encode(images))
     for _ in range(3):
-        phrased.keep_features(PhraseFeatureCache(phrased, tmp_path, "a" * 64).encode)
+        phrased.use_cache(PhraseFeatureCache(phrased, tmp_path, "a" * 64).encode)
         assert phrased(image) == pytest.approx(plain, abs=1e-5)
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("keys", [{}, {"dora": True, "lora_rank": 4}])
 def test_saved_adapters_give_the_same_maps_and_leave_the_base_untouched(tmp_path, keys):
-    phrased = asked(["crack"], tune="lora", **keys)
+    phrased = tiny_sam3(["crack"], tune="lora", **keys)
     base = {name: value.clone() for name, value in random_network().state_dict().items()}
     torch.manual_seed(1)
     for value in trained_tensors(phrased).values():
         value += 0.05 * torch.randn_like(value)
     with torch.no_grad():
         maps = phrased(picture(0))
-    own = phrased.network.state_dict()
+    state = phrased.network.state_dict()
     for name, value in base.items():
-        kept = name if name in own else f"{name.rpartition('.')[0]}.base_layer.{name.rpartition('.')[2]}"
-        assert own[kept].equal(value)
-    path = save_kept(phrased, {"last": phrased.state_dict()}, tmp_path, "digest")
+        base_name = name if name in state else f"{name.rpartition('.')[0]}.base_layer.{name.rpartition('.')[2]}"
+        assert state[base_name].equal(value)
+    path = write_checkpoints(
+        tmp_path, {"last": phrased.state_dict()}, {"base_sha256": "digest"}, trained_tensors(phrased)
+    )
     saved = load_file(path)
     assert all("lora_" in name for name in saved)
     assert sum(value.numel() for value in saved.values()) == parameter_facts(phrased)["params_trainable"]
-    again = asked(["crack"], tune="lora", **keys)
+    again = tiny_sam3(["crack"], tune="lora", **keys)
     load_trained(again, path, "digest")
     with torch.no_grad():
         assert again(picture(0)).equal(maps)
         merge_lora(again)
         assert again.network.state_dict().keys() == base.keys()
         assert again(picture(0)) == pytest.approx(maps, abs=2e-4)
-        assert not asked(["crack"])(picture(0)).equal(maps)
-    with pytest.raises(WeightsError, match="trained on a base with the SHA-256 digest"):
-        load_trained(asked(["crack"], tune="lora", **keys), path, "another")
+        assert not tiny_sam3(["crack"])(picture(0)).equal(maps)
+    with pytest.raises(WeightsError, match="trained on base weights with the SHA-256 digest"):
+        load_trained(tiny_sam3(["crack"], tune="lora", **keys), path, "another")
 
 
 def test_a_target_that_fits_no_layer_is_refused():
     with pytest.raises(WeightsError, match="lora_target: 'nothing' fits no layer"):
-        asked(["crack"], tune="lora", lora_target="nothing")
+        tiny_sam3(["crack"], tune="lora", lora_target="nothing")
 
 
 def test_checkpointed_layers_give_the_same_gradients():
-    found = []
+    actual = []
     for checkpointed in (False, True):
-        phrased = asked(["crack"], tune="lora", lora_dropout=0)
+        phrased = tiny_sam3(["crack"], tune="lora", lora_dropout=0)
         if checkpointed:
             phrased.checkpoint_layers()
         phrased(picture(0)).mean().backward()
         layer = phrased.network.vision_encoder.backbone.layers[0].attention.q_proj
-        found.append(layer.lora_B["default"].weight.grad)
-    assert found[0].abs().max() > 0
-    assert found[0] == pytest.approx(found[1], rel=1e-4, abs=1e-9)
+        actual.append(layer.lora_B["default"].weight.grad)
+    assert actual[0].abs().max() > 0
+    assert actual[0] == pytest.approx(actual[1], rel=1e-4, abs=1e-9)
 
 
-def test_the_loss_is_that_of_the_map_and_of_presence():
+def test_the_loss_sums_map_and_presence():
     torch.manual_seed(0)
     truth = torch.zeros(2, 1, 16, 16)
     truth[0, 0, 4:9, 3:12] = 1  # the second image is clean
     presence = torch.tensor([[0.7], [1.2]], requires_grad=True)
     semantic = torch.randn(2, 1, 16, 16)
-    answer = Answer(semantic, presence, torch.randn(2, 1, 8, 16, 16), torch.randn(2, 1, 8))
+    answer = PhraseOutput(semantic, presence, torch.randn(2, 1, 8, 16, 16), torch.randn(2, 1, 8))
     loss = Sam3Loss(Sam3Settings(presence_weight=2.0, loss="dice"))(answer, semantic, truth)
     p = torch.sigmoid(semantic.double())
     dice = 1 - (2 * (p * truth).sum() + 2) / (p.sum() + truth.sum() + 2)
@@ -210,32 +215,32 @@ def test_the_loss_is_that_of_the_map_and_of_presence():
     assert presence.grad[0] < 0 < presence.grad[1]
 
 
-def test_components_are_those_of_scipy_and_thin_ones_are_not_lost():
+def test_components_equal_scipys_and_thin_ones_are_not_lost():
     rng = np.random.default_rng(0)
     truth = (rng.random((40, 60)) < 0.05).astype(np.uint8)
     labels, n = ndimage.label(truth, np.ones((3, 3)))
-    found = components(torch.from_numpy(truth), (10, 15))
-    assert found.shape == (n, 10, 15)
+    actual = component_masks(torch.from_numpy(truth), (10, 15))
+    assert actual.shape == (n, 10, 15)
     expected = {ndimage.maximum_filter(labels == i + 1, (4, 4))[2::4, 2::4].tobytes() for i in range(n)}
-    assert {(own > 0).numpy().tobytes() for own in found} == expected
-    assert found.flatten(1).any(dim=1).all()
+    assert {(plane > 0).numpy().tobytes() for plane in actual} == expected
+    assert actual.flatten(1).any(dim=1).all()
 
 
 def test_pairwise_costs_are_those_of_each_pair():
     torch.manual_seed(0)
-    masks, wanted = torch.randn(3, 50), (torch.rand(2, 50) < 0.4).float()
-    bce, dice = pairwise_bce(masks, wanted), pairwise_dice(masks, wanted)
+    masks, targets = torch.randn(3, 50), (torch.rand(2, 50) < 0.4).float()
+    bce, dice = pairwise_bce(masks, targets), pairwise_dice(masks, targets)
     for i in range(3):
         for j in range(2):
-            assert bce[i, j] == pytest.approx(functional.binary_cross_entropy_with_logits(masks[i], wanted[j]).item())
-            p, t = masks[i].sigmoid(), wanted[j]
+            assert bce[i, j] == pytest.approx(functional.binary_cross_entropy_with_logits(masks[i], targets[j]).item())
+            p, t = masks[i].sigmoid(), targets[j]
             assert dice[i, j].item() == pytest.approx((1 - (2 * (p * t).sum() + 1) / (p.sum() + t.sum() + 1)).item())
 
 
 def test_instances_are_matched_one_to_one_in_any_order():
     truth = torch.zeros(16, 16)
     truth[1:5, 1:5] = truth[9:15, 8:14] = 1
-    two = components(truth, (16, 16))
+    two = component_masks(truth, (16, 16))
     masks = torch.cat([40 * two - 20, torch.full((2, 16, 16), -20.0)])
     right = torch.tensor([9.0, 9.0, -9.0, -9.0])
     assert instance_loss(masks, right, truth) < 1e-3
@@ -268,7 +273,7 @@ def test_the_official_tokenizer_is_read_with_its_merges(tmp_path):
     theirs = CLIPTokenizer(vocab=vocabulary, merges=merges)
     write_official(tmp_path / "sam3", random_network())
     theirs.save_pretrained(tmp_path / "sam3")
-    ids, valid = tokens(official.read_official(tmp_path / "sam3").tokenizer, ["Crack in  steel", "crack"])
+    ids, valid = tokenize(official.read_official(tmp_path / "sam3").tokenizer, ["Crack in  steel", "crack"])
     expected = theirs(["Crack in  steel", "crack"], padding="max_length", max_length=32)
     assert (ids.tolist(), valid.tolist()) == (expected["input_ids"], expected["attention_mask"])
     assert valid.sum(dim=1).tolist() == [10, 3]
@@ -279,7 +284,7 @@ def test_files_of_other_models_are_refused_with_a_reason(tmp_path):
     weights, config = tmp_path / "sam3" / "model.safetensors", tmp_path / "sam3" / "config.json"
     values, settings = load_file(weights), json.loads(config.read_text())
     save_file({name: value for name, value in values.items() if ".text_" not in name}, weights, {"format": "pt"})
-    with pytest.raises(WeightsError, match="no text encoder, so it cannot be asked by a phrase"):
+    with pytest.raises(WeightsError, match="no text encoder, so it cannot be prompted with phrases"):
         official.read_official(tmp_path / "sam3")
     save_file({name: value for name, value in values.items() if "mask_decoder" not in name}, weights, {"format": "pt"})
     with pytest.raises(WeightsError, match=r"parts are missing: .* the first is mask_decoder"):
@@ -288,10 +293,10 @@ def test_files_of_other_models_are_refused_with_a_reason(tmp_path):
     with pytest.raises(WeightsError, match=r"model\.safetensors is not used"):
         official.read_official(tmp_path / "sam3")
     config.write_text(json.dumps(settings | {"model_type": "sam2_video"}))
-    with pytest.raises(WeightsError, match="that of a sam2_video, which takes no phrases"):
+    with pytest.raises(WeightsError, match="belongs to a sam2_video, which takes no phrases"):
         official.read_official(tmp_path / "sam3")
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(WeightsError, match="is no base of SAM 3"):
+    with pytest.raises(WeightsError, match="is no file of base weights of SAM 3"):
         load_base(tmp_path / "other.safetensors")
 
 
@@ -309,7 +314,7 @@ def test_absent_weights_say_which_files_where_from_and_where_to(tmp_path, monkey
     assert "init: random" in str(caught.value)
 
 
-def test_random_weights_are_a_function_of_their_seed():
+def test_random_weights_follow_from_the_seed():
     one, again, other = (random_base(f"sam3_tiny_random_s{seed}").values for seed in (1, 1, 2))
     assert all(one[name].equal(again[name]) for name in one)
     assert not all(one[name].equal(other[name]) for name in one)

@@ -1,6 +1,4 @@
-"""SAM 3's adapters learn: images by heart, a lower loss; a killed training ends as it would have; the scripts."""
-
-import functools
+"""SAM 3's adapters learn: overfitting, a lower loss; a killed training resumes with the same result; the scripts."""
 
 import numpy as np
 import pandas as pd
@@ -10,38 +8,34 @@ import torch
 import train_sam3
 import weights_sam3
 from safetensors.torch import load_file
-from sam3_data import asked, cracks
-from small_datasets import write_image, write_severstal
+from sam3_data import cracks, tiny_sam3
+from tiny_packs import call, write_packs
+from tiny_training import run_fit
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.data.ingest import ingest
-from defectbench.data.rle import encode_severstal
-from defectbench.data.write_packs import pack_images, pack_masks
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.task import Sam3Task
-from defectbench.files import read_json
-from defectbench.inference.prediction_file import PredictionFile
+from defectbench.families.sam3.training import describe_loss
+from defectbench.files import file_sha256, read_json
 from defectbench.metrics.codes import HALF
-from defectbench.models.adapters import file_sha256
 from defectbench.training import fit as fit_module
-from defectbench.training.fit import fit
+from defectbench.training import network_job
 
 torch.set_num_threads(1)
-IDS = [f"{i}.png" for i in range(6)]
 
 
 def train(folder, data, phrases=("crack",), **keys):
     """A training of the tiny network's adapters on ``data``, which is val too."""
     settings = Sam3Settings(init="random", tune="lora", precision="fp32", threads=1, patience=99, **keys)
-    phrased = asked(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
-    task = functools.partial(Sam3Task, predictions=folder / "progress")
+    phrased = tiny_sam3(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
     torch.manual_seed(0)
     loss = Sam3Loss(settings)
-    return phrased, fit("x", phrased, loss, data, data, settings, folder, make_task=task, evaluate_first=True)
+    return phrased, run_fit("x", phrased, loss, data, data, settings, folder, make_task=Sam3Task, evaluate_first=True)
 
 
-def test_four_images_are_learned_by_heart_and_zero_shot_is_epoch_0(real_data, tmp_path):
+def test_four_images_are_overfitted_and_zero_shot_is_epoch_0(real_data, tmp_path):
     data = cracks(real_data, 4)
     keys = {"batch_size": 4, "accumulate": 1, "lr": 1e-2, "wd": 0, "lora_dropout": 0}
     _, result = train(tmp_path, data, steps=100, eval_every=25, **keys)
@@ -52,7 +46,7 @@ def test_four_images_are_learned_by_heart_and_zero_shot_is_epoch_0(real_data, tm
     assert (np.diff(history["train_loss"][1:]) < 0).all()
     assert history["val_dice_fixed"].iloc[-1] > 0.8
     with torch.no_grad():
-        logits = asked(["crack"])(torch.from_numpy(np.stack(data.pixels)))
+        logits = tiny_sam3(["crack"])(torch.from_numpy(np.stack(data.pixels)))
     predicted, truth = (logits >= 0).numpy(), np.stack(data.truth).astype(bool)
     dice = [2 * (p & t).sum() / (p.sum() + t.sum()) for p, t in zip(predicted, truth, strict=True)]
     assert history["val_dice_fixed"][0] == pytest.approx(np.mean(dice), abs=1e-6)
@@ -94,29 +88,15 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(real_data, tmp_path,
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert resumed["epoch"].tolist() == [0, 1, 2, 3]
     assert all(weights[name].equal(again[name]) for name in weights)
-    # Frozen weights are not written: a training starts with the same ones anew.
+    # Frozen weights are not saved.
     assert all("lora_" in name for name in weights)
-
-
-def call(script, **options):
-    script.main([text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Packs and random weights; images 0, 1, 4 have a defect; 4 and 5 are val, 1 and 3 test."""
     root = tmp_path_factory.mktemp("sam3")
-    mask = np.zeros((32, 64), np.uint8)
-    mask[6:20, 20:50] = 1
-    rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
-    for index in range(6):
-        write_image(root / "train_images" / f"{index}.png", seed=index, size=(32, 64))
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
-    pack_images(manifest, root, root / "packed")
-    pack_masks(manifest, root / "packed")
-    roles = ["train", "test", "train", "test", "val", "val"]
-    pd.DataFrame({"image_id": IDS, "role": roles, "group": IDS}).to_csv(root / "split.csv", index=False)
-    pd.DataFrame({"image_id": ["0.png", "2.png"]}).to_csv(root / "subset.csv", index=False)
+    write_packs(root, (32, 64), np.s_[6:20, 20:50], ["train", "test", "train", "test", "val", "val"])
     call(weights_sam3, name="sam3_tiny_random_s42", folder=root, out=root / "base.safetensors")
     return root
 
@@ -124,9 +104,15 @@ def folder(tmp_path_factory):
 def run(folder, where, **keys):
     """Train and predict; the run record and the tensors that were trained."""
     quick = {"init": "random", "steps": 2, "eval_every": 1, "accumulate": 1, "threads": 1, "precision": "fp32"}
-    chosen = Sam3Settings(**quick | keys)
-    chosen.write(where / "train.yaml")
-    named = {"exp_id": "x", "dataset": "steel", "family": "sam3", "model": "sam3", "variant": chosen.variant}
+    config = Sam3Settings(**quick | keys)
+    config.write(where / "train.yaml")
+    named = {
+        "exp_id": "x",
+        "dataset": "steel",
+        "family": "sam3",
+        "model": "sam3",
+        "variant": config.traits.variant,
+    }
     identity = ExperimentIdentity(**named, subset=2, prompt_type="text", img_size="112", seed=42)
     identity.write(where / "identity.yaml")
     common = {"pack": folder / "packed", "split": folder / "split.csv", "base": folder / "base.safetensors"}
@@ -146,7 +132,7 @@ def codes(path):
 
 VARIANTS = {
     "zero-shot": {"phrases": ["crack", "scratch on steel"]},
-    "kept features": {"cache_embeddings": True},
+    "cached features": {"cache_embeddings": True},
     "LoRA": {"tune": "lora", "phrases": "crack"},
     "per class": {"tune": "lora", "task": "per_class", "dora": True, "lora_target": r"mask_decoder.*\.[qkvo]_proj"},
     "instances": {"tune": "lora", "map": "instances", "instance_weight": 0.5, "gradient_checkpointing": True},
@@ -177,11 +163,11 @@ def test_a_variant_trains_only_adapters_and_predicts_every_image(folder, tmp_pat
     assert len(record["phrases"]) == (1 if "phrases" in keys else 4)
     maps = codes(tmp_path / "val.pred.parquet") | codes(tmp_path / "test.pred.parquet")
     assert sorted(maps) == ["1.png", "3.png", "4.png", "5.png"]
-    assert {own.shape for own in maps.values()} == {(n_maps, 32, 64)}
+    assert {codes.shape for codes in maps.values()} == {(n_maps, 32, 64)}
     assert (tmp_path / "features").is_dir() == ("cache_embeddings" in keys)
 
 
-def test_the_predictions_of_every_epoch_are_kept_and_scored_in_its_row(folder, tmp_path):
+def test_the_predictions_of_every_epoch_are_saved_and_match_its_row(folder, tmp_path):
     run(folder, tmp_path, tune="lora", lr=0.01, phrases="crack")
     history = pd.read_csv(tmp_path / "exp" / "history.csv")
     assert history["epoch"].tolist() == [0, 1, 2]
@@ -210,24 +196,24 @@ def test_a_kill_while_predictions_are_copied_leaves_those_that_were_there(tmp_pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_sam3.shutil, "copytree", interrupted)
+        patch.setattr(network_job.shutil, "copytree", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train_sam3.replace_folder(source, target)
+            network_job.replace_folder(source, target)
     assert [path.name for path in target.iterdir()] == ["old"]
-    train_sam3.replace_folder(source, target)
+    network_job.replace_folder(source, target)
     assert [path.name for path in target.iterdir()] == ["new"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["progress", "state"]
 
 
 def test_the_loss_of_the_protocol_needs_no_note():
-    assert train_sam3.notes(Sam3Settings(tune="lora", presence_weight=0)) == []
+    assert describe_loss(Sam3Settings(tune="lora", presence_weight=0)) == []
 
 
-def test_kept_features_change_no_prediction(folder, tmp_path):
+def test_cached_features_change_no_prediction(folder, tmp_path):
     run(folder, tmp_path / "plain")
     run(folder, tmp_path / "kept", cache_embeddings=True)
-    plain, kept = (codes(tmp_path / name / "test.pred.parquet")["3.png"] for name in ("plain", "kept"))
-    assert np.abs(plain.astype(int) - kept.astype(int)).max() <= 2
+    plain, cached = (codes(tmp_path / name / "test.pred.parquet")["3.png"] for name in ("plain", "kept"))
+    assert np.abs(plain.astype(int) - cached.astype(int)).max() <= 2
 
 
 def test_prediction_without_the_base_of_the_training_is_refused(folder, tmp_path, capsys):
@@ -238,5 +224,5 @@ def test_prediction_without_the_base_of_the_training_is_refused(folder, tmp_path
     inputs = {"pack": folder / "packed", "split": folder / "split.csv", "run": tmp_path / "exp" / "run.json"}
     with pytest.raises(SystemExit):
         call(predict_sam3, base=tmp_path / "other.safetensors", weights=weights, **inputs, **outputs)
-    assert "trained on a base with the SHA-256" in capsys.readouterr().err
+    assert "trained on base weights with the SHA-256" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

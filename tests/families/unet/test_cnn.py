@@ -164,12 +164,12 @@ def fill(hub, encoder, digest=None, mean=(0.5, 0.4, 0.3)):
 
 def test_pretrained_encoders_are_loaded_with_their_normalisation(hub):
     values = fill(hub, "resnet18")
-    found = fetch_encoder("resnet18")
-    network = build(in_channels=3, pretrained=found)
-    own = network.network.encoder.state_dict()
-    assert all(torch.equal(own[name], value) for name, value in values.items())
+    actual = fetch_encoder("resnet18")
+    network = build(in_channels=3, pretrained=actual)
+    state = network.network.encoder.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in values.items())
     assert network.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
-    assert len(found.sha256) == 64
+    assert len(actual.sha256) == 64
 
 
 def test_a_grey_image_gives_a_pretrained_encoder_what_a_colourless_one_gives(hub):
@@ -222,8 +222,8 @@ def test_training_starts_from_a_file_of_weights(tmp_path):
     trained, fresh = build(seed=1), build(seed=2)
     save(trained, tmp_path / "w.safetensors")
     load_weights(fresh, tmp_path / "w.safetensors")
-    own = fresh.state_dict()
-    assert all(torch.equal(own[name], value) for name, value in trained.state_dict().items())
+    state = fresh.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in trained.state_dict().items())
 
 
 def test_weights_of_another_network_are_named_tensor_by_tensor(tmp_path):
@@ -237,5 +237,5 @@ def test_weights_of_another_network_are_named_tensor_by_tensor(tmp_path):
 def test_a_file_that_is_no_weights_is_refused(tmp_path):
     (tmp_path / "w.safetensors").write_bytes(b"not weights")
     for path in (tmp_path / "w.safetensors", tmp_path / "absent.safetensors"):
-        with pytest.raises(WeightsError, match=f"init_from: {path} is no file of weights"):
+        with pytest.raises(WeightsError, match=f"init_from: {path} cannot be read as weights"):
             load_weights(build(), path)

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_training import run_fit
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.families.unet.network import UNet
 from defectbench.inference.geometry import Geometry
-from defectbench.training.fit import fit
 from defectbench.training.losses import make_loss
 
 
@@ -50,6 +50,6 @@ def test_eight_real_images_are_learned_by_heart(model, real_data, tmp_path):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = UNet(settings, 1, 1)
-    history = fit("overfit", network, make_loss("dice_bce"), data, data, settings, tmp_path).history
+    history = run_fit("overfit", network, make_loss("dice_bce"), data, data, settings, tmp_path).history
     assert history["val_dice_fixed"].max() > 0.95
     assert np.isfinite(history["train_loss"]).all()

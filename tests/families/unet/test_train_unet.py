@@ -12,17 +12,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_study import ROOT
-from unet_training import IDS, arguments, options, train
+from unet_training import IDS, arguments, options, train, write_packs
 
 from defectbench.config.base import ConfigError
 from defectbench.config.study import load_study
 from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.cascade.record import Stage
-from defectbench.families.ensemble.record import Member, labelled_images
+from defectbench.families.ensemble.record import Member, collect_labelled_ids
 from defectbench.families.unet.network import UNet
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import PredictionFile
-from defectbench.training.origin import Seen, inherited, picture_digests
+from defectbench.training.provenance import Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import images_seen
 
 CLASSES = ("pitted", "inclusion", "scratch", "patch")
@@ -38,6 +38,12 @@ EVERYTHING = {
     "optimizer": "sgd",
     "schedule": "plateau",
 }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Packs of six images, four of them for training."""
+    return write_packs(tmp_path_factory.mktemp("unet"))
 
 
 def test_all_settings_together_train_and_predict(folder, tmp_path):
@@ -89,20 +95,21 @@ def test_labels_that_the_first_weights_learned_from_count(folder, first, tmp_pat
     assert run["labels_of_init_from"] == ["2.png", "3.png"]
     assert run["seen_ids_sha256"] == images_seen(IDS[:5])["seen_ids_sha256"]
     # So a third training, a cascade and an ensemble know of them.
-    assert Seen.read(second) == Seen.read(second.parents[1] / "checkpoints" / "last.safetensors") == Seen.read(first)
+    last = second.parents[1] / "checkpoints" / "last.safetensors"
+    assert Provenance.read(second) == Provenance.read(last) == Provenance.read(first)
     assert Stage.read(tmp_path / "exp", [few / "subset.csv"]).labelled == set(IDS[:4])
     member = Member(tmp_path / "exp", 1, run, {})
-    assert labelled_images([member], {member.folder: few / "subset.csv"}) == set(IDS[:4])
+    assert collect_labelled_ids([member], {member.folder: few / "subset.csv"}) == set(IDS[:4])
 
 
 @pytest.mark.parametrize(
     ("roles", "problem"),
     [
         # A fold of cross-validation: the images held out are in no role.
-        ({0: "train", 1: "train", 2: "val"}, "learned from 2 images that are val or test images here"),
-        (SAME | {3: "test", 5: "train"}, "learned from 1 images that are val or test images here"),
-        (SAME | {3: "val", 5: "train"}, "learned from 1 images that are val or test images here"),
-        (SAME | {4: "test", 5: "val"}, "were stopped by 1 images that are test images here"),
+        ({0: "train", 1: "train", 2: "val"}, "were trained on 2 images that are val or test images here"),
+        (SAME | {3: "test", 5: "train"}, "were trained on 1 images that are val or test images here"),
+        (SAME | {3: "val", 5: "train"}, "were trained on 1 images that are val or test images here"),
+        (SAME | {4: "test", 5: "val"}, "were stopped early by 1 images that are test images here"),
     ],
 )
 def test_weights_that_saw_what_the_training_must_not_see_are_refused(folder, first, tmp_path, capsys, roles, problem):
@@ -113,8 +120,8 @@ def test_weights_that_saw_what_the_training_must_not_see_are_refused(folder, fir
 
 
 def test_a_train_image_that_only_stopped_the_first_weights_counts_as_a_val_label(folder, first, tmp_path):
-    learned, stopped_by = picture_digests(ImagePack(folder / "packed"), IDS[:2]).values()
-    seen = Seen(frozenset([learned]), frozenset([stopped_by]))
+    trained_on, early_stopping = picture_digests(ImagePack(folder / "packed"), IDS[:2]).values()
+    seen = Provenance(frozenset([trained_on]), frozenset([early_stopping]))
     save_file(load_file(first), weights := tmp_path / "before.safetensors", seen.metadata())
     run, _ = train(with_roles(folder, tmp_path / "few", SAME, n_labels=1), tmp_path, init_from=weights)
     assert (run["n_labels_train"], run["n_labels_val"], run["labels_of_init_from"]) == (1, 2, [])
@@ -123,19 +130,19 @@ def test_a_train_image_that_only_stopped_the_first_weights_counts_as_a_val_label
 def test_weights_of_unknown_origin_are_marked_as_such_and_all_that_follows_from_them(folder, first, tmp_path):
     save_file(load_file(first), foreign := tmp_path / "foreign.safetensors")
     run, second = train(folder, tmp_path, init_from=foreign)
-    note = "starts from weights of unknown origin: the images they saw are not known"
+    note = "starts from weights of unknown provenance: the images they were trained on are not known"
     assert (run["n_labels_train"], run["weights_source"], run["notes"]) == (4, "checkpoint", [note])
     (tmp_path / "next").mkdir()
     assert train(folder, tmp_path / "next", init_from=second)[0]["notes"] == [note]
 
 
 def test_weights_of_other_data_may_start_a_fold_and_the_row_says_so(folder, first, tmp_path):
-    save_file(load_file(first), other := tmp_path / "other.safetensors", Seen(frozenset("ab")).metadata())
+    save_file(load_file(first), other := tmp_path / "other.safetensors", Provenance(frozenset("ab")).metadata())
     fold = with_roles(folder, tmp_path / "fold", {0: "train", 2: "train", 4: "val"})
     run, _ = train(fold, tmp_path, init_from=other)
     assert (run["n_labels_train"], run["notes"]) == (
         2,
-        ["starts from weights that learned from 2 images of other data"],
+        ["starts from weights that were trained on 2 images of other data"],
     )
     assert run["seen_ids_sha256"] == images_seen([IDS[0], IDS[2], IDS[4]])["seen_ids_sha256"]
 
@@ -152,7 +159,7 @@ def test_pictures_are_known_by_their_pixels():
 def test_blank_images_of_both_roles_are_no_leak(tmp_path):
     split = pd.DataFrame({"image_id": ["a", "b", "c"], "role": ["train", "train", "test"]})
     pictures = {"a": "blank", "b": "other", "c": "blank"}
-    assert inherited(tmp_path, Seen(frozenset({"blank"})), pictures, split) == ({"a"}, set())
+    assert find_inherited_ids(tmp_path, Provenance(frozenset({"blank"})), pictures, split) == ({"a"}, set())
 
 
 @pytest.mark.parametrize(("dataset", "refused"), [("d", True), ("e", False)])

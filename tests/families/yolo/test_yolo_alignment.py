@@ -13,7 +13,7 @@ from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.writers import yolo_polygons
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.families.yolo import network as yolo
-from defectbench.families.yolo.network import YoloPredictor, paint
+from defectbench.families.yolo.network import YoloPredictor, paint_mask
 from defectbench.metrics.codes import HALF
 
 # Height, width and long side of the input: as it is, enlarged, reduced; odd sizes.
@@ -54,24 +54,24 @@ def read_back(folder, masks, size, rect, shift=0.0):
     """The masks that ultralytics has of the labels of ``masks``, at the image's pixels again: (2, H, W) bool."""
     height, width = masks.shape[1:]
     sample = dataset(folder, masks, size, rect, shift)[0]
-    drawn = np.zeros((2, *sample["masks"].shape[1:]), np.uint8)
+    canvas = np.zeros((2, *sample["masks"].shape[1:]), np.uint8)
     for mask, index in zip(sample["masks"].numpy(), sample["cls"].ravel().int().tolist(), strict=True):
-        drawn[index] |= mask
+        canvas[index] |= mask
     (gain_y, gain_x), (left, top) = sample["ratio_pad"]
-    inside = drawn[:, top : top + round(height * gain_y), left : left + round(width * gain_x)]
+    inside = canvas[:, top : top + round(height * gain_y), left : left + round(width * gain_x)]
     back = [cv2.resize(plane.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) for plane in inside]
     return np.stack(back) >= 0.5
 
 
 @pytest.mark.parametrize("rect", [True, False])
 @pytest.mark.parametrize(("height", "width", "size"), SIZES)
-def test_labels_come_back_from_ultralytics_where_they_were(tmp_path, height, width, size, rect):
+def test_labels_of_ultralytics_are_aligned_with_the_masks(tmp_path, height, width, size, rect):
     masks = shapes(height, width)
     assert iou(read_back(tmp_path, masks, size, rect), masks.astype(bool)) >= 0.98
 
 
 @pytest.mark.parametrize("shift", [0.5, 1.0, -1.0])
-def test_labels_shifted_by_half_a_pixel_or_one_do_not(tmp_path, shift):
+def test_labels_shifted_by_half_a_pixel_or_one_are_not(tmp_path, shift):
     masks = shapes(96, 160)
     assert iou(read_back(tmp_path, masks, 160, True, shift), masks.astype(bool)) < 0.98
 
@@ -80,7 +80,7 @@ def test_rect_pads_no_further_than_a_stride_and_square_to_a_square(tmp_path):
     masks = shapes(77, 383)
     assert dataset(tmp_path / "a", masks, 384, rect=False)[0]["img"].shape == (3, 384, 384)
     predictors = [YoloPredictor(Perfect(None), settings(384, rect), 2, torch.device("cpu")) for rect in (True, False)]
-    assert [predictor._call(picture(masks))[3] for predictor in predictors] == [(96, 384), (384, 384)]
+    assert [predictor._forward(picture(masks))[3] for predictor in predictors] == [(96, 384), (384, 384)]
 
 
 def settings(size, rect):
@@ -114,25 +114,25 @@ def predicted(masks, size, rect, shift=0):
     """Masks of a perfect network's maps at the image's pixels; ``shift`` moves what it found on the input, pixels."""
     predictor = YoloPredictor(Perfect(None), settings(size, rect), 2, torch.device("cpu"))
     placed = [predictor.letterbox(image=np.repeat(255 * mask[:, :, None], 3, axis=2))[:, :, 0] for mask in masks]
-    place = predictor._call(picture(masks))[2]
+    place = predictor._forward(picture(masks))[2]
     truth = np.zeros((2, *placed[0].shape), np.uint8)
     rows = slice(place.top, place.top + place.inner[0])
     columns = slice(place.left, place.left + place.inner[1])
     truth[:, rows, columns] = np.stack(placed)[:, rows, columns] > 127
     predictor.network = Perfect(np.roll(truth, (shift, shift), axis=(1, 2)))
-    return predictor.maps(picture(masks)) >= HALF
+    return predictor.predict_maps(picture(masks)) >= HALF
 
 
 @pytest.mark.parametrize("rect", [True, False])
 @pytest.mark.parametrize(("height", "width", "size"), SIZES)
-def test_maps_lie_where_the_network_saw_the_defect(height, width, size, rect):
+def test_maps_are_aligned_with_the_defects_in_the_input(height, width, size, rect):
     masks = shapes(height, width)[:1]
     masks = np.concatenate([masks, masks[:, ::-1, ::-1]])
     assert iou(predicted(masks, size, rect), masks.astype(bool)) >= 0.98
 
 
 @pytest.mark.parametrize("shift", [1, -1])
-def test_maps_shifted_by_a_pixel_do_not(shift):
+def test_maps_shifted_by_a_pixel_are_not(shift):
     masks = shapes(96, 160)[:1]
     masks = np.concatenate([masks, masks[:, ::-1, ::-1]])
     assert iou(predicted(masks, 160, True, shift), masks.astype(bool)) < 0.98
@@ -142,7 +142,7 @@ def test_maps_shifted_by_a_pixel_do_not(shift):
 def test_boxes_come_back_to_the_images_pixels(rect):
     masks = shapes(101, 223)
     predictor = YoloPredictor(Perfect(None), settings(256, rect), 2, torch.device("cpu"))
-    _, _, place, _ = predictor._call(picture(masks))
+    _, _, place, _ = predictor._forward(picture(masks))
     scale = np.array([place.inner[1] / 223, place.inner[0] / 101] * 2)
     true = np.array([[10, 20, 100, 90], [150, 5, 223, 101]])
     rows = torch.tensor([[*(box * scale + [place.left, place.top] * 2), 0.5, 1] for box in true])
@@ -154,13 +154,13 @@ def test_boxes_come_back_to_the_images_pixels(rect):
             return rows[None].float(), None
 
     predictor.network = Detector()
-    found = predictor.boxes(picture(masks))
-    np.testing.assert_allclose(found.xyxy, true, atol=1e-4)
-    assert found.classes.tolist() == [1, 1]
+    actual = predictor.predict_boxes(picture(masks))
+    np.testing.assert_allclose(actual.xyxy, true, atol=1e-4)
+    assert actual.classes.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_paint_is_ultralytics_upsampling_and_cropping_of_the_whole_map(seed):
+def test_paint_mask_is_ultralytics_upsampling_and_cropping_of_the_whole_map(seed):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(rng.integers(2, 9), rng.integers(2, 12))).astype(np.float32) * 3
     height, width = (side * 4 for side in logits.shape)
@@ -169,7 +169,7 @@ def test_paint_is_ultralytics_upsampling_and_cropping_of_the_whole_map(seed):
     whole = torch.nn.functional.interpolate(torch.from_numpy(logits)[None, None], (height, width), mode="bilinear")
     soft = 0.6 * whole.sigmoid()[0]
     expected = np.maximum(canvas, yolo_crop(soft, box))
-    paint(canvas, logits, tuple(box), 0.6)
+    paint_mask(canvas, logits, tuple(box), 0.6)
     np.testing.assert_allclose(canvas, expected, atol=1e-6)
 
 
@@ -182,15 +182,15 @@ def yolo_crop(masks, box):
 def test_instances_of_one_class_are_joined_by_the_maximum():
     canvas = np.zeros((8, 8), np.float32)
     certain = np.full((2, 2), 60, np.float32)
-    paint(canvas, certain, (0, 0, 6, 8), 0.4)
-    paint(canvas, certain, (2, 0, 8, 8), 0.7)
+    paint_mask(canvas, certain, (0, 0, 6, 8), 0.4)
+    paint_mask(canvas, certain, (2, 0, 8, 8), 0.7)
     np.testing.assert_allclose(canvas[0], [0.4] * 2 + [0.7] * 6, atol=1e-6)
 
 
 def test_no_instance_is_no_probability():
     predictor = YoloPredictor(Perfect(None), settings(160, True), 2, torch.device("cpu"))
-    assert predictor.maps(picture(shapes(96, 160))).max() == 0
+    assert predictor.predict_maps(picture(shapes(96, 160))).max() == 0
 
 
-def test_confidences_far_below_ultralytics_own_limit_are_kept():
+def test_instances_below_ultralytics_default_confidence_are_predicted():
     assert yolo.CONFIDENCE <= 0.001

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from defectbench.config.experiment import Experiment
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.models import published
-from defectbench.models.published import Published, PublishedWeightsError, fetch_published, listed
+from defectbench.models.published import PublishedWeights, PublishedWeightsError, fetch_published, read_listing
 
 LISTING = Path(__file__).resolve().parents[3] / "resources" / "weights.yaml"
 
@@ -54,7 +54,7 @@ def test_labels_follow_task_and_network():
 @pytest.mark.parametrize("scale", list("nsmlx"))
 def test_published_weights_of_every_size_are_listed(model, scale):
     settings = YoloSettings(model=model, scale=scale, weights="coco")
-    weights = listed(LISTING, settings.network_name)
+    weights = read_listing(LISTING, settings.network_name)
     assert weights.url.endswith(f"/{settings.network_name}.pt")
     assert len(bytes.fromhex(weights.sha256)) == 32
 
@@ -66,7 +66,7 @@ def test_no_two_files_are_listed_with_one_digest():
 
 def test_a_network_that_is_not_listed(tmp_path):
     with pytest.raises(PublishedWeightsError, match="no weights of yolo99n; it lists yolov8n"):
-        listed(LISTING, "yolo99n")
+        read_listing(LISTING, "yolo99n")
 
 
 def test_without_network_the_message_says_what_to_put_where(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_without_network_the_message_says_what_to_put_where(tmp_path, monkeypatc
         raise OSError("network is unreachable")
 
     monkeypatch.setattr(published, "pooch", SimpleNamespace(retrieve=offline, HTTPDownloader=lambda **_: None))
-    weights = Published("yolo11n", "https://example.org/yolo11n.pt", "ab" * 32)
+    weights = PublishedWeights("yolo11n", "https://example.org/yolo11n.pt", "ab" * 32)
     with pytest.raises(PublishedWeightsError) as error:
         fetch_published(weights, tmp_path)
     for part in ("yolo11n.pt", weights.url, weights.sha256, str(tmp_path / "yolo11n.pt"), "network is unreachable"):
@@ -83,11 +83,11 @@ def test_without_network_the_message_says_what_to_put_where(tmp_path, monkeypatc
 
 def test_a_file_put_there_by_hand_is_taken(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"weights")
-    weights = Published("a", "https://example.org/a.pt", hashlib.sha256(b"weights").hexdigest())
+    weights = PublishedWeights("a", "https://example.org/a.pt", hashlib.sha256(b"weights").hexdigest())
     assert fetch_published(weights, tmp_path) == tmp_path / "a.pt"
 
 
 def test_a_file_of_another_digest_is_refused(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"something else")
     with pytest.raises(PublishedWeightsError, match="its SHA-256 is"):
-        fetch_published(Published("a", "https://example.org/a.pt", "ab" * 32), tmp_path)
+        fetch_published(PublishedWeights("a", "https://example.org/a.pt", "ab" * 32), tmp_path)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from defectbench.config.families.yolo import YoloSettings
+from defectbench.files import write_json
+
 ROOT = Path(__file__).resolve().parents[3]
 BLOCKED = f"import sys; sys.modules['ultralytics'] = None; sys.path[:0] = [{str(ROOT / 'workflow')!r}, "
 BLOCKED += f"{str(ROOT / 'workflow' / 'scripts')!r}]\n"
@@ -28,8 +31,8 @@ def imported(path):
 
 def test_one_file_imports_it():
     files = sorted((ROOT / "workflow").rglob("*.py"))
-    found = [path.relative_to(ROOT).as_posix() for path in files if "ultralytics" in imported(path)]
-    assert found == ["workflow/defectbench/families/yolo/network.py"]
+    actual = [path.relative_to(ROOT).as_posix() for path in files if "ultralytics" in imported(path)]
+    assert actual == ["workflow/defectbench/families/yolo/network.py"]
 
 
 def test_studies_with_yolo_and_all_other_modules_load_without_it():
@@ -51,13 +54,16 @@ import train_yolo, predict_yolo, predict_yolo_boxes, yolo_labels, yolo_weights, 
 
 
 @pytest.mark.parametrize("script", ["train_yolo", "predict_yolo", "predict_yolo_boxes"])
-def test_yolo_scripts_say_what_to_install(script):
+def test_yolo_scripts_say_what_to_install(script, tmp_path):
+    settings = YoloSettings(model="yolov8-seg").model_dump(mode="json")
+    write_json(tmp_path / "run.json", {"settings": settings, "classes": ["merged"]})
     options = {
         "train_yolo": "settings identity pack labels split subset folder code-digest",
         "predict_yolo": "run weights pack split val test timing",
         "predict_yolo_boxes": "run weights pack split val test timing",
     }[script].split()
-    arguments = [text for option in options for text in (f"--{option}", "x")]
+    values = {"run": str(tmp_path / "run.json")}
+    arguments = [text for option in options for text in (f"--{option}", values.get(option, "x"))]
     done = without_ultralytics(f"import {script}; {script}.main({arguments!r})")
     assert done.returncode == 1
     assert "AGPL-3.0" in done.stderr

@@ -1,4 +1,4 @@
-"""A narrow YOLO from scratch learns easy images by heart: labels, losses and prediction belong together."""
+"""A narrow YOLO from scratch overfits easy images: labels, losses and prediction are consistent."""
 
 import cv2
 import numpy as np
@@ -51,9 +51,9 @@ def test_24_easy_images_are_learnt(tmp_path):
     ids = {"train": list(images), "val": list(images)[:8]}
     data = write_dataset(tmp_path / "data", images, labels, ids, ["merged"])
     trained = train("overfit", settings, ["merged"], data, tmp_path, "fp32", lambda _: None)
-    network = yolo.build(settings, ["merged"])
-    yolo.fill(network, yolo.read_weights(next(iter(trained.weights.values()))), "weights")
+    network = yolo.build_network(settings, ["merged"])
+    yolo.load_weights(network, yolo.read_weights(next(iter(trained.weights.values()))), "weights")
     predictor = yolo.YoloPredictor(network, settings, 1, torch.device("cpu"))
-    maps = {name: probabilities_from_codes(predictor.maps(image))[0] for name, image in images.items()}
+    maps = {name: probabilities_from_codes(predictor.predict_maps(image))[0] for name, image in images.items()}
     means = [np.mean([dice(maps[name] >= k / 20, masks[name] > 0) for name in images]) for k in range(1, 20)]
     assert max(means) > 0.8

@@ -18,15 +18,16 @@ import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
 from safetensors.torch import load_file
+from tiny_packs import call
 from tiny_study import ROOT
-from yolo_data import CLASSES, arguments, call, picture, shapes, train, write_files
+from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.data.box_file import read_boxes
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
-from defectbench.families.yolo.ultralytics_training import history
+from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
-from defectbench.inference.box_file import read_boxes
-from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
 
@@ -83,16 +84,16 @@ def test_the_record_says_how_it_was_trained(trained):
 
 
 def test_history_has_a_row_per_epoch_in_our_columns(trained):
-    found = pd.read_csv(trained / "history.csv")
-    assert found["epoch"].tolist() == [0, 1]
-    assert found["step"].tolist() == [2, 4]
-    parts = [column for column in found if column.startswith("train_") and column.endswith("_loss")]
-    summed = found[[column for column in parts if column != "train_loss"]].sum(axis=1)
-    np.testing.assert_allclose(found["train_loss"], summed, rtol=1e-6)
-    assert {"val_loss", "learning_rate", "epoch_time", "box_map50_95", "mask_map50", "fitness"} <= set(found)
+    actual = pd.read_csv(trained / "history.csv")
+    assert actual["epoch"].tolist() == [0, 1]
+    assert actual["step"].tolist() == [2, 4]
+    parts = [column for column in actual if column.startswith("train_") and column.endswith("_loss")]
+    summed = actual[[column for column in parts if column != "train_loss"]].sum(axis=1)
+    np.testing.assert_allclose(actual["train_loss"], summed, rtol=1e-6)
+    assert {"val_loss", "learning_rate", "epoch_time", "box_map50_95", "mask_map50", "fitness"} <= set(actual)
 
 
-def test_best_and_last_are_kept_and_nothing_else(trained):
+def test_only_best_and_last_are_saved(trained):
     names = sorted(path.name for path in (trained / "checkpoints").iterdir())
     assert len(names) == 2
     assert names[0].startswith("best_epoch")
@@ -111,8 +112,8 @@ def process(root, folder):
     return subprocess.Popen(command, cwd=root, env=environment, **pipes)
 
 
-def kept(folder):
-    """Bytes of all weights that a training kept, by path."""
+def read_weights_bytes(folder):
+    """Path -> bytes of all weights that a training saved."""
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
 
 
@@ -127,8 +128,8 @@ def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root
     with process(root, folder) as again:
         assert "starts over from epoch 0" in again.stdout.read()
     assert again.returncode == 0
-    assert len(kept(trained)) == 3
-    assert kept(folder) == kept(trained)
+    assert len(read_weights_bytes(trained)) == 3
+    assert read_weights_bytes(folder) == read_weights_bytes(trained)
     first, second = (pd.read_csv(path / "history.csv").drop(columns="epoch_time") for path in (trained, folder))
     pd.testing.assert_frame_equal(first, second, check_exact=True)
     assert not list(folder.glob("state/*/"))
@@ -171,10 +172,10 @@ def test_a_detector_is_trained_predicted_and_scored(root):
     train(train_script, root, folder, settings(model="yolo26", task="per_class", epochs=1, augment="none"))
     assert not any("0.5" in note for note in read_json(folder / "run.json")["notes"])
     predict(boxes_script, root, folder, "boxes")
-    found = read_boxes(folder / "val.boxes.parquet")
-    assert found.image_ids == ("08.png", "09.png")
-    assert found.classes == CLASSES
-    assert found.boxes[["x0", "x1"]].to_numpy().max(initial=0) <= SIZE[1]
+    actual = read_boxes(folder / "val.boxes.parquet")
+    assert actual.image_ids == ("08.png", "09.png")
+    assert actual.classes == CLASSES
+    assert actual.boxes[["x0", "x1"]].to_numpy().max(initial=0) <= SIZE[1]
     files = {"val": folder / "val.boxes.parquet", "test": folder / "test.boxes.parquet"}
     call(score_script, **files, manifest=root / "manifest.parquet", split=root / "split.csv", metrics=folder / "m.json")
     metrics = read_json(folder / "m.json")
@@ -192,27 +193,29 @@ def test_ultralytics_is_offline_and_leaves_the_home_alone():
 
 
 def test_published_weights_are_converted_and_reach_the_network(root, tmp_path, monkeypatch):
-    source = yolo._random(settings(scale="n"), yolo.N_COCO_CLASSES)
+    source = yolo._build_random(settings(scale="n"), yolo.N_COCO_CLASSES)
     torch.save({"model": source.half(), "ema": None, "train_args": {}}, tmp_path / "yolov8n-seg.pt")
     listing = tmp_path / "weights.yaml"
     digest = hashlib.sha256((tmp_path / "yolov8n-seg.pt").read_bytes()).hexdigest()
     listing.write_text(json.dumps({"yolov8n-seg": {"url": "https://example.org/yolov8n-seg.pt", "sha256": digest}}))
     out = tmp_path / "yolov8n-seg.safetensors"
-    call(weights_script, listing=listing, name="yolov8n-seg", folder=tmp_path, out=out)
-    found = load_file(out)
+    call(weights_script, table=listing, name="yolov8n-seg", folder=tmp_path, out=out)
+    actual = load_file(out)
     expected = source.float().state_dict()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert all(torch.equal(actual[name], expected[name]) for name in expected)
 
     coco = settings(scale="n", weights="coco")
-    network = yolo.build(coco, CLASSES, found)
-    own = network.state_dict()
-    same = [name for name in own if name in found and torch.equal(own[name], found[name])]
-    assert len(same) > 0.95 * len(own)
+    network = yolo.build_network(coco, CLASSES, actual)
+    state = network.state_dict()
+    same = [name for name in state if name in actual and torch.equal(state[name], actual[name])]
+    assert len(same) > 0.95 * len(state)
     # The network of a prediction has the same layers, filled with what was trained.
-    again = yolo.build(coco, CLASSES)
-    yolo.fill(again, yolo.state(network), "weights")
+    again = yolo.build_network(coco, CLASSES)
+    yolo.load_weights(again, yolo.cpu_state(network), "weights")
     cpu = torch.device("cpu")
-    first, second = (yolo.YoloPredictor(net, coco, 2, cpu).maps(picture(shapes(*SIZE))) for net in (network, again))
+    first, second = (
+        yolo.YoloPredictor(net, coco, 2, cpu).predict_maps(picture(shapes(*SIZE))) for net in (network, again)
+    )
     np.testing.assert_array_equal(first, second)
 
 
@@ -225,22 +228,22 @@ def test_a_pickle_of_another_digest_is_not_opened(tmp_path, capsys):
     listing = tmp_path / "weights.yaml"
     listing.write_text(json.dumps({"yolov8n": {"url": "https://example.org/yolov8n.pt", "sha256": "ab" * 32}}))
     with pytest.raises(SystemExit):
-        call(weights_script, listing=listing, name="yolov8n", folder=tmp_path, out=tmp_path / "yolov8n.safetensors")
+        call(weights_script, table=listing, name="yolov8n", folder=tmp_path, out=tmp_path / "yolov8n.safetensors")
     assert "SHA-256" in capsys.readouterr().err
     assert not (tmp_path / "exploded").exists()
 
 
 def test_weights_of_another_network_are_named(tmp_path):
-    other = yolo.state(yolo._random(settings(scale="p"), yolo.N_COCO_CLASSES))
+    other = yolo.cpu_state(yolo._build_random(settings(scale="p"), yolo.N_COCO_CLASSES))
     with pytest.raises(UserError, match="published weights of yolov8n-seg do not fit"):
-        yolo.build(settings(scale="n", weights="coco"), CLASSES, other)
+        yolo.build_network(settings(scale="n", weights="coco"), CLASSES, other)
 
 
 @pytest.mark.parametrize("model", ["yolo11-seg", "yolo26-seg"])
 def test_the_other_generations_predict_maps(model):
     keys = settings(model=model)
-    predictor = yolo.YoloPredictor(yolo.build(keys, CLASSES), keys, 2, torch.device("cpu"))
-    assert predictor.maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+    predictor = yolo.YoloPredictor(yolo.build_network(keys, CLASSES), keys, 2, torch.device("cpu"))
+    assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
 
 
 def test_history_of_a_detector_has_no_masks():
@@ -248,9 +251,9 @@ def test_history_of_a_detector_has_no_masks():
         {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
         | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
     )
-    found = history(results, [0.1, 0.2], 7)
-    assert found["train_loss"].tolist() == [4, 6]
-    assert found["epoch_time"].tolist() == [2, 3]
-    assert found["box_map50_95"].tolist() == [0.1, 0.2]
-    assert found["step"].tolist() == [7, 14]
-    assert not [column for column in found if column.startswith("mask")]
+    actual = make_history(results, [0.1, 0.2], 7)
+    assert actual["train_loss"].tolist() == [4, 6]
+    assert actual["epoch_time"].tolist() == [2, 3]
+    assert actual["box_map50_95"].tolist() == [0.1, 0.2]
+    assert actual["step"].tolist() == [7, 14]
+    assert not [column for column in actual if column.startswith("mask")]

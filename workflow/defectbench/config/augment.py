@@ -2,17 +2,28 @@
 
 from typing import Any, ClassVar, Self
 
-from pydantic import Field, model_serializer, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from defectbench.config.base import Settings, suggestion
+
+
+def _allow_presets(schema: dict[str, Any]) -> None:
+    """Change the JSON schema of the steps to that of the steps or the name of a preset."""
+    steps = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"enum": list(PRESETS)}, steps]
 
 
 class AugmentSettings(Settings):
     """Steps of the augmentation, each with its probability. The defaults are the steel augmentation.
 
-    Instead of a group of keys, ``steel`` and ``none`` are names of the two that are used most.
+    Instead of a group of keys, ``steel`` and ``none`` name the two that are used most.
     """
 
+    model_config = ConfigDict(json_schema_extra=_allow_presets)
+
+    STEPS: ClassVar[tuple[str, ...]] = ("hflip", "vflip", "rotate", "tone", "noise", "blur")
+    """Keys of the probabilities."""
     STRENGTHS: ClassVar[dict[str, str]] = {
         "degrees": "rotate",
         "brightness": "tone",
@@ -38,22 +49,24 @@ class AugmentSettings(Settings):
 
     @property
     def is_none(self) -> bool:
-        """Whether samples stay as they are."""
-        return not any(getattr(self, key) for key in ("hflip", "vflip", "rotate", "tone", "noise", "blur"))
+        """Whether no step ever happens."""
+        values = dict(self)
+        return not any(values[key] for key in self.STEPS)
 
     @property
-    def idle_keys(self) -> set[str]:
-        """Strengths of steps that never happen."""
-        return {key for key, step in self.STRENGTHS.items() if not getattr(self, step)}
+    def inactive_keys(self) -> set[str]:
+        """Strengths of steps with probability 0."""
+        values = dict(self)
+        return {key for key, step in self.STRENGTHS.items() if not values[step]}
 
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, values: Any) -> Any:
         if not isinstance(values, str):
             return values
-        if values not in NAMED:
-            raise ValueError(f"{values!r} is not allowed; {suggestion(values, [*NAMED, 'a group of steps'])}")
-        return NAMED[values]
+        if values not in PRESETS:
+            raise ValueError(f"{values!r} is not allowed; {suggestion(values, [*PRESETS, 'a group of steps'])}")
+        return PRESETS[values]
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -65,24 +78,21 @@ class AugmentSettings(Settings):
 
     @model_serializer
     def _short(self) -> str | dict[str, float]:
-        """What differs from the steel augmentation, or a name."""
+        """The keys that differ from the steel augmentation, or the name of a preset."""
         if self.is_none:
             return "none"
-        changed = {
-            key: value
-            for key, field in type(self).model_fields.items()
-            if key not in self.idle_keys and (value := getattr(self, key)) != field.default
-        }
+        fields = type(self).model_fields
+        changed = {key: value for key, value in self if key not in self.inactive_keys and value != fields[key].default}
         return changed or "steel"
 
 
-NAMED: dict[str, dict[str, float]] = {
+PRESETS: dict[str, dict[str, float]] = {
     "steel": {},
-    "none": dict.fromkeys(("hflip", "vflip", "rotate", "tone", "noise", "blur"), 0.0),
+    "none": dict.fromkeys(AugmentSettings.STEPS, 0.0),
 }
 
 
 class AugmentationsSettings(Settings):
-    """The augmentations that a study's experiments train with: what the picture of them shows."""
+    """Augmentations of a study's experiments, for the figure that shows them."""
 
     augmentations: list[AugmentSettings] = Field(min_length=1)

@@ -1,17 +1,21 @@
-"""What all configuration modules share: strict settings, and how they are written, read and complained about."""
+"""Strict settings: base class of all groups of settings, their files and their validation errors."""
 
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from defectbench.files import write_text
 from defectbench.script import UserError
 
-LONGEST_LIST = 1000  # characters of a message
+MERGED = "merged"
+"""Name of the one class of any defect, the union of all classes; no class of a dataset may have it."""
+MAX_LIST_LENGTH = 1000
+"""Characters of a message that allowed values may take."""
 
 
 class ConfigError(UserError):
@@ -29,28 +33,39 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     prediction_keys: ClassVar[frozenset[str]] = frozenset()
-    """Keys that say how a trained network predicts: the training does not depend on them."""
+    """Keys of the prediction alone: the training does not depend on them."""
+
+    def __copy__(self) -> Self:
+        """A copy of the fields alone: ``model_copy`` may change them, and cached properties follow from them."""
+        copy = super().__copy__()
+        for name in copy.__dict__.keys() - type(copy).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
     @property
-    def idle_keys(self) -> set[str]:
-        """Keys that have no effect beside the values of the others: they make no result another one."""
+    def inactive_keys(self) -> set[str]:
+        """Keys that have no effect with the values of the others: no result depends on them."""
         return set()
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What keys have that are not given."""
-        return {key: field.default for key, field in type(self).model_fields.items()}
+        """Key -> value if it is not given; of a group of settings as JSON."""
+        defaults = {key: field.default for key, field in type(self).model_fields.items()}
+        return {
+            key: value.model_dump(mode="json") if isinstance(value, Settings) else value
+            for key, value in defaults.items()
+        }
 
     def write(self, path: Path) -> None:
-        """Write all but idle keys as YAML, atomically; a file of the same content is left untouched, time and all."""
+        """Write all but inactive keys as YAML, atomically; a file of the same content keeps its modification time."""
         if path.is_file() and path.read_text(encoding="utf-8") == self._yaml:
             return
         write_text(path, self._yaml)
 
     @cached_property
     def _yaml(self) -> str:
-        """The file's content, made once: a study writes some settings for every experiment."""
-        values = self.model_dump(mode="json", exclude=self.idle_keys)
+        """Content of the file, cached: a study writes some settings for every experiment."""
+        values = self.model_dump(mode="json", exclude=self.inactive_keys)
         # libyaml: the same text as from safe_dump, five times as fast.
         return yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
@@ -67,8 +82,11 @@ class Settings(BaseModel):
             raise ConfigError([f"{path}: {line}" for line in describe(error, cls)]) from None
 
 
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
 def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
-    """One line per problem of ``error``: full key path, the value given, and what is allowed."""
+    """One line per problem of ``error``: full key path, the value given, and the allowed values."""
     lines = []
     for problem in error.errors():
         location = list(problem["loc"])
@@ -77,8 +95,8 @@ def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -
     return lines
 
 
-def validated(model: type[Settings], values: Any, prefix: str, problems: list[str]) -> Settings | None:
-    """``values`` as ``model``; None if they are not, and then what is wrong is added to ``problems``."""
+def validated(model: type[SettingsT], values: Any, prefix: str, problems: list[str]) -> SettingsT | None:
+    """``values`` as ``model``; None if they are invalid, and then all mistakes are added to ``problems``."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -86,7 +104,7 @@ def validated(model: type[Settings], values: Any, prefix: str, problems: list[st
         return None
 
 
-def _explain(problem: dict[str, Any], location: list[int | str], model: type[BaseModel]) -> str:
+def _explain(problem: ErrorDetails, location: list[int | str], model: type[BaseModel]) -> str:
     value = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
@@ -103,22 +121,22 @@ def _explain(problem: dict[str, Any], location: list[int | str], model: type[Bas
 
 
 def suggestion(name: str, names: list[str]) -> str:
-    """What is allowed instead of ``name``, the nearest first; of many long names the nearest alone."""
+    """Allowed values instead of ``name``, with the closest as a guess; of many long ones the closest alone."""
     close = difflib.get_close_matches(name, names, n=5)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    if close and len(", ".join(names)) > LONGEST_LIST:
+    if close and len(", ".join(names)) > MAX_LIST_LENGTH:
         return f"{hint}nearest of {len(names)} that are allowed: {', '.join(close)}"
     return f"{hint}allowed: {', '.join(sorted(names))}"
 
 
 def allowed_keys(model: type[BaseModel], location: list[int | str]) -> list[str]:
-    """Keys that the group of settings at ``location`` inside ``model`` may have."""
+    """Keys of the group of settings at ``location`` inside ``model``."""
     for part in location:
-        field = model.model_fields.get(str(part))
+        field = next((f for key, f in model.model_fields.items() if part in (key, f.alias)), None)
         if field is None:
             break
         model = next((t for t in _flatten(field.annotation) if _is_model(t)), model)
-    return list(model.model_fields)
+    return [field.alias or key for key, field in model.model_fields.items()]
 
 
 def _flatten(annotation: Any) -> list[Any]:

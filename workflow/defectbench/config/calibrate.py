@@ -1,4 +1,4 @@
-"""How thresholds and post-processing are chosen on the validation images."""
+"""Settings of the choice of thresholds and post-processing on the validation images."""
 
 import importlib.util
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ class CrfSettings(Settings):
     iterations: int = Field(5, ge=1, description="Steps of mean-field inference")
 
     def __str__(self) -> str:
-        """'CRF', and what differs from the defaults."""
+        """'CRF', and the values that differ from the defaults."""
         changed = [f"{key} {value:g}" for key, value in self.model_dump().items() if value != self.defaults[key]]
         return " ".join(["CRF", *changed])
 
@@ -64,7 +64,7 @@ class CalibrateSettings(Settings):
     """The threshold policy. Candidates are the codes of p = k/256, k = 1 ... 255."""
 
     objective: Literal["dice_all", "f1", "youden"] = Field(
-        "dice_all", description="What the choice maximises over all val images, clean ones included"
+        "dice_all", description="Metric to maximise over all val images, clean ones included"
     )
     post_processing: PostProcessingSettings | None = Field(
         PostProcessingSettings(), description="Candidates for the metrics named _pp; none: no post-processing"
@@ -75,7 +75,9 @@ class CalibrateSettings(Settings):
         """Whether post-processing may depend on the images, not on the maps alone."""
         return self.post_processing is not None and bool(self.post_processing.crf)
 
-    @field_validator("post_processing", mode="before")
+    @field_validator(
+        "post_processing", mode="before", json_schema_input_type=PostProcessingSettings | Literal["none"] | None
+    )
     @classmethod
     def _none_in_words(cls, value: Any) -> Any:
         return None if value == "none" else value

@@ -1,102 +1,139 @@
-"""What one section of a study demands of another."""
+"""Checks of a study's sections against each other."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from defectbench.config.base import suggestion
 from defectbench.config.experiment import Experiment
 from defectbench.config.fetch import fetch_command
 from defectbench.config.ingest import DatasetSettings
+from defectbench.config.names import find_one
+from defectbench.config.predict_images import SUFFIXES, PredictImagesSettings, image_files
 from defectbench.config.prompts import is_oracle
+from defectbench.config.report import ReportSettings
 
 
-def absent(dataset: DatasetSettings, configfile: str) -> list[str]:
-    """What is not there of the dataset's files, and how to get it."""
+def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
+    """Files of the dataset that are not there, and how to get them."""
     problems = dataset.missing()
     if problems and dataset.fetch is not None:
         problems[-1] += f"; or download it: {fetch_command(configfile)}"
     return problems
 
 
-def wrong_classes(experiments: list[Experiment], dataset: DatasetSettings) -> list[str]:
+def wrong_classes(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
     """Problems of settings that name classes."""
     wanted = ", ".join(dataset.class_names)
     return [
-        f"{experiment.exp_id}: {key} names {', '.join(named)}; it must name {wanted}"
+        f"{experiment.name}: {key} names {', '.join(by_class)}; it must name {wanted}"
         for experiment in experiments
-        for key in ("pos_weight", "phrases")
-        if isinstance(named := getattr(experiment.settings, key, None), dict) and set(named) != set(dataset.class_names)
+        for key, by_class in experiment.traits.values_by_class.items()
+        if set(by_class) != set(dataset.class_names)
     ]
 
 
-def wrong_origins(experiments: list[Experiment], dataset: DatasetSettings) -> list[str]:
-    """Problems of weights to start from whose path tells where they were trained; a training looks into the file."""
+def wrong_origins(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
+    """Problems of initial weights whose path shows where they were trained; a training looks into the file."""
     return [
-        f"{experiment.exp_id}: init_from is a model of this dataset, which has seen images that cv holds out; "
+        f"{experiment.name}: init_from is a model of this dataset, which has seen images that cv holds out; "
         "leave init_from or cv out"
         for experiment in experiments
-        if experiment.cv and (weights := getattr(experiment.settings, "init_from", None))
+        if experiment.cv and (weights := experiment.traits.init_from)
         if Path("runs", dataset.name) in weights.parents
     ]
 
 
-def wrong_trainings(experiments: list[Experiment]) -> list[str]:
-    """Problems of experiments that have one training (``Experiment.training``) and say different things of it."""
+def wrong_trainings(experiments: Sequence[Experiment]) -> list[str]:
+    """Problems of experiments that share one training (``Experiment.training``) but give it different settings."""
     problems = []
     first: dict[str, Experiment] = {}
     for experiment in experiments:
         training = experiment.training
         other = first.setdefault(training.exp_id, experiment)
-        used = set(type(training.settings).model_fields) - training.settings.idle_keys
-        values, others = (found.settings.model_dump(include=used) for found in (training, other.training))
+        used = set(type(training.settings).model_fields) - training.settings.inactive_keys
+        values, others = (one.settings.model_dump(include=used) for one in (training, other.training))
         if differing := [key for key, value in values.items() if value != others[key]]:
             problems.append(
-                f"{experiment.exp_id} and {other.exp_id} have one training: give both the same {', '.join(differing)}"
+                f"{experiment.name} and {other.name} have one training: give both the same {', '.join(differing)}"
             )
     return problems
 
 
-def wrong_folds(experiments: list[Experiment], n_folds: int) -> list[str]:
+def wrong_folds(experiments: Sequence[Experiment], n_folds: int) -> list[str]:
     """Problems of cross-validation: all experiments share the dataset's folds."""
     problems = []
     for experiment in experiments:
+        name, traits = experiment.name, experiment.traits
         if experiment.cv not in (0, n_folds):
-            problems.append(f"{experiment.exp_id}: cv is {experiment.cv}, split.n_folds {n_folds}; give both alike")
-        if experiment.cv and experiment.prompt != "none":
-            problems.append(f"{experiment.exp_id}: cv is for models that see the image alone; leave cv or prompt out")
-        if experiment.cv and experiment.is_detector:
-            problems.append(f"{experiment.exp_id}: cv averages maps, and a detector gives boxes alone; leave cv out")
-        if experiment.cv and not getattr(experiment.settings, "has_scores", True):
-            problems.append(f"{experiment.exp_id}: cv averages scores, and this method gives only yes/no; leave cv out")
-        if experiment.cv and experiment.family != "ensemble" and experiment.subset != "full":
-            problems.append(f"{experiment.exp_id}: cv divides all train and val images; it needs subset: full")
+            problems.append(f"{name}: cv is {experiment.cv}, split.n_folds {n_folds}; give both alike")
+        if experiment.cv and traits.prompt != "none":
+            problems.append(f"{name}: cv is for models that see the image alone; leave cv or prompt out")
+        if experiment.cv and traits.is_detector:
+            problems.append(f"{name}: cv averages maps, and a detector gives boxes alone; leave cv out")
+        if experiment.cv and not traits.has_scores:
+            problems.append(f"{name}: cv averages scores, and this method gives only yes/no; leave cv out")
+        # An ensemble has the folds of its members.
+        if experiment.cv and not traits.members and experiment.subset != "full":
+            problems.append(f"{name}: cv divides all train and val images; it needs subset: full")
     return problems
 
 
-def wrong_ablations(ablations: Sequence[tuple[str, str]], experiments: list[Experiment]) -> list[str]:
-    """Problems of pairs that cannot be tested."""
-    known = {experiment.exp_id: experiment for experiment in experiments}
-    problems = []
-    for index, pair in enumerate(ablations):
+def resolve_ablations(report: ReportSettings, experiments: Sequence[Experiment], problems: list[str]) -> ReportSettings:
+    """``report`` with the ids of the experiments that its ablations refer to; mistakes are added to ``problems``."""
+    pairs = []
+    for index, references in enumerate(report.ablations):
         key = f"report.ablations.{index}"
-        unknown = [exp_id for exp_id in pair if exp_id not in known]
-        problems += [f"{key}: no experiment {exp_id!r}; {suggestion(exp_id, list(known))}" for exp_id in unknown]
-        if unknown:
+        first, second = (find_one(reference, experiments, key, problems) for reference in references)
+        if first is None or second is None:
             continue
-        detectors = [exp_id for exp_id in pair if known[exp_id].is_detector]
-        problems += [f"{key}: {exp_id} is a detector: its scores are not those of maps" for exp_id in detectors]
-        first, second = (known[exp_id] for exp_id in pair)
-        if first.id_without_seed == second.id_without_seed:
-            problems.append(f"{key}: {pair[0]} and {pair[1]} differ in nothing but the seed; seeds are averaged")
-        if _is_oracle(first, known) != _is_oracle(second, known):
-            problems.append(
-                f"{key}: one of {pair[0]} and {pair[1]} is asked by prompts of the true masks (oracle track), the "
-                "other is not: tracks are never mixed"
-            )
+        problems += [f"{key}: {problem}" for problem in _wrong_ablation(first, second, experiments)]
+        pairs.append((first.exp_id, second.exp_id))
+    return report.model_copy(update={"ablations": tuple(pairs)})
+
+
+def _wrong_ablation(first: Experiment, second: Experiment, experiments: Sequence[Experiment]) -> list[str]:
+    """Reasons why a pair cannot be tested."""
+    problems = [
+        f"{one.name} is a detector: its scores are not of maps" for one in (first, second) if one.traits.is_detector
+    ]
+    if first.unabridged_without_seed == second.unabridged_without_seed:
+        problems.append(f"{first.name} and {second.name} differ in nothing but the seed; seeds are averaged")
+    if _is_oracle(first, experiments) != _is_oracle(second, experiments):
+        problems.append(
+            f"one of {first.name} and {second.name} is prompted from the true masks (oracle track), the other is "
+            "not: tracks are never mixed"
+        )
     return problems
 
 
-def _is_oracle(experiment: Experiment, known: dict[str, Experiment]) -> bool:
-    """Whether its prompts, or those of an ensemble's members, are the true masks'."""
-    members = [known[name] for name in getattr(experiment.settings, "members", ()) if name in known]
-    return any(is_oracle(one.settings) for one in (experiment, *members))
+def _is_oracle(experiment: Experiment, experiments: Sequence[Experiment]) -> bool:
+    """Whether its prompts, or those of an ensemble's members, are derived from the true masks."""
+    members = [one for one in experiments if one.exp_id in experiment.traits.members]
+    return any(is_oracle(one.traits.prompt_source) for one in (experiment, *members))
+
+
+def resolve_predict_images(
+    settings: PredictImagesSettings, experiments: Sequence[Experiment], problems: list[str]
+) -> PredictImagesSettings:
+    """``settings`` with the id of the experiment that they refer to; mistakes are added to ``problems``."""
+    if settings.images is None and settings.experiment is None:
+        return settings
+    if settings.images is None or settings.experiment is None:
+        problems.append("predict_images: give both images and experiment")
+        return settings
+    if not image_files(settings.images):
+        problems.append(
+            f"predict_images.images: no image below {settings.images}; names end with {', '.join(SUFFIXES)}"
+        )
+    key = "predict_images.experiment"
+    experiment = find_one(settings.experiment, experiments, key, problems)
+    if experiment is None:
+        return settings
+    members = [one for one in experiments if one.exp_id in experiment.traits.members] or [experiment]
+    unable = [one.name for one in members if not one.traits.sees_image_alone]
+    if unable:
+        able = [one.name for one in experiments if one.traits.sees_image_alone]
+        problems.append(
+            f"{key}: {', '.join(unable)} cannot predict images outside the dataset: it needs prompts or predicts "
+            f"boxes alone; those that can: {', '.join(able) or 'none of this study'}"
+        )
+    return settings.model_copy(update={"experiment": experiment.exp_id})

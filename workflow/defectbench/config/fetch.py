@@ -1,4 +1,4 @@
-"""Where a dataset can be downloaded."""
+"""Settings of the download of a dataset."""
 
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from defectbench.config.base import Settings
 
 LISTING = "fetched.sha256"
-"""In dataset.root: the origin of the files, and each with its digest, in the format of ``sha256sum``."""
+"""File in dataset.root: origin of the files, and the digest of each, in the format of ``sha256sum``."""
 
 
 class FetchSettings(Settings):
@@ -26,7 +26,7 @@ class FetchSettings(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [key for key in ("kaggle_competition", "kaggle_dataset", "url") if getattr(self, key) is not None]
+        given = [key for key, value in self if key != "sha256" and value is not None]
         if len(given) != 1:
             raise ValueError(
                 f"give one of kaggle_competition, kaggle_dataset and url, got {' and '.join(given) or 'none'}"
@@ -38,27 +38,27 @@ class FetchSettings(Settings):
     @property
     def address(self) -> str:
         """The page or file that people open to download the data themselves."""
+        if self.url:
+            return self.url
         if self.kaggle_competition:
             return f"https://www.kaggle.com/competitions/{self.kaggle_competition}"
-        if self.kaggle_dataset:
-            return f"https://www.kaggle.com/datasets/{self.kaggle_dataset}"
-        return self.url
+        return f"https://www.kaggle.com/datasets/{self.kaggle_dataset}"
 
     @property
     def origin(self) -> str:
-        """What the list of downloaded files calls this source."""
+        """Name of this source in the list of downloaded files."""
         return f"{self.address} (SHA-256 {self.sha256})" if self.sha256 else self.address
 
     @property
     def archive_name(self) -> str:
-        """File name of an archive downloaded by hand, which is looked for beside the dataset's folder."""
+        """File name of an archive downloaded by hand, beside the dataset's folder."""
         if self.url:
             return PurePosixPath(unquote(urlsplit(self.url).path)).name
-        return f"{self.kaggle_competition or self.kaggle_dataset.split('/')[1]}.zip"
+        return f"{self.kaggle_competition or str(self.kaggle_dataset).split('/')[1]}.zip"
 
 
 def fetched_from(root: Path) -> str | None:
-    """The ``origin`` of what was downloaded to ``root``; None if nothing was."""
+    """The ``origin`` of the files downloaded to ``root``; None if there are none."""
     if not (root / LISTING).is_file():
         return None
     with (root / LISTING).open(encoding="utf-8") as file:

@@ -1,10 +1,10 @@
-"""Which experiment a folder holds."""
+"""Identity of the experiment in a folder."""
 
 from defectbench.config.base import Settings
 
 
 class ExperimentIdentity(Settings):
-    """What names an experiment; written beside its settings and copied into its run record."""
+    """Keys that identify an experiment; written beside its settings and copied into its run record."""
 
     exp_id: str
     dataset: str

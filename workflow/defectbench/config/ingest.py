@@ -1,13 +1,13 @@
-"""Which images and labels a dataset consists of, and how they are read."""
+"""Settings of a dataset: its images, its labels, and their format."""
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import Field, field_validator
 
-from defectbench.config.base import ConfigError, Settings
+from defectbench.config.base import MERGED, ConfigError, Settings
 from defectbench.config.fetch import FetchSettings
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -15,12 +15,15 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 
 
 class DatasetSettings(Settings):
-    """What every dataset has, whatever its label format."""
+    """Settings that every dataset has, whatever its label format."""
+
+    has_images: ClassVar[bool] = True
+    """Whether there are images and masks, or only a table of the defects' areas."""
 
     name: str = Field(pattern=NAME, description="Folder name under runs/")
     format: str
     root: Path = Field(description="Folder that holds images and labels")
-    # Left out of ingest.yaml: where the files came from does not change what they hold.
+    # Not in ingest.yaml: the content of the files does not depend on where they were downloaded.
     fetch: FetchSettings | None = Field(None, exclude=True, description="Where rules/fetch.smk downloads root from")
     images_dir: str = Field("images", description="Folder of the images, inside root")
     classes: dict[int, str] = Field(min_length=1, description="Value in the label files -> class name")
@@ -34,8 +37,8 @@ class DatasetSettings(Settings):
     def _distinct_names(cls, classes: dict[int, str]) -> dict[int, str]:
         if len(set(classes.values())) < len(classes):
             raise ValueError(f"class names must differ, got {list(classes.values())}")
-        if "merged" in classes.values():
-            raise ValueError("'merged' names the union of all classes; call the class something else")
+        if MERGED in classes.values():
+            raise ValueError(f"{MERGED!r} names the union of all classes; call the class something else")
         return classes
 
     @property
@@ -53,6 +56,11 @@ class DatasetSettings(Settings):
         folder = self.root / self.images_dir
         return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
+    @property
+    def generator(self) -> "SyntheticSteel | None":
+        """Settings of the generator that makes the images; None if they are given."""
+        return None
+
     @abstractmethod
     def label_files(self) -> list[Path]:
         """All files that hold labels, sorted."""
@@ -62,7 +70,7 @@ class DatasetSettings(Settings):
         return self.image_files() + self.label_files()
 
     def missing(self) -> list[str]:
-        """What of the source is not there, one line per problem; empty if all is well."""
+        """Problems of files that are not there, one line each."""
         if not self.root.is_dir():
             advice = "point it at your data, e.g. --config 'dataset={root: /path/to/data}'"
             return [f"dataset.root: no such folder: {self.root}; {advice}"]
@@ -98,8 +106,13 @@ class SeverstalCsv(DatasetSettings):
     csv: str = Field("train.csv", description="Label table, inside root")
     synthetic: SyntheticSteel | None = Field(None, description="Generate the images instead of reading them")
 
+    @property
+    def generator(self) -> SyntheticSteel | None:
+        """See :attr:`DatasetSettings.generator`."""
+        return self.synthetic
+
     def image_files(self) -> list[Path]:
-        """Image files on disk, or the names the generator is going to write."""
+        """Image files on disk, or those that the generator is going to write."""
         if self.synthetic is None:
             return super().image_files()
         names = (f"steel_{index:05d}.jpg" for index in range(self.synthetic.n_images))
@@ -147,7 +160,7 @@ class MaskFolder(DatasetSettings):
     @classmethod
     def _one_colour_per_class(cls, colours: dict[str, Any], info: Any) -> dict[str, Any]:
         if not {"classes", "mask_kind"} <= set(info.data):
-            return colours  # one of them is wrong: that is told, and what is wanted here is not known
+            return colours  # one of them is wrong and already reported, so the wanted names are not known
         names = set(info.data["classes"].values()) if info.data["mask_kind"] == "colour" else set()
         if set(colours) != names:
             wanted = "needed for " + ", ".join(sorted(names)) if names else "only for mask_kind: colour"
@@ -183,14 +196,14 @@ class SuperviselyProject(DatasetSettings):
     """
 
     format: Literal["supervisely"]
-    images_dir: str = Field(".", description="Folder of the datasets, inside root; images lie in its img folders")
+    images_dir: str = Field(".", description="Folder of the datasets, inside root; images are in its img folders")
 
     def image_files(self) -> list[Path]:
         """All image files in folders called img, sorted."""
         return [path for path in super().image_files() if "img" in path.relative_to(self.root).parent.parts]
 
     def annotation_file(self, image: Path) -> Path:
-        """Where the annotations of an image file are."""
+        """Path of the annotations of an image file."""
         return self.root / _renamed(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
 
     def annotation_files(self) -> list[Path]:
@@ -223,11 +236,11 @@ class YoloFolder(DatasetSettings):
     )
 
     def label_file(self, image: Path) -> Path:
-        """Where the labels of an image file are, if it has any; beside it if no folder is called images."""
+        """Path of the labels of an image file, if it has any; beside it if no folder is called images."""
         return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
 
     def text_files(self) -> list[Path]:
-        """All text files in the folders of labels, sorted, but for the list of classes that some tools leave there."""
+        """All text files in the folders of labels, sorted, except the list of classes that some tools leave there."""
         folders = {self.label_file(image).parent for image in self.image_files()}
         return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name != "classes.txt")
 
@@ -242,12 +255,12 @@ class YoloFolder(DatasetSettings):
             problems.append(f"dataset.data_yaml: no such file: {self.root / self.data_yaml}")
         if not problems and not self.text_files():
             expected = self.label_file(self.image_files()[0])
-            problems.append(f"dataset.images_dir: no label files; the first is looked for at {expected}")
+            problems.append(f"dataset.images_dir: no label files; the first is expected at {expected}")
         return problems
 
 
 class CocoFiles(DatasetSettings):
-    """COCO files; their images lie below ``images_dir`` or beside the file.
+    """COCO files; their images are below ``images_dir`` or beside the file.
 
     ``classes`` gives each category name that is used a value of your choice. For a Roboflow export:
     ``images_dir: .`` and ``annotations: "*/_annotations.coco.json"``.
@@ -271,10 +284,12 @@ class CocoFiles(DatasetSettings):
 
 
 class AreaTable(DatasetSettings):
-    """A table of defect areas without images or masks: enough to plan splits, folds and subsets, and no more.
+    """A table of defect areas without images or masks, to plan splits, folds and subsets.
 
     Columns: ``ImageId``, and ``area_{value}`` for each class, in pixels.
     """
+
+    has_images = False
 
     format: Literal["area_table"]
     csv: str = Field("areas.csv", description="The table, inside root")

@@ -1,4 +1,4 @@
-"""What the label audit shows and exports."""
+"""Settings of the label audit."""
 
 from typing import Literal
 

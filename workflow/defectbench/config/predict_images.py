@@ -1,17 +1,12 @@
-"""Which images without labels are predicted, and by which experiment."""
+"""Settings of the prediction of images without labels."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
-from defectbench.config.base import Settings, suggestion
-from defectbench.config.experiment import Experiment
+from defectbench.config.base import Settings
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-
-# Families that can predict an image that is in no dataset; those of families/load.py.
-PREDICTING = ("unet", "yolo", "reference")
 
 
 class PredictImagesSettings(Settings):
@@ -20,41 +15,15 @@ class PredictImagesSettings(Settings):
     images: Path | None = Field(None, description="Folder of the images, searched with its subfolders")
     experiment: str | None = Field(
         None,
-        description="Id of the experiment that predicts them: of the families unet, yolo (segmentation) or reference, "
-        "or an ensemble of these",
+        description="Name or id of the experiment that predicts them: any that needs nothing but the image, or an "
+        "ensemble of such",
     )
     gate: bool = Field(
         True, description="Empty a class of an image whose defect score is low; needs a map per class (task: per_class)"
     )
 
-    def problems(self, experiments: Sequence[Experiment]) -> list[str]:
-        """What is wrong with these settings in a study of these experiments."""
-        if self.images is None and self.experiment is None:
-            return []
-        if self.images is None or self.experiment is None:
-            return ["predict_images: give both images and experiment"]
-        found = []
-        if not image_files(self.images):
-            found.append(f"predict_images.images: no image below {self.images}; names end with {', '.join(SUFFIXES)}")
-        known = {experiment.exp_id: experiment for experiment in experiments}
-        key = "predict_images.experiment"
-        if self.experiment not in known:
-            return [*found, f"{key}: no experiment {self.experiment!r}; {suggestion(self.experiment, list(known))}"]
-        members = getattr(known[self.experiment].settings, "members", (self.experiment,))
-        unable = [name for name in members if name in known and not _can_predict(known[name])]
-        if unable:
-            found.append(
-                f"{key}: {', '.join(unable)} cannot predict images outside the dataset; those that can: experiments of "
-                f"the families {', '.join(PREDICTING)} that give maps, and ensembles of these"
-            )
-        return found
-
-
-def _can_predict(experiment: Experiment) -> bool:
-    return experiment.family in PREDICTING and not experiment.is_detector
-
 
 def image_files(folder: Path) -> list[Path]:
     """All image files below ``folder``, sorted by their paths there."""
-    found = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    paths = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())

@@ -1,4 +1,4 @@
-"""Prompts of promptable models: their kinds, where they come from, and how the fixed files of them are drawn."""
+"""Prompts of promptable models: their kinds, their sources, and how their fixed files are drawn."""
 
 from typing import Literal, Self
 
@@ -11,7 +11,7 @@ Track = Literal["automatic", "oracle"]
 ORACLE, FIXED = "oracle", "fixed"
 
 # Where the prompts of each kind come from unless another experiment makes them: the true masks, or nothing that the
-# image shows (its size, a phrase). The phrases of 'text' stand in the settings of the experiments that use them.
+# image shows (its size, a phrase). The phrases of 'text' are settings of the experiments that use them.
 SOURCES: dict[str, str] = {
     **dict.fromkeys(("box", "points", "box_points", "mask"), ORACLE),
     **dict.fromkeys(("full_box", "text"), FIXED),
@@ -21,20 +21,20 @@ NOISY_KINDS = ("box", "box_points")
 
 
 def track_of(source: str) -> Track:
-    """Track of results whose prompts come from ``source``: 'oracle' only if that is the truth.
+    """Track of results whose prompts come from ``source``: 'oracle' only if that is the true masks.
 
     Any other source is fixed, or another trained model. This is the only place where a prompt's source decides a track.
     """
     return "oracle" if source == ORACLE else "automatic"
 
 
-def is_oracle(settings: Settings) -> bool:
-    """Whether an experiment with these settings is asked by prompts of the true masks."""
-    return track_of(getattr(settings, "prompt_source", "none")) == "oracle"
+def is_oracle(source: str) -> bool:
+    """Whether prompts from ``source`` are derived from the true masks."""
+    return track_of(source) == "oracle"
 
 
 def prompts_path(source: str, kind: str, noise: float = 0.0) -> str:
-    """Path of a file of prompts below the dataset's ``prompts/``; boxes that were moved at random say by how much."""
+    """Path of a file of prompts below the dataset's ``prompts/``, with the noise of boxes that were moved at random."""
     return f"{source}/{kind}" + (f"_noise-{noise:g}" if noise else "") + ".parquet"
 
 

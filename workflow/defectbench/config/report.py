@@ -1,4 +1,4 @@
-"""How results are compared and shown."""
+"""Settings of the comparison and presentation of results."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,7 +23,7 @@ class AblationSettings(Settings):
     """Comparisons declared beforehand."""
 
     ablations: tuple[tuple[str, str], ...] = Field(
-        (), description="Pairs of experiment ids that are tested against each other besides each against the best"
+        (), description="Pairs of experiments, by name or id, that are tested besides each against the best"
     )
 
 
@@ -44,7 +44,7 @@ class ReportSettings(BootstrapSettings, AblationSettings):
 
 
 class ResultsSettings(BootstrapSettings):
-    """Which experiments a results table holds."""
+    """Experiments of a results table."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments, in the table's order")
     experiment_of: dict[str, str] = Field(
@@ -53,9 +53,23 @@ class ResultsSettings(BootstrapSettings):
 
 
 class PairwiseSettings(BootstrapSettings, AblationSettings):
-    """Which experiments are tested against which."""
+    """Experiments that are tested against each other."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")
+
+
+class NamesSettings(Settings):
+    """Names of a study's experiments, apart from their own settings: a new name makes no training stale."""
+
+    names: dict[str, str] = Field({}, description="Experiment id -> name, of the experiments that were given one")
+    unabridged_ids: dict[str, str] = Field({}, description="Experiment id -> id with all settings, if it was shortened")
+
+    def name_of(self, exp_id: str) -> str:
+        """Name of an experiment: the given one, or else its id."""
+        return self.names.get(exp_id, exp_id)
+
+
+NO_NAMES = NamesSettings()
 
 
 class RankingSettings(Settings):

@@ -1,4 +1,4 @@
-"""What scoring measures beyond pixels."""
+"""Settings of the scoring of components."""
 
 from typing import Literal
 
@@ -8,9 +8,9 @@ from defectbench.config.base import Settings
 
 
 class ScoreSettings(Settings):
-    """How connected components are compared with the truth's (``recall_at_fp_*``)."""
+    """Matching of predicted with true connected components (``recall_at_fp_*``)."""
 
-    match_iou: float = Field(0.5, gt=0, le=1, description="IoU from which a predicted component finds a true one")
+    match_iou: float = Field(0.5, gt=0, le=1, description="Least IoU at which a predicted component matches a true one")
     component_recall: Literal["auto", "always", "never"] = Field(
         "auto",
         description="Whether recall_at_fp_* is given; auto: null for classes with fragmented truth, as cracks are",

@@ -1,4 +1,4 @@
-"""The resolved settings as small files, one per experiment and stage: what the rules depend on.
+"""Resolved settings as small files, one per experiment and stage: inputs of the rules.
 
 Each is rewritten only if its content changed, so an edit of one key makes only its own stage stale.
 """
@@ -18,37 +18,37 @@ def write_settings_files(study: Study, top: Path) -> None:
     study.dataset.write(dataset / "ingest.yaml")
     study.split.write(dataset / "split.yaml")
     study.prompts.write(dataset / "prompts.yaml")
-    if getattr(study.dataset, "synthetic", None) is not None:
-        study.dataset.synthetic.write(dataset / "synthesize.yaml")
+    if study.dataset.generator is not None:
+        study.dataset.generator.write(dataset / "synthesize.yaml")
     for experiment in study.trained():
         folder = top / experiment_folder(study, experiment) / "settings"
         identity(study, experiment).write(folder / "identity.yaml")
         experiment.settings.write(folder / "train.yaml")
         study.trackers.write(folder / "trackers.yaml")
-        # The folds of an ensemble are those of its members.
-        for fold in range(experiment.cv if experiment.family != "ensemble" else 0):
-            named = identity(study, experiment)
+        # An ensemble has the folds of its members.
+        for fold in range(0 if experiment.traits.members else experiment.cv):
             part = folder.parent / f"fold{fold}" / "settings"
-            named.model_copy(update={"exp_id": f"{named.exp_id}_fold{fold}"}).write(part / "identity.yaml")
+            identity(study, experiment, fold).write(part / "identity.yaml")
             experiment.settings.write(part / "train.yaml")
             study.trackers.write(part / "trackers.yaml")
         study.calibrate.write(folder / "calibrate.yaml")
         study.score.write(folder / "score.yaml")
         study.label_audit.write(folder / "label_audit.yaml")
     results = top / "results" / study.name / "settings"
+    study.names().write(results / "names.yaml")
     if augmentations := study.augmentations():
         AugmentationsSettings(augmentations=augmentations).write(results / "augmentations.yaml")
-    mapping = [experiment for experiment in study.experiments if not experiment.is_detector]
+    mapping = [experiment for experiment in study.experiments if not experiment.traits.is_detector]
     if not mapping:
         return
     folders = [experiment_folder(study, experiment) for experiment in mapping]
-    bootstrap = {"bootstrap_draws": study.report.bootstrap_draws, "bootstrap_seed": study.report.bootstrap_seed}
-    ResultsSettings(experiments=folders, experiment_of=study.experiment_of(), **bootstrap).write(
-        results / "results.yaml"
-    )
-    PairwiseSettings(experiments=folders, ablations=study.report.ablations, **bootstrap).write(
-        results / "pairwise.yaml"
-    )
+    draws, seed = study.report.bootstrap_draws, study.report.bootstrap_seed
+    ResultsSettings(
+        experiments=folders, experiment_of=study.experiment_of(), bootstrap_draws=draws, bootstrap_seed=seed
+    ).write(results / "results.yaml")
+    PairwiseSettings(
+        experiments=folders, ablations=study.report.ablations, bootstrap_draws=draws, bootstrap_seed=seed
+    ).write(results / "pairwise.yaml")
     study.ranking.write(results / "ranking.yaml")
     study.report.write(results / "report.yaml")
 
@@ -58,16 +58,16 @@ def experiment_folder(study: Study, experiment: Experiment) -> Path:
     return Path("runs") / study.dataset.name / experiment.family / experiment.exp_id
 
 
-def identity(study: Study, experiment: Experiment) -> ExperimentIdentity:
-    """What names an experiment."""
+def identity(study: Study, experiment: Experiment, fold: int | None = None) -> ExperimentIdentity:
+    """Identity of an experiment, or of one of its folds."""
     return ExperimentIdentity(
-        exp_id=experiment.exp_id,
+        exp_id=experiment.exp_id if fold is None else f"{experiment.exp_id}_fold{fold}",
         dataset=study.dataset.name,
         family=experiment.family,
         model=experiment.model,
-        variant=experiment.variant,
+        variant=experiment.traits.variant,
         subset=experiment.subset,
-        prompt_type=experiment.prompt,
-        img_size=experiment.img_size,
+        prompt_type=experiment.traits.prompt,
+        img_size=experiment.traits.img_size,
         seed=experiment.seed,
     )

@@ -1,4 +1,4 @@
-"""How images are divided into train, val and test, and into folds."""
+"""Settings of the split into train, val and test, and into folds."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ class SplitSettings(Settings):
     """Parts of a fresh split, or a split file from outside.
 
     A number below 1 is a share, a whole number a count of images, e.g. ``test: 2000``. Counts come off first; the
-    shares divide what is left in proportion. With a file that has no val images, ``val`` is carved from its train
+    shares divide the rest in proportion. With a file that has no val images, ``val`` is carved from its train
     images.
     """
 
@@ -47,7 +47,7 @@ class SplitSettings(Settings):
         gt=0,
         lt=1,
         exclude=True,
-        description="Cross-validation: share of the other folds that says when to stop; the fold itself never does",
+        description="Cross-validation: share of the other folds for early stopping, never of the fold itself",
     )
     file: SplitFile | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(
@@ -74,7 +74,7 @@ class SplitSettings(Settings):
     def _shares_add_up(self) -> Self:
         shares = [value for value in (self.train, self.val, self.test) if value < 1]
         if not shares:
-            raise ValueError("one of train, val, test must be a share: it takes what the counts leave")
+            raise ValueError("one of train, val, test must be a share: it takes the images that the counts leave")
         if len(shares) == 3 and abs(sum(shares) - 1) > 1e-6:
             raise ValueError(f"train + val + test must be 1, got {sum(shares):g}")
         return self

@@ -1,63 +1,59 @@
 """A study: one dataset, a list of experiments, and how they are compared."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from pydantic import SkipValidation, ValidationError
+
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import ConfigError, Settings, suggestion, validated
+from defectbench.config.base import ConfigError, Settings, describe, suggestion, validated
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.checks import (
-    absent,
-    wrong_ablations,
+    missing_files,
+    resolve_ablations,
+    resolve_predict_images,
     wrong_classes,
     wrong_folds,
     wrong_origins,
     wrong_trainings,
 )
+from defectbench.config.expansion import expand
 from defectbench.config.experiment import Experiment
-from defectbench.config.experiments import expand
-from defectbench.config.ingest import FORMATS, NAME, AreaTable, DatasetSettings
+from defectbench.config.ingest import FORMATS, NAME, DatasetSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings
-from defectbench.config.report import RankingSettings, ReportSettings
+from defectbench.config.report import NamesSettings, RankingSettings, ReportSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.split import SplitSettings
 from defectbench.config.trackers import TrackerSettings
 from defectbench.config.weights import WeightsSettings
 
-SECTIONS: dict[str, type[Settings]] = {
-    "split": SplitSettings,
-    "calibrate": CalibrateSettings,
-    "score": ScoreSettings,
-    "report": ReportSettings,
-    "ranking": RankingSettings,
-    "prompts": PromptSettings,
-    "label_audit": LabelAuditSettings,
-    "predict_images": PredictImagesSettings,
-    "weights": WeightsSettings,
-    "trackers": TrackerSettings,
-}
+
+class Sections(Settings):
+    """The sections of a study that have defaults."""
+
+    split: SplitSettings = SplitSettings()
+    calibrate: CalibrateSettings = CalibrateSettings()
+    score: ScoreSettings = ScoreSettings()
+    report: ReportSettings = ReportSettings()
+    ranking: RankingSettings = RankingSettings()
+    prompts: PromptSettings = PromptSettings()
+    label_audit: LabelAuditSettings = LabelAuditSettings()
+    predict_images: PredictImagesSettings = PredictImagesSettings()
+    weights: WeightsSettings = WeightsSettings()
+    trackers: TrackerSettings = TrackerSettings()
 
 
-@dataclass(frozen=True)
-class Study:
+SECTIONS: dict[str, type[Settings]] = {key: type(field.default) for key, field in Sections.model_fields.items()}
+
+
+class Study(Sections):
     """A validated configuration with its experiments expanded."""
 
     name: str
-    dataset: DatasetSettings
-    split: SplitSettings
-    calibrate: CalibrateSettings
-    score: ScoreSettings
-    report: ReportSettings
-    ranking: RankingSettings
-    prompts: PromptSettings
-    label_audit: LabelAuditSettings
-    predict_images: PredictImagesSettings
-    weights: WeightsSettings
-    trackers: TrackerSettings
-    experiments: tuple[Experiment, ...]
+    dataset: SkipValidation[DatasetSettings]
+    experiments: SkipValidation[tuple[Experiment, ...]]
 
     def of_family(self, family: str) -> list[Experiment]:
         """Experiments of one family, in the order of the configuration."""
@@ -65,55 +61,80 @@ class Study:
 
     def trained(self) -> list[Experiment]:
         """The experiments, and those that are trained for them alone (see ``Experiment.training``)."""
-        return list({found.exp_id: found for one in self.experiments for found in (one, one.training)}.values())
+        by_id = {experiment.exp_id: experiment for experiment in self.experiments}
+        pairs = ((experiment, experiment.training) for experiment in self.experiments)
+        return list({one.exp_id: by_id.get(one.exp_id, one) for pair in pairs for one in pair}.values())
+
+    def split_comparable(self) -> tuple[list[Experiment], dict[str, list[Experiment]]]:
+        """The trainings that a search can rank by the same numbers, and the others by the reason why it cannot.
+
+        Experiments that differ only in how they predict have one training.
+        """
+        comparable: list[Experiment] = []
+        others: dict[str, list[Experiment]] = {}
+        for training in (one for one in self.trained() if one.training.exp_id == one.exp_id):
+            reason = training.traits.unsearchable
+            if training.cv and not reason:
+                reason = "cross-validated: each fold has val images of its own"
+            (others.setdefault(reason, []) if reason else comparable).append(training)
+        return comparable, others
 
     def augmentations(self) -> list[AugmentSettings]:
-        """What the experiments augment their training images by, each once; none if no family trains on images."""
-        found = [getattr(experiment.settings, "augment", None) for experiment in self.experiments]
-        return [settings for i, settings in enumerate(found) if settings is not None and settings not in found[:i]]
+        """Augmentations of the experiments' training images, each once; none if no family trains on images."""
+        settings = [experiment.traits.augment for experiment in self.experiments]
+        return [one for i, one in enumerate(settings) if one is not None and one not in settings[:i]]
 
     def experiment_of(self) -> dict[str, str]:
         """Experiment id -> the id with all its seeds in this study, e.g. ``..._s1+2+3``."""
-        seeds: dict[str, list[int]] = {}
+        by_seed: dict[str, list[Experiment]] = {}
         for experiment in self.experiments:
-            seeds.setdefault(experiment.id_without_seed, []).append(experiment.seed)
-        return {
-            experiment.exp_id: f"{shared}_s{'+'.join(map(str, sorted(seeds[shared])))}"
-            for experiment in self.experiments
-            if (shared := experiment.id_without_seed)
+            by_seed.setdefault(experiment.unabridged_without_seed, []).append(experiment)
+        shared_ids = {
+            key: f"{seeds[0].id_without_seed}_s{'+'.join(map(str, sorted(one.seed for one in seeds)))}"
+            for key, seeds in by_seed.items()
         }
+        return {one.exp_id: shared_ids[one.unabridged_without_seed] for one in self.experiments}
+
+    def names(self) -> NamesSettings:
+        """Names of the experiments that were given one, and the long forms of shortened ids."""
+        return NamesSettings(
+            names={one.exp_id: one.given_name for one in self.experiments if one.given_name},
+            unabridged_ids={
+                one.exp_id: one.unabridged_id for one in self.experiments if one.exp_id != one.unabridged_id
+            },
+        )
 
 
 def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
-    """Validate a whole configuration and expand its grid; ``configfile`` is what messages call its file.
+    """Validate a whole configuration and expand its grids; messages call its file ``configfile``.
 
     Raises:
         ConfigError: with every problem found, each with its key path and what is allowed.
     """
     problems: list[str] = []
-    known = {"study", "dataset", "defaults", "experiments", *SECTIONS}
-    problems += [f"{key}: unknown key; {suggestion(str(key), sorted(known))}" for key in config if key not in known]
+    known = sorted({"study", "dataset", "defaults", "experiments", *SECTIONS})
+    problems += [f"{key}: unknown key; {suggestion(str(key), known)}" for key in config if key not in known]
     name = config.get("study", "study")
     if not re.match(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
     dataset = _dataset(config.get("dataset"), problems)
-    sections = {key: validated(model, _group(config, key, problems), key, problems) for key, model in SECTIONS.items()}
+    sections, valid = _sections({key: _group(config, key, problems) for key in SECTIONS}, problems)
     experiments = expand(config.get("experiments"), _group(config, "defaults", problems), problems)
     problems += wrong_trainings(experiments)
-    if isinstance(dataset, AreaTable) and experiments:
-        problems.append("experiments: area_table holds no images to train on; set experiments: []")
     if dataset is not None:
-        problems += [*absent(dataset, configfile), *wrong_classes(experiments, dataset)]
+        if experiments and not dataset.has_images:
+            problems.append(f"experiments: {dataset.format} holds no images to train on; set experiments: []")
+        problems += missing_files(dataset, configfile)
+        problems += wrong_classes(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
-    if sections["split"] is not None:
-        problems += wrong_folds(experiments, sections["split"].n_folds)
-    if sections["predict_images"] is not None:
-        problems += sections["predict_images"].problems(experiments)
-    if sections["report"] is not None:
-        problems += wrong_ablations(sections["report"].ablations, experiments)
-    if problems:
+    if "split" in valid:
+        problems += wrong_folds(experiments, sections.split.n_folds)
+    report = resolve_ablations(sections.report, experiments, problems)
+    predict_images = resolve_predict_images(sections.predict_images, experiments, problems)
+    if problems or dataset is None:
         raise ConfigError(problems)
-    return Study(name=str(name), dataset=dataset, experiments=tuple(experiments), **sections)
+    resolved = dict(sections) | {"report": report, "predict_images": predict_images}
+    return Study(name=str(name), dataset=dataset, experiments=tuple(experiments), **resolved)
 
 
 def load_dataset(config: dict[str, Any]) -> DatasetSettings:
@@ -127,6 +148,17 @@ def load_dataset(config: dict[str, Any]) -> DatasetSettings:
     if dataset is None:
         raise ConfigError(problems)
     return dataset
+
+
+def _sections(groups: dict[str, dict[str, Any]], problems: list[str]) -> tuple[Sections, set[str]]:
+    """The sections, with the defaults for those that are wrong, and the keys of those that are not."""
+    try:
+        return Sections.model_validate(groups), set(groups)
+    except ValidationError as error:
+        problems += describe(error, Sections)
+        wrong = {problem["loc"][0] for problem in error.errors()}
+        valid = {key: group for key, group in groups.items() if key not in wrong}
+        return Sections.model_validate(valid), set(valid)
 
 
 def _group(config: dict[str, Any], key: str, problems: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which experiment trackers follow the trainings, besides history.csv."""
+"""Settings of the experiment trackers that trainings log to, besides history.csv."""
 
 import importlib.util
 from typing import Literal
@@ -9,10 +9,10 @@ from defectbench.config.base import Settings
 
 
 class TrackerSettings(Settings):
-    """Trackers that follow every training; they change no result, and trained experiments stay as they are."""
+    """Trackers that every training logs to; no result depends on them, and a change of them trains nothing again."""
 
     use: list[Literal["mlflow", "wandb"]] = Field(
-        [], description="Of the extra 'trackers'; history.csv is written in any case"
+        [], description="Needs the extra 'trackers'; history.csv is written in any case"
     )
     mlflow_uri: str = Field("sqlite:///runs/mlflow.db", description="MLflow's store: a local file, or a server's URL")
     wandb_mode: Literal["offline", "online"] = Field(

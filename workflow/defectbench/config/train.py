@@ -1,22 +1,23 @@
-"""Settings that every training has, whatever the family. Defaults are those of the protocol."""
+"""Settings that the trainings of all families share, with the defaults of the protocol."""
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.base import Settings
+from defectbench.config.family_settings import FamilySettings, Traits
 
 MONITORS = ("val_iou_fixed", "val_dice_fixed")
 
 
-class TrainSettings(Settings):
+class TrainSettings(FamilySettings):
     """Budget, optimiser and hardware settings of a training.
 
     The budget is ``epochs``, unless ``steps`` (optimiser steps) is given.
     """
 
     input_multiple: ClassVar[int] = 32
-    """Heights and widths that the network takes are multiples of this, in pixels."""
+    """The network takes heights and widths that are multiples of this, in pixels."""
     prediction_keys: ClassVar[frozenset[str]] = frozenset({"prediction", "overlap", "tta"})
 
     task: Literal["merged", "per_class"] = Field("merged", description="One map of any defect, or one map per class")
@@ -24,11 +25,11 @@ class TrainSettings(Settings):
         "native", pattern=r"^(native|\d+(x\d+)?)$", description="'native', a side, or HEIGHTxWIDTH, in pixels"
     )
     resize: Literal["native", "longest_pad", "squash"] = Field(
-        "native", description="How an image reaches img_size; 'native' pads to the next multiple of 32"
+        "native", description="How images are resized to img_size; 'native' pads to the next multiple of 32"
     )
     mode: Literal["full", "crops", "pre_crops"] = Field(
         "full",
-        description="A training sample is the whole image, a crop placed anew in every pass, or a tile cut beforehand",
+        description="Training samples: whole images, random crops, new in every pass, or tiles cut beforehand",
     )
     crop: str = Field(
         "256x512",
@@ -39,13 +40,16 @@ class TrainSettings(Settings):
         0.0,
         ge=0,
         le=1,
-        description="crops: share that is centred on a defect pixel; the others lie anywhere",
+        description="crops: share that is centred on a defect pixel; the others are placed at random",
     )
     stride: int = Field(
         256, ge=1, description="pre_crops: pixels between neighbouring tiles; the last is aligned to the edge"
     )
     empty_tiles: float = Field(
-        1.0, ge=0, le=1, description="pre_crops: share of the tiles without a defect that is kept; all others are"
+        1.0,
+        ge=0,
+        le=1,
+        description="pre_crops: share of the tiles without a defect that is used; the others all are",
     )
     prediction: Literal["full", "tiles"] = Field(
         "full",
@@ -64,7 +68,9 @@ class TrainSettings(Settings):
     eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; null: one pass over the images")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step; BatchNorm sees single batches")
     devices: int = Field(
-        1, ge=1, description="GPUs that share every batch, or processes on a CPU; BatchNorm sees each one's share"
+        1,
+        ge=1,
+        description="GPUs that share every batch, or processes on a CPU; BatchNorm sees one device's images",
     )
     sampler: Literal["shuffle", "balanced"] = Field(
         "shuffle", description="balanced: every other image is defective, the classes in turn"
@@ -73,23 +79,23 @@ class TrainSettings(Settings):
     lr: float = Field(1e-4, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay")
     schedule: Literal["cosine", "cosine_restarts", "plateau", "one_cycle"] = Field(
-        "cosine", description="Course of lr; plateau: a tenth whenever the monitor stands still"
+        "cosine", description="Learning-rate schedule; plateau: a tenth whenever the monitor does not improve"
     )
     warmup: float = Field(
         0.05, ge=0, lt=1, description="Share of the steps in which lr rises; for cosine and one_cycle"
     )
     cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
-    lr_patience: int = Field(2, ge=0, description="Evaluations without a better one that plateau lets pass")
+    lr_patience: int = Field(2, ge=0, description="plateau: evaluations without improvement before lr is reduced")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
-    patience: int = Field(7, ge=1, description="Evaluations without a better one before stopping")
+    patience: int = Field(7, ge=1, description="Early stopping: evaluations without improvement")
     checkpoint_every: str | None = Field(
         None,
         pattern=r"^[1-9]\d* (steps|epochs)$",
-        description="Weights kept besides the best and the last, e.g. '500 steps' or '5 epochs' (passes); no result "
-        "depends on it",
+        description="Checkpoints kept besides the best and the last, e.g. every '500 steps' or '5 epochs' (passes); no "
+        "result depends on it",
     )
     monitor: Literal["val_iou_fixed", "val_dice_fixed"] = Field(
-        "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; chooses the checkpoints"
+        "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; selects the checkpoint"
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"
@@ -97,9 +103,21 @@ class TrainSettings(Settings):
     compile: bool = Field(False, description="torch.compile: minutes at the start, faster steps; needs a C++ compiler")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
     workers: int | None = Field(
-        None, ge=0, description="Processes that read samples; null: 4 beside a GPU, else none; no result depends on it"
+        None, ge=0, description="Processes that load samples; null: 4 with a GPU, else none; no result depends on it"
     )
     seed: int = Field(42, ge=0)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of a network that is trained on packed images and masks."""
+        return Traits(
+            img_size=self.img_size,
+            task=self.task,
+            threads=self.threads,
+            devices=self.devices,
+            tile_pack=f"tiles_{self.crop}_s{self.stride}" if self.mode == "pre_crops" else None,
+            unsearchable="",
+        )
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -115,12 +133,12 @@ class TrainSettings(Settings):
         return int(number) * (steps_per_pass if unit == "epochs" else 1)
 
     @property
-    def least_share(self) -> int:
+    def min_images_per_device(self) -> int:
         """Fewest images that a device can train on at a time."""
         return 1
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         used_by = {
             "crop": self.mode != "full",
@@ -131,7 +149,7 @@ class TrainSettings(Settings):
             "warmup": self.schedule in ("cosine", "one_cycle"),
             "cycles": self.schedule == "cosine_restarts",
             "lr_patience": self.schedule == "plateau",
-            # A budget in steps leaves that in epochs without effect.
+            # A budget in steps takes the place of the one in epochs.
             "epochs": self.steps is None,
         }
         return {key for key, used in used_by.items() if not used}
@@ -148,9 +166,7 @@ class TrainSettings(Settings):
         if self.mode == "pre_crops" and self.stride > side:
             raise ValueError(f"stride {self.stride} leaves gaps between tiles of {self.crop}; allowed: at most {side}")
         if self.prediction == "tiles" and self.overlap >= side:
-            raise ValueError(
-                f"overlap {self.overlap} does not go with tiles of {self.crop}; allowed: at most {side - 1}"
-            )
+            raise ValueError(f"overlap {self.overlap} does not fit tiles of {self.crop}; allowed: at most {side - 1}")
         return self
 
     @model_validator(mode="after")
@@ -164,7 +180,7 @@ class TrainSettings(Settings):
         parts = [] if self.tta == "none" else self.tta.split("+")
         scales = [float(part) for part in parts if part != "hflip"]
         if len(parts) != len(set(parts)) or len(scales) != len({*scales, 1.0} - {1.0}):
-            raise ValueError(f"tta {self.tta!r}: a view comes twice; scale 1 is always there")
+            raise ValueError(f"tta {self.tta!r}: a view is given twice; scale 1 is always included")
         if any(not 0.25 <= scale <= 4 for scale in scales):
             raise ValueError(f"tta {self.tta!r}: allowed scales: 0.25 to 4")
         if scales and self.img_size != "native":

@@ -1,4 +1,4 @@
-"""Where official weights lie."""
+"""Settings of the folder of official weights."""
 
 from pathlib import Path
 

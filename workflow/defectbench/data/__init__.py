@@ -1,1 +1,1 @@
-"""From source files to the manifest, splits, subsets and packs: everything that happens before a model."""
+"""Data: source files, manifest, splits, subsets, packs, prompts and exports of labels."""

@@ -1,4 +1,4 @@
-"""Unpacking archives from elsewhere: nothing is written outside the target folder."""
+"""Unpacking of untrusted archives: nothing is written outside the target folder."""
 
 import lzma
 import stat
@@ -10,19 +10,19 @@ from pathlib import Path, PureWindowsPath
 
 from defectbench.script import UserError
 
-# What the standard library raises for archives that are damaged, encrypted or of an unknown compression.
+# Exceptions of the standard library for archives that are damaged, encrypted or of an unknown compression.
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OSError)
 
 
 class ArchiveError(UserError):
-    """An archive that is damaged, or that is refused because of what it holds."""
+    """An archive that is damaged, or refused because of its members."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar archive (plain, gz, bz2 or xz, told by content) into ``folder``, which is made if need be.
+    """Unpack a zip or tar archive (plain, gz, bz2 or xz, recognised by content) into ``folder``, which is created.
 
-    Members with absolute paths or '..', links of any kind and devices are refused. What was unpacked before the
-    refusal stays in ``folder``: give a temporary one.
+    Members with absolute paths or '..', links of any kind and devices are refused. Members unpacked before
+    the refusal stay in ``folder``: pass a temporary one.
 
     Raises:
         ArchiveError: naming the archive and, if one of them is refused, the member.

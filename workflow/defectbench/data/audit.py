@@ -1,4 +1,4 @@
-"""The audit: what is odd about the images and labels of a manifest. It only tells, and leaves nothing out."""
+"""Audit of a manifest: findings about its images and labels. It only reports, and excludes nothing."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from defectbench.data.duplicates import different_labels
+from defectbench.data.duplicates import find_label_conflicts
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
 
 FULL_SHARE = 0.99
-"""Share of the image from which the mask of a class is called full."""
+"""Share of the image from which the mask of a class is full."""
 SPECK_PART, SPECK_PIXELS = 20_000, 4
 """A region below 1 / SPECK_PART of the image, or below SPECK_PIXELS, is a speck: below 20 pixels of 256 x 1600."""
 USUAL_SHARE = 0.9
@@ -30,11 +30,11 @@ FINDINGS = {
     "tiny specks": f"connected regions below 1/{SPECK_PART:,} of the image, or below {SPECK_PIXELS} pixels",
     "odd size": "not of the usual size",
     "unusual pixel format": "neither grey nor RGB with 8 bits: palettes are expanded, alpha is dropped",
-    "rotated by EXIF": "viewers turn the image, but it is used as stored: labels may have been drawn on it turned",
+    "rotated by EXIF": "viewers turn the image, but it is used as stored: labels may fit the turned image",
 }
-"""Every kind of finding, in the order of the audit, and what it means."""
+"""Kinds of findings, in the order of the audit, and their meaning."""
 OF_AREAS = ("full mask", "odd size")
-"""Those that can be found where only areas are known."""
+"""Kinds that can be found where only areas are known."""
 _PLAIN_FORMATS = {"grey 8-bit", "RGB 8-bit"}
 _ROTATED = "rotated by EXIF"
 
@@ -44,17 +44,17 @@ Finding = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Audit:
-    """What the audit of a dataset found."""
+    """Findings about a dataset."""
 
     findings: pd.DataFrame
     """Columns image_id, finding, detail: by kind in the order of FINDINGS, then by image."""
     regions: pd.DataFrame
-    """Columns class (position in ``class_names``), area and box_area, that of the bounding box (pixels): a row per
+    """Columns class (position in ``class_names``), area and box_area, the area of the bounding box (pixels): a row per
     8-connected region of a class's mask."""
 
 
 def audit(manifest: Manifest) -> Audit:
-    """Look for all of FINDINGS; where only areas are known, for full masks and odd sizes.
+    """Audit a dataset for all of FINDINGS; where only areas are known, for full masks and odd sizes.
 
     Masks are decoded one image at a time, and only where there is a defect.
     """
@@ -64,10 +64,10 @@ def audit(manifest: Manifest) -> Audit:
     regions: list[np.ndarray] = [np.empty((0, 3), np.int64)]
     for row in frame[frame["rle"].notna()].itertuples(index=False):
         masks = {c: decode_coco(row.rle[c], row.height, row.width) for c, area in enumerate(row.area) if area}
-        found = {c: _regions(mask) for c, mask in masks.items()}
-        regions += [np.insert(own, 0, c, axis=1) for c, own in found.items()]
-        for c, own in found.items():
-            if specks := _specks(own[:, 0], speck_limit(row.height, row.width)):
+        for c, mask in masks.items():
+            class_regions = _regions(mask)
+            regions.append(np.insert(class_regions, 0, c, axis=1))
+            if specks := _specks(class_regions[:, 0], speck_limit(row.height, row.width)):
                 findings.append((row.image_id, "tiny specks", f"{manifest.class_names[c]}: {specks}"))
         if len(masks) > 1 and (overlap := _overlap(masks, manifest.class_names)):
             findings.append((row.image_id, "overlapping classes", overlap))
@@ -93,12 +93,12 @@ def _regions(mask: np.ndarray) -> np.ndarray:
     """Areas of the 8-connected regions of ``mask`` and of their bounding boxes: (R, 2) int64, pixels."""
     left, top, width, height = cv2.boundingRect(mask)
     part = np.ascontiguousarray(mask[top : top + height, left : left + width])
-    found = cv2.connectedComponentsWithStats(part, connectivity=8)[2][1:].astype(np.int64)
-    return np.stack([found[:, cv2.CC_STAT_AREA], found[:, cv2.CC_STAT_WIDTH] * found[:, cv2.CC_STAT_HEIGHT]], axis=1)
+    stats = cv2.connectedComponentsWithStats(part, connectivity=8)[2][1:].astype(np.int64)
+    return np.stack([stats[:, cv2.CC_STAT_AREA], stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]], axis=1)
 
 
 def picture_clusters(frame: pd.DataFrame) -> pd.DataFrame:
-    """Pictures that several images of a manifest's ``frame`` show.
+    """Pictures shown by several images of a manifest's ``frame``.
 
     Returns columns images (how many) and near (whether their files are not all equal), the group as index.
     """
@@ -108,7 +108,7 @@ def picture_clusters(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _specks(region_areas: np.ndarray, limit: int) -> str | None:
-    """The regions below ``limit`` in words, if there are any."""
+    """Description of the regions below ``limit``, if there are any."""
     specks = region_areas[region_areas < limit]
     if not len(specks):
         return None
@@ -116,7 +116,7 @@ def _specks(region_areas: np.ndarray, limit: int) -> str | None:
 
 
 def _overlap(masks: dict[int, np.ndarray], names: tuple[str, ...]) -> str | None:
-    """The pixels that several of ``masks``, by class, share in words, if there are any."""
+    """Description of the pixels shared by several of ``masks``, by class, if there are any."""
     several = np.sum(list(masks.values()), axis=0) > 1
     if not several.any():
         return None
@@ -140,7 +140,7 @@ def _same_pictures(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _conflicts(manifest: Manifest) -> Iterator[Finding]:
-    for first, other in different_labels(manifest):
+    for first, other in find_label_conflicts(manifest):
         yield other, "different labels", f"the same picture as {first}, labelled differently"
 
 

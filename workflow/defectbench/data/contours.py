@@ -1,9 +1,9 @@
-"""Masks as polygons, for label formats that know nothing else.
+"""Polygons of masks, for label formats without masks.
 
-Ultralytics cuts coordinates to whole pixels and fills with ``cv2.fillPoly``, edge included; others ask whether the
-centre of a pixel lies inside. Outlines through the centres of the outermost pixels serve the first alone, and give a
-crack one pixel wide a box without area, which ultralytics drops; outlines along the pixels' edges serve the second
-alone. Ours run a sixth of a pixel inside the edges and give both the exact mask back.
+Ultralytics cuts coordinates to whole pixels and fills with ``cv2.fillPoly``, edge included; others test whether
+the centre of a pixel is inside. Outlines through the centres of the outermost pixels suit the first alone, and give a
+crack one pixel wide a box without area, which ultralytics drops; outlines along the pixels' edges suit the second
+alone. These run a sixth of a pixel inside the edges, and both recover the exact mask.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ _FINE = 3
 """Sub-pixels per pixel: an outline through the centres of the outermost is 1/6 pixel inside the edge."""
 
 
-def contours(mask: np.ndarray) -> list[np.ndarray]:
+def trace_contours(mask: np.ndarray) -> list[np.ndarray]:
     """Outlines of ``mask``, (H, W) uint8, non-zero = defect: per 8-connected part a polygon, (N, 2) float64, N >= 4.
 
     Coordinates are (x, y) in pixels from the image's upper left corner, so pixel (0, 0) spans 0 ... 1. A hole is
@@ -39,8 +39,8 @@ def contours(mask: np.ndarray) -> list[np.ndarray]:
 def _square(ring: np.ndarray, fine: np.ndarray) -> np.ndarray:
     """``ring``, (N, 2), with the inner corners that OpenCV cuts off.
 
-    Ultralytics puts points between ours: on a cut corner they may fall outside the part. A slanted step stays only
-    where two pixels touch with their corners.
+    Ultralytics inserts points between these: on a cut corner they may fall outside the part. A slanted step remains
+    only where two pixels touch at their corners.
     """
     x, y = ring.T
     next_x, next_y = np.roll(ring, -1, axis=0).T
@@ -52,8 +52,8 @@ def _square(ring: np.ndarray, fine: np.ndarray) -> np.ndarray:
 def _join(outer: np.ndarray, holes: list[np.ndarray], fine: np.ndarray) -> np.ndarray:
     """One ring of ``outer`` and ``holes``, each (N, 2) whole sub-pixels.
 
-    From a hole's highest point, the cut goes straight up to where the part ends: inside the part all the way. There
-    begins the outside or a hole whose highest point is higher, which has been joined before.
+    From a hole's highest point, the cut goes straight up, inside the part, to its end. There begins the outside, or a
+    hole whose highest point is higher, which has been joined before.
     """
     ring = outer
     for hole in sorted(holes, key=lambda points: points[:, 1].min()):

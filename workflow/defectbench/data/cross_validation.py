@@ -1,7 +1,7 @@
-"""Cross-validation: which images the model of each fold learns from, stops by, and predicts.
+"""Cross-validation: the images that the model of each fold trains on, stops early by, and predicts.
 
-The model of fold k learns from the other folds. A part of them, the inner val images, only says when to stop: the
-fold that the model is judged on has no part in its training, not even in the choice of its checkpoint.
+The model of fold k is trained on the other folds. A part of them, the inner val images, is used for early stopping
+only: the held-out fold takes no part in the training, not even in the choice of the checkpoint.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from defectbench.data.splits import COLUMNS, SplitError, some, stratified_roles
+from defectbench.data.preview import preview_names
+from defectbench.data.splits import COLUMNS, SplitError, stratified_roles
 from defectbench.data.subsets import subset_order
 
 
@@ -24,17 +25,17 @@ class FoldSplit(NamedTuple):
     """image_id, role, group: val for the images of the fold itself, test for those of the split"""
 
 
-def fold_split(
+def make_fold_split(
     frame: pd.DataFrame, split: pd.DataFrame, folds: pd.DataFrame, fold: int, inner_val: float, seed: int
 ) -> FoldSplit:
-    """Divide the images for the model of ``fold``.
+    """Split the images for the model of ``fold``.
 
     ``frame`` is of the manifest (image_id, area), ``split`` has image_id, role, group, ``folds`` image_id, fold, group.
     ``inner_val`` is the share, above 0 and below 1, of the other folds' images that become inner val images: whole
     groups, stratified as the split, drawn with ``seed``.
 
     Raises:
-        SplitError: if there is no such fold, or no group or no defect is left to learn from or to stop by.
+        SplitError: if there is no such fold, or the train or the inner val images would have no group or no defect.
     """
     if fold not in set(folds["fold"]):
         raise SplitError(f"there is no fold {fold}: folds.csv has {folds['fold'].nunique()} folds")
@@ -45,7 +46,7 @@ def fold_split(
     for role in ("train", "val"):
         if not has_defect[rest["role"] == role].any():
             raise SplitError(
-                f"fold {fold}: the {role} images inside the other folds would hold no defect: change split.inner_val "
+                f"fold {fold}: the {role} images inside the other folds would have no defect: change split.inner_val "
                 f"or lower split.n_folds ({len(rest)} images in {rest['group'].nunique()} groups)"
             )
     check_unseen(rest, held_out)
@@ -58,15 +59,15 @@ def fold_split(
     )
 
 
-def whole_split(split: pd.DataFrame) -> pd.DataFrame:
-    """The split in which every train and val image is a val image, as all folds together predict them."""
+def make_oof_split(split: pd.DataFrame) -> pd.DataFrame:
+    """Split of out-of-fold predictions: every train and val image is a val image."""
     return split.assign(role=split["role"].where(split["role"] == "test", "val"))
 
 
 def check_unseen(seen: pd.DataFrame, predicted: pd.DataFrame) -> None:
-    """Refuse predictions of a model that saw the image, or another of its group.
+    """Refuse predictions by a model that was trained on the image, or on another of its group.
 
-    Both have columns image_id and group; ``seen`` are the images that training read, for whatever purpose.
+    Both have columns image_id and group; ``seen`` are the images that training read, for any purpose.
 
     Raises:
         SplitError: naming the images.
@@ -76,5 +77,5 @@ def check_unseen(seen: pd.DataFrame, predicted: pd.DataFrame) -> None:
     leaking = predicted.loc[by_id | by_group, "image_id"]
     if len(leaking):
         raise SplitError(
-            f"out-of-fold predictions would come from a model that saw the image or its group: {some(leaking)}"
+            f"out-of-fold predictions would come from a model that saw the image or its group: {preview_names(leaking)}"
         )

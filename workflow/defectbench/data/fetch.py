@@ -1,7 +1,6 @@
-"""Downloading a dataset: all of it lies in its folder in the end, or nothing."""
+"""Download of a dataset: its folder appears complete, or not at all."""
 
 import fcntl
-import hashlib
 import shutil
 import tarfile
 import zipfile
@@ -16,7 +15,7 @@ from kagglehub.exceptions import BackendError, DataCorruptionError, Unauthentica
 
 from defectbench.config.fetch import LISTING, FetchSettings
 from defectbench.data.archives import unpack
-from defectbench.files import write_text
+from defectbench.files import file_sha256, write_text
 from defectbench.script import UserError
 
 _CREDENTIALS = """\
@@ -32,18 +31,18 @@ _CHUNK = 2**20
 
 
 class FetchError(UserError):
-    """A dataset that cannot be downloaded; the message says how to get it by hand."""
+    """A dataset that cannot be downloaded; the message explains how to get it by hand."""
 
 
 def fetch(source: FetchSettings, root: Path) -> int:
     """Download and unpack ``source`` to the folder ``root`` and return the number of files.
 
     ``root`` must be empty or absent, and appears only when all files are there, listed in ``fetched.sha256``
-    (``sha256sum -c`` reads it). An archive of the name ``source.archive_name`` beside ``root`` is used instead of the
+    (``sha256sum -c`` reads it). An archive named ``source.archive_name`` beside ``root`` is used instead of the
     network.
 
     Raises:
-        FetchError: if there is no connection, no permission, a wrong SHA-256, or something else in ``root``.
+        FetchError: if there is no connection, no permission, a wrong SHA-256, or other files in ``root``.
         ArchiveError: if the archive is damaged or would write outside ``root``.
     """
     by_hand = root.parent / source.archive_name
@@ -66,7 +65,7 @@ def fetch(source: FetchSettings, root: Path) -> int:
 
 @contextmanager
 def _workspace(root: Path) -> Iterator[Path]:
-    """A locked folder beside ``root`` that is removed at the end; what a killed fetch left in it is removed first."""
+    """A locked folder beside ``root``, removed at the end; leftovers of a killed fetch are removed first."""
     if root.exists() and (root.is_file() or any(root.iterdir())):
         raise FetchError(f"dataset.root: {root} is not empty: move it away, or choose another dataset.root")
     folder = root.resolve().with_name(f".{root.name}.part")
@@ -84,11 +83,11 @@ def _workspace(root: Path) -> Iterator[Path]:
 
 
 def _check_digest(archive: Path, source: FetchSettings) -> None:
-    """An archive that somebody put there must be the one meant, if that is known."""
-    if source.sha256 and (found := _sha256(archive)) != source.sha256:
+    """Check that an archive put there by hand is the one of the configuration, if its SHA-256 is known."""
+    if source.sha256 and (digest := file_sha256(archive)) != source.sha256:
         raise FetchError(
-            f"{archive}: not used, its SHA-256 is not that of the configuration\n  found    {found}\n"
-            f"  expected {source.sha256}\nDelete the file to have it downloaded, or get it anew from {source.address}"
+            f"{archive}: not used, its SHA-256 differs from the configuration\n  found    {digest}\n"
+            f"  expected {source.sha256}\nDelete the file to have it downloaded, or get it again from {source.address}"
         )
 
 
@@ -115,7 +114,7 @@ def _download_from_kaggle(source: FetchSettings, content: Path, by_hand: Path) -
             if source.kaggle_competition:
                 advice.insert(1, f"Accept the rules of the competition at {source.address}/rules")
         raise FetchError("\n".join([f"{source.address}: {_reason(error)}", *advice])) from None
-    shutil.rmtree(content / ".complete", ignore_errors=True)  # kagglehub's own mark
+    shutil.rmtree(content / ".complete", ignore_errors=True)  # marker file of kagglehub
 
 
 def _reason(error: Exception) -> str:
@@ -133,11 +132,6 @@ def _write_listing(content: Path, source: FetchSettings) -> int:
     files = sorted(path for path in content.rglob("*") if path.is_file())
     n_bytes = sum(path.stat().st_size for path in files)
     lines = [f"# {source.origin}", f"# {len(files)} files, {n_bytes} bytes"]
-    lines += [f"{_sha256(path)}  {path.relative_to(content).as_posix()}" for path in files]
+    lines += [f"{file_sha256(path)}  {path.relative_to(content).as_posix()}" for path in files]
     write_text(content / LISTING, "\n".join(lines) + "\n")
     return len(files)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Image files: decoding them strictly, and streaming over many of them."""
+"""Image files: strict decoding, and streaming over many of them."""
 
 import io
 from collections import deque
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 class ImageError(Exception):
-    """A file that does not hold a whole 8-bit image."""
+    """A file without a complete 8-bit image."""
 
 
 def decode_image(data: bytes, grey: bool = False) -> np.ndarray:
@@ -44,8 +44,8 @@ def decode_image(data: bytes, grey: bool = False) -> np.ndarray:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if image is None:
         raise ImageError("cannot be decoded: truncated, damaged or not an image")
-    # Some versions of OpenCV fill what is missing of a JPEG with grey. A whole JPEG ends with its end marker,
-    # or has other data behind it: then Pillow, slower but strict, decides.
+    # Some versions of OpenCV fill the missing part of a JPEG with grey. A complete JPEG ends with its end marker,
+    # or has other data after it: then Pillow, slower but strict, decides.
     if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):
         _check_whole(data)
     if image.dtype != np.uint8:
@@ -61,13 +61,13 @@ def _check_whole(data: bytes) -> None:
 
 
 def stored_as(data: bytes) -> str:
-    """How an image file holds its pixels, from its header alone: 'grey 8-bit', 'RGB 8-bit, rotated by EXIF', ...
+    """Pixel format of an image file, from its header alone: 'grey 8-bit', 'RGB 8-bit, rotated by EXIF', ...
 
     The rotation is one that viewers apply; :func:`decode_image` does not.
     """
     try:
         image = Image.open(io.BytesIO(data))
-        # The method of the base class: that of PNG files decodes the whole image to look behind its pixels.
+        # The method of the base class: the one of PNG files decodes the whole image to look after its pixels.
         orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
     except (OSError, SyntaxError, ValueError):
         return "unknown to Pillow"
@@ -82,7 +82,7 @@ def is_grey(image: np.ndarray) -> bool:
 
 
 def stream(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """Apply ``function`` to ``items`` in ``threads`` threads; results come in the order of the items.
+    """Apply ``function`` to ``items`` in ``threads`` threads; results are in the order of the items.
 
     Only a few results wait at any time, so that memory does not grow with the number of items.
     """

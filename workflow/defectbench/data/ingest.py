@@ -1,4 +1,4 @@
-"""Ingest: read every image and its labels once, check them, and list what cannot be used."""
+"""Ingest: reading and checking of all images and labels, and the list of unusable samples."""
 
 import csv
 import hashlib
@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import AreaTable, DatasetSettings
-from defectbench.data.area_table import read_area_table
-from defectbench.data.duplicates import fingerprint, picture_groups
+from defectbench.config.ingest import DatasetSettings
+from defectbench.data.duplicates import fingerprint, group_pictures
 from defectbench.data.images import ImageError, decode_image, is_grey, stored_as, stream
 from defectbench.data.manifest import SCHEMA, Manifest
-from defectbench.data.readers import READERS
+from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
 from defectbench.data.rle import coco_area
 from defectbench.files import atomic
@@ -22,41 +21,40 @@ from defectbench.script import UserError
 
 
 class BadSamplesError(UserError):
-    """Samples that cannot be used, where the settings do not allow to go on without them."""
+    """Samples that cannot be used, where the settings do not allow quarantine."""
 
 
-def ingest(settings: DatasetSettings, found_file: Path, threads: int = 2) -> tuple[Manifest, list[Problem]]:
-    """Read the dataset of ``settings`` in ``threads`` threads; of each decoded image 4 kB of detail are kept.
+def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> tuple[Manifest, list[Problem]]:
+    """Read the dataset of ``settings`` in ``threads`` threads; 4 kB of detail of each decoded image are kept.
 
     Returns the manifest of the usable images and the problems of the others, in the order of file and row.
 
     Raises:
         BadSamplesError: if there are problems and ``on_bad_sample`` is 'error' (all of them are then in
-            ``found_file``), or if no image is left.
+            ``problem_file``), or if no image is left.
         LabelFileError: if a label file cannot be read at all.
     """
-    found_file.unlink(missing_ok=True)
-    if isinstance(settings, AreaTable):
-        rows, problems = read_area_table(settings)
-    else:
+    problem_file.unlink(missing_ok=True)
+    if settings.has_images:
         labels = READERS[settings.format](settings)
         problems = list(labels.problems)
         rows = list(_read_images(settings, labels, problems, threads))
+    else:
+        rows, problems = ROW_READERS[settings.format](settings)
     problems.sort(key=lambda problem: (problem.file, problem.row or 0))
     if problems and settings.on_bad_sample == "error":
-        write_issues(found_file, problems)
-        raise BadSamplesError(_complaint(problems, settings, found_file))
+        write_issues(problem_file, problems)
+        raise BadSamplesError(_error_message(problems, settings, problem_file))
     bad = {problem.sample for problem in problems}
     rows = [row for row in rows if row["image_id"] not in bad]
     if settings.images == "defective":
         rows = [row for row in rows if sum(row["area"]) > 0]
     if not rows:
-        write_issues(found_file, problems)
-        raise BadSamplesError(f"dataset {settings.name}: no usable image is left; what was left out: {found_file}")
+        write_issues(problem_file, problems)
+        raise BadSamplesError(f"dataset {settings.name}: no usable image is left; excluded: {problem_file}")
     details = [row.pop("detail") for row in rows]
     frame = pd.DataFrame(rows).astype({"phash": "UInt64"})
-    without_images = isinstance(settings, AreaTable)
-    frame["group"] = frame["image_id"] if without_images else picture_groups(frame, np.stack(details))
+    frame["group"] = group_pictures(frame, np.stack(details)) if settings.has_images else frame["image_id"]
     return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
 
 
@@ -103,19 +101,19 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     }
 
 
-def _complaint(problems: list[Problem], settings: DatasetSettings, found_file: Path) -> str:
+def _error_message(problems: list[Problem], settings: DatasetSettings, problem_file: Path) -> str:
     lines = [
         f"dataset {settings.name}: {len({problem.sample for problem in problems})} samples cannot be used, "
         f"{len(problems)} problems; the first of them:",
         *(f"  {p.file}{'' if p.row is None else f', row {p.row}'}: {p.problem}" for p in problems[:5]),
-        f"All of them: {found_file}",
-        "Repair the files, or set on_bad_sample: quarantine to go on without these samples.",
+        f"All of them: {problem_file}",
+        "Repair the files, or set on_bad_sample: quarantine to continue without these samples.",
     ]
     return "\n".join(lines)
 
 
 def write_issues(path: Path, problems: list[Problem]) -> None:
-    """Write ``problems`` as CSV with the columns file, row, problem; the header stands even if there are none."""
+    """Write ``problems`` as CSV with the columns file, row, problem; with a header even if there are none."""
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "row", "problem"])

@@ -1,4 +1,4 @@
-"""The manifest: a row per image with its labels. The one label format inside the project."""
+"""The manifest: a row per image with its labels, the one label format inside the project."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("channels", pa.int8()),  # 1 if all colour channels are equal, else 3
-        ("stored_as", pa.string()),  # how the file holds its pixels; see images.stored_as
+        ("stored_as", pa.string()),  # pixel format of the file; see images.stored_as
         ("sha256", pa.string()),  # of the file's bytes; null, as phash and rle, where only areas are known
         ("phash", pa.uint64()),  # perceptual hash; see duplicates.py
-        ("group", pa.string()),  # images that are the same picture share one: the first of their ids
+        ("group", pa.string()),  # first id of the images that show the same picture
         ("rle", pa.list_(pa.binary())),  # COCO counts per class, empty masks included
         ("area", pa.list_(pa.int64())),  # pixels per class
     ]
@@ -38,7 +38,7 @@ _PANDAS_TYPES = {pa.uint64(): pd.UInt64Dtype()}.get
 
 @dataclass(frozen=True)
 class Manifest:
-    """All usable images of a dataset, sorted by ``image_id``; the columns of ``frame`` are those of SCHEMA."""
+    """All usable images of a dataset, sorted by ``image_id``; the columns of ``frame`` are in SCHEMA."""
 
     frame: pd.DataFrame
     dataset: str
@@ -55,7 +55,7 @@ class Manifest:
         """Data digest: a SHA-256 over the class names and every image's id, file hash and masks.
 
         Raises:
-            UserError: if the manifest holds areas only.
+            UserError: if the manifest has areas only.
         """
         if self.frame["rle"].isna().any():
             raise UserError(f"dataset {self.dataset} is a table of areas: it has no images and masks to work with")
@@ -87,7 +87,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(path: Path, columns: Sequence[str] | None = None) -> Manifest:
-    """Read what :func:`write_manifest` wrote; only ``columns`` of the frame, if given."""
+    """Read a manifest; only ``columns`` of the frame, if given."""
     table = pq.read_table(path, columns=None if columns is None else list(columns))
     metadata = json.loads(table.schema.metadata[_METADATA_KEY])
     return Manifest(

@@ -1,6 +1,6 @@
-"""Packs: decoded images, and apart from them the masks, in flat files that every trainer maps into memory.
+"""Packs: decoded images, and separately masks, in flat files that every trainer maps into memory.
 
-A pack holds whole images, or tiles of them: then its ids are those of tiles, see defectbench.data.tiles.
+A pack has whole images, or tiles of them: then its ids are tile ids, see defectbench.data.tiles.
 """
 
 import json
@@ -19,7 +19,7 @@ WHOLE: Window = (slice(None), slice(None))
 
 
 class _Pack:
-    """Random access by id, the first column of the index. Copies made by pickling open the files anew."""
+    """Random access by id, the first column of the index. Pickled copies open the files again."""
 
     def __init__(self, folder: Path, name: str, depth: str) -> None:
         table = pq.read_table(Path(folder) / f"{name}.parquet")
@@ -29,7 +29,7 @@ class _Pack:
         columns = (table[column].to_pylist() for column in ("offset", "height", "width", depth))
         # id -> offset in bytes, height, width, depth
         self._entries = dict(zip(ids, zip(*columns, strict=True), strict=True))
-        # A plain array over the map: its views are cheaper than those of np.memmap.
+        # A plain array over the map: its views are cheaper than np.memmap's.
         self._data = np.asarray(np.memmap(self._folder / f"{name}.bin", dtype=np.uint8, mode="r"))
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
@@ -42,13 +42,13 @@ class _Pack:
 
 
 class ImagePack(_Pack):
-    """The images in images.bin, listed in images.parquet; never opens a file that holds labels."""
+    """The images in images.bin, listed in images.parquet; never opens a file with labels."""
 
     def __init__(self, folder: Path) -> None:
         """Map the images in ``folder``."""
         super().__init__(folder, IMAGES, "channels")
         self.digest: str = self._metadata["data_digest"]
-        """Data digest of the manifest that the pack was made of."""
+        """Data digest of the pack's manifest."""
         _, heights, widths, channels = zip(*self._entries.values(), strict=True)
         self.largest = (max(heights), max(widths))
         """Largest height and largest width, pixels."""
@@ -76,7 +76,7 @@ class MaskPack(_Pack):
         return self.read(image_id)
 
     def read(self, image_id: str, window: Window = WHOLE, *, merged: bool = False) -> np.ndarray:
-        """Masks (C, h, w) uint8, values 0 and 1, in a ``window`` of an image; no more is unpacked than that.
+        """Masks (C, h, w) uint8, values 0 and 1, in a ``window`` of an image; only that is unpacked.
 
         ``merged`` gives their union instead, (1, h, w).
         """

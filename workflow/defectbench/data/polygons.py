@@ -1,10 +1,10 @@
-"""Polygons -> masks: how YOLO's and Supervisely's are drawn (COCO's have a rule of their own: readers/coco.py).
+"""Drawing of polygons as masks, by the rule of YOLO and Supervisely (COCO has another: readers/coco.py).
 
-A point (x, y) stands for the pixel it lies in: pixel (0, 0) spans 0 ... 1. The outline belongs to the shape, that of a
-hole too: ultralytics' way (whole pixels, then ``cv2.fillPoly``). So a crack one pixel wide stays one pixel wide, which
-rules that ask whether a pixel's centre lies inside, pycocotools' for one, would lose; and what ``cv2.findContours`` or
-:mod:`defectbench.data.contours` traces is drawn back exactly. Polygons drawn by hand, along the edge of a defect
-instead of inside it, come out half a pixel larger all around than by such a rule.
+A point (x, y) represents the pixel that contains it: pixel (0, 0) spans 0 ... 1. The outline belongs to the shape, also
+the outline of a hole, as in ultralytics (whole pixels, then ``cv2.fillPoly``). So a crack one pixel wide stays one
+pixel wide, which rules that test whether a pixel's centre is inside, such as pycocotools', would lose; and outlines
+traced by ``cv2.findContours`` or :mod:`defectbench.data.contours` are drawn back exactly. Polygons drawn by hand, along
+the edge of a defect instead of inside it, are half a pixel larger all around than by such a rule.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-# 7 / 1600 * 1600, or what six decimals leave of it, may be a little less than 7, and is meant to be pixel 7.
+# 7 / 1600 * 1600, exact or with six decimals, may be a little less than 7, and means pixel 7.
 _TOLERANCE = 0.01
 
 
 class PolygonError(Exception):
-    """Points that are no polygon of the image."""
+    """Points that are not a polygon of the image."""
 
 
-def checked(points: Any, height: int, width: int) -> np.ndarray:
+def check_points(points: Any, height: int, width: int) -> np.ndarray:
     """``points``, any sequence of x and y in pixels, as (N, 2) float64 in or on the edge of an image; N >= 3.
 
-    Up to one pixel beyond the image is a matter of rounding: such points move to the border.
+    Points up to one pixel beyond the image are due to rounding and move to the border.
 
     Raises:
         PolygonError: if there are fewer than 3 points, or one is not finite or further outside.
@@ -39,7 +39,7 @@ def checked(points: Any, height: int, width: int) -> np.ndarray:
     return np.clip(points, 0, [width, height])
 
 
-def draw(polygons: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
+def draw_polygons(polygons: Sequence[np.ndarray], height: int, width: int) -> np.ndarray:
     """Mask of one shape, (height, width) uint8, values 0 and 1.
 
     Args:

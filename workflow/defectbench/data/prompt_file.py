@@ -1,7 +1,7 @@
-"""The file between what draws prompts and what is asked by them: one row per prompt.
+"""File of prompts, one row each.
 
-Coordinates are those of :mod:`defectbench.data.prompts`. The schema's metadata name the source, the kind and all images
-that prompts were sought in, since an image without prompts has no row.
+Coordinates are as in :mod:`defectbench.data.prompts`. The schema's metadata name the source, the kind and all images
+that were searched, since an image without prompts has no row.
 """
 
 import json
@@ -20,7 +20,7 @@ _KEY = b"defectbench.prompts"
 SCHEMA = pa.schema(
     [
         ("image_id", pa.string()),
-        ("prompt_id", pa.int32()),  # from 0 up in each image
+        ("prompt_id", pa.int32()),  # from 0 in each image
         ("kind", pa.string()),  # box, points, box_points, mask, full_box
         ("coordinates", pa.list_(pa.float32())),  # x0, y0, x1, y1, ...
         ("labels", pa.list_(pa.int8())),  # one for each point
@@ -33,15 +33,15 @@ SCHEMA = pa.schema(
 
 
 class PromptError(UserError):
-    """Prompts that are absent or not what they should be."""
+    """Missing or invalid prompts."""
 
 
 def write_prompts(path: Path, kind: str, source: str, prompts: Iterable[tuple[str, list[Prompt]]]) -> int:
     """Write the ``prompts`` (image id, prompts) of one ``kind`` and ``source``, atomically; return their number."""
     rows, image_ids = [], []
-    for image_id, found in prompts:
+    for image_id, image_prompts in prompts:
         image_ids.append(image_id)
-        for number, prompt in enumerate(found):
+        for number, prompt in enumerate(image_prompts):
             values = (prompt.points.ravel().tolist(), prompt.labels.tolist(), prompt.rle)
             row = (image_id, number, kind, *values, source, prompt.score, prompt.threshold)
             rows.append(dict(zip(SCHEMA.names, row, strict=True)))
@@ -53,11 +53,11 @@ def write_prompts(path: Path, kind: str, source: str, prompts: Iterable[tuple[st
 
 
 def read_prompts(path: Path, source: str) -> dict[str, list[Prompt]]:
-    """Prompts of all images that the file is about; the list of an image without any is empty.
+    """Prompts of all searched images; the list of an image without any is empty.
 
     Raises:
-        PromptError: if the file cannot be read, holds prompts of another ``source``, or is not what
-            :func:`write_prompts` writes.
+        PromptError: if the file cannot be read, holds prompts of another ``source``, or is not
+            a file of :func:`write_prompts`.
     """
     try:
         table = pq.read_table(path)
@@ -67,24 +67,24 @@ def read_prompts(path: Path, source: str) -> dict[str, list[Prompt]]:
     if _KEY not in metadata or not table.schema.equals(SCHEMA, check_metadata=False):
         raise PromptError(f"{path}: no file of prompts (written by the rules prompts and cascade_prompts)")
     header = json.loads(metadata[_KEY])
-    found: dict[str, list[Prompt]] = {image_id: [] for image_id in header["image_ids"]}
+    prompts: dict[str, list[Prompt]] = {image_id: [] for image_id in header["image_ids"]}
     if header["source"] != source:
         raise PromptError(f"{path}: its prompts are of source {header['source']!r}, not {source!r}")
     for row in table.to_pylist():
-        if problem := _problem(row, found, header["kind"], source):
-            raise PromptError(f"{path}: prompt {row['prompt_id']} of {row['image_id']} {problem}: draw them anew")
+        if problem := _problem(row, prompts, header["kind"], source):
+            raise PromptError(f"{path}: prompt {row['prompt_id']} of {row['image_id']} {problem}: make them again")
         points = np.array(row["coordinates"], np.float32).reshape(-1, 2)
         prompt = Prompt(points, np.array(row["labels"], np.int8), row["mask"], row["score"], row["threshold"])
-        found[row["image_id"]].append(prompt)
-    return found
+        prompts[row["image_id"]].append(prompt)
+    return prompts
 
 
-def _problem(row: dict, found: dict[str, list[Prompt]], kind: str, source: str) -> str | None:
+def _problem(row: dict, prompts: dict[str, list[Prompt]], kind: str, source: str) -> str | None:
     """What is wrong with a row of the file, if anything."""
-    if row["image_id"] not in found:
-        return "is of an image that the file is not about"
-    if row["prompt_id"] != len(found[row["image_id"]]):
-        return f"is number {len(found[row['image_id']])} of its image"
+    if row["image_id"] not in prompts:
+        return "is of an image that was not searched"
+    if row["prompt_id"] != len(prompts[row["image_id"]]):
+        return f"is number {len(prompts[row['image_id']])} of its image"
     if (row["source"], row["kind"]) != (source, kind):
         return f"has source {row['source']!r} and kind {row['kind']!r}, not {source!r} and {kind!r}"
     if not row["labels"] or len(row["coordinates"]) != 2 * len(row["labels"]):

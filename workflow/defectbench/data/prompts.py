@@ -1,4 +1,4 @@
-"""Prompts for promptable models, drawn from masks: true ones, or those that another model predicted.
+"""Prompts for promptable models, made from true or predicted masks.
 
 A prompt is a set of points with SAM's labels: 0 outside, 1 inside the object, 2 and 3 the upper left and the lower
 right corner of its box; and, of kind 'mask', the mask of the object. Coordinates are (x, y) in pixels of the image, the
@@ -19,13 +19,13 @@ from defectbench.data.rle import decode_coco, encode_coco
 from defectbench.data.tiles import Window
 
 OUTSIDE, INSIDE, UPPER_LEFT, LOWER_RIGHT = 0, 1, 2, 3
-# Candidates among which the next point of an object is the one farthest from those it has.
+# Candidates, among which the next point of an object is the one farthest from its other points.
 _CANDIDATES = 256
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One question to the model: which object lies at these points?"""
+    """A prompt for one object."""
 
     points: np.ndarray
     """(n, 2) float32, x and y."""
@@ -34,11 +34,11 @@ class Prompt:
     rle: bytes | None = None
     """COCO counts of the object's mask in the image's own pixels; None of kinds without a mask."""
     score: float = 1.0
-    """How sure the model that made the prompt is of the object, in [0, 1]; 1 if no model did."""
+    """Confidence in the object, in [0, 1], of the model that made the prompt; 1 if no model did."""
     threshold: float = 0.5
     """Score from which that model's objects count, in (0, 1)."""
     mask: np.ndarray | None = None
-    """(H, W) uint8, 255 inside the object: ``rle`` in pixels of the network's input; None until it is asked there."""
+    """(H, W) uint8, 255 inside the object: ``rle`` in pixels of the network's input; None until it is needed there."""
 
     @property
     def margin(self) -> float:
@@ -50,25 +50,25 @@ class Prompt:
         return replace(self, points=self.points * np.array([width, height], np.float32))
 
     def inside(self, window: Window, shape: tuple[int, int]) -> "Prompt | None":
-        """What lies in a window (rows, columns) of the image, whose shape is (height, width), in the window's pixels.
+        """The prompt in a window (rows, columns) of the image, whose shape is (height, width), in the window's pixels.
 
-        The box is cut at the edges, and points outside are left out. None if neither box nor an inner point lies there.
+        The box is cut at the edges, and points outside are dropped. None if neither box nor an inner point is there.
         """
         (rows, columns), is_corner = window, np.isin(self.labels, (UPPER_LEFT, LOWER_RIGHT))
         points = self.points - np.array([columns.start, rows.start], np.float32)
         last = np.array([columns.stop - columns.start - 1, rows.stop - rows.start - 1], np.float32)
         cut = points.clip(0, last)
-        kept = is_corner | (cut == points).all(axis=1)
+        inner = is_corner | (cut == points).all(axis=1)
         if is_corner.any():
             corners = points[is_corner]
             touches = (corners.max(axis=0) >= 0).all() and (corners.min(axis=0) <= last).all()
         else:
-            touches = (self.labels[kept] == INSIDE).any()
+            touches = (self.labels[inner] == INSIDE).any()
         if not touches:
             return None
         mask = None if self.rle is None else decode_coco(self.rle, *shape)[window]
         rle = None if mask is None else encode_coco(mask)
-        return replace(self, points=cut[kept], labels=self.labels[kept], rle=rle)
+        return replace(self, points=cut[inner], labels=self.labels[inner], rle=rle)
 
 
 def box_prompt(left: float, top: float, right: float, bottom: float) -> Prompt:
@@ -77,15 +77,16 @@ def box_prompt(left: float, top: float, right: float, bottom: float) -> Prompt:
     return Prompt(points, np.array([UPPER_LEFT, LOWER_RIGHT], np.int8))
 
 
-def joined(parts: Sequence[Prompt]) -> Prompt:
+def join_prompts(parts: Sequence[Prompt]) -> Prompt:
     """One prompt with the points of all ``parts``; a box goes first, as in SAM 2's own predictor."""
     return Prompt(np.concatenate([part.points for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
-def objects(mask: np.ndarray, merge_distance: int) -> list[np.ndarray]:
+def find_objects(mask: np.ndarray, merge_distance: int) -> list[np.ndarray]:
     """Masks (H, W) bool of the objects in ``mask`` (H, W): 8-connected components, joined where they are close.
 
-    Two components belong to one object if at most ``merge_distance`` pixels lie between them, directly or by others.
+    Two components belong to one object if at most ``merge_distance`` pixels are between them, directly or through
+    others.
     """
     binary = np.ascontiguousarray(mask != 0).view(np.uint8)
     n, labels, boxes, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
@@ -112,22 +113,24 @@ def tight_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 def spread_points(region: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """``n`` points (x, y), float32, spread over ``region`` (H, W) bool; fewer if it has fewer pixels.
 
-    The first is drawn at random; each further one is, of random candidates, the one farthest from those before it.
+    The first is drawn at random; each further one is the random candidate farthest from the points before it.
     """
     pixels = np.argwhere(region)[:, ::-1].astype(np.float32)
     if not len(pixels) or n == 0:
         return np.empty((0, 2), np.float32)
     candidates = pixels[rng.choice(len(pixels), min(_CANDIDATES, len(pixels)), replace=False)]
-    chosen = [candidates[0]]
+    points = [candidates[0]]
     distance = np.full(len(candidates), np.inf)
     for _ in range(min(n, len(candidates)) - 1):
-        distance = np.minimum(distance, np.linalg.norm(candidates - chosen[-1], axis=1))
-        chosen.append(candidates[distance.argmax()])
-    return np.stack(chosen)
+        distance = np.minimum(distance, np.linalg.norm(candidates - points[-1], axis=1))
+        points.append(candidates[distance.argmax()])
+    return np.stack(points)
 
 
-def points_prompt(target: np.ndarray, mask: np.ndarray, settings: PromptSettings, rng: np.random.Generator) -> Prompt:
-    """Points inside the object ``target``, and points near it that lie in no defect of ``mask``; both (H, W)."""
+def make_points_prompt(
+    target: np.ndarray, mask: np.ndarray, settings: PromptSettings, rng: np.random.Generator
+) -> Prompt:
+    """Points inside the object ``target``, and points near it in no defect of ``mask``; both (H, W)."""
     n_inside, n_outside = rng.integers(settings.min_points, settings.max_points, size=2, endpoint=True)
     inside = spread_points(target, n_inside, rng)
     distance = cv2.distanceTransform((~target).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -136,12 +139,10 @@ def points_prompt(target: np.ndarray, mask: np.ndarray, settings: PromptSettings
     return Prompt(np.concatenate([inside, outside]), labels)
 
 
-def moved_box(
-    box: Sequence[float], noise: float, shape: tuple[int, int], rng: np.random.Generator
-) -> tuple[float, ...]:
+def move_box(box: Sequence[float], noise: float, shape: tuple[int, int], rng: np.random.Generator) -> tuple[float, ...]:
     """``box`` (left, top, right, bottom), each side moved by N(0, ``noise`` · side length) and clipped to the image.
 
-    Of one generator's state a larger ``noise`` moves each side further the same way.
+    From the same state of the generator, a larger ``noise`` moves each side further in the same direction.
     """
     left, top, right, bottom = box
     lengths = np.array([right - left + 1, bottom - top + 1] * 2)
@@ -150,19 +151,24 @@ def moved_box(
     return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
 
 
+def full_box_prompt(height: int, width: int) -> Prompt:
+    """The box of a whole image: the prompt that no label is needed for."""
+    return box_prompt(0, 0, width - 1, height - 1)
+
+
 def draw_prompts(
     kind: str, mask: np.ndarray, image_id: str, settings: PromptSettings, noise: float = 0.0
 ) -> list[Prompt]:
     """Prompts of one image with the ``mask`` (H, W): a function of mask, id and settings alone.
 
-    ``full_box`` does not look at the mask; of the others an image without a defect has none. ``noise`` moves boxes.
+    ``full_box`` ignores the mask; for the other kinds an image without a defect has no prompts. ``noise`` moves boxes.
     """
     if kind == "full_box":
-        return [box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)]
-    return prompts_of(kind, objects(mask, settings.merge_distance), mask, image_id, settings, noise)
+        return [full_box_prompt(*mask.shape)]
+    return make_prompts(kind, find_objects(mask, settings.merge_distance), mask, image_id, settings, noise)
 
 
-def prompts_of(
+def make_prompts(
     kind: str,
     targets: Sequence[np.ndarray],
     mask: np.ndarray,
@@ -172,22 +178,22 @@ def prompts_of(
 ) -> list[Prompt]:
     """A prompt for each of ``targets``, masks (H, W) bool of objects in ``mask``.
 
-    ``mask`` prompts come with the box: SAM 2 has seen masks in its training only beside other prompts.
+    ``mask`` prompts include the box: in its training SAM 2 has seen masks only together with other prompts.
     """
     points_rng, box_rng = _generator(f"{settings.seed} {image_id}"), _generator(f"{settings.seed} {image_id} box")
-    found = []
+    prompts = []
     for target in targets:
         parts = []
         if kind in ("box", "box_points", "mask"):
             box = tight_box(target)
-            parts.append(box_prompt(*(moved_box(box, noise, mask.shape, box_rng) if noise else box)))
+            parts.append(box_prompt(*(move_box(box, noise, mask.shape, box_rng) if noise else box)))
         if kind in ("points", "box_points"):
-            parts.append(points_prompt(target, mask, settings, points_rng))
-        found.append(replace(joined(parts), rle=encode_coco(target) if kind == "mask" else None))
-    return found
+            parts.append(make_points_prompt(target, mask, settings, points_rng))
+        prompts.append(replace(join_prompts(parts), rle=encode_coco(target) if kind == "mask" else None))
+    return prompts
 
 
-def draw_all(
+def draw_dataset_prompts(
     kind: str, manifest: Manifest, settings: PromptSettings, noise: float = 0.0
 ) -> Iterable[tuple[str, list[Prompt]]]:
     """Image ids and prompts of all images of ``manifest``, any defect being one class."""

@@ -1,8 +1,8 @@
 """Run-length codes of masks: Severstal's text in label files, COCO's bytes inside the project.
 
-Between the two stand runs, (N, 2) int64: where each run of defect pixels starts and ends (exclusive), pixels numbered
-from 0 down the columns first; in order, and never touching, so that a mask has one description. What can be said
-of runs, areas and bounds for instance, needs no pixels.
+Both are converted through runs, (N, 2) int64: start and end (exclusive) of each run of defect pixels, numbered from 0
+down the columns first; in order, and never touching, so that a mask has one description. Properties of runs, areas and
+bounds for instance, need no pixels.
 """
 
 import re
@@ -36,7 +36,7 @@ def runs_from_severstal(text: str, height: int, width: int) -> np.ndarray:
     starts, ends = starts - 1, starts - 1 + lengths
     if beyond.any() or (ends > height * width).any() or (starts[1:] < ends[:-1]).any():
         raise RleError(_explain(numbers.tolist(), height, width))
-    return _joined(np.stack([starts, ends], axis=1))
+    return _join_touching(np.stack([starts, ends], axis=1))
 
 
 def _whole_numbers(text: str) -> np.ndarray:
@@ -49,7 +49,7 @@ def _whole_numbers(text: str) -> np.ndarray:
 
 
 def _explain(numbers: list[int], height: int, width: int) -> str:
-    """What is wrong with the first bad run of 'start length ...'."""
+    """Problem of the first bad run of 'start length ...'."""
     previous_end = 0
     for start, length in zip(numbers[::2], numbers[1::2], strict=True):
         run = f"RLE run '{start} {length}'"
@@ -65,8 +65,8 @@ def _explain(numbers: list[int], height: int, width: int) -> str:
     raise AssertionError(f"no bad run in {numbers[:10]}")
 
 
-def _joined(runs: np.ndarray) -> np.ndarray:
-    """``runs``, in order and none empty, those that touch joined."""
+def _join_touching(runs: np.ndarray) -> np.ndarray:
+    """``runs``, in order and none empty, with touching ones joined."""
     apart = runs[1:, 0] > runs[:-1, 1]
     if apart.all():
         return runs
@@ -77,7 +77,7 @@ def runs_from_counts(counts: list[int]) -> np.ndarray:
     """Runs of uncompressed COCO ``counts``: pixels without and with a defect by turns, none negative."""
     edges = np.cumsum(counts, dtype=np.int64)
     runs = edges[: len(edges) // 2 * 2].reshape(-1, 2)
-    return _joined(runs[runs[:, 0] < runs[:, 1]])
+    return _join_touching(runs[runs[:, 0] < runs[:, 1]])
 
 
 def severstal_from_runs(runs: np.ndarray) -> str:
@@ -94,9 +94,9 @@ def coco_from_runs(runs: np.ndarray, height: int, width: int) -> bytes:
 
 
 def runs_from_coco(counts: bytes) -> np.ndarray:
-    """Runs of compressed COCO ``counts``, which must be whole: nothing is checked.
+    """Runs of compressed COCO ``counts``, which must be complete: nothing is checked.
 
-    Every character has 6 bits, from '0' up: 5 of a number, lowest first, and one that says that more follow. From the
+    Every character has 6 bits, from '0' up: 5 of a number, lowest first, and one if more follow. From the
     fourth on, numbers are differences to the number before the last.
     """
     bits = _CHARACTERS[np.frombuffer(counts, np.uint8)]
@@ -150,12 +150,12 @@ def decode_coco(counts: bytes, height: int, width: int) -> np.ndarray:
     runs = runs_from_coco(counts)
     mask = np.zeros((height, width), dtype=np.uint8)
     if len(runs):
-        # Turning columns into rows is what takes time: only those with defects are turned.
+        # Turning columns into rows takes the time: only columns with defects are turned.
         left, right = int(runs[0, 0]) // height, -(-int(runs[-1, 1]) // height)
         mask[:, left:right] = cv2.transpose(draw_runs(runs - left * height, height, right - left).T)
     return mask
 
 
 def coco_area(counts: bytes, height: int, width: int) -> int:
-    """Pixels of the mask behind compressed COCO ``counts``."""
+    """Pixels of the mask of compressed COCO ``counts``."""
     return int(coco.area({"counts": counts, "size": [height, width]}))

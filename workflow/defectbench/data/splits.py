@@ -1,7 +1,7 @@
-"""Division of the images into train, val and test, fresh or from a file, and into folds."""
+"""Splits of the images into train, val and test, drawn or from a file, and into folds."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,13 @@ import pandas as pd
 
 from defectbench.config.ingest import DatasetSettings
 from defectbench.config.split import SplitFile, SplitSettings
-from defectbench.data.duplicates import components
+from defectbench.data.duplicates import label_components
 from defectbench.data.manifest import areas
-from defectbench.data.strata import strata
+from defectbench.data.preview import preview_names
+from defectbench.data.strata import assign_strata
 from defectbench.script import UserError
 
-# In rising order of what a leak must not touch: of a picture in two roles, the earlier role loses it.
+# In rising order of protection from leaks: a picture in two roles is dropped from the earlier one.
 ROLES = ("train", "val", "test")
 COLUMNS = ["image_id", "role", "group"]
 EXPORTED = r"([^/]+)\.rf\.[0-9A-Za-z]+\.[^./]+$"
@@ -27,7 +28,7 @@ class SplitError(UserError):
 
 
 def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
-    """Divide the images of a manifest's ``frame`` by the shares and counts in ``settings``.
+    """Split the images of a manifest's ``frame`` by the shares and counts in ``settings``.
 
     Each role gets its share of every stratum (classes shown x third of defect area) as nearly as whole groups
     allow; a group is never divided. The same seed gives the same split.
@@ -38,61 +39,61 @@ def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
         SplitError: if the counts need more images, ``group_by`` does not match, or a role would stay empty, or val
             without a defect.
     """
-    frame = _grouped(frame, settings.group_by)
+    frame = _add_groups(frame, settings.group_by)
     shares = _shares({"train": settings.train, "val": settings.val, "test": settings.test}, len(frame))
     split = frame[["image_id", "group"]].assign(role=stratified_roles(frame, shares, settings.seed))[COLUMNS]
-    _check(frame, split)
+    _check_usable(frame, split)
     return split
 
 
 def make_folds(frame: pd.DataFrame, split: pd.DataFrame, k: int, seed: int) -> pd.DataFrame:
-    """Divide the train and val images of ``split`` into ``k`` folds, alike as :func:`make_split` makes its roles.
+    """Split the train and val images of ``split`` into ``k`` folds, as similar as the roles of :func:`make_split`.
 
     The test images are in no fold: cross-validation must not see them. ``frame`` is of the manifest.
 
     Returns columns image_id, fold (0 ... k - 1), group.
 
     Raises:
-        SplitError: if a fold would hold no defect.
+        SplitError: if a fold would have no defect.
     """
-    kept = split.loc[split["role"] != "test", ["image_id", "group"]]
-    pool = frame[["image_id", "area"]].merge(kept, on="image_id")
+    groups = split.loc[split["role"] != "test", ["image_id", "group"]]
+    pool = frame[["image_id", "area"]].merge(groups, on="image_id")
     pool["fold"] = stratified_roles(pool, dict.fromkeys(range(k), 1 / k), seed).astype(np.int64)
     with_defects = pool.loc[areas(pool).sum(axis=1) > 0, "fold"].nunique()
     if with_defects < k:
         raise SplitError(
-            f"only {with_defects} of {k} folds would hold a defect: lower split.n_folds "
+            f"only {with_defects} of {k} folds would have a defect: lower split.n_folds "
             f"({len(pool)} train and val images in {pool['group'].nunique()} groups)"
         )
     return pool[["image_id", "fold", "group"]]
 
 
-def _grouped(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
-    """``frame`` with the groups of the same picture united with those of the pattern ``group_by``.
+def _add_groups(frame: pd.DataFrame, group_by: str | None) -> pd.DataFrame:
+    """``frame`` with the groups of same pictures united with the groups of the pattern ``group_by``.
 
-    A united group bears the first of the matches in it. Without a pattern, images of a Roboflow export are grouped by
+    A united group is named by the first of its matches. Without a pattern, images of a Roboflow export are grouped by
     their name before the hash.
     """
     if group_by is None:
-        exported = _exported(frame["image_id"])
-        return frame if exported.isna().all() else _united(frame, exported.fillna(frame["image_id"]))
+        exported = _exported_names(frame["image_id"])
+        return frame if exported.isna().all() else _unite_groups(frame, exported.fillna(frame["image_id"]))
     pattern = re.compile(group_by)
-    found = [pattern.search(image_id) for image_id in frame["image_id"]]
-    names = pd.Series([match and match[min(1, pattern.groups)] for match in found], frame.index, dtype=object)
+    matches = [pattern.search(image_id) for image_id in frame["image_id"]]
+    names = pd.Series([match and match[min(1, pattern.groups)] for match in matches], frame.index, dtype=object)
     unmatched = frame.loc[names.isna(), "image_id"]
     if len(unmatched):
-        raise SplitError(f"split.group_by: {group_by!r} does not match {some(unmatched)}")
-    return _united(frame, names)
+        raise SplitError(f"split.group_by: {group_by!r} does not match {preview_names(unmatched)}")
+    return _unite_groups(frame, names)
 
 
-def _exported(image_ids: pd.Series) -> pd.Series:
+def _exported_names(image_ids: pd.Series) -> pd.Series:
     """Name before the hash of each image of a Roboflow export, missing for all other images."""
     return image_ids.str.extract(EXPORTED)[0]
 
 
 def export_note(image_ids: pd.Series) -> str | None:
-    """What the names of a Roboflow export mean for a split without ``group_by``; None if no two share a name."""
-    names = _exported(image_ids).dropna()
+    """Note on the names of a Roboflow export for a split without ``group_by``; None if no two share a name."""
+    names = _exported_names(image_ids).dropna()
     if not names.duplicated().any():
         return None
     return (
@@ -101,44 +102,44 @@ def export_note(image_ids: pd.Series) -> str | None:
     )
 
 
-def _united(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+def _unite_groups(frame: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     """``frame`` with its groups united where ``names``, one per row, are the same."""
     name, group = pd.factorize(names)[0], pd.factorize(frame["group"])[0]
     # Names and groups are the nodes of a graph, and every image joins its two.
     n_names = name.max() + 1
-    component = components(n_names + group.max() + 1, np.stack([name, n_names + group], axis=1))[name]
+    component = label_components(n_names + group.max() + 1, np.stack([name, n_names + group], axis=1))[name]
     return frame.assign(group=names.groupby(component).transform("min"))
 
 
-def _shares(wanted: dict[str, float], n: int) -> dict[str, float]:
-    """Share of ``n`` images of each role; a number from 1 is a count, and the others divide what the counts leave."""
+def _shares(wanted: dict[str, float], n: int) -> dict[Hashable, float]:
+    """Share of ``n`` images of each role; a number from 1 is a count, and the others share the rest."""
     counts = {role: number / n for role, number in wanted.items() if number >= 1}
     parts = sum(number for number in wanted.values() if number < 1)
     left = 1 - sum(counts.values())
     if left <= 0:
-        asked = ", ".join(f"{role}: {wanted[role]:g}" for role in counts)
-        raise SplitError(f"{n} images are too few for {asked} in split: lower the counts, or add images")
+        requested = ", ".join(f"{role}: {wanted[role]:g}" for role in counts)
+        raise SplitError(f"{n} images are too few for {requested} in split: lower the counts, or add images")
     return {role: counts.get(role, left * number / parts) for role, number in wanted.items()}
 
 
-def stratified_roles(frame: pd.DataFrame, shares: dict[Hashable, float], seed: int) -> np.ndarray:
-    """Role of each image of ``frame``, (N,) of keys of ``shares``; whole groups, alike in their strata."""
+def stratified_roles(frame: pd.DataFrame, shares: Mapping[Hashable, float], seed: int) -> np.ndarray:
+    """Role of each image of ``frame``, (N,) of keys of ``shares``; whole groups, stratified."""
     group, names = pd.factorize(frame["group"], sort=True)
     size = np.bincount(group)
     area = np.zeros((len(names), areas(frame).shape[1]))
     np.add.at(area, group, areas(frame))
     # Ids are sorted and only then shuffled, so the order of the rows does not matter.
     order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(strata(area / size[:, None])[order], kind="stable")]
+    order = order[np.argsort(assign_strata(area / size[:, None])[order], kind="stable")]
     roles = np.empty(len(names), dtype=object)
-    roles[order] = _deal(size[order].tolist(), shares)
+    roles[order] = _assign_roles(size[order].tolist(), shares)
     return roles[group]
 
 
-def _deal(sizes: list[int], shares: dict[Hashable, float]) -> list[Hashable]:
-    """Give each group, in turn, to the role that lacks most of its share so far.
+def _assign_roles(sizes: list[int], shares: Mapping[Hashable, float]) -> list[Hashable]:
+    """Assign each group, in turn, to the role that lacks most of its share so far.
 
-    What a role lacks is carried from stratum to stratum, so that small strata are not rounded away and, with groups
+    The lack of a role is carried from stratum to stratum, so that small strata are not rounded away and, with groups
     of one image, no role ends an image or more from its share.
     """
     lacking = dict.fromkeys(shares, 0.0)
@@ -146,9 +147,9 @@ def _deal(sizes: list[int], shares: dict[Hashable, float]) -> list[Hashable]:
     for size in sizes:
         for role, share in shares.items():
             lacking[role] += share * size
-        chosen = max(lacking, key=lacking.__getitem__)
-        lacking[chosen] -= size
-        roles.append(chosen)
+        role = max(lacking, key=lacking.__getitem__)
+        lacking[role] -= size
+        roles.append(role)
     return roles
 
 
@@ -157,20 +158,22 @@ def apply_split_file(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give the images of a manifest's ``frame`` the roles of ``settings.file``.
 
-    Pictures (with ``group_by``, groups) in two roles stop the run or, with ``on_leak: drop_from_train``, leave the
-    earlier role of train, val, test. Val images are carved from train, after that, if the file has none.
+    Pictures (with ``group_by``, groups) in two roles stop the run or, with ``on_leak: drop_from_train``, are dropped
+    from the earlier role of train, val, test. Val images are then taken from train, if the file has none.
 
     Returns the split (columns image_id, role, group; without the dropped images) and the dropped images
     (columns LEAK_COLUMNS).
 
     Raises:
-        SplitError: if the file is not about these images, leaks, or gives a split that cannot be used.
+        SplitError: if there is no file, or it is not of these images, leaks, or gives a split that cannot be used.
     """
-    frame = _grouped(frame, settings.group_by)
+    if settings.file is None:
+        raise SplitError("split.file: there is none")
+    frame = _add_groups(frame, settings.group_by)
     roles = _read_roles(settings.file, dataset)
     unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
     if len(unlisted):
-        raise SplitError(f"split file {settings.file.path}: no role for {some(unlisted)}")
+        raise SplitError(f"split file {settings.file.path}: no role for {preview_names(unlisted)}")
     split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
     leaks = find_leaks(split)
     if len(leaks) and settings.on_leak == "error":
@@ -178,8 +181,8 @@ def apply_split_file(
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
         note = export_note(frame["image_id"]) if settings.group_by is None else None
         raise SplitError(
-            f"split file {settings.file.path}: the same {kind} in two roles: {some(pairs, 'pairs')}\n"
-            "Repair the file, or set split.on_leak: drop_from_train to go on without the first of each pair."
+            f"split file {settings.file.path}: the same {kind} in two roles: {preview_names(pairs, 'pairs')}\n"
+            "Repair the file, or set split.on_leak: drop_from_train to continue without the first of each pair."
             + (f"\n{note}" if note else "")
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
@@ -187,9 +190,8 @@ def apply_split_file(
         train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
         # Beside a count, the share of train is that of all the rest, whatever it is.
         wanted = {"train": 1 - settings.val if settings.val < 1 else 0.5, "val": settings.val}
-        carved = stratified_roles(train, _shares(wanted, len(train)), settings.seed)
-        split.loc[train.index, "role"] = carved
-    _check(frame, split)
+        split.loc[train.index, "role"] = stratified_roles(train, _shares(wanted, len(train)), settings.seed)
+    _check_usable(frame, split)
     return split, leaks
 
 
@@ -205,12 +207,12 @@ def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
         raise SplitError(f"split file {path}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
     names = table.set_index(file.image_column)[file.role_column]
     if names.index.has_duplicates:
-        raise SplitError(f"split file {path}: listed twice: {some(names.index[names.index.duplicated()])}")
+        raise SplitError(f"split file {path}: listed twice: {preview_names(names.index[names.index.duplicated()])}")
     roles = names.map(file.roles)
     if roles.isna().any():
         unknown = names[roles.isna()].unique()
         raise SplitError(
-            f"split file {path}: role names that split.file.roles does not have: {some(unknown, 'names')}; "
+            f"split file {path}: role names that split.file.roles does not have: {preview_names(unknown, 'names')}; "
             f"it has {', '.join(file.roles)}"
         )
     _check_known(roles.index, path, dataset)
@@ -218,29 +220,29 @@ def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
 
 
 def _check_known(ids: pd.Index, path: Path, dataset: DatasetSettings) -> None:
-    """Complain of ids without an image. Images that ingest left out are on disk, and no mistake of the file."""
+    """Refuse ids without an image. Images excluded by ingest are on disk, so the file may list them."""
     folder = dataset.root / dataset.images_dir
     on_disk = {image.relative_to(folder).as_posix() for image in dataset.image_files()}
     unknown = ids[~ids.isin(on_disk)]
     if len(unknown):
-        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {some(unknown)}")
+        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {preview_names(unknown)}")
 
 
 def find_leaks(split: pd.DataFrame) -> pd.DataFrame:
-    """Images of ``split`` whose group also stands in a later role of train, val, test, each with one of those.
+    """Images of ``split`` whose group is also in a later role of train, val, test, each with an image of that role.
 
     Returns columns LEAK_COLUMNS.
     """
     rank = split["role"].map(ROLES.index)
     last = rank.groupby(split["group"]).transform("max")
-    kept = split[rank == last].drop_duplicates("group")
-    pairs = split[rank < last].merge(kept, on="group", suffixes=("_dropped", "_kept"))
+    latest = split[rank == last].drop_duplicates("group")
+    pairs = split[rank < last].merge(latest, on="group", suffixes=("_dropped", "_kept"))
     columns = ["image_id_dropped", "role_dropped", "image_id_kept", "role_kept"]
     return pairs[columns].set_axis(LEAK_COLUMNS, axis=1)
 
 
-def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
-    """Raise SplitError if ``split`` cannot serve to train, calibrate and test."""
+def _check_usable(frame: pd.DataFrame, split: pd.DataFrame) -> None:
+    """Raise SplitError if ``split`` is not usable to train, calibrate and test."""
     counts = split["role"].value_counts()
     empty = [role for role in ROLES if role not in counts]
     if empty:
@@ -256,14 +258,8 @@ def _check(frame: pd.DataFrame, split: pd.DataFrame) -> None:
         )
 
 
-def some(names: object, noun: str = "images") -> str:
-    """How many ``names`` there are, and the first five."""
-    names = list(names)
-    return f"{len(names)} {noun}: {', '.join(map(str, names[:5]))}{', ...' if len(names) > 5 else ''}"
-
-
 def split_table(frame: pd.DataFrame, split: pd.DataFrame, class_names: tuple[str, ...]) -> pd.DataFrame:
-    """What each role holds: columns role, images, clean, and per class ``{class}_images`` and ``{class}_area``."""
+    """Contents of each role: columns role, images, clean, and per class ``{class}_images`` and ``{class}_area``."""
     area = pd.DataFrame(areas(frame), index=frame["image_id"], columns=class_names).loc[split["image_id"]]
     role = split["role"].to_numpy()
     table = pd.DataFrame({"images": 1, "clean": (area.sum(axis=1) == 0).astype(int)})

@@ -2,7 +2,7 @@
 
 The steel runs down the image: rolling lines, streaks and stains are stretched along the rows. Lengths are given
 for a strip 256 pixels high and scaled to the image. Intensities are shares of the local brightness, so a dark
-strip has fainter defects, as it has in a mill.
+strip has fainter defects, as in a mill.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def _soft_step(field: Field, width: float) -> Field:
 
 
 def _strip_extent(rng: np.random.Generator, size: tuple[int, int], defect_area: float) -> tuple[np.ndarray, Field]:
-    """Where there is steel, bool (H, W), and the rim along its end, 0 … 1.
+    """Mask of the steel, bool (H, W), and the rim along its end, 0 … 1.
 
-    At most a quarter of the strips end in black; most of what is left stays free of defects.
+    At most a quarter of the strips end in black; most of the remaining steel stays free of defects.
     """
     height, width = size
     if rng.random() > 0.25 or defect_area > 0.2:
@@ -118,7 +118,7 @@ def _rolled_texture(rng: np.random.Generator, size: tuple[int, int], scale: floa
 
 
 def _harmless_marks(rng: np.random.Generator, size: tuple[int, int], scale: float) -> Field:
-    """Everything that an inspector passes over, each with its own chance."""
+    """Marks that an inspector ignores, each with its own probability."""
     chances = {_stains: 0.75, _smears: 0.35, _rolling_streaks: 0.9, _roll_marks: 0.25, _dust: 0.7}
     marks = np.zeros(size, dtype=np.float32)
     for paint, chance in chances.items():
@@ -208,9 +208,9 @@ def _defect(
     distance[~free] = np.inf
     n_pixels = min(max(n_pixels, 1), int(free.sum()))
     order = np.argpartition(distance, n_pixels - 1, axis=None)[:n_pixels]  # the nearest pixels: the area is exact
-    mask = np.zeros(free.size, dtype=bool)
-    mask[order] = True
-    mask = mask.reshape(free.shape)
+    covered = np.zeros(free.size, dtype=bool)
+    covered[order] = True
+    mask = covered.reshape(free.shape)
     depth = distance / distance[mask].max()  # 0 in the heart of the defect, 1 at the rim of its mask
     change = surface(rng, depth, across, scale) * np.clip((1 - depth) / 0.15, 0, 1)
     return mask, np.where(mask, rng.uniform(1.15, 1.5) * change, 0).astype(np.float32)

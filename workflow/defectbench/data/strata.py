@@ -1,10 +1,10 @@
-"""Strata: images alike in which classes they show and how much of them."""
+"""Strata: images that show the same classes, in similar amounts."""
 
 import numpy as np
 import pandas as pd
 
 
-def strata(area: np.ndarray) -> np.ndarray:
+def assign_strata(area: np.ndarray) -> np.ndarray:
     """Number of the stratum of each image, (N,) int64, from its defect areas, (N, C) in pixels.
 
     A stratum is a combination of classes and, within it, a third of the images by total defect area.

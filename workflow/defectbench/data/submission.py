@@ -1,4 +1,4 @@
-"""Kaggle submissions of the Severstal competition: run-length codes of every image and class, written and read."""
+"""Kaggle submissions of the Severstal competition: run-length codes of every image and class."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from defectbench.files import atomic
 from defectbench.script import UserError
 
 Layout = Literal["joined", "separate"]
-# The competition began with the first and went over to the second; the order of columns does not matter.
+# The competition began with the first and changed to the second; the order of columns does not matter.
 HEADERS: dict[Layout, tuple[str, ...]] = {
     "joined": ("ImageId_ClassId", "EncodedPixels"),
     "separate": ("ImageId", "ClassId", "EncodedPixels"),
@@ -27,7 +27,7 @@ Runs = dict[Key, np.ndarray]
 
 
 class SubmissionError(UserError):
-    """A submission that cannot be read or is not of these images and classes."""
+    """A submission that cannot be read, or of other images or classes."""
 
 
 def write_submission(path: Path, entries: Iterable[tuple[str, int, np.ndarray]], layout: Layout) -> int:
@@ -47,33 +47,33 @@ def read_submission(path: Path, sizes: Mapping[str, tuple[int, int]]) -> Runs:
     """Read a submission in either layout; ``sizes`` are height and width of the images.
 
     Raises:
-        SubmissionError: if it is neither, a row comes twice or names an unknown image, or a code is not valid.
+        SubmissionError: if it is neither, a row is listed twice or names an unknown image, or a code is not valid.
     """
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     if set(HEADERS["joined"]) <= set(table):
-        # Image ids may hold '_' themselves: the class stands behind the last one.
+        # Image ids may contain '_': the class follows the last one.
         keys = table["ImageId_ClassId"].str.rpartition("_")[[0, 2]].itertuples(index=False, name=None)
     elif set(HEADERS["separate"]) <= set(table):
         keys = table[["ImageId", "ClassId"]].itertuples(index=False, name=None)
     else:
         wanted = " or ".join(",".join(header) for header in HEADERS.values())
         raise SubmissionError(f"{path}: has the columns {','.join(table)}; a submission has {wanted}")
-    found: Runs = {}
+    submitted: Runs = {}
     for row, ((image_id, value), code) in enumerate(zip(keys, table["EncodedPixels"], strict=True), start=2):
         where = f"{path}, line {row}"
         if image_id not in sizes or not value.isdecimal():
             raise SubmissionError(f"{where}: no image {image_id!r} and class {value!r} to submit for")
-        if (image_id, int(value)) in found:
-            raise SubmissionError(f"{where}: {image_id}, class {value} comes twice")
+        if (image_id, int(value)) in submitted:
+            raise SubmissionError(f"{where}: {image_id}, class {value} is listed twice")
         try:
-            found[image_id, int(value)] = runs_from_severstal(code, *sizes[image_id])
+            submitted[image_id, int(value)] = runs_from_severstal(code, *sizes[image_id])
         except RleError as error:
             raise SubmissionError(f"{where}: {error}") from None
-    return found
+    return submitted
 
 
 def true_runs(manifest: Manifest, image_ids: Iterable[str]) -> Runs:
-    """The labels of the images as a submission would hold them."""
+    """The labels of the images as the runs of a submission."""
     rows = manifest.frame.set_index("image_id").loc[list(image_ids), "rle"]
     return {
         (image_id, value): runs_from_coco(counts)

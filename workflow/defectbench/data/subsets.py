@@ -1,4 +1,4 @@
-"""Nested subsets of the training images: how many labels does a model need?"""
+"""Nested subsets of the training images, for studies of data efficiency."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.manifest import areas
-from defectbench.data.strata import strata
+from defectbench.data.strata import assign_strata
 from defectbench.script import UserError
 
 
@@ -17,15 +17,15 @@ class SubsetError(UserError):
 def subset_order(train_frame: pd.DataFrame, seed: int) -> np.ndarray:
     """Ids of the rows of ``train_frame``, part of a manifest's frame, in the order in which subsets take them.
 
-    Every prefix is close to stratified: of each stratum (classes shown x third of defect area) it holds its share
-    to within an image, of the commonest to within a few.
+    Every prefix is nearly stratified: it has its share of each stratum (classes shown x third of defect area) to within
+    an image, of the commonest to within a few.
     """
     train_frame = train_frame.sort_values("image_id")
     random = np.random.default_rng(seed)
     shuffled = random.permutation(len(train_frame))
-    stratum = pd.Series(strata(areas(train_frame))[shuffled])
+    stratum = pd.Series(assign_strata(areas(train_frame))[shuffled])
     place = stratum.groupby(stratum).cumcount().to_numpy()
-    # The i-th of n images of a stratum stands at (i + u) / n of the way, u drawn once per stratum.
+    # The i-th of n images of a stratum is at (i + u) / n of the order, u drawn once per stratum.
     offset = random.random(stratum.nunique())[stratum]
     key = (place + offset) / np.bincount(stratum)[stratum]
     return train_frame["image_id"].to_numpy()[shuffled[np.argsort(key, kind="stable")]]
@@ -43,6 +43,6 @@ def make_subset(frame: pd.DataFrame, split: pd.DataFrame, n: int | Literal["full
     order = subset_order(train, seed)
     if n != "full" and n > len(order):
         raise SubsetError(
-            f"a subset of {n} images was asked for, but train has {len(order)}: lower experiments.subset, or say 'full'"
+            f"a subset of {n} images was requested, but train has {len(order)}: lower experiments.subset, or set 'full'"
         )
     return pd.DataFrame({"image_id": order if n == "full" else order[:n]})

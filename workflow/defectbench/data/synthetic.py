@@ -1,7 +1,7 @@
-"""Synthetic steel strips in Severstal's file layout: the data that every clone has.
+"""Synthetic steel strips in Severstal's file layout: a dataset that needs no download.
 
-How often which defects occur, and how large they are, follows a prior fitted to the real labels; what they look
-like is painted by `steel_paint`. The numeric libraries are imported where they are used, so that a workflow can
+How often which defects occur, and how large they are, follows a prior fitted to the real labels; their
+appearance is painted by `steel_paint`. The numeric libraries are imported where they are used, so that a workflow can
 list the images without them.
 """
 
@@ -32,7 +32,7 @@ class AreaPrior:
 
 @dataclass(frozen=True)
 class SteelPrior:
-    """How often defects occur, in which combinations (share of the defective images), and how large."""
+    """Frequencies, combinations (share of the defective images) and areas of the defects."""
 
     share_clean: float
     combinations: dict[tuple[int, ...], float]

@@ -1,6 +1,6 @@
-"""Writing of packs: decoded images, and apart from them the masks, in flat files; see defectbench.data.packing.
+"""Writing of packs: decoded images, and separately masks, in flat files; see defectbench.data.packing.
 
-Apart from the readers, so that an edit here makes no training stale: the packs themselves are its inputs.
+Separate from the readers, so that an edit here makes no training stale: the packs themselves are its inputs.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from defectbench.script import UserError
 
 
 class PackError(UserError):
-    """Images that are not, or no longer, those of the manifest."""
+    """Images that differ from the manifest."""
 
 
 def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) -> int:
@@ -33,7 +33,7 @@ def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) 
     channels.
 
     Raises:
-        PackError: if an image file is not what the manifest says.
+        PackError: if an image file differs from the manifest.
     """
     channels = int(manifest.frame["channels"].max())
 
@@ -58,7 +58,7 @@ def _read_checked(path: Path, sha256: str) -> np.ndarray:
         problem = f"cannot be read: {error.strerror}"
     except ImageError as error:
         problem = str(error)
-    raise PackError(f"{path}: {problem}. Run ingest again: the manifest is no longer about these files.")
+    raise PackError(f"{path}: {problem}. Run ingest again: these are no longer the files of the manifest.")
 
 
 def pack_masks(manifest: Manifest, folder: Path) -> None:
@@ -82,11 +82,10 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
     Returns the number of tiles.
     """
     images, masks = ImagePack(source), MaskPack(source)
-    placed = [
-        (image_id, window)
-        for image_id in images.image_ids
-        for window in tile_windows(*images[image_id].shape[:2], tile, stride)
-    ]
+    placed = []
+    for image_id in images.image_ids:
+        height, width = images[image_id].shape[:2]
+        placed += [(image_id, window) for window in tile_windows(height, width, tile, stride)]
     columns = [
         (tile_id(image_id, rows.start, cols.start), image_id, rows.start, cols.start, *window_size((rows, cols)))
         for image_id, (rows, cols) in placed
@@ -102,9 +101,9 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
 
     def cut_masks() -> Iterator[np.ndarray]:
         for image_id, window in placed:
-            found = masks.read(image_id, window)
-            areas.append(found.sum(axis=(1, 2), dtype=np.int64))
-            yield np.packbits(found, axis=-1)
+            tile_masks = masks.read(image_id, window)
+            areas.append(tile_masks.sum(axis=(1, 2), dtype=np.int64))
+            yield np.packbits(tile_masks, axis=-1)
 
     offsets = _write_flat(folder / f"{MASKS}.bin", cut_masks())
     index = frame.assign(area=areas, offset=offsets, n_classes=len(masks.class_names))
@@ -113,7 +112,7 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
 
 
 def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
-    """Write ``arrays`` one behind the other; returns where each begins, in bytes."""
+    """Write ``arrays`` one after the other; returns the offset of each, in bytes."""
     offsets = []
     with atomic(path) as temporary, temporary.open("wb") as file:
         for array in arrays:
@@ -123,7 +122,7 @@ def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
 
 
 def _write_index(path: Path, frame: pd.DataFrame, metadata: dict[str, Any]) -> None:
-    """List what a flat file holds; the first column of ``frame`` is the id, the others say where and how large."""
+    """Write the index of a flat file; the first column of ``frame`` is the id, the others place and size."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
     with atomic(path) as temporary:

@@ -1,4 +1,4 @@
-"""Labels in YOLO's text, one file for a whole dataset; and the folder of images and labels that ultralytics reads."""
+"""Labels in YOLO's text format for a whole dataset, and the folder of images and labels that ultralytics reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from defectbench.config.base import MERGED
 from defectbench.data.images import stream
 from defectbench.data.manifest import Manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.writers import yolo_boxes, yolo_polygons
 from defectbench.files import write_text
 
-KINDS = ("polygons", "polygons_merged", "boxes", "boxes_merged")
-MERGED = "_merged"
+_MERGED_KIND = f"_{MERGED}"
+KINDS = ("polygons", f"polygons{_MERGED_KIND}", "boxes", f"boxes{_MERGED_KIND}")
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -24,12 +25,12 @@ def label_table(manifest: Manifest, kind: str) -> pd.DataFrame:
 
     Returns:
         A row per image: image_id, label (the text, empty without a defect), objects (rows of the text) and, for
-        polygons, iou of what they draw with the masks; null for boxes.
+        polygons, iou of their drawing with the masks; null for boxes.
     """
     rows = []
     for row in manifest.frame.itertuples():
         masks = manifest.masks(row)
-        if kind.endswith(MERGED):
+        if kind.endswith(_MERGED_KIND):
             masks = masks.max(axis=0, keepdims=True)
         lines, iou = yolo_polygons.label(masks) if kind.startswith("polygons") else (yolo_boxes.label(masks), None)
         rows.append((row.image_id, "".join(lines), len(lines), iou))
@@ -47,8 +48,8 @@ def write_dataset(
 ) -> Path:
     """Write the images and labels of the roles ``ids`` ('train' and 'val') and return the path of their data.yaml.
 
-    Images come from the pack: the pixels that every family sees. They are PNG files, since ultralytics reads files,
-    turns what has an EXIF rotation and writes to JPEG files that it finds damaged. Files are numbered in the order of
+    Images come from the pack: the same pixels for every family. They are PNG files, since ultralytics reads files,
+    turns images with an EXIF rotation and repairs damaged JPEG files in place. Files are numbered in the order of
     ``ids``; an image without defects has an empty label file.
     """
     for role, role_ids in ids.items():
@@ -70,4 +71,4 @@ def _write_png(file: tuple[Path, np.ndarray]) -> None:
     path, image = file
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    path.write_bytes(cv2.imencode(".png", image, _PNG)[1])
+    path.write_bytes(cv2.imencode(".png", image, _PNG)[1].tobytes())

@@ -1,14 +1,14 @@
-"""The score from which a detector's boxes count, chosen on val boxes only."""
+"""Score threshold of a detector's boxes, chosen on val images."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from defectbench.config.base import MERGED
+from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.calibration import best_candidate
 from defectbench.evaluation.detection import CORNERS, true_boxes
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
-from defectbench.inference.box_file import BoxPredictions
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 
 MATCH_IOU = 0.5
@@ -35,8 +35,8 @@ class BoxThreshold:
 def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThreshold:
     """The score k/256 with the highest F1 of boxes over all val images; ties go to the one nearest to 0.5.
 
-    A box is right if it is matched with a true one of its class at IoU >= 0.5, one to one, by descending score. True
-    boxes are those of the 8-connected parts of a class's mask, or of the union of all if the predictions are merged.
+    A box is correct if it is matched with a true one of its class at IoU >= 0.5, one to one, by descending score. True
+    boxes enclose the 8-connected parts of a class's mask, or of the union of all if the predictions are merged.
 
     Raises:
         EvaluationError: if the boxes are not of exactly the val images, or of other classes.
@@ -52,28 +52,26 @@ def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThresh
     boxes_of = dict(list(predictions.boxes.groupby(["image_id", "class"])))
     scores, hits, n_true = [np.empty(0)], [np.empty(0, bool)], 0
     for image_id in ids:
-        masks = truth.masks(image_id)
-        if predictions.classes == (MERGED,):
-            masks = masks.any(axis=0, keepdims=True)
+        masks = truth.masks(image_id, predictions.classes)
         for name, mask in zip(predictions.classes, masks, strict=True):
             true = true_boxes(mask).astype(float)
             true[:, 2:] += true[:, :2]
             n_true += len(true)
             if (image_id, name) in boxes_of:
-                found = boxes_of[image_id, name].sort_values("score", ascending=False, kind="stable")
-                scores.append(found["score"].to_numpy())
-                hits.append(matches(found[CORNERS].to_numpy(), true))
+                boxes = boxes_of[image_id, name].sort_values("score", ascending=False, kind="stable")
+                scores.append(boxes["score"].to_numpy())
+                hits.append(match_boxes(boxes[CORNERS].to_numpy(), true))
     curve = f1_curve(np.concatenate(scores), np.concatenate(hits), n_true)
     k = best_candidate(curve)
     values = [None if np.isnan(value) else float(value) for value in curve]
     return BoxThreshold("val", k / N_BINS, values[k - 1], values, len(ids), n_true, ids_sha256(ids))
 
 
-def matches(boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Which of ``boxes`` (N, 4), highest scores first, find one of ``true`` (M, 4), (N,) bool; corners x0, y0, x1, y1.
+def match_boxes(boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Whether each of ``boxes`` (N, 4), highest scores first, matches one of ``true`` (M, 4): (N,) bool.
 
-    Each in turn takes the free true box with the highest IoU, if that is at least 0.5. So a cut on the scores leaves
-    the matches above it as they are.
+    Boxes are corners x0, y0, x1, y1. Each in turn takes the free true box with the highest IoU, if that is at least
+    0.5. So a cut on the scores leaves the matches above it as they are.
     """
     iou = box_iou(boxes, true)
     hits = np.zeros(len(boxes), bool)
@@ -99,5 +97,5 @@ def f1_curve(scores: np.ndarray, hits: np.ndarray, n_true: int) -> np.ndarray:
     if n_true == 0:
         return np.full(len(_CANDIDATES), np.nan)
     counted = scores[:, None] >= _CANDIDATES
-    n_found = counted.sum(axis=0)
-    return 2 * (counted & hits[:, None]).sum(axis=0) / (n_found + n_true)
+    n_predicted = counted.sum(axis=0)
+    return 2 * (counted & hits[:, None]).sum(axis=0) / (n_predicted + n_true)

@@ -1,4 +1,4 @@
-"""Metrics of small and of large defects apart."""
+"""Metrics by the size of the defects."""
 
 from typing import Any
 
@@ -6,28 +6,29 @@ import numpy as np
 
 from defectbench.metrics.definitions import METRICS, ImageCounts
 
-SHOWN = ("mIoU", "Dice", "Recall")
+METRICS_BY_SIZE = ("mIoU", "Dice", "Recall")
 
 
 def by_size(images: ImageCounts) -> dict[str, Any]:
     """Metrics of the defective images of ``images`` in quartiles of their true area.
 
     ``edges`` are the five areas in pixels that bound the quartiles: smallest, quartiles, largest, all of them areas of
-    images (inverse of the empirical distribution). An image at an edge is of the lower quartile, so images of one area
-    are never torn apart, and a quartile may be empty. ``edges`` and ``quartiles`` are empty if no image is defective.
+    images (inverse of the empirical distribution). An image at an edge belongs to the lower quartile, so images of
+    equal area are never separated, and a quartile may be empty. ``edges`` and ``quartiles`` are empty if no image is
+    defective.
     """
-    images = _chosen(images, images.defective)
+    images = _select(images, images.defective)
     areas = images.tp + images.fn
     if not len(areas):
         return {"edges": [], "quartiles": []}
     edges = np.quantile(areas, (0, 0.25, 0.5, 0.75, 1), method="inverted_cdf")
     quartile = np.searchsorted(edges[1:4], areas, side="left")
-    parts = [_chosen(images, quartile == q) for q in range(4)]
+    parts = [_select(images, quartile == q) for q in range(4)]
     return {
         "edges": edges.astype(int).tolist(),
-        "quartiles": [{"n": len(part.tp), **{name: METRICS[name](part) for name in SHOWN}} for part in parts],
+        "quartiles": [{"n": len(part.tp), **{name: METRICS[name](part) for name in METRICS_BY_SIZE}} for part in parts],
     }
 
 
-def _chosen(images: ImageCounts, which: np.ndarray) -> ImageCounts:
-    return ImageCounts(images.tp[which], images.fp[which], images.fn[which], images.n_pixels[which])
+def _select(images: ImageCounts, selected: np.ndarray) -> ImageCounts:
+    return ImageCounts(images.tp[selected], images.fp[selected], images.fn[selected], images.n_pixels[selected])

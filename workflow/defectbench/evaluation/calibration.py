@@ -1,4 +1,4 @@
-"""The choice of thresholds and of post-processing, on validation images only."""
+"""Calibration of thresholds and post-processing on validation images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,13 @@ HALF_K = N_BINS // 2
 
 @dataclass(frozen=True)
 class Calibration:
-    """calibration.json. All dictionaries go by class ("merged" for a map of any defect)."""
+    """calibration.json. The keys of all dictionaries are classes, or MERGED for a map of any defect."""
 
     role: str
     objective: str
     has_scores: bool
     used_val_labels: bool
-    """whether ``thresholds`` depend on val labels; what ``post_processed`` says always does"""
+    """whether ``thresholds`` depend on val labels; ``post_processed`` always does"""
     n_images: int
     val_ids_sha256: str
     thresholds: dict[str, int]
@@ -38,30 +38,33 @@ class Calibration:
     curve: dict[str, list[float | None]]
     """the objective at k = 1 ... 255"""
     post_processed: dict[str, dict[str, Any]]
-    """the chosen pipeline: ``k``, the fields of PostProcessing, and the objective; empty if none is sought"""
+    """the chosen pipeline: ``k``, the fields of PostProcessing, and the objective; empty without post-processing"""
     candidates: dict[str, dict[str, float | None]]
-    """the objective of every pipeline that was tried, by its steps in words, none first; empty if none is sought"""
+    """the objective of every candidate pipeline, by its steps in words, none first; empty without post-processing"""
 
     def pipeline(self, name: str) -> tuple[int, PostProcessing]:
         """k and the pipeline that were chosen for class ``name``."""
-        chosen = self.post_processed[name]
-        return chosen["k"], PostProcessing.read(chosen)
+        record = self.post_processed[name]
+        return record["k"], PostProcessing.read(record)
 
 
 def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
     """Choose for each class the threshold k/256, k = 1 ... 255, with the highest objective over all val images.
 
-    Ties go to the candidate nearest to 0.5. Methods without scores keep 0.5: to them a threshold means nothing. Then
+    Ties go to the candidate nearest to 0.5. Methods without scores keep 0.5: a threshold has no meaning for them. Then
     choose the post-processing at this threshold, by the same objective, in a second pass over the maps.
     """
     _require_validation(data)
     classes = data.header.classes
     curves = dict(zip(classes, objective_curves(data, settings.objective), strict=True))
-    chosen = {name: best_candidate(curve) if data.header.has_scores else HALF_K for name, curve in curves.items()}
+    thresholds = {name: best_candidate(curve) if data.header.has_scores else HALF_K for name, curve in curves.items()}
     values = {name: _numbers(curve) for name, curve in curves.items()}
-    post_processed, candidates = {}, {}
+    post_processed: dict[str, dict[str, Any]] = {}
+    candidates: dict[str, dict[str, float | None]] = {}
     if settings.post_processing is not None:
-        post_processed, candidates = choose_post_processing(data, chosen, settings.objective, settings.post_processing)
+        post_processed, candidates = choose_post_processing(
+            data, thresholds, settings.objective, settings.post_processing
+        )
     return Calibration(
         role=data.role,
         objective=settings.objective,
@@ -69,9 +72,9 @@ def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
         used_val_labels=data.header.has_scores,
         n_images=len(data.ids),
         val_ids_sha256=ids_sha256(data.ids),
-        thresholds=chosen,
-        threshold={name: k / N_BINS for name, k in chosen.items()},
-        value={name: values[name][k - 1] for name, k in chosen.items()},
+        thresholds=thresholds,
+        threshold={name: k / N_BINS for name, k in thresholds.items()},
+        value={name: values[name][k - 1] for name, k in thresholds.items()},
         value_at_half={name: values[name][HALF_K - 1] for name in classes},
         curve=values,
         post_processed=post_processed,
@@ -91,7 +94,7 @@ def objective_curves(data: ValidationData, name: str) -> np.ndarray:
 
 
 def objective(name: str, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, n_pixels: np.ndarray) -> np.ndarray:
-    """What a threshold maximises, of counts (N, ...) of N images with ``n_pixels`` (N,) pixels; result (...).
+    """Objective of a threshold, (...), from counts (N, ...) of N images with ``n_pixels`` (N,) pixels.
 
     - ``dice_all``: mean Dice over all images, both empty = 1.
     - ``f1``: 2tp/(2tp+fp+fn) of the totals; NaN if no image is defective.
@@ -126,32 +129,36 @@ def choose_post_processing(
     """
     _require_validation(data)
     search = Candidates(settings)
-    tried = {c: _tried_thresholds(k, settings) if data.header.has_scores else [k] for c, k in thresholds.items()}
-    counted, n_pixels = _count_candidates(data, search, tried)
-    chosen, candidates = {}, {}
+    candidate_ks = {
+        c: _candidate_thresholds(k, settings) if data.header.has_scores else [k] for c, k in thresholds.items()
+    }
+    counted, n_pixels = _count_candidates(data, search, candidate_ks)
+    post_processed: dict[str, dict[str, Any]] = {}
+    candidates: dict[str, dict[str, float | None]] = {}
     for class_name, images in counted.items():
-        values = objective(name, *np.moveaxis(images.astype(np.int64), -1, 0), n_pixels)
-        pipelines = [(k, steps) for k in tried[class_name] for steps in search.pipelines]
+        tp, fp, fn = np.moveaxis(images.astype(np.int64), -1, 0)
+        values = objective(name, tp, fp, fn, n_pixels)
+        pipelines = [(k, steps) for k in candidate_ks[class_name] for steps in search.pipelines]
         best = best_pipeline(pipelines, values, thresholds[class_name])
         k, steps = pipelines[best]
         numbers = _numbers(values)
-        chosen[class_name] = {"k": k, **steps.record(), "value": numbers[best]}
-        several = len(tried[class_name]) > 1
+        post_processed[class_name] = {"k": k, **steps.record(), "value": numbers[best]}
+        several = len(candidate_ks[class_name]) > 1
         words = [f"p >= {k / N_BINS:g}, {steps}" if several else str(steps) for k, steps in pipelines]
         candidates[class_name] = dict(zip(words, numbers, strict=True))
-    return chosen, candidates
+    return post_processed, candidates
 
 
 def _count_candidates(
-    data: ValidationData, search: Candidates, tried: dict[str, list[int]]
+    data: ValidationData, search: Candidates, candidate_ks: dict[str, list[int]]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Counts tp, fp, fn of every image, threshold and pipeline, (N, K·P, 3) by class, and the images' pixels (N,)."""
-    counted: dict[str, list[np.ndarray]] = {class_name: [] for class_name in tried}
+    counted: dict[str, list[np.ndarray]] = {class_name: [] for class_name in candidate_ks}
     n_pixels = []
     for sample in data:
         crfs = ImageCrfs(sample.image)
         for class_name, codes, truth in zip(sample.classes, sample.codes, sample.truth, strict=True):
-            by_threshold = [search.count(codes, k, truth, crfs) for k in tried[class_name]]
+            by_threshold = [search.count(codes, k, truth, crfs) for k in candidate_ks[class_name]]
             counted[class_name].append(np.concatenate(by_threshold).astype(np.int32))
         n_pixels.append(sample.truth[0].size)
     return {class_name: np.stack(images) for class_name, images in counted.items()}, np.array(n_pixels)
@@ -174,7 +181,7 @@ def best_pipeline(pipelines: list[tuple[int, PostProcessing]], values: np.ndarra
     return min(range(len(pipelines)), key=rank)
 
 
-def _tried_thresholds(calibrated: int, settings: PostProcessingSettings) -> list[int]:
+def _candidate_thresholds(calibrated: int, settings: PostProcessingSettings) -> list[int]:
     others = {min(max(round(p * N_BINS), 1), N_BINS - 1) for p in settings.thresholds}
     return [calibrated, *sorted(others - {calibrated})]
 

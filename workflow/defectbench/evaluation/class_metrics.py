@@ -1,4 +1,4 @@
-"""All metrics of one class, or of the merged masks, from the scored tables."""
+"""Metrics of one class, or of the merged masks, from the scored tables."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from defectbench.evaluation.by_size import by_size
 from defectbench.evaluation.component_recall import fragmentation, is_countable, recalls
 from defectbench.evaluation.invariants import check_metrics, check_shapes
 from defectbench.evaluation.scoring import Scores
-from defectbench.evaluation.shapes import BOUNDARY, SKELETON
-from defectbench.metrics.definitions import METRICS, RECALL_AT_FP, ImageCounts, boundary_f1, cldice, full_name
+from defectbench.metrics.definitions import METRICS, RECALL_AT_FP, ImageCounts
 from defectbench.metrics.histograms import average_precision
-from defectbench.metrics.hits import Hits
+from defectbench.metrics.names import full_name
+from defectbench.metrics.shape_metrics import SHAPE_METRICS
 
 ROLES = ("test", "val")
 
@@ -27,17 +27,20 @@ class Records:
     """The scored tables by role, class and policy."""
 
     def __init__(self, scores: Scores) -> None:
-        """Take apart the rows of ``scores``."""
+        """Group the rows of ``scores``."""
         per_image = scores.per_image.to_pandas()
         self.names = per_image["class"].unique().tolist()
         self.test_ids = per_image.loc[per_image["role"] == "test", "image_id"].unique().tolist()
         groups = dict(iter(per_image.groupby(["role", "class", "policy"], sort=False)))
         columns = ("tp", "fp", "fn", "n_pixels")
         self.counts: dict[Key, ImageCounts] = {
-            key: ImageCounts(*_columns(rows, columns)) for key, rows in groups.items()
+            key: ImageCounts(*(rows[name].to_numpy(np.int64) for name in columns)) for key, rows in groups.items()
         }
-        self.boundaries: dict[Key, Hits] = {key: Hits(*_columns(rows, BOUNDARY)) for key, rows in groups.items()}
-        self.skeletons: dict[Key, Hits] = {key: Hits(*_columns(rows, SKELETON)) for key, rows in groups.items()}
+        self.shapes = {
+            name: {key: [rows[column].to_numpy() for column in metric.columns] for key, rows in groups.items()}
+            for name, metric in SHAPE_METRICS.items()
+        }
+        """Columns of each of SHAPE_METRICS, each (N,)."""
         self.components = scores.components.to_pandas(strings_to_categorical=True)
         self._components = dict(iter(self.components.groupby(["role", "class", "policy"], observed=True)))
         self._pooled = scores.pooled.to_pandas()
@@ -74,14 +77,10 @@ def class_metrics(
 def _values(records: Records, key: Key, countable: bool) -> dict[str, float | None]:
     """Every metric of one role, class and policy, checked against the others."""
     images = records.counts[key]
-    values = {metric: function(images) for metric, function in METRICS.items()}
+    values = {name: metric(images) for name, metric in METRICS.items()}
     values |= recalls(records.components_of(key), len(images.tp)) if countable else dict.fromkeys(RECALL_AT_FP)
-    values |= {"boundary_f1": boundary_f1(records.boundaries[key]), "cldice": cldice(records.skeletons[key])}
+    values |= {name: metric(records.shapes[name][key]) for name, metric in SHAPE_METRICS.items()}
     where = ", ".join(key)
     check_metrics(values, images, where)
     check_shapes(values, where)
     return values
-
-
-def _columns(rows: pd.DataFrame, names: tuple[str, ...]) -> list[np.ndarray]:
-    return [rows[name].to_numpy(np.int64) for name in names]

@@ -1,10 +1,10 @@
-"""Recall of components at fixed numbers of false ones per image, from the rows of components.parquet."""
+"""Recall of components at fixed numbers of false ones per image, from components.parquet."""
 
 import pandas as pd
 
 from defectbench.config.score import ScoreSettings
+from defectbench.evaluation.component_records import PREDICTION, TRUTH
 from defectbench.evaluation.policies import CALIBRATED
-from defectbench.evaluation.shapes import PREDICTION, TRUTH
 from defectbench.metrics.definitions import RECALL_AT_FP
 from defectbench.metrics.froc import recall_at_fp
 
@@ -31,9 +31,9 @@ def is_countable(fragmented: float | None, settings: ScoreSettings) -> bool:
 def recalls(components: pd.DataFrame, n_images: int) -> dict[str, float | None]:
     """The ``recall_at_fp_*`` of the rows of one role, class and policy; None if no component is true.
 
-    ``n_images`` counts all images of the role, those without any component too.
+    ``n_images`` counts all images of the role, also those without any component.
     """
     predicted = components[components["side"] == PREDICTION]
     scores, hit = predicted["score"].to_numpy("int64"), predicted["match"].to_numpy() >= 0
     n_truth = int((components["side"] == TRUTH).sum())
-    return {name: recall_at_fp(scores, hit, n_truth, n_images, at_most) for name, at_most in RECALL_AT_FP.items()}
+    return {name: recall_at_fp(scores, hit, n_truth, n_images, metric.at_most) for name, metric in RECALL_AT_FP.items()}

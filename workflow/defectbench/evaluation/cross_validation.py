@@ -1,7 +1,7 @@
-"""What cross-validation says: the metrics of each fold, how much they differ, and those of all folds together.
+"""Metrics of cross-validation: of each fold, their mean and spread, and pooled over all folds.
 
-The thresholds of a fold are chosen on the out-of-fold predictions of the other folds, so that no image has a part in
-the threshold that it is scored at. The pooled metrics are of the same records, taken together.
+The thresholds of a fold are chosen on the out-of-fold predictions of the other folds, so that no image takes part
+in the choice of the threshold that it is scored at. Pooled metrics are of the same records, taken together.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
+from defectbench.data.preview import preview_names
 from defectbench.evaluation.calibration import HALF_K, best_candidate, objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED
-from defectbench.evaluation.truth import EvaluationError, ValidationData
-from defectbench.inference.prediction_file import MERGED
+from defectbench.evaluation.truth import EvaluationError, ValidationData, merge_masks
 from defectbench.metrics.codes import N_BINS, threshold_code
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
@@ -25,24 +26,26 @@ SUFFIXES = {CALIBRATED: "", AT_HALF: "_at_0.5"}
 _COUNTS = ("tp", "fp", "fn", "n_pixels")
 
 
-def cross_fitted(histograms: pd.DataFrame, classes: tuple[str, ...], folds: Mapping[str, int], name: str) -> Thresholds:
+def cross_fit_thresholds(
+    histograms: pd.DataFrame, classes: tuple[str, ...], folds: Mapping[str, int], name: str
+) -> Thresholds:
     """Thresholds of each fold, with the highest objective ``name`` on all other folds.
 
     ``histograms`` are rows of hist.parquet (image_id, class, positive, negative); ``folds`` is the fold of each image.
     """
-    chosen: Thresholds = {fold: {} for fold in sorted(set(folds.values()))}
+    thresholds: Thresholds = {fold: {} for fold in sorted(set(folds.values()))}
     for class_name in classes:
         rows = histograms[histograms["class"] == class_name]
         counted = np.stack([np.stack(rows["negative"]), np.stack(rows["positive"])], axis=1).astype(np.int64)
         of_image = rows["image_id"].map(folds).to_numpy()
-        for fold in chosen:
+        for fold in thresholds:
             others = counted[of_image != fold]
             curve = objective(name, *sweep(others), others.sum(axis=(1, 2)))
-            chosen[fold][class_name] = best_candidate(curve)
-    return chosen
+            thresholds[fold][class_name] = best_candidate(curve)
+    return thresholds
 
 
-def fold_records(data: ValidationData, thresholds: Thresholds, folds: Mapping[str, int]) -> pd.DataFrame:
+def count_folds(data: ValidationData, thresholds: Thresholds, folds: Mapping[str, int]) -> pd.DataFrame:
     """Counts of every image, class and policy, at the thresholds of its fold and at p = 0.5, streamed.
 
     Columns fold, image_id, class ("merged" and, of a model that predicts classes, each of them), policy, tp, fp, fn,
@@ -53,14 +56,14 @@ def fold_records(data: ValidationData, thresholds: Thresholds, folds: Mapping[st
     """
     missing = [image_id for image_id in data.ids if image_id not in folds]
     if missing:
-        raise EvaluationError(f"{len(missing)} out-of-fold image(s) are in no fold: {', '.join(missing[:5])}")
+        raise EvaluationError(f"in no fold: {preview_names(missing, 'out-of-fold image(s)')}")
     rows = []
     for sample in data:
         fold = folds[sample.image_id]
         for policy in SUFFIXES:
             ks = [thresholds[fold][name] if policy == CALIBRATED else HALF_K for name in sample.classes]
             masks = sample.codes >= np.array([threshold_code(k) for k in ks], np.uint16)[:, None, None]
-            layers = {MERGED: (masks.any(axis=0), sample.truth.any(axis=0))}
+            layers = {MERGED: (merge_masks(masks), merge_masks(sample.truth))}
             if sample.classes != (MERGED,):
                 layers |= dict(zip(sample.classes, zip(masks, sample.truth, strict=True), strict=True))
             for name, (mask, truth) in layers.items():
@@ -71,14 +74,14 @@ def fold_records(data: ValidationData, thresholds: Thresholds, folds: Mapping[st
 def fold_metrics(records: pd.DataFrame, thresholds: Thresholds) -> dict[str, Any]:
     """cv.json: every metric of counts per fold, its mean and standard deviation between folds, and pooled.
 
-    ``records`` are those of :func:`fold_records`. Unsuffixed names are at the cross-fitted thresholds, ``_at_0.5`` at
+    ``records`` are the rows of :func:`count_folds`. Unsuffixed names are at the cross-fitted thresholds, ``_at_0.5`` at
     p = 0.5; all are of the merged masks, except ``dice_kaggle`` and those under ``per_class``. The standard deviation
     is that of a sample (n - 1); a metric that is not defined in every fold has neither mean nor deviation.
     """
     folds = {int(fold): _metrics(rows) for fold, rows in records.groupby("fold")}
     names = list(next(iter(folds.values())))
-    values = {name: [found[name] for found in folds.values()] for name in names}
-    defined = {name: np.array(found, float) for name, found in values.items() if None not in found}
+    values = {name: [metrics[name] for metrics in folds.values()] for name in names}
+    defined = {name: np.array(series, float) for name, series in values.items() if None not in series}
     return {
         "n_folds": len(folds),
         "n_images": {fold: int(rows["image_id"].nunique()) for fold, rows in records.groupby("fold")},
@@ -93,18 +96,18 @@ def fold_metrics(records: pd.DataFrame, thresholds: Thresholds) -> dict[str, Any
 
 
 def _metrics(records: pd.DataFrame) -> dict[str, float | None]:
-    """All metrics of some records, by name and suffix, and those of each class by ``{name}/{class}``."""
+    """All metrics of some records, by name and suffix, and of each class by ``{name}/{class}``."""
     counts = {
         key: ImageCounts(*(rows[column].to_numpy(np.int64) for column in _COUNTS))
         for key, rows in records.groupby(["class", "policy"])
     }
-    names = [name for name in records["class"].unique() if name != MERGED]
-    found = {}
+    class_names = [name for name in records["class"].unique() if name != MERGED]
+    metrics: dict[str, float | None] = {}
     for policy, suffix in SUFFIXES.items():
-        found |= {metric + suffix: function(counts[MERGED, policy]) for metric, function in METRICS.items()}
-        kaggle = dice_kaggle([counts[name, policy] for name in names])
-        found |= {metric + suffix: value for metric, value in kaggle.items()}
-        for name in names:
-            of_class = METRICS.items()
-            found |= {f"{metric}{suffix}/{name}": function(counts[name, policy]) for metric, function in of_class}
-    return found
+        metrics |= {name + suffix: metric(counts[MERGED, policy]) for name, metric in METRICS.items()}
+        kaggle = dice_kaggle([counts[class_name, policy] for class_name in class_names])
+        metrics |= {name + suffix: value for name, value in kaggle.items()}
+        for class_name in class_names:
+            images = counts[class_name, policy]
+            metrics |= {f"{name}{suffix}/{class_name}": metric(images) for name, metric in METRICS.items()}
+    return metrics

@@ -3,7 +3,7 @@
 P. Krähenbühl and V. Koltun, Efficient inference in fully connected CRFs with Gaussian edge potentials, NIPS 2011. Any
 two pixels i and j at positions x with colours g are joined by w₁·exp(−|xᵢ−xⱼ|²/2s₁²) + w₂·exp(−|xᵢ−xⱼ|²/2s₂² −
 |gᵢ−gⱼ|²/2l²), each kernel K normalised to D^−½ K D^−½, D its row sums. Mean-field inference is that of pydensecrf2, an
-extra; its filters on a permutohedral lattice are approximate.
+extra; its filters on a permutohedral lattice are approximations.
 """
 
 import numpy as np
@@ -12,34 +12,34 @@ from defectbench.config.calibrate import CrfSettings
 from defectbench.metrics.codes import STEPS_PER_LOGIT, threshold_code
 from defectbench.script import UserError
 
-# Log-odds of p = 1 - 1e-5: of surer pixels, and of methods that say yes or no, the image could change nothing.
+# Log-odds of p = 1 - 1e-5. Without this bound the image could change neither surer pixels nor yes-or-no methods.
 SUREST = 11.5
 
 
 class CrfError(UserError):
-    """A dense CRF that cannot be had."""
+    """A dense CRF that cannot be applied."""
 
 
 class ImageCrfs:
     """The dense CRFs of one image. Each is set up once, for all classes and thresholds."""
 
     def __init__(self, image: np.ndarray | None) -> None:
-        """Keep ``image``, (H, W) or (H, W, 3) uint8; None if no CRF will be asked for."""
+        """Keep ``image``, (H, W) or (H, W, 3) uint8; None if no CRF will be applied."""
         self._image = image
         self._crfs: dict[CrfSettings, _DenseCrf] = {}
 
     def mask(self, codes: np.ndarray, k: int, settings: CrfSettings | None) -> np.ndarray:
         """Mask (H, W) bool of a map of ``codes`` (H, W) uint16: p ≥ k/256, or by the CRF of ``settings``.
 
-        The unary term is the map's log-odds less those of the threshold, so that without its neighbours every pixel
+        The unary term is the map's log-odds minus the threshold's, so that without its neighbours every pixel
         would be decided by the threshold.
 
         Raises:
-            CrfError: if a CRF is asked for without an image, or without pydensecrf2.
+            CrfError: if a CRF is to be applied without an image, or without pydensecrf2.
         """
         cut = threshold_code(k)
         mask = codes >= cut
-        # Where all pixels agree, no neighbour speaks for the other side.
+        # Where all pixels agree, no neighbour favours the other label.
         if settings is None or mask.all() or not mask.any():
             return mask
         if settings not in self._crfs:
@@ -80,7 +80,7 @@ class _DenseCrf:
 def _colours(image: np.ndarray, levels: float) -> tuple[np.ndarray, tuple[float, ...]]:
     """``image`` as (H, W, channels) and the scale of each channel.
 
-    Grey images get the distances of RGB images with three equal channels, and those are taken for grey.
+    Grey images get the distances of RGB images with three equal channels, which are treated as grey.
     """
     if image.ndim == 3 and not (image == image[..., :1]).all():
         return image, (levels,) * 3

@@ -1,4 +1,4 @@
-"""Box metrics of detectors, by pycocotools, and their table."""
+"""Box metrics of detectors by pycocotools, and the table of detectors."""
 
 import contextlib
 import io
@@ -11,15 +11,16 @@ import pandas as pd
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from defectbench.config.base import MERGED
+from defectbench.config.report import NO_NAMES, NamesSettings
+from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
 from defectbench.files import read_json
-from defectbench.inference.box_file import BoxPredictions
-from defectbench.inference.prediction_file import MERGED
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 MAX_BOXES = 100
 """Boxes per image and class that COCO's average precision looks at, highest scores first."""
-# Columns of detectors.csv, and the file that each is taken from.
+# Columns of detectors.csv by the file that they are taken from.
 _COLUMNS = {
     "experiment": ("exp_id", "model", "subset", "variant", "prompt_type", "img_size", "seed", "track", "prompt_source"),
     "settings": ("task", "batch_size", "lr", "wd"),
@@ -54,17 +55,14 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
     ids = truth.ids(role)
     if sorted(predictions.image_ids) != ids:
         raise EvaluationError(
-            f"boxes of {len(predictions.image_ids)} images are not those of the {len(ids)} {role} images"
+            f"boxes of {len(predictions.image_ids)} images, which are not the {len(ids)} {role} images"
         )
     if classes not in ((MERGED,), truth.class_names):
         raise EvaluationError(f"the boxes are of {classes}, the manifest has {truth.class_names}")
     number = {image_id: index for index, image_id in enumerate(ids, start=1)}
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id in ids:
-        masks = truth.masks(image_id)
-        if classes == (MERGED,):
-            masks = masks.any(axis=0, keepdims=True)
-        for category, mask in enumerate(masks, start=1):
+        for category, mask in enumerate(truth.masks(image_id, classes), start=1):
             for left, top, width, height in true_boxes(mask).tolist():
                 entry = {"image_id": number[image_id], "category_id": category, "bbox": [left, top, width, height]}
                 annotations.append(entry | {"id": len(annotations) + 1, "area": width * height, "iscrowd": 0})
@@ -118,12 +116,14 @@ def _precision(
 
 
 def _mean(precision: np.ndarray) -> float | None:
-    known = precision[precision >= 0]
-    return float(known.mean()) if known.size else None
+    defined = precision[precision >= 0]
+    return float(defined.mean()) if defined.size else None
 
 
-def detectors_table(folders: list[Path]) -> pd.DataFrame:
+def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.DataFrame:
     """A row per detector, from run.json, timing.json and metrics.json in its folder.
+
+    A detector without a name in ``names`` has its id as its name.
 
     Raises:
         EvaluationError: if they were scored on different test images or data.
@@ -137,6 +137,7 @@ def detectors_table(folders: list[Path]) -> pd.DataFrame:
         sources |= {"run": run, "compared": metrics}
         rows.append({name: sources[source].get(name) for source, names in _COLUMNS.items() for name in names})
     table = pd.DataFrame(rows)
+    table.insert(table.columns.get_loc("task"), "name", table["exp_id"].map(names.name_of))
     for name in _COLUMNS["compared"]:
         if table[name].nunique() > 1:
             raise EvaluationError(f"detectors with different {name} cannot be compared: score them on the same data")

@@ -1,4 +1,4 @@
-"""The gate: images whose defect score for a class is low are submitted as empty of it.
+"""Gate of a submission: images whose defect score for a class is low are submitted as empty of it.
 
 One false pixel on a clean image costs a whole image under Dice with "both empty = 1". So each class has a second
 decision per image, as every top solution of the Severstal competition had: is there a defect at all?
@@ -14,13 +14,13 @@ from defectbench.evaluation.truth import ValidationData, ids_sha256
 from defectbench.metrics.codes import probabilities_from_codes
 from defectbench.metrics.counts import confusion, dice
 
-# Share of the image that must reach the score: 205 pixels of 256 x 1600. A single hot pixel makes no defect.
+# Share of the image that must reach the score: 205 pixels of 256 x 1600. A single hot pixel is no defect.
 SHARE = 0.0005
 
 
 @dataclass(frozen=True)
 class Gate:
-    """What was chosen on the val images; all dictionaries go by class."""
+    """A gate chosen on the val images; the keys of all dictionaries are classes."""
 
     codes: dict[str, int]
     """lowest score that passes; 0: all pass"""
@@ -49,8 +49,8 @@ def final_masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray |
 
     ``image`` is needed if a dense CRF was chosen.
     """
-    found = policies.masks(codes, calibration, image)
-    return found.get(policies.POST_PROCESSED, found[policies.CALIBRATED])
+    by_policy = policies.masks(codes, calibration, image)
+    return by_policy.get(policies.POST_PROCESSED, by_policy[policies.CALIBRATED])
 
 
 def choose_gate(data: ValidationData, calibration: Calibration) -> Gate:
@@ -59,43 +59,43 @@ def choose_gate(data: ValidationData, calibration: Calibration) -> Gate:
     No gate is always a candidate, and the lowest of equal ones is taken. Methods without scores get none.
 
     Raises:
-        TypeError: if ``data`` are not val images.
+        TypeError: if ``data`` is not of val images.
     """
     if not isinstance(data, ValidationData):
         raise TypeError(f"a gate is chosen on ValidationData only, not {type(data).__name__}")
-    scores, kept, emptied = [], [], []
+    scores, passed, emptied = [], [], []
     for sample in data:
         masks = final_masks(sample.codes, calibration, sample.image)
         pairs = list(zip(sample.truth, masks, strict=True))
-        kept.append([float(dice(*confusion(truth, mask))) for truth, mask in pairs])
+        passed.append([float(dice(*confusion(truth, mask))) for truth, mask in pairs])
         emptied.append([float(not truth.any()) for truth, _ in pairs])
         scores.append([image_score(plane) for plane in sample.codes])
-    chosen = {
-        name: best_gate(*(np.array(values)[:, index] for values in (scores, kept, emptied)))
+    gates = {
+        name: best_gate(*(np.array(values)[:, index] for values in (scores, passed, emptied)))
         if data.header.has_scores
-        else (0, float(np.mean(kept, axis=0)[index]))
+        else (0, float(np.mean(passed, axis=0)[index]))
         for index, name in enumerate(data.header.classes)
     }
     return Gate(
-        codes={name: gate for name, (gate, _) in chosen.items()},
-        probability={name: float(probabilities_from_codes(gate)) for name, (gate, _) in chosen.items()},
-        value={name: value for name, (_, value) in chosen.items()},
-        value_without=dict(zip(data.header.classes, np.mean(kept, axis=0).tolist(), strict=True)),
+        codes={name: gate for name, (gate, _) in gates.items()},
+        probability={name: float(probabilities_from_codes(np.array(gate))) for name, (gate, _) in gates.items()},
+        value={name: value for name, (_, value) in gates.items()},
+        value_without=dict(zip(data.header.classes, np.mean(passed, axis=0).tolist(), strict=True)),
         n_images=len(data.ids),
         val_ids_sha256=ids_sha256(data.ids),
     )
 
 
-def best_gate(scores: np.ndarray, kept: np.ndarray, emptied: np.ndarray) -> tuple[int, float]:
-    """The gate and the mean value with it, of N images with ``scores``; each is worth ``kept`` if it passes.
+def best_gate(scores: np.ndarray, passed: np.ndarray, emptied: np.ndarray) -> tuple[int, float]:
+    """The gate and the mean value with it, of N images with ``scores``; each has the value ``passed`` if it passes.
 
-    An image passes if its score is at least the gate; otherwise it is worth ``emptied``. All are (N,).
+    An image passes if its score is at least the gate; otherwise it has the value ``emptied``. All are (N,).
     """
     order = np.argsort(scores, kind="stable")
     ordered = scores[order].astype(np.int64)
-    # Entry i: the i images of lowest score are emptied. A gate cannot part equal scores, nor stop the highest code.
+    # Entry i: the i images of lowest score are emptied. A gate cannot separate equal scores, nor stop the highest code.
     values = np.concatenate([[0], np.cumsum(emptied[order])]) + np.concatenate(
-        [np.cumsum(kept[order][::-1])[::-1], [0]]
+        [np.cumsum(passed[order][::-1])[::-1], [0]]
     )
     gates = np.concatenate([[0], ordered[:-1] + 1, [ordered[-1] + 1]])
     possible = np.concatenate([[True], ordered[:-1] < ordered[1:], [ordered[-1] < np.iinfo(np.uint16).max]])

@@ -1,27 +1,28 @@
-"""What the statistics are made of: the scores of every test image, and which of them a track is ranked by."""
+"""Scores of every test image, the input of the statistics, and the primary metric of each track."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.metrics.definitions import ImageCounts
 from defectbench.script import UserError
 
-# Track -> the metric that it is ranked and tested by.
+# Track -> its primary metric, which it is ranked and tested by.
 PRIMARY = {"automatic": "dice_all", "oracle": "test_Dice", "reference": "dice_all"}
 METRICS = ("dice_all", "test_Dice", "test_mIoU")
 
 
 class ScoresError(UserError):
-    """Scores per image that are missing or do not go together."""
+    """Scores per image that are missing or do not match."""
 
 
 def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
     """Scores of the test images of the experiment in ``folder``, in the order of their ids.
 
     Columns image_id, group and METRICS, each in [0, 1]; NaN where a metric leaves an image out. Their means are the
-    metrics of the same names. ``policy`` is that of unsuffixed names in metrics.json.
+    metrics of the same names. ``policy`` is the policy of unsuffixed names in metrics.json.
 
     Raises:
         ScoresError: if the experiment has no per_image.parquet, or it has no rows of this policy.
@@ -29,12 +30,12 @@ def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
     path = folder / "per_image.parquet"
     try:
         rows = pd.read_parquet(
-            path, filters=[("role", "==", "test"), ("class", "==", "merged"), ("policy", "==", policy)]
+            path, filters=[("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", policy)]
         )
     except FileNotFoundError:
         raise ScoresError(f"{path}: no such file; is the experiment finished?") from None
     if rows.empty:
-        raise ScoresError(f"{path}: no test images with policy {policy!r}: score anew")
+        raise ScoresError(f"{path}: no test images with policy {policy!r}: score again")
     rows = rows.sort_values("image_id", ignore_index=True)
     images = ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))
     dice, iou = images.dice(), images.iou()

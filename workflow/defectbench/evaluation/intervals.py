@@ -35,7 +35,7 @@ class GroupBootstrap:
         return self._ratio(*(self.counts @ total for total in self.totals(values)))
 
     def interval(self, values: np.ndarray, lowest: float, highest: float) -> tuple[float, float]:
-        """Interval of the mean over images of ``values``, (N,) float, which lie in [lowest, highest]; NaN: left out."""
+        """Interval of the mean over images of ``values``, (N,) float, each in [lowest, highest]; NaN: left out."""
         return self.studentised(values).interval(lowest, highest)
 
     def studentised(self, values: np.ndarray) -> "StudentisedMean":
@@ -43,7 +43,7 @@ class GroupBootstrap:
 
         Studentised (bootstrap-t; Efron 1981; DiCiccio and Efron, Statistical Science 11, 1996, section 4), with the
         linearised standard error of a ratio of sums (Cochran, Sampling Techniques, 1977, section 6.3). Where too many
-        draws have no spread to divide by, quantiles of Student's t stand in for theirs.
+        draws have no spread to divide by, quantiles of Student's t replace theirs.
         """
         sums, sizes = self.totals(values)
         n = int((sizes > 0).sum())
@@ -71,7 +71,7 @@ class GroupBootstrap:
 
 @dataclass(frozen=True)
 class StudentisedMean:
-    """A mean and what its bootstrap says of it; NaN with fewer than two groups."""
+    """A mean and its bootstrap distribution; NaN with fewer than two groups."""
 
     mean: float
     error: float
@@ -81,8 +81,8 @@ class StudentisedMean:
     def interval(self, lowest: float, highest: float) -> tuple[float, float]:
         """Interval of a mean of values in [lowest, highest]."""
         low, high = _tails(self.ratios)
-        bounds = self.mean - high * self.error, self.mean - low * self.error
-        return tuple(float(bound) for bound in np.clip(bounds, lowest, highest))
+        lower, upper = np.clip((self.mean - high * self.error, self.mean - low * self.error), lowest, highest)
+        return float(lower), float(upper)
 
     def p_values(self) -> tuple[float, float]:
         """One-sided p values of the true mean being 0: against below 0, and against above.

@@ -1,11 +1,13 @@
-"""What must hold between metrics whatever the model: a violation means a mistake in the code or in a file."""
+"""Invariants between metrics, whatever the model: a violation is a fault of the code or of a file."""
 
 import warnings
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from defectbench.metrics.definitions import RECALL_AT_FP, ImageCounts
+from defectbench.metrics.shape_metrics import SHAPE_METRICS
 from defectbench.script import UserError
 
 TOLERANCE = 1e-9
@@ -16,7 +18,7 @@ class InvariantError(UserError):
 
 
 class SuspiciousMetrics(UserWarning):
-    """Metrics that may be right but seldom are."""
+    """Metrics that may be correct but seldom are."""
 
 
 def check_metrics(values: dict[str, float | None], images: ImageCounts, where: str) -> None:
@@ -25,18 +27,19 @@ def check_metrics(values: dict[str, float | None], images: ImageCounts, where: s
     Raises:
         InvariantError: naming the invariant, ``where`` (role, class and policy) and the numbers.
     """
-    if values["mIoU"] is not None:
-        _check_macro(values, where)
-    _check_micro(values, where)
+    defined = _defined(values)
+    if "mIoU" in defined:
+        _check_macro(defined, where)
+    _check_micro(defined, where)
     if not images.flagged.any():
         empty = float(np.mean(~images.defective))
         _require(_same(values["dice_all"], empty), "an all-empty submission scores the empty fraction", where, values)
-    p, r, f = (values[name] for name in ("Precision", "Recall", "F1"))
-    if None not in (p, r, f) and f > 0 and round(p, 3) == round(r, 3) == round(f, 3):
+    f = defined.get("F1", 0)
+    if f > 0 and all(round(defined.get(name, np.nan), 3) == round(f, 3) for name in ("Precision", "Recall")):
         warnings.warn(f"{where}: Precision = Recall = F1 = {f:.3f} to three digits", SuspiciousMetrics, stacklevel=2)
 
 
-def _check_macro(values: dict[str, float | None], where: str) -> None:
+def _check_macro(values: dict[str, float], where: str) -> None:
     miou, mdice = values["mIoU"], values["Dice"]
     shares = [values[f"IoU@{percent}"] for percent in (50, 75, 90, 95)]
     low = float(np.dot((0.5, 0.25, 0.15, 0.05), shares))
@@ -47,8 +50,8 @@ def _check_macro(values: dict[str, float | None], where: str) -> None:
     _require(_ordered(low, miou, high), name, where, values)
 
 
-def _check_micro(values: dict[str, float | None], where: str) -> None:
-    iou, f1, p, r = (values[name] for name in ("iou_dataset", "F1", "Precision", "Recall"))
+def _check_micro(values: dict[str, float], where: str) -> None:
+    iou, f1, p, r = (values.get(name) for name in ("iou_dataset", "F1", "Precision", "Recall"))
     _require((iou is None) == (f1 is None), "F1 and iou_dataset are defined together", where, values)
     if iou is not None:
         _require(_same(f1, 2 * iou / (1 + iou)), "F1 = 2 iou_dataset/(1 + iou_dataset)", where, values)
@@ -63,31 +66,32 @@ def check_shapes(values: dict[str, float | None], where: str) -> None:
     Raises:
         InvariantError: naming the invariant, ``where`` and the numbers.
     """
-    found = {name: values[name] for name in ("mIoU", "boundary_f1", "cldice")}
-    _require(len({value is None for value in found.values()}) == 1, "defined together", where, found)
-    if found["mIoU"] in (0, 1):
-        # Without a common pixel skeletons cannot hit; boundaries can, by their tolerance.
-        same = ("boundary_f1", "cldice") if found["mIoU"] == 1 else ("cldice",)
-        _require(all(found[name] == found["mIoU"] for name in same), "nothing or all hits", where, found)
-    recalls = {name: values[name] for name in RECALL_AT_FP if values[name] is not None}
+    miou = values["mIoU"]
+    bound = {name: metric.at_miou for name, metric in SHAPE_METRICS.items() if metric.at_miou}
+    numbers = {name: values[name] for name in ("mIoU", *bound)}
+    _require(len({value is None for value in numbers.values()}) == 1, "defined together", where, numbers)
+    for name, at_miou in bound.items():
+        if miou is not None and miou in at_miou:
+            _require(values[name] == at_miou[miou], f"{name} = {at_miou[miou]} where mIoU = {miou:g}", where, numbers)
+    recalls = _defined({name: values[name] for name in RECALL_AT_FP})
     _require(_ordered(0, *recalls.values(), 1), "recall does not fall with the false components", where, recalls)
 
 
-def check_objective(name: str, found: dict[str, float | None], recorded: dict[str, float | None], where: str) -> None:
-    """Check what calibration has ``recorded`` of the objective against what is ``found`` in the scored val images.
+def check_objective(name: str, scored: dict[str, float | None], recorded: dict[str, float | None], where: str) -> None:
+    """Check the objective that calibration has ``recorded`` against that of the ``scored`` val images.
 
-    Both go by policy, from p = 0.5 over calibrated to post-processed: each chosen with the one before as a candidate.
+    Both are by policy, from p = 0.5 over calibrated to post-processed: each chosen with the one before as a candidate.
     All are None where the objective is not defined.
 
     Raises:
         InvariantError: if the objective falls from one policy to the next, or is not what calibration.json says.
     """
-    if set(found.values()) == set(recorded.values()) == {None}:
+    if set(scored.values()) == set(recorded.values()) == {None}:
         return
-    for policy, value in found.items():
+    for policy, value in scored.items():
         numbers = {policy: value, "calibration.json": recorded[policy]}
         _require(_same(value, recorded[policy]), f"{name} {policy} is what calibration.json says", where, numbers)
-    _require(_ordered(*found.values()), f"{name} does not fall: {' <= '.join(found)}", where, found)
+    _require(_ordered(*_defined(scored).values()), f"{name} does not fall: {' <= '.join(scored)}", where, scored)
 
 
 def check_kaggle(score: float | None, classes: list[ImageCounts], where: str) -> None:
@@ -102,7 +106,11 @@ def check_kaggle(score: float | None, classes: list[ImageCounts], where: str) ->
         _require(_same(score, empty), name, where, {"dice_kaggle": score, "empty fraction": empty})
 
 
-def _require(holds: bool, invariant: str, where: str, values: dict[str, float | None]) -> None:
+def _defined(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _require(holds: bool, invariant: str, where: str, values: Mapping[str, float | None]) -> None:
     if not holds:
         numbers = ", ".join(f"{key} = {value}" for key, value in values.items())
         raise InvariantError(f"{where}: this must hold, but does not: {invariant}; {numbers}")

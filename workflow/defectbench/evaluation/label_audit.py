@@ -1,4 +1,4 @@
-"""Label audit: where labels and out-of-fold predictions disagree most.
+"""Label audit: ranking of images by the disagreement of labels and out-of-fold predictions.
 
 Four reasons, each a component of the label or of the prediction:
 
@@ -7,10 +7,10 @@ Four reasons, each a component of the label or of the prediction:
 - wrong class: the model finds another class where this one is labelled;
 - shifted outline: both see the defect, but their outlines fit worse than they do for most of this class.
 
-A finding's score, in [0, 1], is how sure the model is there, times how far its word can be trusted for the classes
-concerned (as the per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021): the share of the
-labelled class's labels that it finds, and of the predicted class's predictions that are right; times area/(area +
-median area of the class's labelled components). So a class that the model hardly knows gives no flood of findings.
+A finding's score, in [0, 1], is the model's confidence there, times its reliability for the classes concerned (as the
+per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021): the share of the labelled class's
+labels that it finds, and of the predicted class's predictions that are right; times area/(area + median area of the
+class's labelled components). So a class that the model has hardly learned gives few findings.
 """
 
 from collections import defaultdict
@@ -25,21 +25,21 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import final_masks
 from defectbench.evaluation.truth import Sample, ValidationData
 from defectbench.metrics.codes import probabilities_from_codes
-from defectbench.metrics.components import Components, components, highest_codes
+from defectbench.metrics.components import Components, find_components, highest_codes
 
 Reason = Literal["missed label", "phantom label", "wrong class", "shifted outline"]
 Side = Literal["label", "prediction"]
-# Of a component's pixels: from FOUND on the other side sees it too, from MOSTLY on it is the other class there.
+# Shares of a component's pixels: from FOUND on the other side has it too, from MOSTLY on another class there.
 FOUND, MOSTLY = 0.1, 0.5
 
 
 class Region(NamedTuple):
-    """A component of one side, and what the other side says there."""
+    """A component of one side, and its relation to the other side."""
 
     image_id: str
     side: Side
     name: str
-    """its class"""
+    """class"""
     area: int
     box: tuple[int, int, int, int]
     """x, y, width, height"""
@@ -89,52 +89,52 @@ def find_regions(data: ValidationData, calibration: Calibration) -> list[Region]
     return regions
 
 
-def _regions(sample: Sample, side: Side, own: np.ndarray, others: np.ndarray, p: np.ndarray) -> Iterable[Region]:
-    """The components of the masks ``own``, (C, H, W) bool, beside the masks ``others`` and the probabilities ``p``."""
+def _regions(sample: Sample, side: Side, masks: np.ndarray, others: np.ndarray, p: np.ndarray) -> Iterable[Region]:
+    """The components of ``masks``, (C, H, W) bool, compared with the masks ``others`` and the probabilities ``p``."""
     classes = sample.classes
     for index, name in enumerate(classes):
-        found = components(own[index])
-        if not len(found):
+        parts = find_components(masks[index])
+        if not len(parts):
             continue
-        facing = components(others[index])
-        mean_p = [_means(found, plane) for plane in p]
-        shares = [_means(found, mask) for mask in others]
-        highest = probabilities_from_codes(highest_codes(found, sample.codes[index]))
-        for i in range(len(found)):
+        other_parts = find_components(others[index])
+        mean_p = [_means(parts, plane) for plane in p]
+        shares = [_means(parts, mask) for mask in others]
+        highest = probabilities_from_codes(highest_codes(parts, sample.codes[index]))
+        for i in range(len(parts)):
             rivals = [k for k in range(len(classes)) if k != index and shares[k][i] > 0]
             rival = max(rivals, key=lambda k: shares[k][i], default=None)
             yield Region(
                 sample.image_id,
                 side,
                 name,
-                int(found.areas[i]),
-                tuple(found.boxes[i].tolist()),
+                int(parts.areas[i]),
+                tuple(parts.boxes[i].tolist()),
                 float(mean_p[index][i]),
                 float(highest[i]),
                 float(shares[index][i]),
-                _iou(found, i, facing),
+                _iou(parts, i, other_parts),
                 "" if rival is None else classes[rival],
                 0.0 if rival is None else float(shares[rival][i]),
                 0.0 if rival is None else float(mean_p[rival][i]),
             )
 
 
-def _means(found: Components, values: np.ndarray) -> np.ndarray:
+def _means(parts: Components, values: np.ndarray) -> np.ndarray:
     """Mean of ``values`` (H, W) inside each component, (N,)."""
-    inside = found.labels > 0
-    totals = np.bincount(found.labels[inside], weights=values[inside], minlength=len(found) + 1)
-    return totals[1:] / found.areas
+    inside = parts.labels > 0
+    totals = np.bincount(parts.labels[inside], weights=values[inside], minlength=len(parts) + 1)
+    return totals[1:] / parts.areas
 
 
-def _iou(found: Components, index: int, facing: Components) -> float:
-    """IoU of a component with all of the other side's that touch it, taken together."""
-    inside = found.labels == index + 1
-    touching = np.unique(facing.labels[inside])
+def _iou(parts: Components, index: int, others: Components) -> float:
+    """IoU of a component with the union of the other side's components that touch it."""
+    inside = parts.labels == index + 1
+    touching = np.unique(others.labels[inside])
     touching = touching[touching > 0]
     if not len(touching):
         return 0.0
-    shared = np.count_nonzero(facing.labels[inside])
-    return float(shared / (found.areas[index] + facing.areas[touching - 1].sum() - shared))
+    shared = np.count_nonzero(others.labels[inside])
+    return float(shared / (parts.areas[index] + others.areas[touching - 1].sum() - shared))
 
 
 def judge(regions: Sequence[Region]) -> list[Finding]:
@@ -160,14 +160,14 @@ def judge(regions: Sequence[Region]) -> list[Finding]:
         reason = _reason(region, ious)
         if reason is None:
             continue
-        trust = {
+        reliability = {
             "missed label": precision.get(region.name, 0.0),
             "phantom label": recall.get(region.name, 0.0),
-            # A model that hardly knows the labelled class takes it for another one everywhere.
+            # A model that has hardly learned the labelled class takes it for another one everywhere.
             "wrong class": precision.get(region.other, 0.0) * recall.get(region.name, 0.0),
             "shifted outline": recall.get(region.name, 0.0),
         }[reason]
-        sure = {
+        confidence = {
             "missed label": region.p,
             # Where the model suspects a part of the defect, it more likely overlooks the rest.
             "phantom label": 1 - region.p_max,
@@ -175,12 +175,12 @@ def judge(regions: Sequence[Region]) -> list[Finding]:
             "shifted outline": 1 - region.iou / _typical(ious, region.name) if reason == "shifted outline" else 0.0,
         }[reason]
         size = region.area / (region.area + areas.get(region.name, float(np.median(every_area))))
-        findings.append(_finding(region, reason, sure * trust * size))
+        findings.append(_finding(region, reason, confidence * reliability * size))
     return sorted(findings, key=lambda finding: (-finding.score, finding.image_id, finding.y, finding.x))
 
 
 def _reason(region: Region, ious: dict[str, list[float]]) -> Reason | None:
-    """Why a component is a disagreement; None if it is none, or is told from the other side."""
+    """Reason of a disagreement; None if there is none, or if the other side's component reports it."""
     wrong = region.other_covered >= MOSTLY > region.covered
     if region.side == "prediction":
         # A prediction on another class's label is that label's wrong class.

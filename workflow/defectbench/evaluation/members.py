@@ -1,4 +1,4 @@
-"""Which members an ensemble keeps, and with which weights: decided on val (or out-of-fold) images, never on test."""
+"""Selection of an ensemble's members and their weights, on val (or out-of-fold) images, never on test images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from defectbench.evaluation.truth import ValidationData
-from defectbench.inference.ensemble import common_classes, mean_codes, together
+from defectbench.evaluation.truth import ValidationData, merge_masks
+from defectbench.inference.ensemble import common_classes, iterate_aligned, mean_codes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes
 from defectbench.metrics.histograms import joint_histogram, sweep
@@ -17,7 +17,7 @@ _SAMPLE = 2**20
 
 
 class Sample(NamedTuple):
-    """One image: what every member predicts, and what is true."""
+    """One image with the prediction of every member and the truth."""
 
     image_id: str
     maps: list[np.ndarray]
@@ -27,10 +27,10 @@ class Sample(NamedTuple):
 
 
 class MemberMaps:
-    """The val predictions of all members, complete, beside the truth; iterating streams them as :class:`Sample`."""
+    """Complete val predictions of all members, joined with the truth; iterating streams them as :class:`Sample`."""
 
     def __init__(self, members: Sequence[ValidationData]) -> None:
-        """Put ``members`` side by side.
+        """Join ``members``.
 
         Raises:
             TypeError: if one of them is not of val images: nothing may be decided on test.
@@ -49,7 +49,7 @@ class MemberMaps:
 
     def __iter__(self) -> Iterator[Sample]:
         """Stream the images."""
-        for image_id, maps in together([data.predictions for data in self.members]):
+        for image_id, maps in iterate_aligned([data.predictions for data in self.members]):
             yield Sample(image_id, maps, self.members[0].true_masks(image_id))
 
 
@@ -65,29 +65,29 @@ class Step:
     """dice_all with each member that could have been added"""
 
 
-def forward_selection(data: MemberMaps, most: int) -> list[Step]:
+def select_members(data: MemberMaps, most: int) -> list[Step]:
     """Add one member after the other, at equal weights, each time the one with the highest ``dice_all``.
 
-    Stops at ``most`` members or when no further one raises it; of equals the first listed is taken. ``dice_all`` is
-    that at the best common threshold k/256 of the map's merged classes, from one pass over the images per step.
+    Stops at ``most`` members or when no further one raises it; of equals the first listed is taken. ``dice_all`` is at
+    the best common threshold k/256 of the map's merged classes, from one pass over the images per step.
     Forward selection: R. Caruana et al., Ensemble selection from libraries of models, ICML 2004.
     """
-    chosen: list[int] = []
+    selected: list[int] = []
     steps: list[Step] = []
-    while len(chosen) < most:
-        free = [member for member in range(len(data)) if member not in chosen]
+    while len(selected) < most:
+        free = [member for member in range(len(data)) if member not in selected]
         totals = {member: np.zeros(N_BINS - 1) for member in free}
         for sample in data:
-            truth = sample.truth.any(axis=0)
-            # Of the maximum over classes: the mean has to come first.
+            truth = merge_masks(sample.truth)
+            # The maximum over classes of the mean: the mean has to come first.
             for member in free:
-                codes = mean_codes([sample.maps[m] for m in (*chosen, member)]).max(axis=0)
+                codes = mean_codes([sample.maps[m] for m in (*selected, member)]).max(axis=0)
                 totals[member] += counts.dice(*sweep(joint_histogram(codes, truth)))
         tried = {member: float(total.max() / data.n_images) for member, total in totals.items()}
         best = max(tried, key=tried.__getitem__)
         if steps and tried[best] <= steps[-1].value:
             break
-        chosen.append(best)
+        selected.append(best)
         steps.append(Step(best, tried[best], tried))
     return steps
 
@@ -97,31 +97,31 @@ def fit_weights(data: MemberMaps, seed: int, iterations: int = 200) -> np.ndarra
 
     The mean is a mixture, so expectation maximisation climbs to its only maximum (A. P. Dempster et al., Maximum
     likelihood from incomplete data via the EM algorithm, JRSS B 39, 1977). Fitted to pixels drawn from every image and
-    class, as many with as without a defect where there are as many, each counted for those that it stands for.
+    class, as many with as without a defect where there are as many, each weighted by the number that it represents.
     """
-    likelihood, standing_for = _draw(data, np.random.default_rng(seed))
+    likelihood, weight = _sample_pixels(data, np.random.default_rng(seed))
     weights = np.full(len(data), 1 / len(data))
     for _ in range(iterations):
         shares = likelihood * weights
         shares /= shares.sum(axis=1, keepdims=True)
-        better = standing_for @ shares / standing_for.sum()
+        better = weight @ shares / weight.sum()
         if np.abs(better - weights).max() < 1e-6:
             return better
         weights = better
     return weights
 
 
-def _draw(data: MemberMaps, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The probability that each member gives to the truth of the drawn pixels, (N, M), and what these count, (N,)."""
+def _sample_pixels(data: MemberMaps, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Probability that each member gives to the truth of the sampled pixels, (N, M), and the weight of these, (N,)."""
     per_side = max(1, _SAMPLE // (2 * data.n_images * len(data.classes)))
-    likelihood, standing_for = [], []
+    likelihood, weight = [], []
     for sample in data:
         for plane, truth in enumerate(sample.truth):
             for side in (True, False):
                 pixels = np.flatnonzero(truth.ravel() == side)
-                drawn = rng.choice(pixels, min(per_side, len(pixels)), replace=False)
-                p = np.stack([probabilities_from_codes(codes[plane].ravel()[drawn]) for codes in sample.maps], axis=1)
+                sampled = rng.choice(pixels, min(per_side, len(pixels)), replace=False)
+                p = np.stack([probabilities_from_codes(codes[plane].ravel()[sampled]) for codes in sample.maps], axis=1)
                 likelihood.append((p if side else 1 - p).astype(np.float32))
-                standing_for.append(np.full(len(drawn), len(pixels) / max(1, len(drawn)), np.float32))
-    # Never 0: a member that is sure of the wrong thing must not make a pixel impossible.
-    return np.maximum(np.concatenate(likelihood), 1e-12).astype(np.float64), np.concatenate(standing_for)
+                weight.append(np.full(len(sampled), len(pixels) / max(1, len(sampled)), np.float32))
+    # Never 0: a member that is sure and wrong must not make a pixel impossible.
+    return np.maximum(np.concatenate(likelihood), 1e-12).astype(np.float64), np.concatenate(weight)

@@ -1,4 +1,4 @@
-"""Who is better than whom in a study: every declared comparison, the ranks, and the spread over seeds."""
+"""Statistics of a study: every declared comparison, the ranks, and the spread over seeds."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.statistics import Comparison, Verdict, bootstrap_ranks, compare, judge, seed_spread
 
 VS_BEST, VS_REFERENCE, ABLATION = "vs_best", "vs_reference", "ablation"
-# The column by which the best of a track is chosen: no test image has a say in it.
-CHOSEN_BY = {"dice_all": "val_dice_all", "test_Dice": "val_Dice"}
+# Column by which the best of a track is chosen: on val, never on test images.
+SELECTED_BY = {"dice_all": "val_dice_all", "test_Dice": "val_Dice"}
 # A p from n draws is at least 2/(n + 1), and Holm multiplies the smallest by the number of comparisons: with too few
-# draws nothing could ever be claimed in a large study.
+# draws no claim would ever be possible in a large study.
 DRAWS_PER_COMPARISON = 200
 PAIRWISE = {
     "track": "str",
@@ -71,35 +71,37 @@ def pairwise_tables(results: pd.DataFrame, settings: PairwiseSettings) -> Tables
     """
     folders = {folder.name: folder for folder in settings.experiments}
     pairs = declared_pairs(results, settings.ablations)
-    compared, ranks, seeds = [], [], []
+    compared, ranks, seed_rows = [], [], []
     for tracks in (("automatic", "reference"), ("oracle",)):
         rows = results[results["track"].isin(tracks)]
         if rows.empty:
             continue
         metric = PRIMARY[tracks[0]]
         scores, groups = _scores(rows, metric, folders)
-        means = {name: own.mean(axis=0) for name, own in scores.items()}
+        means = {name: seeds.mean(axis=0) for name, seeds in scores.items()}
         bootstrap = GroupBootstrap(groups, settings.bootstrap_draws, settings.bootstrap_seed)
         draws = max(settings.bootstrap_draws, DRAWS_PER_COMPARISON * len(pairs))
-        enough = GroupBootstrap(groups, draws, settings.bootstrap_seed)  # begins with the same draws
-        compared += [(pair, compare(means[pair.a], means[pair.b], enough)) for pair in pairs if pair.track in tracks]
+        finer = GroupBootstrap(groups, draws, settings.bootstrap_seed)  # begins with the same draws
+        compared += [(pair, compare(means[pair.a], means[pair.b], finer)) for pair in pairs if pair.track in tracks]
         for track in tracks:
             names = list(rows.loc[rows["track"] == track, "experiment"].unique())
             ranks += _rank_rows(track, metric, {name: means[name] for name in names}, bootstrap)
-            seeds += [_seed_row(track, metric, name, scores[name]) for name in names if len(scores[name]) > 1]
+            seed_rows += [_seed_row(track, metric, name, scores[name]) for name in names if len(scores[name]) > 1]
     verdicts = judge([comparison for _, comparison in compared])
-    rows = [_pair_row(pair, found, verdict) for (pair, found), verdict in zip(compared, verdicts, strict=True)]
+    pair_rows = [_pair_row(*pair, verdict) for pair, verdict in zip(compared, verdicts, strict=True)]
     return Tables(
-        pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=kind) for name, kind in PAIRWISE.items()}),
+        pd.DataFrame(
+            {name: pd.Series([row[name] for row in pair_rows], dtype=kind) for name, kind in PAIRWISE.items()}
+        ),
         pd.DataFrame(ranks, columns=[*RANKS, *TAU]),
-        pd.DataFrame(seeds, columns=list(SEEDS)),
+        pd.DataFrame(seed_rows, columns=list(SEEDS)),
     )
 
 
 def declared_pairs(results: pd.DataFrame, ablations: tuple[tuple[str, str], ...]) -> list[Pair]:
     """The comparisons of a study, each once: every experiment with the best of its track, and the ablations.
 
-    The best is the one with the highest score on the **val** images. If the test images chose it, tests on the same
+    The best has the highest score on the **val** images. If the test images chose it, tests on the same
     images would make false claims in 7 to 10 % of studies of eight equal models (docs/statistics.md). The best
     automatic experiment is compared with the reference methods too, to show that it learned anything.
     """
@@ -127,35 +129,37 @@ def declared_pairs(results: pd.DataFrame, ablations: tuple[tuple[str, str], ...]
 
 def best_on_val(rows: pd.DataFrame, metric: str) -> str:
     """The experiment of one track's rows with the highest val score, averaged over seeds; the first of equals."""
-    means = rows.groupby("experiment", sort=False)[CHOSEN_BY[metric]].mean()
+    means = rows.groupby("experiment", sort=False)[SELECTED_BY[metric]].mean()
     return str(means.index[0] if means.isna().all() else means.idxmax())
 
 
 def _scores(rows: pd.DataFrame, metric: str, folders: dict[str, Path]) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Scores (S, N) of each experiment's S seeds on the N test images, which are the same for all, and their groups."""
-    images, found = None, {}
+    images: pd.DataFrame | None = None
+    scores_of: dict[str, list[np.ndarray]] = {}
     for row in rows.to_dict("records"):
         if row["exp_id"] not in folders:
-            raise ScoresError(f"{row['exp_id']} is in the results, but not in the settings: make the results anew")
+            raise ScoresError(f"{row['exp_id']} is in the results, but not in the settings: make the results again")
         scores = read_image_scores(folders[row["exp_id"]], row["policy"])
-        own = scores[["image_id", "group"]]
-        images = own if images is None else images
-        if not own.equals(images):
+        if images is None:
+            images = scores[["image_id", "group"]]
+        if not scores[["image_id", "group"]].equals(images):
             raise ScoresError(f"{folders[row['exp_id']]}: other test images or groups than {rows['exp_id'].iloc[0]}")
-        found.setdefault(row["experiment"], []).append(scores[metric].to_numpy())
-    return {name: np.array(own) for name, own in found.items()}, images["group"].to_numpy(str)
+        scores_of.setdefault(row["experiment"], []).append(scores[metric].to_numpy())
+    assert images is not None, "the rows of a track are never empty"
+    return {name: np.array(seeds) for name, seeds in scores_of.items()}, images["group"].to_numpy(str)
 
 
-def _pair_row(pair: Pair, found: Comparison, verdict: Verdict) -> dict[str, object]:
-    relative = found.difference / found.mean_b if found.mean_b else np.nan
+def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict) -> dict[str, object]:
+    relative = comparison.difference / comparison.mean_b if comparison.mean_b else np.nan
     return {
         **vars(pair),
-        **vars(found),
+        **vars(comparison),
         **vars(verdict),
         "metric": PRIMARY[pair.track],
-        "difference": 100 * found.difference,
-        "difference_lo": 100 * found.low,
-        "difference_hi": 100 * found.high,
+        "difference": 100 * comparison.difference,
+        "difference_lo": 100 * comparison.low,
+        "difference_hi": 100 * comparison.high,
         "relative_difference": relative,
     }
 

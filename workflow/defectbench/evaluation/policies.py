@@ -1,4 +1,4 @@
-"""The policies by which maps become masks, and how the metrics of each are called."""
+"""Policies by which maps become masks, and the suffixes of their metrics' names."""
 
 import numpy as np
 
@@ -12,20 +12,21 @@ CALIBRATED, AT_HALF, POST_PROCESSED = "calibrated", "at_0.5", "post_processed"
 def masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Masks (C, H, W) bool of one image by policy, of its maps (C, H, W) uint16.
 
-    ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes come in
-    the order of ``calibration.thresholds``. ``post_processed`` is absent if none was sought.
+    ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes are in the
+    order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated.
     """
     cuts = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
-    found = {CALIBRATED: codes >= cuts[:, None, None], AT_HALF: codes >= HALF}
+    by_policy = {CALIBRATED: codes >= cuts[:, None, None], AT_HALF: codes >= HALF}
     if calibration.post_processed:
         crfs = ImageCrfs(image)
-        chosen = zip(codes, map(calibration.pipeline, calibration.thresholds), strict=True)
-        found[POST_PROCESSED] = np.stack([steps.mask(plane, k, crfs) for plane, (k, steps) in chosen])
-    return found
+        pipelines = map(calibration.pipeline, calibration.thresholds)
+        processed = [steps.mask(plane, k, crfs) for plane, (k, steps) in zip(codes, pipelines, strict=True)]
+        by_policy[POST_PROCESSED] = np.stack(processed)
+    return by_policy
 
 
 def headline(zero_shot: bool) -> str:
-    """The policy of unsuffixed names: a method that was shown no labels must not owe its threshold to val labels."""
+    """The policy of unsuffixed names: at p = 0.5 for zero-shot methods, whose threshold must not use val labels."""
     return AT_HALF if zero_shot else CALIBRATED
 
 

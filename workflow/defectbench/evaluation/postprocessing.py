@@ -1,8 +1,8 @@
 """Post-processing: dense CRF, opening, closing, filling of holes, removal of small components, in this order.
 
-A CRF takes the place of the threshold, since it weighs the map against the image. An opening first takes away specks
-and threads, so that the closing does not join them; holes are filled when the outlines are closed; areas are measured
-last, on the components as they come out.
+A CRF replaces the threshold, since it weighs the map against the image. The opening comes first and removes specks and
+threads, so that the closing does not join them; holes are filled after outlines are closed; areas are measured last, on
+the final components.
 """
 
 from dataclasses import dataclass, fields
@@ -34,7 +34,7 @@ class PostProcessing:
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> Self:
-        """Inverse of :meth:`record`; other keys are passed over."""
+        """Inverse of :meth:`record`; other keys are ignored."""
         crf = record.get("crf")
         steps = {field.name: record[field.name] for field in fields(cls) if field.name != "crf"}
         return cls(**steps, crf=CrfSettings(**crf) if crf else None)
@@ -49,13 +49,13 @@ class PostProcessing:
         return self.apply(crfs.mask(codes, k, self.crf))
 
     def apply(self, mask: np.ndarray) -> np.ndarray:
-        """Do all steps after the CRF on ``mask`` (H, W) bool; the result has the same shape and type.
+        """Apply all steps after the CRF to ``mask`` (H, W) bool; the result has the same shape and type.
 
         Pixels outside the image count neither as foreground nor as background.
         """
         if not mask.any():
             return mask
-        shaped = shape(mask, self.opening, self.closing, self.fill_holes)
+        shaped = apply_morphology(mask, self.opening, self.closing, self.fill_holes)
         return remove_small(shaped, self.min_area) if self.min_area else shaped
 
     @property
@@ -76,7 +76,7 @@ class PostProcessing:
         return ", ".join(words for words, value in steps.items() if value) or "none"
 
 
-def shape(mask: np.ndarray, opening: int, closing: int, fill: bool) -> np.ndarray:
+def apply_morphology(mask: np.ndarray, opening: int, closing: int, fill: bool) -> np.ndarray:
     """All steps before the removal of small components, on a mask (H, W) bool."""
     for radius, operation in ((opening, cv2.MORPH_OPEN), (closing, cv2.MORPH_CLOSE)):
         if radius:
@@ -95,16 +95,16 @@ def remove_small(mask: np.ndarray, min_area: float) -> np.ndarray:
     """Remove the 8-connected components of ``mask`` (H, W) bool that are smaller than ``min_area``."""
     n, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
     areas = np.bincount(labels[mask], minlength=n)
-    return (areas >= smallest(min_area, mask.size))[labels] & mask
+    return (areas >= min_area_pixels(min_area, mask.size))[labels] & mask
 
 
-def smallest(min_area: float, n_pixels: int) -> float:
+def min_area_pixels(min_area: float, n_pixels: int) -> float:
     """``min_area`` in pixels of an image of ``n_pixels``."""
     return min_area if min_area >= 1 else min_area * n_pixels
 
 
 class Candidates:
-    """All pipelines of the settings, counted together: one labelling of components serves all smallest areas."""
+    """All pipelines of the settings, evaluated together: components are labelled once for all smallest areas."""
 
     def __init__(self, settings: PostProcessingSettings) -> None:
         """Combine the steps of ``settings``."""
@@ -119,17 +119,17 @@ class Candidates:
     def count(self, codes: np.ndarray, k: int, truth: np.ndarray, crfs: ImageCrfs) -> np.ndarray:
         """Counts tp, fp, fn that each of ``pipelines`` gives at p ≥ k/256, (P, 3) int64.
 
-        ``codes`` (H, W) uint16 and ``truth`` (H, W) bool are those of one class, ``crfs`` those of its image.
+        ``codes`` (H, W) uint16 and ``truth`` (H, W) bool are of one class, ``crfs`` of its image.
         """
         return np.concatenate([self._count_shapes(crfs.mask(codes, k, crf), truth) for crf in self._crfs])
 
     def _count_shapes(self, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        """Counts tp, fp, fn of every way to go on from ``mask`` (H, W) bool."""
+        """Counts tp, fp, fn of all steps after the CRF, from ``mask`` (H, W) bool."""
         if not mask.any():
-            return np.tile((0, 0, np.count_nonzero(truth)), (len(self._shapes), 1))
+            return np.tile((0, 0, int(np.count_nonzero(truth))), (len(self._shapes), 1))
         counted = []
         for radii in self._radii:
-            plain = shape(mask, *radii, fill=False)
+            plain = apply_morphology(mask, *radii, fill=False)
             counted += [self._count_areas(fill_holes(plain) if fill else plain, truth) for fill in self._fills]
         return np.concatenate(counted)
 
@@ -138,8 +138,8 @@ class Candidates:
         # Areas are not taken from connectedComponentsWithStats, which is several times slower.
         n, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
         areas, hits = (np.bincount(labels[pixels], minlength=n) for pixels in (mask, mask & truth))
-        kept = areas >= np.array([smallest(area, mask.size) for area in self._min_areas])[:, None]
+        large = areas >= np.array([min_area_pixels(area, mask.size) for area in self._min_areas])[:, None]
         # Whole numbers stay exact in float64, and only floats are multiplied fast.
         each = np.stack([hits, areas], axis=1).astype(np.float64)
-        tp, predicted = (kept.astype(np.float64) @ each).astype(np.int64).T
+        tp, predicted = (large.astype(np.float64) @ each).astype(np.int64).T
         return np.stack([tp, predicted - tp, np.count_nonzero(truth) - tp], axis=1)

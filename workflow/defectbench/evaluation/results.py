@@ -1,4 +1,4 @@
-"""Consolidation: one row per experiment, from the files of its folder alone."""
+"""Consolidation of experiments: results.csv, one row each, from the files of their folders alone."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from defectbench.config.report import ResultsSettings
+from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.definitions import all_names
+from defectbench.metrics.names import all_names
 from defectbench.script import UserError
 
 BETWEEN_FOLDS = ("dice_all", "mIoU")
@@ -76,24 +76,26 @@ _LAST = {
     "data_digest": "str",
     "code_digest": "str",
     "metric_version": "Int64",
-    "device": "str",  # that times of prediction were measured on; 'mixed' if stages or members differ
-    "train_device": "str",  # that of train_seconds, likewise
+    "device": "str",
+    "train_device": "str",
     "dataset": "str",
     "family": "str",
     "policy": "str",
-    "experiment": "str",  # the exp_ids of all its seeds
+    "experiment": "str",
+    "unabridged_id": "str",
+    "prompt_source_name": "str",
     "n_test_groups": "Int64",
-    "segmenter": "str",  # of a cascade, the experiment that is asked
-    "prompt_noise": "float64",  # by how much true boxes were moved, share of a side's length
-    "infer_ms_stage1": "float64",  # of a cascade: the experiment that makes the prompts, and these
+    "segmenter": "str",
+    "prompt_noise": "float64",
+    "infer_ms_stage1": "float64",
     "infer_ms_stage2": "float64",
-    "cv_folds": "Int64",  # of a cross-validated experiment; its metrics out of fold, mean and spread between folds
+    "cv_folds": "Int64",
     **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
-    "match_iou": "float64",  # from which a component counts as found by recall_at_fp_*
-    "post_processing": "str",  # the steps by class, where any were chosen on val
-    "notes": "str",  # what a reader must know of this row
+    "match_iou": "float64",
+    "post_processing": "str",
+    "notes": "str",
 }
-# Columns of the same name in the files that they are taken from; of metrics.json, all that are there.
+# Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
 _OF_SETTINGS = ("batch_size", "lr", "wd")
 _OF_RUN = (
     "steps",
@@ -120,21 +122,25 @@ _OF_TIMING = (
     "infer_ms_stage2",
     "device",
 )
-COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _METRICS | _LAST).items() if name not in _FIRST}
+_NAMES = {"name": "str"}
+COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
 
 
 class ResultsError(UserError):
-    """Experiments that cannot stand in one table."""
+    """Experiments that cannot be in one table."""
 
 
-def consolidate(settings: ResultsSettings) -> pd.DataFrame:
+def consolidate(settings: ResultsSettings, names: NamesSettings = NO_NAMES) -> pd.DataFrame:
     """Build the results table: a row per experiment in the order of ``settings``, the columns of COLUMNS.
+
+    An experiment without a name in ``names`` has its id as its name.
 
     Raises:
         ResultsError: if a file is missing, an experiment comes twice, files of one are not of the same run, or
             experiments of one track were scored on different test images, data or metric definitions.
     """
     rows = [_row(folder, settings) for folder in settings.experiments]
+    rows = [row | _names(row, names) for row in rows]
     ids = [row["exp_id"] for row in rows]
     repeated = sorted({exp_id for exp_id in ids if ids.count(exp_id) > 1})
     if repeated:
@@ -154,12 +160,12 @@ def write_results(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
 
 
 def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
-    """All columns of one experiment; what its files do not say stays away and ends as null."""
+    """Columns of one experiment; those that its files do not have are left out and become null."""
     run, timing, metrics, calibration = (
         _read(folder / f"{name}.json") for name in ("run", "timing", "metrics", "calibration")
     )
     if metrics["thresholds_calibrated"] != calibration["threshold"]:
-        raise ResultsError(f"{folder}: metrics.json and calibration.json do not belong together: score anew")
+        raise ResultsError(f"{folder}: metrics.json and calibration.json do not belong together: score again")
     scores = read_image_scores(folder, metrics["policy"])
     _check_one_run(folder, run, metrics, scores)
     return {
@@ -181,26 +187,36 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
     }
 
 
+def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str]:
+    """Names of an experiment and of the source of its prompts, and its id with all settings."""
+    exp_id, source = row["exp_id"], row["prompt_source"]
+    return {
+        "name": names.name_of(exp_id),
+        "unabridged_id": names.unabridged_ids.get(exp_id, exp_id),
+        "prompt_source_name": names.name_of(source),
+    }
+
+
 def _check_one_run(folder: Path, run: dict[str, Any], metrics: dict[str, Any], scores: pd.DataFrame) -> None:
     """Refuse metrics of other data than the model was trained on, or of other scores of images."""
     trained, scored = run.get("data_digest"), metrics.get("data_digest")
     if trained and scored and trained != scored:
         raise ResultsError(
             f"{folder}: run.json is of data {trained[:12]}, metrics.json of {scored[:12]}: images or labels have "
-            "changed in between; train, predict and score anew"
+            "changed in between; train, predict and score again"
         )
     for metric in METRICS:
         if metrics[metric] is not None and not np.isclose(scores[metric].mean(), metrics[metric], rtol=1e-9, atol=1e-9):
             raise ResultsError(
                 f"{folder}: {metric} is {metrics[metric]:.6f} in metrics.json, {scores[metric].mean():.6f} in "
-                "per_image.parquet: they are not of the same scoring; score anew"
+                "per_image.parquet: they are not of the same scoring; score again"
             )
 
 
 def _post_processing(metrics: dict[str, Any]) -> str | None:
     """The chosen steps as JSON, by class; None if all of them are 'none'."""
-    chosen = metrics["post_processing"]
-    return json.dumps(chosen) if set(chosen.values()) - {"none"} else None
+    steps = metrics["post_processing"]
+    return json.dumps(steps) if set(steps.values()) - {"none"} else None
 
 
 def _notes(run: dict[str, Any]) -> list[str]:
@@ -212,9 +228,9 @@ def _notes(run: dict[str, Any]) -> list[str]:
 
 def _between_folds(folder: Path) -> dict[str, Any]:
     """Mean and standard deviation of the folds' metrics, at thresholds chosen on the other folds."""
-    found = _read(folder / "cv.json")
-    parts = {f"cv_{metric}_{part}": found[part][metric] for metric in BETWEEN_FOLDS for part in ("mean", "sd")}
-    return {"cv_folds": found["n_folds"], **parts}
+    cv = _read(folder / "cv.json")
+    parts = {f"cv_{metric}_{part}": cv[part][metric] for metric in BETWEEN_FOLDS for part in ("mean", "sd")}
+    return {"cv_folds": cv["n_folds"], **parts}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -225,14 +241,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _intervals(scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings) -> dict[str, float]:
-    """Bounds of the means over test images, where ``metrics`` has these, and the number of groups they come in."""
+    """Bounds of the means over test images, where ``metrics`` has these, and the number of groups of images."""
     bootstrap = GroupBootstrap(scores["group"].to_numpy(str), settings.bootstrap_draws, settings.bootstrap_seed)
-    found: dict[str, float] = {"n_test_groups": bootstrap.n_groups}
+    intervals: dict[str, float] = {"n_test_groups": bootstrap.n_groups}
     for metric in METRICS:
         if metrics[metric] is not None:
             bounds = bootstrap.interval(scores[metric].to_numpy(), 0, 1)
-            found |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
-    return found
+            intervals |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
+    return intervals
 
 
 def _check_comparable(table: pd.DataFrame) -> None:
@@ -243,5 +259,5 @@ def _check_comparable(table: pd.DataFrame) -> None:
                 sides = "\n".join(f"  {value}: {', '.join(ids)}" for value, ids in ids_of.items())
                 raise ResultsError(
                     f"{track} track: experiments with different {column} cannot be compared:\n{sides}\n"
-                    "Score them anew on the same data with the same version and settings, or leave some out."
+                    "Score them again on the same data with the same version and settings, or leave some out."
                 )

@@ -1,4 +1,4 @@
-"""One pass over the predictions: what every image got right and wrong. All metrics follow from these records."""
+"""Records of every image, counted in one pass over the predictions; all metrics follow from them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,16 +9,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
-from defectbench.evaluation.shapes import BOUNDARY, HELD, SKELETON, ComponentRecords, Shapes, hit_columns
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256
+from defectbench.evaluation.component_records import HELD, ComponentRecords
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256, merge_masks
 from defectbench.files import atomic
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
+from defectbench.metrics.shape import Shapes
+from defectbench.metrics.shape_metrics import SHAPE_METRICS, count_shapes
 
 _PIXELS = pa.int64()
 PER_IMAGE = pa.schema(
@@ -33,8 +35,7 @@ PER_IMAGE = pa.schema(
         ("tp", _PIXELS),
         ("fp", _PIXELS),
         ("fn", _PIXELS),
-        # Pixels of boundaries and centre lines, and those of them that hit the other side.
-        *((name, _PIXELS) for name in BOUNDARY + SKELETON),
+        *((column, pa.type_for_alias(metric.dtype)) for metric in SHAPE_METRICS.values() for column in metric.columns),
     ]
 )
 _BINS = pa.list_(pa.int32(), N_BINS)
@@ -60,7 +61,7 @@ POOLED = pa.schema(
 
 @dataclass(frozen=True)
 class Scores:
-    """What scoring has counted."""
+    """The records of val and test images."""
 
     per_image: pa.Table
     histograms: pa.Table
@@ -76,17 +77,19 @@ class Scores:
 
 
 def score(val: ValidationData, test: HeldOutData, calibration: Calibration, settings: ScoreSettings) -> Scores:
-    """Count every image of both roles by each policy: calibrated, at p = 0.5, post-processed; one pass over each file.
+    """Count every image of both roles by each policy: calibrated, at p = 0.5, post-processed.
 
-    The merged mask is the union of the class masks, each at its own threshold and with its own post-processing; the
-    merged map the maximum over the classes; the merged truth the union of the classes. Components are matched as
-    ``settings`` say.
+    Each file is streamed once. The merged mask is the union of the class masks, each at its own threshold and with its
+    own post-processing; the merged map the maximum over the classes; the merged truth the union of the classes.
+    Components are matched as ``settings`` say.
 
     Raises:
         EvaluationError: if val, test and calibration are not of one model and one split.
     """
     _check_one_model(val, test, calibration)
-    rows, tables, histograms, pooled, components = [], [], [], {}, ComponentRecords(settings.match_iou)
+    rows: list[dict[str, Any]] = []
+    tables, histograms, components = [], [], ComponentRecords(settings.match_iou)
+    pooled: dict[tuple[str, str], np.ndarray] = {}
     for data in (val, test):
         for sample in data:
             rows += _count(data.role, sample, calibration, components)
@@ -111,9 +114,11 @@ def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibr
     if replace(val.header, role="test") != test.header:
         raise EvaluationError(f"val and test predictions are not of one model: {val.header}, {test.header}")
     if (tuple(calibration.thresholds), calibration.has_scores) != (val.header.classes, val.header.has_scores):
-        raise EvaluationError(f"calibrated for {tuple(calibration.thresholds)}, predicted {val.header}: calibrate anew")
+        raise EvaluationError(
+            f"calibrated for {tuple(calibration.thresholds)}, predicted {val.header}: calibrate again"
+        )
     if calibration.val_ids_sha256 != ids_sha256(val.ids):
-        raise EvaluationError("the thresholds were calibrated on other val images than the split's: calibrate anew")
+        raise EvaluationError("the thresholds were calibrated on other val images than the split's: calibrate again")
 
 
 def _count(
@@ -123,18 +128,18 @@ def _count(
     maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
     shapes = Shapes()
     for policy, masks in policies.masks(sample.codes, calibration, sample.image).items():
-        for name, prediction, truth in _layers(sample, masks, masks.any(axis=0)):
+        for name, prediction, truth in _layers(sample, masks, merge_masks(masks)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
             sides = shapes.of(prediction), shapes.of(truth)
             components.add(keys, *sides, maps[name])
             counted = {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
-            yield keys | counted | hit_columns(*sides)
+            yield keys | counted | count_shapes(*sides)
 
 
 def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Yield (name, predicted, true) of the merged layer and, of a model that predicts classes, of each class."""
-    yield MERGED, merged, sample.truth.any(axis=0)
+    yield MERGED, merged, merge_masks(sample.truth)
     if sample.classes != (MERGED,):
         yield from zip(sample.classes, by_class, sample.truth, strict=True)
 

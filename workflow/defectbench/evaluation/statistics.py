@@ -35,7 +35,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of a comparison, and why."""
+    """The claim that a comparison allows, and its reason."""
 
     p_holm: float
     claim: str
@@ -61,7 +61,7 @@ def compare(a: np.ndarray, b: np.ndarray, bootstrap: GroupBootstrap) -> Comparis
     by_ranks = _signed_rank_test(sums[present] / sizes[present])
     mean = bootstrap.studentised(differences)
     by_mean = mean.p_values()
-    p_values = (_two_sided(p) for p in (by_ranks, by_mean, np.maximum(by_ranks, by_mean)))
+    p_values = (_two_sided(p) for p in (by_ranks, by_mean, np.maximum(by_ranks, by_mean).tolist()))
     mean_a, mean_b = float(a[both].mean()), float(b[both].mean())
     low, high = mean.interval(-1, 1)
     return Comparison(int(both.sum()), int(present.sum()), mean_a, mean_b, mean_a - mean_b, low, high, *p_values)
@@ -82,7 +82,7 @@ def _two_sided(p: Sequence[float]) -> float:
 
 
 def judge(comparisons: Sequence[Comparison]) -> list[Verdict]:
-    """Correct the p values of a declared set of comparisons after Holm (1979) and say what may be claimed.
+    """Correct the p values of a declared set of comparisons after Holm (1979) and decide on the claims.
 
     A claim needs a corrected p below ALPHA. Then both tests point to the same side and the interval excludes 0. With
     fewer than FEWEST_GROUPS groups nothing is claimed.
@@ -134,23 +134,24 @@ class Ranking:
 def bootstrap_ranks(scores: np.ndarray, bootstrap: GroupBootstrap) -> Ranking:
     """Rank K experiments by the means of their ``scores``, (K, N) float, in the sample and in every draw."""
     points = np.nanmean(scores, axis=1).round(12)
-    drawn = np.column_stack([bootstrap.means(row) for row in scores]).round(12)
-    drawn = drawn[~np.isnan(drawn).any(axis=1)]
-    ranks = rankdata(-drawn, axis=1)
-    best = drawn == drawn.max(axis=1, keepdims=True)
+    draws = np.column_stack([bootstrap.means(row) for row in scores]).round(12)
+    draws = draws[~np.isnan(draws).any(axis=1)]
+    ranks = rankdata(-draws, axis=1)
+    best = draws == draws.max(axis=1, keepdims=True)
     low, median, high = np.quantile(ranks, (TAILS[0], 0.5, TAILS[1]), axis=0)
     tau = (np.nan, np.nan, np.nan)
     # It is not defined where all are equal.
     if np.ptp(points) > 0:
-        taus = [kendalltau(points, draw).statistic for draw in drawn[np.ptp(drawn, axis=1) > 0]]
-        tau = tuple(float(q) for q in np.quantile(taus, (0.5, *TAILS)))
+        taus = [kendalltau(points, draw).statistic for draw in draws[np.ptp(draws, axis=1) > 0]]
+        middle, lower, upper = np.quantile(taus, (0.5, *TAILS)).tolist()
+        tau = middle, lower, upper
     p_best = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
     return Ranking(rankdata(-points), median, low, high, p_best, tau)
 
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """How much of the spread is due to images and how much to training; standard deviations."""
+    """Components of the spread that are due to training and to images; standard deviations."""
 
     mean: float
     sd: float

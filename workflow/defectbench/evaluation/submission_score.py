@@ -1,4 +1,4 @@
-"""The score of a Kaggle submission, from its runs, without pixels: mean Dice over image x class, both empty = 1."""
+"""Score of a Kaggle submission from its runs, without pixels: mean Dice over image x class, both empty = 1."""
 
 import numpy as np
 
@@ -7,15 +7,15 @@ from defectbench.metrics.counts import dice
 
 
 def score_submission(submitted: Runs, truth: Runs) -> dict[str, float]:
-    """``dice_kaggle`` of a submission, ``dice_kaggle_empty``, that of an empty one, and gain and skill over it.
+    """``dice_kaggle`` of a submission, ``dice_kaggle_empty`` of an empty one, and gain and skill over it.
 
-    With d the score and e that of the empty submission (the share of image x class with no defect): gain = d - e,
+    With d the score and e the score of the empty submission (the share of image x class with no defect): gain = d - e,
     skill = (d - e)/(1 - e), which is left out where e = 1.
 
     Raises:
         SubmissionError: if it is not of exactly the images and classes of ``truth``.
     """
-    for what, keys in (("missing", truth.keys() - submitted.keys()), ("unasked", submitted.keys() - truth.keys())):
+    for what, keys in (("missing", truth.keys() - submitted.keys()), ("unexpected", submitted.keys() - truth.keys())):
         if keys:
             first = ", ".join(f"{image_id} class {value}" for image_id, value in sorted(keys)[:5])
             raise SubmissionError(f"the submission is not of these images: {len(keys)} row(s) {what}: {first}")
@@ -23,8 +23,8 @@ def score_submission(submitted: Runs, truth: Runs) -> dict[str, float]:
     shared = np.array([shared_pixels(submitted[key], truth[key]) for key in truth])
     score = float(dice(shared, sizes[:, 0] - shared, sizes[:, 1] - shared).mean())
     empty = float((sizes[:, 1] == 0).mean())
-    found = {"dice_kaggle": score, "dice_kaggle_empty": empty, "dice_kaggle_gain": score - empty}
-    return found | ({"dice_kaggle_skill": (score - empty) / (1 - empty)} if empty < 1 else {})
+    scores = {"dice_kaggle": score, "dice_kaggle_empty": empty, "dice_kaggle_gain": score - empty}
+    return scores | ({"dice_kaggle_skill": (score - empty) / (1 - empty)} if empty < 1 else {})
 
 
 def run_area(runs: np.ndarray) -> int:
@@ -33,7 +33,7 @@ def run_area(runs: np.ndarray) -> int:
 
 
 def shared_pixels(a: np.ndarray, b: np.ndarray) -> int:
-    """Number of pixels that two masks share, from their runs (N, 2) and (M, 2), ordered and apart."""
+    """Number of pixels that two masks share, from their runs (N, 2) and (M, 2), ordered and disjoint."""
     if not (len(a) and len(b)):
         return 0
     before = np.concatenate([[0], np.cumsum(b[:, 1] - b[:, 0])])

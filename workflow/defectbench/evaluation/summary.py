@@ -1,10 +1,11 @@
-"""metrics.json: every metric by its full name, as a function of the scored tables alone."""
+"""Summary of an experiment's scores: metrics.json, a function of the scored tables alone."""
 
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration, objective
@@ -13,19 +14,12 @@ from defectbench.evaluation.invariants import check_kaggle, check_objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
-from defectbench.inference.prediction_file import MERGED
-from defectbench.metrics.definitions import (
-    KAGGLE,
-    METRIC_VERSION,
-    RECALL_AT_FP,
-    ImageCounts,
-    all_names,
-    dice_kaggle,
-    full_name,
-)
+from defectbench.metrics.definition import NOT_ORACLE
+from defectbench.metrics.definitions import METRIC_VERSION, ImageCounts, dice_kaggle
+from defectbench.metrics.names import DEFINITIONS, all_names, full_name
 
-# Metrics in which clean images have a part.
-OF_CLEAN = ("dice_all", "fp_image_rate", "fp_area_on_clean", "image_accuracy", "image_F1", *KAGGLE, *RECALL_AT_FP)
+OF_CLEAN = tuple(name for name, definition in DEFINITIONS.items() if definition.track == NOT_ORACLE)
+"""Metrics in which clean images take part."""
 
 
 def summarise(
@@ -39,15 +33,15 @@ def summarise(
     """Every metric of the rows of per_image.parquet, pooled_hist.parquet and components.parquet.
 
     Unsuffixed names are at the calibrated thresholds, ``_at_0.5`` at p = 0.5, ``_pp`` with post-processing; None is
-    what is not defined. If ``zero_shot`` (no label was seen in training), unsuffixed names are at p = 0.5 too, and
+    what is not defined. If ``zero_shot`` (trained without labels), unsuffixed names are at p = 0.5 too, and
     ``_calibrated`` ones beside them. All are of the merged masks, except those under ``per_class``. ``by_size`` has
     the unsuffixed metrics of the test images in quartiles of their true area. ``data_digest`` is the manifest's.
 
     If ``oracle`` (prompts drawn from the truth, which clean images do not have), only defective images were predicted,
-    and metrics that tell how clean ones are treated are None.
+    and the metrics that clean images count in are None.
 
     Raises:
-        InvariantError: if the metrics contradict each other, or what calibration says of the val images.
+        InvariantError: if the metrics contradict each other, or the calibration's values on the val images.
     """
     records = Records(scores)
     names = [name for name in records.names if name != MERGED]
@@ -59,8 +53,8 @@ def summarise(
     per_class = {name: class_metrics(records, name, calibration.has_scores, suffixes, settings) for name in names}
     if oracle:
         undefined = {full_name(*parts) for parts in product(OF_CLEAN, ROLES, [suffix for _, suffix in suffixes])}
-        for found in (metrics, *per_class.values()):
-            found |= dict.fromkeys(undefined & found.keys())
+        for values in (metrics, *per_class.values()):
+            values |= dict.fromkeys(undefined & values.keys())
     thresholds = dict.fromkeys(calibration.threshold, 0.5) if zero_shot else calibration.threshold
     probabilities = list(thresholds.values())
     return {
@@ -86,7 +80,7 @@ def summarise(
 
 
 def _kaggle(counts: dict[Key, ImageCounts], names: list[str], suffixes: Suffixes) -> dict[str, float | None]:
-    metrics = {}
+    metrics: dict[str, float | None] = {}
     for role in ROLES:
         for policy, suffix in suffixes:
             classes = [counts[role, name, policy] for name in names]
@@ -97,20 +91,20 @@ def _kaggle(counts: dict[Key, ImageCounts], names: list[str], suffixes: Suffixes
 
 
 def _check_calibration(counts: dict[Key, ImageCounts], calibration: Calibration, name: str) -> None:
-    """Recompute the objective from the scored val images: a second, independent way to the same number."""
+    """Check the calibrated objective against the scored val images: the same number, computed independently."""
     recorded = {AT_HALF: calibration.value_at_half[name], CALIBRATED: calibration.value[name]}
     if calibration.post_processed:
         recorded[POST_PROCESSED] = calibration.post_processed[name]["value"]
-    found = {}
+    scored: dict[str, float | None] = {}
     for policy in recorded:
         images = counts["val", name, policy]
         value = objective(calibration.objective, images.tp, images.fp, images.fn, images.n_pixels)
-        found[policy] = None if np.isnan(value) else float(value)
-    check_objective(calibration.objective, found, recorded, f"val, {name}")
+        scored[policy] = None if np.isnan(value) else float(value)
+    check_objective(calibration.objective, scored, recorded, f"val, {name}")
 
 
 def _sizes(counts: dict[Key, ImageCounts], name: str) -> dict[str, int]:
-    sizes = {}
+    sizes: dict[str, int] = {}
     for role in ROLES:
         defective = counts[role, name, CALIBRATED].defective
         sizes |= {f"n_{role}": len(defective), f"n_{role}_defective": int(defective.sum())}

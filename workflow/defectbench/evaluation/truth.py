@@ -1,4 +1,4 @@
-"""Predictions beside the truth, streamed, one role at a time.
+"""Predictions joined with the truth, streamed, one role at a time.
 
 The types keep val and test apart: :class:`ValidationData` is the only thing that calibration accepts, and it cannot
 be made from test predictions.
@@ -13,9 +13,11 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.inference.prediction_file import MERGED, PredictionFile
+from defectbench.data.prediction_file import PredictionFile
+from defectbench.data.preview import preview_names
 from defectbench.script import UserError
 
 COLUMNS = ["image_id", "height", "width", "sha256", "rle"]
@@ -32,11 +34,11 @@ class Truth:
         """Join a manifest (columns COLUMNS at least) and a split (image_id, role, group).
 
         Raises:
-            EvaluationError: if the split names images that the manifest does not have, or a class has the name that
-                stands for all classes.
+            EvaluationError: if the split names images that the manifest does not have, or a class has the name of
+                the union of all classes.
         """
         if MERGED in manifest.class_names:
-            raise EvaluationError(f"no class may be called {MERGED!r}: that name stands for all classes together")
+            raise EvaluationError(f"no class may be called {MERGED!r}: that is the name of the union of all classes")
         self.manifest = manifest
         self.class_names = manifest.class_names
         self._rows = {row.image_id: row for row in manifest.frame.itertuples(index=False)}
@@ -44,15 +46,19 @@ class Truth:
         self._roles = split.groupby("role")["image_id"].agg(sorted).to_dict()
         unknown = [image_id for image_id in self.groups if image_id not in self._rows]
         if unknown:
-            raise EvaluationError(f"the split has {some(unknown)} that the manifest does not have")
+            raise EvaluationError(f"the split has {preview_names(unknown, 'image(s)')} that the manifest does not have")
 
     def ids(self, role: str) -> list[str]:
         """Ids of the images of a role, sorted."""
         return self._roles.get(role, [])
 
-    def masks(self, image_id: str) -> np.ndarray:
-        """True masks of one image, (C, H, W) bool, classes in the order of ``class_names``."""
-        return self.manifest.masks(self._rows[image_id]).view(bool)
+    def masks(self, image_id: str, classes: tuple[str, ...] | None = None) -> np.ndarray:
+        """True masks of one image, (C, H, W) bool, classes in the order of ``class_names``.
+
+        For the ``classes`` (MERGED,), of a model of any defect, their union, (1, H, W).
+        """
+        masks = self.manifest.masks(self._rows[image_id]).view(bool)
+        return merge_masks(masks)[None] if classes == (MERGED,) else masks
 
 
 def read_truth(manifest: Path, split: Path) -> Truth:
@@ -62,7 +68,7 @@ def read_truth(manifest: Path, split: Path) -> Truth:
 
 
 class Sample(NamedTuple):
-    """One image: what was predicted and what is true, classes as in the prediction file's header."""
+    """One image with prediction and truth, classes as in the prediction file's header."""
 
     image_id: str
     group: str
@@ -81,7 +87,7 @@ class RolePredictions:
     role: ClassVar[str]
 
     def __init__(self, predictions: PredictionFile, truth: Truth, images: ImagePack | None = None) -> None:
-        """Put ``predictions`` beside ``truth`` and, for post-processing that needs them, beside ``images``.
+        """Join ``predictions`` with ``truth`` and, for post-processing that needs them, with ``images``.
 
         Raises:
             EvaluationError: if they are of another role, of other classes, or not of exactly this role's images.
@@ -107,7 +113,7 @@ class RolePredictions:
         """Stream the images in the order of the file.
 
         Raises:
-            EvaluationError: if a map has not its image's size.
+            EvaluationError: if the size of a map is not its image's.
         """
         for image_id, codes in self.predictions:
             truth = self.true_masks(image_id)
@@ -120,12 +126,11 @@ class RolePredictions:
 
     def true_masks(self, image_id: str) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes as in the header; for a map of any defect their union."""
-        truth = self.truth.masks(image_id)
-        return truth.any(axis=0, keepdims=True) if self.header.classes == (MERGED,) else truth
+        return self.truth.masks(image_id, self.header.classes)
 
 
 class ValidationData(RolePredictions):
-    """Predictions and truth of the val images: where thresholds may be chosen."""
+    """Predictions and truth of the val images: thresholds may be chosen on them."""
 
     role = "val"
 
@@ -141,19 +146,18 @@ def ids_sha256(ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()
 
 
-def some(ids: Iterable[str]) -> str:
-    """How many images there are, and the first five."""
-    ids = list(ids)
-    return f"{len(ids)} image(s): {', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''}"
+def merge_masks(masks: np.ndarray) -> np.ndarray:
+    """Union (H, W) bool of ``masks`` (C, H, W) bool."""
+    return np.logical_or.reduce(masks, axis=0)
 
 
 def _check_ids(predictions: PredictionFile, expected: list[str], role: str) -> None:
-    found = Counter(predictions.image_ids())
+    predicted = Counter(predictions.image_ids())
     wrong = {
-        "missing": set(expected) - set(found),
-        f"not in {role}": set(found) - set(expected),
-        "more than once": {image_id for image_id, times in found.items() if times > 1},
+        "missing": set(expected) - set(predicted),
+        f"not in {role}": set(predicted) - set(expected),
+        "more than once": {image_id for image_id, times in predicted.items() if times > 1},
     }
-    problems = [f"{what}: {some(sorted(ids))}" for what, ids in wrong.items() if ids]
+    problems = [f"{what}: {preview_names(sorted(ids), 'image(s)')}" for what, ids in wrong.items() if ids]
     if problems:
         raise EvaluationError(f"{predictions.path}: not exactly the split's {role} images: {'; '.join(problems)}")

@@ -1,1 +1,1 @@
-"""Prediction of logit maps at the image's own pixels, and the files that hold them."""
+"""Prediction of logit maps at the image's own pixels: resizing, tiles, test-time augmentation, ensembles, timing."""

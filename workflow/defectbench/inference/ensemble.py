@@ -1,18 +1,19 @@
-"""The weighted mean of several models' maps, image by image.
+"""Weighted mean of the maps of several models, and joining of prediction files.
 
-Probabilities are averaged, not logits: a linear pool, as the competition's winners used it. In a mean of logits one
-overconfident member has a veto, since its logits have no bound; in a mean of probabilities its say is its weight.
-Both the mean of p and the mean of 1 - p are kept, so that maps whose p lies within rounding of 0 or 1 keep their
-ranking: identical members give exactly their own map.
+Probabilities are averaged, not logits: a linear pool, as the winners of Severstal's competition used it. In a mean of
+logits one overconfident member has a veto, since logits are unbounded; in a mean of probabilities it has its weight.
+Both the mean of p and the mean of 1 - p are computed, so that maps with p within rounding of 0 or 1 keep their ranking:
+identical members give exactly their own map.
 """
 
 import heapq
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from defectbench.inference.prediction_file import (
+from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
@@ -22,9 +23,11 @@ from defectbench.metrics.codes import HALF, STEPS_PER_LOGIT
 from defectbench.metrics.histograms import N_CODES
 
 _LOGITS = (np.arange(N_CODES) - HALF) / STEPS_PER_LOGIT
-# The probability of a defect that a code stands for, and of none. The smallest is exp(-64) = 1.6e-28: float32 holds it.
+# Probability of a defect, and of none, by code. The smallest is exp(-64) = 1.6e-28: float32 has it.
 _DEFECT = (1 / (1 + np.exp(-_LOGITS))).astype(np.float32)
 _NO_DEFECT = (1 / (1 + np.exp(_LOGITS))).astype(np.float32)
+_NO_MORE = ("", np.empty((0, 0, 0), np.uint16))
+"""Image id and codes after the last image of a file."""
 
 
 def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -32,17 +35,13 @@ def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = Non
 
     ``weights`` are not negative and need not add up to 1; equal ones if not given.
     """
-    defect = no_defect = None
+    defect, no_defect = (np.zeros(maps[0].shape, np.float32) for _ in range(2))
     for codes, weight in zip(maps, [1.0] * len(maps) if weights is None else weights, strict=True):
-        p, q = _DEFECT[codes], _NO_DEFECT[codes]
-        if weight != 1:
-            p *= np.float32(weight)
-            q *= np.float32(weight)
-        if defect is None:
-            defect, no_defect = p, q
-        else:
-            defect += p
-            no_defect += q
+        for total, table in ((defect, _DEFECT), (no_defect, _NO_DEFECT)):
+            probabilities = table[codes]
+            if weight != 1:
+                probabilities *= np.float32(weight)
+            total += probabilities
     defect /= no_defect
     logits = np.log(defect, out=defect)
     logits *= STEPS_PER_LOGIT
@@ -52,7 +51,7 @@ def mean_codes(maps: Sequence[np.ndarray], weights: Sequence[float] | None = Non
 
 
 class MeanPredictor:
-    """Several predictors as one: its codes are the mean of theirs."""
+    """The mean of several predictors as one predictor."""
 
     def __init__(self, members: Sequence[Callable[[np.ndarray], np.ndarray]], weights: Sequence[float]) -> None:
         """``members`` map an image to codes (C, H, W), all of the same classes."""
@@ -65,54 +64,50 @@ class MeanPredictor:
 
 
 def write_mean(paths: Sequence[Path], weights: Sequence[float], out: Path, role: str) -> int:
-    """Write the mean of the prediction files ``paths``, of the same images in the same order; the number of images.
+    """Write the mean of the prediction files ``paths``, of the same images in the same order.
 
     One image is in memory at a time, so the peak does not grow with their number. Members of weight 0 are not read.
+    Returns the number of images.
 
     Raises:
         PredictionFileError: if the files differ in classes, images, order or sizes, or hold no scores.
     """
-    used = [(path, weight) for path, weight in zip(paths, weights, strict=True) if weight > 0]
-    files = [PredictionFile(path) for path, _ in used]
-    # Members that are asked by true prompts have predicted no clean image, so their mean has none either.
+    members = [(path, weight) for path, weight in zip(paths, weights, strict=True) if weight > 0]
+    files = [PredictionFile(path) for path, _ in members]
+    # Members with oracle prompts have predicted no clean image, so their mean has none either.
     defective_only = all(file.header.defective_only for file in files)
     header = PredictionHeader(role, common_classes(files), True, defective_only)
     n_images = 0
     with write_predictions(out, header) as writer:
-        for image_id, maps in together(files):
-            writer.add(image_id, mean_codes(maps, [weight for _, weight in used]))
+        for image_id, maps in iterate_aligned(files):
+            writer.add(image_id, mean_codes(maps, [weight for _, weight in members]))
             n_images += 1
     return n_images
 
 
-def together(files: Sequence[PredictionFile]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def iterate_aligned(files: Sequence[PredictionFile]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Yield (image_id, codes (C, H, W) of every file), streamed.
 
     Raises:
-        PredictionFileError: if the files are not of the same images, in the same order and at the same sizes.
+        PredictionFileError: if the files differ in images, order or sizes.
     """
-    done = (None, None)
-    iterators = [iter(file) for file in files]
-    while True:
-        found = [next(iterator, done) for iterator in iterators]
-        ids = [image_id for image_id, _ in found]
-        if set(ids) == {None}:
-            return
-        for file, (image_id, codes) in zip(files, found, strict=True):
-            if image_id != ids[0]:
+    for entries in itertools.zip_longest(*files, fillvalue=_NO_MORE):
+        first_id, first = entries[0]
+        for file, (image_id, codes) in zip(files, entries, strict=True):
+            if image_id != first_id:
                 raise PredictionFileError(
                     f"{file.path} has {image_id or 'no more images'} where {files[0].path} has "
-                    f"{ids[0] or 'no more images'}: an ensemble needs predictions of the same images in one order"
+                    f"{first_id or 'no more images'}: an ensemble needs predictions of the same images in one order"
                 )
-            if codes.shape != found[0][1].shape:
+            if codes.shape != first.shape:
                 raise PredictionFileError(
-                    f"{file.path}: {image_id}: the map is {codes.shape}, in {files[0].path} {found[0][1].shape}"
+                    f"{file.path}: {image_id}: the map is {codes.shape}, in {files[0].path} {first.shape}"
                 )
-        yield ids[0], [codes for _, codes in found]
+        yield first_id, [codes for _, codes in entries]
 
 
-def join(paths: Sequence[Path], out: Path, role: str) -> list[list[str]]:
-    """Write the images of several prediction files, each sorted by id, as one sorted file, streamed.
+def write_joined(paths: Sequence[Path], out: Path, role: str) -> list[list[str]]:
+    """Write the images of several prediction files, each sorted by id, into one sorted file, streamed.
 
     Returns the image ids of each file.
 
@@ -122,9 +117,9 @@ def join(paths: Sequence[Path], out: Path, role: str) -> list[list[str]]:
     files = [PredictionFile(path) for path in paths]
     header = PredictionHeader(role, common_classes(files), has_scores=True)
     ids = [file.image_ids() for file in files]
-    for file, own in zip(files, ids, strict=True):
-        if own != sorted(own):
-            raise PredictionFileError(f"{file.path}: its images are not sorted by id: predict anew")
+    for file, file_ids in zip(files, ids, strict=True):
+        if file_ids != sorted(file_ids):
+            raise PredictionFileError(f"{file.path}: its images are not sorted by id: predict again")
     repeated = sum(map(len, ids)) - len(set().union(*ids))
     if repeated:
         raise PredictionFileError(f"{', '.join(map(str, paths))}: {repeated} image(s) were predicted by several models")
@@ -138,11 +133,11 @@ def common_classes(files: Sequence[PredictionFile]) -> tuple[str, ...]:
     """The classes that all ``files`` predict.
 
     Raises:
-        PredictionFileError: if they differ, or a file holds mere yes/no, whose mean is not a probability.
+        PredictionFileError: if they differ, or a file holds binary maps, whose mean is not a probability.
     """
     for file in files:
         if not file.header.has_scores:
-            raise PredictionFileError(f"{file.path}: holds no scores, only yes/no: it has no part in a mean")
+            raise PredictionFileError(f"{file.path}: holds no scores, only binary maps, which cannot be averaged")
         if file.header.classes != files[0].header.classes:
             raise PredictionFileError(
                 f"{file.path} predicts {', '.join(file.header.classes)}, {files[0].path} predicts "

@@ -1,4 +1,4 @@
-"""How an image reaches the size a network sees, and how its map comes back to the image's own pixels."""
+"""Resizing and padding of images to a network's input size, and of its maps back to the image's own pixels."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ STRIDE = 32
 
 @dataclass(frozen=True)
 class Geometry:
-    """``resize`` of the training settings, applied.
+    """Resizing and padding by the setting ``resize``.
 
     - ``native``: no scaling; padded at the right and bottom edge to a multiple of ``multiple``.
     - ``longest_pad``: scaled, aspect kept, to fit into ``size``, then padded to it.
     - ``squash``: scaled to ``size``, aspect lost.
 
-    Padding repeats the edge, in images and masks alike, so that padded pixels carry a true label.
+    Padding repeats the edge, in images and masks alike, so that padded pixels have a true label.
     """
 
     resize: str
@@ -52,7 +52,7 @@ class Geometry:
         """Scale and pad ``image`` (H, W) or (H, W, C), uint8.
 
         ``size`` is a larger input size, for batches of images that differ in size; ``mask`` scales without
-        mixing labels. What has that size already is given back as it is, not copied.
+        mixing labels. An image that has the input size is returned as it is, not copied.
         """
         height, width = image.shape[:2]
         inner = self.scaled_size(height, width)
@@ -67,7 +67,7 @@ class Geometry:
         return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
     def restore(self, maps: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Bring ``maps`` (C, h, w), float32, back to the image's own (C, ``height``, ``width``)."""
+        """Scale ``maps`` (C, h, w), float32, back to the image's own pixels (C, ``height``, ``width``)."""
         inner = self.scaled_size(height, width)
         maps = maps[:, : inner[0], : inner[1]]
         if inner == (height, width):

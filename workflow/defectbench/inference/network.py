@@ -1,11 +1,17 @@
-"""A trained network as a predictor of codes."""
+"""Prediction of codes by a trained network, and the device that it runs on."""
+
+import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+from defectbench.config.train import TrainSettings
 from defectbench.inference.geometry import Geometry
+from defectbench.inference.predictor import Predictor
 from defectbench.inference.tiling import Tiling
+from defectbench.inference.tta import add_tta
 from defectbench.metrics.codes import codes_from_logits
 
 
@@ -36,11 +42,34 @@ class NetworkPredictor:
         """Logits (n_maps, H, W), float32, of an image or tile that the network sees at once."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        # Copied where it is a read-only view of a pack.
+        # Copied if it is a read-only view of a pack.
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
         # .cpu() waits for the device, so a caller's clock sees the whole computation.
         logits = self.network(batch)[0].float().cpu().numpy()
         return self.geometry.restore(logits, *image.shape[:2])
+
+
+def make_network_predictor(
+    network: nn.Module, settings: TrainSettings, device: str, clock: Callable[[], float] = time.perf_counter
+) -> Predictor:
+    """The trained ``network`` on ``device``, with image size, tiles and test-time augmentation of its settings."""
+    hardware = resolve_device(device)
+    geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
+    codes = add_tta(NetworkPredictor(network, geometry, hardware, Tiling.of(settings)), settings.tta)
+    return Predictor(codes, device_name(hardware), clock=clock)
+
+
+def configure_torch(threads: int) -> None:
+    """Make predictions of this process deterministic, on ``threads`` CPU threads."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """The torch device ``device``, e.g. 'cpu' or 'cuda:1'; 'auto': the GPU if there is one, else the CPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
 
 
 def device_name(device: torch.device) -> str:

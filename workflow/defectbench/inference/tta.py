@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean over several views of an image."""
+"""Test-time augmentation: the mean of a predictor over several views of an image."""
 
 from collections.abc import Callable
 
@@ -10,8 +10,8 @@ from defectbench.inference.ensemble import mean_codes
 Predictor = Callable[[np.ndarray], np.ndarray]
 
 
-def augmented(predictor: Predictor, tta: str) -> Predictor:
-    """``predictor`` with the views that ``tta`` names beside the image as it is; itself if that is 'none'.
+def add_tta(predictor: Predictor, tta: str) -> Predictor:
+    """``predictor`` averaged over the image itself and the views that ``tta`` names; unchanged if that is 'none'.
 
     ``tta`` is 'none', or 'hflip' and scales joined by '+', e.g. 'hflip+0.75+1.25'.
     """
@@ -24,7 +24,7 @@ def augmented(predictor: Predictor, tta: str) -> Predictor:
 class TestTimeAugmentation:
     """A predictor that averages, as ensembles do, its maps of an image at several scales, mirrored or not."""
 
-    __test__ = False  # no test, whatever its name says to pytest
+    __test__ = False  # pytest would take it for a test, by its name
 
     def __init__(self, predictor: Predictor, hflip: bool, scales: list[float]) -> None:
         """``predictor`` maps an image to codes (C, H, W); ``scales`` are factors of height and width, besides 1."""
@@ -37,7 +37,7 @@ class TestTimeAugmentation:
         return mean_codes([self._view(image, scale, flip) for scale in self.scales for flip in self.flips])
 
     def _view(self, image: np.ndarray, scale: float, flip: bool) -> np.ndarray:
-        """Codes of one view, brought back to the image's own pixels."""
+        """Codes of one view, mapped back to the image's own pixels."""
         height, width = image.shape[:2]
         view = image[:, ::-1] if flip else image
         if scale != 1:

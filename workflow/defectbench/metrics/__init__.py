@@ -1,1 +1,1 @@
-"""Counts, histograms and the pure functions of them. Small, because training uses it too."""
+"""Counts and histograms of images, and metrics as pure functions of them."""

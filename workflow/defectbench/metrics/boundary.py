@@ -1,4 +1,4 @@
-"""Boundaries of masks, and what counts as hitting one.
+"""Boundaries of masks, and the tolerance within which one is hit.
 
 Boundary F1 is the harmonic mean of two shares: boundary pixels of the prediction within 2 px of the truth's boundary,
 and boundary pixels of the truth within 2 px of the prediction's (Csurka et al., BMVC 2013; Perazzi et al., CVPR 2016).
@@ -24,8 +24,8 @@ _DISC = disc(TOLERANCE)
 def boundary(mask: np.ndarray) -> np.ndarray:
     """Pixels of ``mask``, (H, W) bool, with a pixel outside it above, below, left or right of them; (H, W) bool.
 
-    What lies beyond the image counts as outside, as in boundary IoU (Cheng et al., CVPR 2021): every non-empty mask
-    has a boundary, a full one the image's frame.
+    Pixels beyond the image count as outside, as in boundary IoU (Cheng et al., CVPR 2021): every non-empty mask has a
+    boundary, a full one the image's frame.
     """
     inside = cv2.erode(mask.view(np.uint8), _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return mask & ~inside.view(bool)

@@ -9,11 +9,11 @@ from skimage.morphology import skeletonize
 
 from defectbench.metrics.components import Components
 
-_MANY = 500  # components: from here on one call for all is faster
+_MANY = 500  # components from which one call for all is faster
 
 
 def skeleton(components: Components) -> np.ndarray:
-    """One-pixel-wide centre lines, (H, W) bool, of the mask that ``components`` were found in.
+    """One-pixel-wide centre lines, (H, W) bool, of the mask of ``components``.
 
     Thinning by Zhang and Suen (Comm. ACM 27, 1984) as scikit-image does it; no component disappears. Components do not
     touch each other, so each is thinned in its own box: the same result as on the whole image, and faster.

@@ -15,7 +15,7 @@ def codes_from_logits(logits: np.ndarray) -> np.ndarray:
     """Codes (uint16, same shape) of finite float ``logits``.
 
     Raises:
-        ValueError: if a logit is NaN; a map with holes must not pass for a prediction.
+        ValueError: if a logit is NaN; a map with holes is no prediction.
     """
     if np.isnan(logits).any():
         raise ValueError("the map of logits holds NaN")
@@ -27,13 +27,13 @@ def codes_from_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Codes (uint16) of ``probabilities`` in [0, 1]; 0 and 1 become the outermost codes."""
     p = np.asarray(probabilities, dtype=np.float64)
     if np.isnan(p).any() or p.min(initial=0.5) < 0 or p.max(initial=0.5) > 1:
-        raise ValueError("probabilities must lie in [0, 1]")
+        raise ValueError("probabilities must be in [0, 1]")
     with np.errstate(divide="ignore"):
         return codes_from_logits(np.log(p) - np.log1p(-p))
 
 
 def probabilities_from_codes(codes: np.ndarray) -> np.ndarray:
-    """Probabilities (float64) in (0, 1) that ``codes`` stand for."""
+    """Probabilities (float64) in (0, 1) of ``codes``."""
     return 1 / (1 + np.exp((HALF - np.asarray(codes, dtype=np.float64)) / STEPS_PER_LOGIT))
 
 

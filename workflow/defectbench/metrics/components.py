@@ -1,4 +1,4 @@
-"""Connected components of masks, their scores, and which predicted component finds which true one."""
+"""Connected components of masks: scores, matching of predicted and true ones, and clusters."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Components:
         return len(self.areas)
 
 
-def components(mask: np.ndarray) -> Components:
+def find_components(mask: np.ndarray) -> Components:
     """Find the 8-connected components of ``mask``, (H, W) bool."""
     pixels = mask.view(np.uint8)
     x, y, width, height = cv2.boundingRect(pixels)
@@ -39,17 +39,19 @@ def components(mask: np.ndarray) -> Components:
     return Components(labels, stats[1:, cv2.CC_STAT_AREA], boxes)
 
 
-def highest_codes(found: Components, codes: np.ndarray) -> np.ndarray:
+def highest_codes(components: Components, codes: np.ndarray) -> np.ndarray:
     """Score of each component, (N,) uint16: the highest of ``codes``, (H, W) uint16, inside it."""
-    highest = np.zeros(len(found), dtype=np.uint16)
-    if not len(found):
+    highest = np.zeros(len(components), dtype=np.uint16)
+    if not len(components):
         return highest
-    inside = found.labels > 0
-    np.maximum.at(highest, found.labels[inside] - 1, codes[inside])
+    inside = components.labels > 0
+    np.maximum.at(highest, components.labels[inside] - 1, codes[inside])
     return highest
 
 
-def match(predicted: Components, true: Components, scores: np.ndarray, min_iou: float) -> tuple[np.ndarray, np.ndarray]:
+def match_components(
+    predicted: Components, true: Components, scores: np.ndarray, min_iou: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Pair predicted with true components, one to one, greedily by descending score of the predicted ones.
 
     Each predicted component in turn takes the free true component with the highest IoU, if that is at least
@@ -64,8 +66,8 @@ def match(predicted: Components, true: Components, scores: np.ndarray, min_iou: 
     if not (len(predicted) and len(true)):
         return matched, ious
     p, t, iou = _overlapping(predicted, true)
-    enough = iou >= min_iou
-    p, t, iou = p[enough], t[enough], iou[enough]
+    matching = iou >= min_iou
+    p, t, iou = p[matching], t[matching], iou[matching]
     taken = np.zeros(len(true), dtype=bool)
     for pair in np.lexsort((t, p, -iou, -scores[p].astype(np.int64))):
         if matched[p[pair]] < 0 and not taken[t[pair]]:
@@ -74,16 +76,16 @@ def match(predicted: Components, true: Components, scores: np.ndarray, min_iou: 
     return matched, ious
 
 
-def clusters(mask: np.ndarray, found: Components) -> np.ndarray:
-    """Number of the cluster each component of ``mask``, (H, W) bool, belongs to, (N,) int32.
+def assign_clusters(mask: np.ndarray, components: Components) -> np.ndarray:
+    """Number of the cluster of each of the ``components`` of ``mask``, (H, W) bool: (N,) int32.
 
-    Components are of one cluster if they meet when all grow by 2 px, the tolerance of boundaries: annotators and
+    Components belong to one cluster if they meet when all grow by 2 px, the tolerance of boundaries: annotators and
     networks break a crack there at random, so its pieces cannot be counted one by one.
     """
     _, labels = cv2.connectedComponents(cv2.dilate(mask.view(np.uint8), _GROW), connectivity=8)
-    inside = found.labels > 0
-    cluster = np.zeros(len(found), dtype=np.int32)
-    cluster[found.labels[inside] - 1] = labels[inside] - 1
+    inside = components.labels > 0
+    cluster = np.zeros(len(components), dtype=np.int32)
+    cluster[components.labels[inside] - 1] = labels[inside] - 1
     return cluster
 
 

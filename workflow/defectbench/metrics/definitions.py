@@ -1,4 +1,4 @@
-"""Every metric that follows from the counts of images, by its full name.
+"""Definitions of the metrics of counts, by their full names.
 
 Each takes the counts of N images, one class or the merged masks, and returns None where it is not defined.
 *Macro* metrics average over images, *micro* metrics are ratios of totals. *Defective* = non-empty truth.
@@ -10,10 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from defectbench.metrics import counts
+from defectbench.metrics.definition import (
+    ALL_IMAGES,
+    CLEAN_IMAGES,
+    DEFECTIVE_IMAGES,
+    NOT_ORACLE,
+    SHARE,
+    TOTALS,
+    Definition,
+    Metric,
+    first_paragraph,
+)
 from defectbench.metrics.froc import FALSE_PER_IMAGE
-from defectbench.metrics.hits import Hits
 
-# Rises with any change of a definition: results of different versions are never put in one table.
+# Raised with any change of a definition: results of different versions are never put in one table.
 METRIC_VERSION = 2
 
 
@@ -50,78 +60,145 @@ class ImageCounts:
         return counts.iou(self.tp, self.fp, self.fn)
 
 
+Function = Callable[[ImageCounts], float | None]
+METRICS: dict[str, Metric[ImageCounts]] = {}
+"""Every metric of counts by its name, in the order of the columns of results.csv."""
+
+
+def _metric(name: str, **definition: str) -> Callable[[Function], Function]:
+    """Decorator that adds a function to METRICS, with the fields of its :class:`Definition`."""
+
+    def register(function: Function) -> Function:
+        fields = {"value_range": SHARE, "description": first_paragraph(function)} | definition
+        METRICS[name] = Metric(name=name, compute=function, **fields)
+        return function
+
+    return register
+
+
+@_metric(
+    "dice_all",
+    formula="2tp/(2tp + fp + fn); 1 where truth and prediction are both empty, 0 where one of them is",
+    averaging=ALL_IMAGES,
+    track=NOT_ORACLE,
+)
 def dice_all(images: ImageCounts) -> float | None:
-    """Macro: mean Dice over all images, both empty = 1, one empty = 0."""
+    """Dice of the masks; the primary metric of the automatic track, which clean images count in."""
     return _mean(images.dice())
 
 
+@_metric("mIoU", formula="tp/(tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")
 def mean_iou(images: ImageCounts) -> float | None:
-    """Macro: mean IoU over defective images."""
+    """Intersection over union of the masks."""
     return _mean(images.iou()[images.defective])
 
 
+@_metric("Dice", formula="2tp/(2tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")
 def mean_dice(images: ImageCounts) -> float | None:
-    """Macro: mean Dice over defective images."""
+    """Dice of the masks; the primary metric of the oracle track."""
     return _mean(images.dice()[images.defective])
 
 
-def iou_dataset(images: ImageCounts) -> float | None:
-    """Micro: tp/(tp+fp+fn) of the totals over all images; None if no pixel is true or predicted."""
-    totals = images.totals
-    return float(counts.iou(*totals)) if any(totals) else None
-
-
-def precision(images: ImageCounts) -> float | None:
-    """Micro: tp/(tp+fp) of the totals over all images; None if nothing is predicted."""
-    tp, fp, _ = images.totals
-    return _number(counts.precision(tp, fp))
-
-
-def recall(images: ImageCounts) -> float | None:
-    """Micro: tp/(tp+fn) of the totals over all images; None if no image is defective."""
-    tp, _, fn = images.totals
-    return _number(counts.recall(tp, fn))
-
-
-def f1(images: ImageCounts) -> float | None:
-    """Micro: 2tp/(2tp+fp+fn) of the totals over all images; None if no pixel is true or predicted."""
-    return _number(counts.f1(*images.totals))
-
-
-def iou_at(percent: int) -> Callable[[ImageCounts], float | None]:
-    """Macro: the share of defective images whose IoU is at least ``percent``/100 (the masks stay as they are)."""
+def iou_at(percent: int) -> Function:
+    """Share of defective images whose IoU is at least ``percent``/100."""
 
     def share(images: ImageCounts) -> float | None:
         tp, union = images.tp, images.tp + images.fp + images.fn
         # In whole numbers: an IoU of exactly 0.9 must count, whatever rounding does to it.
         return _mean((100 * tp >= percent * union)[images.defective])
 
+    share.__doc__ = f"Share of defective images whose IoU is at least {percent / 100:.2f}; the masks stay as they are."
     return share
 
 
+for _percent in (50, 75, 90, 95):
+    _metric(
+        f"IoU@{_percent}",
+        formula=f"1 if tp/(tp + fp + fn) >= {_percent / 100:.2f}, else 0",
+        averaging=DEFECTIVE_IMAGES,
+        null_when="no image is defective",
+    )(iou_at(_percent))
+
+
+@_metric("Precision", formula="tp/(tp + fp)", averaging=TOTALS, null_when="no pixel is predicted")
+def precision(images: ImageCounts) -> float | None:
+    """Share of predicted pixels that are defective."""
+    tp, fp, _ = images.totals
+    return _number(counts.precision(tp, fp))
+
+
+@_metric("Recall", formula="tp/(tp + fn)", averaging=TOTALS, null_when="no image is defective")
+def recall(images: ImageCounts) -> float | None:
+    """Share of defective pixels that are predicted."""
+    tp, _, fn = images.totals
+    return _number(counts.recall(tp, fn))
+
+
+@_metric("F1", formula="2tp/(2tp + fp + fn)", averaging=TOTALS, null_when="no pixel is true or predicted")
+def f1(images: ImageCounts) -> float | None:
+    """Harmonic mean of Precision and Recall."""
+    return _number(counts.f1(*images.totals))
+
+
+@_metric("iou_dataset", formula="tp/(tp + fp + fn)", averaging=TOTALS, null_when="no pixel is true or predicted")
+def iou_dataset(images: ImageCounts) -> float | None:
+    """Intersection over union of all pixels of the dataset."""
+    totals = images.totals
+    return float(counts.iou(*totals)) if any(totals) else None
+
+
+@_metric(
+    "fp_image_rate",
+    formula="1 if any pixel is predicted, else 0",
+    averaging=CLEAN_IMAGES,
+    null_when="no image is clean",
+    track=NOT_ORACLE,
+)
 def fp_image_rate(images: ImageCounts) -> float | None:
-    """Macro: the share of clean images with any predicted pixel."""
+    """Share of clean images with any predicted pixel."""
     return _mean(images.flagged[~images.defective])
 
 
+@_metric(
+    "fp_area_on_clean", formula="fp/pixels", averaging=CLEAN_IMAGES, null_when="no image is clean", track=NOT_ORACLE
+)
 def fp_area_on_clean(images: ImageCounts) -> float | None:
-    """Macro: mean, over clean images, of the share of the image that is predicted."""
+    """Share of the area of clean images that is predicted."""
     return _mean((images.fp / images.n_pixels)[~images.defective])
 
 
+@_metric(
+    "image_accuracy",
+    formula="1 if (any true pixel) = (any predicted pixel), else 0",
+    averaging=ALL_IMAGES,
+    track=NOT_ORACLE,
+)
 def image_accuracy(images: ImageCounts) -> float | None:
-    """Share of images where 'has a defect' (at least one pixel) is predicted rightly."""
+    """Share of images where "has a defect", at least one pixel, is predicted correctly."""
     return _mean(images.defective == images.flagged)
 
 
+@_metric(
+    "image_F1",
+    formula="2TP/(2TP + FP + FN) of images, positive = at least one pixel",
+    averaging="from totals of images",
+    null_when="no image has a true or predicted pixel",
+    track=NOT_ORACLE,
+)
 def image_f1(images: ImageCounts) -> float | None:
-    """F1 over images of 'has a defect'; None if no image has one, true or predicted."""
+    """F1 of the classification of images by "has a defect"."""
     truth, flagged = images.defective, images.flagged
     return _number(counts.f1((truth & flagged).sum(), (~truth & flagged).sum(), (truth & ~flagged).sum()))
 
 
+@_metric(
+    "miou_with_background",
+    formula="(tp/(tp + fp + fn) + tn/(tn + fp + fn))/2",
+    averaging=TOTALS,
+    null_when="no pixel is true or predicted, or all are both",
+)
 def miou_with_background(images: ImageCounts) -> float | None:
-    """Micro: (IoU of defect + IoU of background)/2 of the totals; only to compare with papers that use it."""
+    """Mean of the IoU of defect and of background; only for comparison with papers that report it."""
     tp, fp, fn = images.totals
     background = int(images.n_pixels.sum()) - tp - fp - fn
     if tp + fp + fn == 0 or background + fp + fn == 0:
@@ -129,65 +206,69 @@ def miou_with_background(images: ImageCounts) -> float | None:
     return float(counts.iou(tp, fp, fn) + counts.iou(background, fp, fn)) / 2
 
 
-def boundary_f1(edges: Hits) -> float | None:
-    """Macro: mean boundary F1 over defective images, at a tolerance of 2 px; 0 if the prediction is empty.
+@dataclass(frozen=True, kw_only=True)
+class RecallAtFp(Definition):
+    """Recall of components at ``at_most`` false components per image."""
 
-    ``edges`` are the boundary pixels of N images and those within 2 px (Euclidean) of the other side's boundary; see
-    :mod:`defectbench.metrics.boundary` for source and details.
-    """
-    return _mean(edges.score()[edges.truth > 0])
+    at_most: float
 
 
-def cldice(lines: Hits) -> float | None:
-    """Macro: mean centre-line Dice over defective images; 0 if the prediction is empty.
-
-    ``lines`` are the skeleton pixels of N images and those inside the other side's mask: the harmonic mean of
-    |S_P ∩ G|/|S_P| and |S_G ∩ P|/|S_G|; see :mod:`defectbench.metrics.centreline` for source and details.
-    """
-    return _mean(lines.score()[lines.truth > 0])
-
-
-METRICS: dict[str, Callable[[ImageCounts], float | None]] = {
-    "dice_all": dice_all,
-    "mIoU": mean_iou,
-    "Dice": mean_dice,
-    "IoU@50": iou_at(50),
-    "IoU@75": iou_at(75),
-    "IoU@90": iou_at(90),
-    "IoU@95": iou_at(95),
-    "Precision": precision,
-    "Recall": recall,
-    "F1": f1,
-    "iou_dataset": iou_dataset,
-    "fp_image_rate": fp_image_rate,
-    "fp_area_on_clean": fp_area_on_clean,
-    "image_accuracy": image_accuracy,
-    "image_F1": image_f1,
-    "miou_with_background": miou_with_background,
+RECALL_AT_FP: dict[str, RecallAtFp] = {
+    f"recall_at_fp_{at_most}": RecallAtFp(
+        name=f"recall_at_fp_{at_most}",
+        at_most=at_most,
+        formula="matched true components/all true components, at the score cut that keeps the most predicted "
+        f"components with at most {at_most} false ones per image",
+        averaging=TOTALS,
+        value_range=SHARE,
+        null_when="no component is true, the truth is fragmented (as cracks are), or the method has no scores",
+        source="FROC: Bunch et al., Proc. SPIE 127, 1977; LUNA16: Setio et al., Medical Image Analysis 42, 2017",
+        track=NOT_ORACLE,
+        description="Share of defects (8-connected components) found. A component's score is the highest p inside; "
+        "components are matched one to one, by descending score, from IoU `match_iou` on.",
+    )
+    for at_most in FALSE_PER_IMAGE
 }
 
-KAGGLE = ("dice_kaggle", "dice_kaggle_gain", "dice_kaggle_skill")
-# Of components, see defectbench.metrics.froc: the false components per image by the metric's name.
-RECALL_AT_FP = {f"recall_at_fp_{at_most}": at_most for at_most in FALSE_PER_IMAGE}
-# What a metric's name ends with: nothing (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
-# and calibrated where the unsuffixed name is not.
-SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated")
-
-
-def full_name(metric: str, role: str, suffix: str = "") -> str:
-    """Name in metrics.json and the results: ``val_`` before every val metric, ``test_`` before mIoU and Dice only."""
-    prefix = "val_" if role == "val" else "test_" if metric in ("mIoU", "Dice") else ""
-    return f"{prefix}{metric}{suffix}"
-
-
-def all_names(role: str, suffixes: Sequence[str] = SUFFIXES) -> list[str]:
-    """Full names of all metrics of a role that go by policy."""
-    metrics = (*METRICS, *KAGGLE, *RECALL_AT_FP, "boundary_f1", "cldice")
-    return [full_name(metric, role, suffix) for suffix in suffixes for metric in metrics]
+_KAGGLE = {
+    "averaging": "mean over image × class",
+    "source": "Kaggle, Severstal: Steel Defect Detection, 2019",
+    "track": NOT_ORACLE,
+}
+_MERGED_MODEL = "the model predicts no classes, only any defect"
+KAGGLE: dict[str, Definition] = {
+    definition.name: definition
+    for definition in (
+        Definition(
+            name="dice_kaggle",
+            formula="d = 2tp/(2tp + fp + fn); 1 where truth and prediction are both empty, 0 where one of them is",
+            value_range=SHARE,
+            null_when=_MERGED_MODEL,
+            description="The score of Kaggle's Severstal competition.",
+            **_KAGGLE,
+        ),
+        Definition(
+            name="dice_kaggle_gain",
+            formula="d - e; e = share of image × class with empty truth, the score of an all-empty submission",
+            value_range="-1 to 1",
+            null_when=_MERGED_MODEL,
+            description="What the method adds to predicting nothing.",
+            **_KAGGLE,
+        ),
+        Definition(
+            name="dice_kaggle_skill",
+            formula="(d - e)/(1 - e)",
+            value_range="up to 1; below 0 where predicting nothing scores higher",
+            null_when=f"{_MERGED_MODEL}; or no image is defective",
+            description="`dice_kaggle_gain` as a share of the largest possible gain.",
+            **_KAGGLE,
+        ),
+    )
+}
 
 
 def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
-    """Mean Dice over image × class, both empty = 1, one empty = 0, and what it is worth.
+    """Mean Dice over image × class, both empty = 1, one empty = 0, and its gain over an all-empty submission.
 
     With d that score and e the score of an all-empty submission (the share of image × class with empty truth):
     ``dice_kaggle`` = d, ``dice_kaggle_gain`` = d - e, ``dice_kaggle_skill`` = (d - e)/(1 - e). The score is that of
@@ -195,8 +276,8 @@ def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
     """
     if not classes:
         return dict.fromkeys(KAGGLE)
-    d = _mean(np.concatenate([images.dice() for images in classes]))
-    e = _mean(np.concatenate([~images.defective for images in classes]))
+    d = float(np.mean(np.concatenate([images.dice() for images in classes])))
+    e = float(np.mean(np.concatenate([~images.defective for images in classes])))
     return dict(zip(KAGGLE, (d, d - e, (d - e) / (1 - e) if e < 1 else None), strict=True))
 
 

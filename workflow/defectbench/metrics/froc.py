@@ -1,4 +1,4 @@
-"""FROC: how many true components are found at how many false ones per image.
+"""FROC: recall of components against the number of false ones per image.
 
 The free-response operating characteristic (Bunch et al., Proc. SPIE 127, 1977; recall at fixed numbers of false
 positives per image as in LUNA16, Setio et al., Medical Image Analysis 42, 2017).
@@ -12,7 +12,7 @@ FALSE_PER_IMAGE = (0.5, 1, 2)
 
 
 class Froc(NamedTuple):
-    """One entry per distinct score, from the highest down: what a cut at that score keeps, all equal scores with it."""
+    """Curve with an entry per distinct score, from the highest down: a cut there keeps all scores from it on."""
 
     score: np.ndarray
     """(K,), as the components' scores"""
@@ -33,7 +33,7 @@ def froc(scores: np.ndarray, hit: np.ndarray, n_truth: int) -> Froc:
 def recall_at_fp(scores: np.ndarray, hit: np.ndarray, n_truth: int, n_images: int, at_most: float) -> float | None:
     """Recall at the cut that keeps the most components with at most ``at_most`` false ones per image.
 
-    ``scores`` (N,) and ``hit`` (N,) bool are those of the predicted components of all ``n_images`` images, clean ones
+    ``scores`` (N,) and ``hit`` (N,) bool belong to the predicted components of all ``n_images`` images, clean ones
     included. 0 if even the highest score brings too many; None if no component is true (``n_truth`` = 0).
     """
     if n_truth == 0:

@@ -1,4 +1,4 @@
-"""Histograms of codes, split by truth: every threshold's counts, and average precision, without the maps.
+"""Histograms of codes, split by truth: counts at every threshold and average precision, without the maps.
 
 A histogram has shape (2, bins): row 0 counts the pixels whose truth is negative, row 1 those that are positive.
 """
@@ -17,7 +17,7 @@ _FIRST_CODE_OF_BIN = np.concatenate([[0], THRESHOLD_CODES]).astype(np.intp)
 def full_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Histogram (2, 65536) of a uint16 map against ``truth``, bool or 0/1 of the same shape.
 
-    int32, which half the memory makes faster: to pool maps, add them to int64.
+    int32, faster by half the memory: to pool maps, add them to int64.
     """
     histogram = np.empty((2, N_CODES), np.int32)
     histogram[0] = _occurrences(codes.ravel())
@@ -33,9 +33,9 @@ def _occurrences(codes: np.ndarray) -> np.ndarray:
     # Half the time of bincount, on one thread: each further one fills all bins, and they are added up.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    found = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel()
+    counts = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel()
     cv2.setNumThreads(threads)
-    return found
+    return counts
 
 
 def coarsen(full: np.ndarray) -> np.ndarray:

@@ -1,19 +1,21 @@
-"""Points of each side that lie on the other: the common form of boundary F1 and centre-line Dice."""
+"""Hits: points of each side in the target of the other, the common form of boundary F1 and centre-line Dice."""
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+Number = TypeVar("Number", bound=np.ndarray | int)
 
-class Hits(NamedTuple):
-    """Numbers of points (pixels), of one image as int or of N images as (N,) arrays."""
 
-    pred: np.ndarray | int
+class Hits(NamedTuple, Generic[Number]):
+    """Numbers of points (pixels) of N images, each (N,), or of one image as int."""
+
+    pred: Number
     """points of the prediction"""
-    pred_hit: np.ndarray | int
-    """those of them that hit the truth"""
-    truth: np.ndarray | int
-    truth_hit: np.ndarray | int
+    pred_hit: Number
+    """points of the prediction that hit the truth"""
+    truth: Number
+    truth_hit: Number
 
     def score(self) -> np.ndarray:
         """Harmonic mean of pred_hit/pred and truth_hit/truth, in [0, 1].
@@ -27,14 +29,14 @@ class Hits(NamedTuple):
         return np.where(truth > 0, score, np.nan)
 
 
-def count_hits(pred: np.ndarray, pred_target: np.ndarray, truth: np.ndarray, truth_target: np.ndarray) -> Hits:
-    """Count the points of a prediction and of a truth, and those of each that lie in their target.
+def count_hits(pred: np.ndarray, pred_target: np.ndarray, truth: np.ndarray, truth_target: np.ndarray) -> Hits[int]:
+    """Count the points of a prediction and of a truth, and how many of each are in their target.
 
     All are (H, W) bool. ``pred_target`` is derived from the truth, ``truth_target`` from the prediction.
     """
     return Hits(
-        np.count_nonzero(pred),
-        np.count_nonzero(pred & pred_target),
-        np.count_nonzero(truth),
-        np.count_nonzero(truth & truth_target),
+        int(np.count_nonzero(pred)),
+        int(np.count_nonzero(pred & pred_target)),
+        int(np.count_nonzero(truth)),
+        int(np.count_nonzero(truth & truth_target)),
     )

@@ -1,1 +1,1 @@
-"""One file per model family."""
+"""Parts that several model families share: adapters, files of weights, feature cache."""

@@ -1,23 +1,23 @@
-"""Published weights: downloaded once, and used only if the file is the one that is listed."""
+"""Published base weights: downloaded once, and checked against the listed SHA-256."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 import yaml
 
+from defectbench.files import file_sha256
 from defectbench.script import UserError
 
 _SECONDS = 30  # without an answer
 
 
 class PublishedWeightsError(UserError):
-    """Weights that are not there, or not the ones that are listed."""
+    """Published weights that are missing, or differ from the listed ones."""
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """One file of resources/weights.yaml."""
 
     name: str
@@ -25,7 +25,7 @@ class Published:
     sha256: str
 
 
-def listed(listing: Path, name: str) -> Published:
+def read_listing(listing: Path, name: str) -> PublishedWeights:
     """Entry ``name`` of resources/weights.yaml.
 
     Raises:
@@ -34,11 +34,11 @@ def listed(listing: Path, name: str) -> Published:
     entries = yaml.safe_load(listing.read_text(encoding="utf-8"))
     if name not in entries:
         raise PublishedWeightsError(f"{listing} lists no weights of {name}; it lists {', '.join(entries)}")
-    return Published(name, **entries[name])
+    return PublishedWeights(name, **entries[name])
 
 
-def fetch_published(weights: Published, folder: Path) -> Path:
-    """The file of ``weights`` in ``folder``, downloaded if it is not there; its SHA-256 is the one that is listed.
+def fetch_published(weights: PublishedWeights, folder: Path) -> Path:
+    """The file of ``weights`` in ``folder``, downloaded if it is not there, with the listed SHA-256.
 
     Raises:
         PublishedWeightsError: if it cannot be downloaded, or has another SHA-256.
@@ -54,11 +54,10 @@ def fetch_published(weights: Published, folder: Path) -> Path:
                 f"From: {weights.url}\nSHA-256: {weights.sha256}\nTo use it here, put the file at {path}; or start "
                 f"from random weights (yolo: weights: none; sam2: init: random).\nThe download's error: {error}"
             ) from None
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != weights.sha256:
+    digest = file_sha256(path)
+    if digest != weights.sha256:
         raise PublishedWeightsError(
-            f"{path} is not used: its SHA-256 is\n  {found}, expected\n  {weights.sha256}\nDelete it, or get it anew "
-            f"from {weights.url}"
+            f"{path} is not used: its SHA-256 is\n  {digest}, expected\n  {weights.sha256}\nDelete it, or download it "
+            f"again from {weights.url}"
         )
     return path

@@ -4,27 +4,47 @@ import pandas as pd
 
 
 def short_names(rows: pd.DataFrame) -> list[str]:
-    """Name every row by its model and the parts of its ``exp_id`` that not all rows of this model share."""
-    names = rows["model"] + rows["variant"].map(lambda variant: f"-{variant}" if variant else "")
-    id_parts = [exp_id.removeprefix(f"{name}_").split("_") for name, exp_id in zip(names, rows["exp_id"], strict=True)]
+    """The name that each row was given in the configuration; without one, what tells it from others of its model.
+
+    That is the model and those settings in its id that not all rows of this model have.
+    """
+    models = rows["model"] + rows["variant"].map(lambda variant: f"-{variant}" if variant else "")
+    settings = [
+        exp_id.removeprefix(f"{model}_").split("_") for model, exp_id in zip(models, rows["unabridged_id"], strict=True)
+    ]
     shared = {
         model: set.intersection(
-            *(set(of_row) for of_row, other in zip(id_parts, rows["model"], strict=True) if other == model)
+            *(set(of_row) for of_row, other in zip(settings, rows["model"], strict=True) if other == model)
         )
         for model in rows["model"].unique()
     }
-    return [
+    derived = [
         " ".join([name, *(part for part in of_row if part not in shared[model])])
-        for name, of_row, model in zip(names, id_parts, rows["model"], strict=True)
+        for name, of_row, model in zip(models, settings, rows["model"], strict=True)
     ]
+    given = set(rows["name"][has_name(rows)])
+    return [
+        name if is_given else exp_id if short in given else short
+        for name, is_given, exp_id, short in zip(rows["name"], has_name(rows), rows["exp_id"], derived, strict=True)
+    ]
+
+
+def has_name(rows: pd.DataFrame) -> pd.Series:
+    """Whether each row was given a name in the configuration."""
+    return rows["name"] != rows["exp_id"]
 
 
 def experiment_names(results: pd.DataFrame) -> dict[str, str]:
     """Map each value of ``experiment`` to a short name; several seeds of one share it."""
     firsts = results.drop_duplicates("experiment")
     n_seeds = results["experiment"].value_counts()
-    triples = zip(firsts["experiment"], short_names(firsts), firsts["seed"], strict=True)
+    names = zip(firsts["experiment"], short_names(firsts), firsts["seed"], strict=True)
     return {
-        name: short if n_seeds[name] == 1 else f"{short.removesuffix(f' s{seed}')} ({n_seeds[name]} seeds)"
-        for name, short, seed in triples
+        experiment: name if n_seeds[experiment] == 1 else f"{without_seed(name, seed)} ({n_seeds[experiment]} seeds)"
+        for experiment, name, seed in names
     }
+
+
+def without_seed(name: str, seed: int) -> str:
+    """A given or derived name without its end for the seed."""
+    return name.removesuffix(f"s{seed}").rstrip(" _") if name.endswith((f" s{seed}", f"_s{seed}")) else name

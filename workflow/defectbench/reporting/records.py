@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from defectbench.config.base import MERGED
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import N_CODES, coarsen
 from defectbench.reporting.names import short_names

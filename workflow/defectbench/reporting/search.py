@@ -6,13 +6,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.files import read_json
 
 MEASURED = ("val_iou_fixed", "val_dice_fixed", "val_dice_opt", "dice_all")
 """Columns of history.csv that the table shows, at the step of the kept weights."""
 
 
-def rank_trainings(folders: Sequence[Path]) -> pd.DataFrame:
+def rank_trainings(folders: Sequence[Path], names: NamesSettings = NO_NAMES) -> pd.DataFrame:
     """A row per trained experiment, best first by its monitor on val; the settings in which they differ come first.
 
     Reads run.json and history.csv only, which hold nothing of the test images.
@@ -25,7 +26,10 @@ def rank_trainings(folders: Sequence[Path]) -> pd.DataFrame:
         history = pd.read_csv(folder / "history.csv").set_index("step")
         best = history.loc[run["best_step"]]
         costs = {"best_step": run["best_step"], "steps": run["steps"], "train_seconds": round(run["train_seconds"], 1)}
-        rows.append({**{name: best[name] for name in MEASURED}, **costs, "exp_id": run["experiment"]["exp_id"]})
+        exp_id = run["experiment"]["exp_id"]
+        rows.append(
+            {**{name: best[name] for name in MEASURED}, **costs, "exp_id": exp_id, "name": names.name_of(exp_id)}
+        )
     table = pd.concat([settings[differing], pd.DataFrame(rows)], axis=1)
     monitors = {run["settings"]["monitor"] for run in runs}
     by = monitors.pop() if len(monitors) == 1 else MEASURED[0]
@@ -34,7 +38,12 @@ def rank_trainings(folders: Sequence[Path]) -> pd.DataFrame:
 
 def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -> str:
     """The table for reading, below it what is not ranked and why, and the best row's settings as a study has them."""
-    display = table.drop(columns="exp_id").rename_axis("rank").reset_index()
+    has_names = (table["name"] != table["exp_id"]).any()
+    display = (
+        table[[*(["name"] if has_names else []), *table.columns.drop(["exp_id", "name"])]]
+        .rename_axis("rank")
+        .reset_index()
+    )
     display["rank"] += 1
     cells = [
         [f"{value:.4f}" if name in MEASURED else str(value) for name, value in row.items()]

@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 
+from defectbench.reporting.names import has_name, without_seed
+
 # Descriptions of the tracks, in the order of the page.
 TRACKS = {
     "automatic": "The model sees the image alone, or prompts that were not taken from the truth.",
@@ -42,8 +44,9 @@ def describe_metric(metric: str, rows: pd.DataFrame) -> str:
 def label_rows(table: pd.DataFrame, track: str, metric: str) -> pd.DataFrame:
     """Rows of one track that have a value of ``metric``, best first, with labels in further columns; the index stays.
 
-    ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` says
-    what sets a series apart from others of its family; ``label`` adds the seed if the series has several.
+    ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` is the
+    name that they were given in the configuration or, without one, what sets the series apart from others of its
+    family. ``label`` is the name of a run, or the label of its series, with the seed if the series has several.
     """
     rows = table[(table["track"] == track) & table[metric].notna()]
     rows = rows.sort_values([metric, "exp_id"], ascending=[False, True])
@@ -52,14 +55,20 @@ def label_rows(table: pd.DataFrame, track: str, metric: str) -> pd.DataFrame:
     common: dict[str, set[str]] = {}
     for row, row_settings in zip(records, settings, strict=True):
         common[row["family"]] = common.get(row["family"], set(row_settings)) & set(row_settings)
-    rows["series"] = [" ".join([track, *row_settings]) for track, row_settings in zip(names, settings, strict=True)]
-    rows["series_label"] = [
-        ", ".join([re.sub("[-_]", " ", track), *(word for word in row_settings if word not in common[row["family"]])])
-        for row, track, row_settings in zip(records, names, settings, strict=True)
+    rows["series"] = [" ".join([name, *row_settings]) for name, row_settings in zip(names, settings, strict=True)]
+    derived = [
+        ", ".join([re.sub("[-_]", " ", name), *(word for word in row_settings if word not in common[row["family"]])])
+        for row, name, row_settings in zip(records, names, settings, strict=True)
     ]
+    rows["series_label"] = derived
+    given = pd.Series([_series_name(row) for row in records], rows.index)
+    # Runs of one series that were given different names have that of none of them.
+    shared = has_name(rows) & (given.groupby(rows["series"]).transform("nunique") == 1)
+    rows["series_label"] = given.where(shared, rows["series_label"])
     several = rows.groupby("series")["seed"].transform("nunique") > 1
     seeds = [f", seed {seed}" if many else "" for seed, many in zip(rows["seed"], several, strict=True)]
-    rows["label"] = [label + seed for label, seed in zip(rows["series_label"], seeds, strict=True)]
+    rows["label"] = [label + seed for label, seed in zip(derived, seeds, strict=True)]
+    rows["label"] = rows["name"].where(has_name(rows), rows["label"])
     return rows
 
 
@@ -73,9 +82,14 @@ def _model_name(row: dict) -> str:
     return f"{row['model']}-{variant}" if isinstance(variant, str) and variant else row["model"]
 
 
+def _series_name(row: dict) -> str:
+    """The name of a run without the number of its training images and the seed."""
+    return without_seed(row["name"], row["seed"]).replace(f"_subset-{row['subset_size']}", "")
+
+
 def _changed_settings(row: dict) -> list[str]:
     """The settings in the experiment's id without its training images and seed; the budget comes last."""
-    _, _, _, *changed, _ = row["exp_id"].removeprefix(f"{_model_name(row)}_").split("_")
+    _, _, _, *changed, _ = row["unabridged_id"].removeprefix(f"{_model_name(row)}_").split("_")
     # Hyphens are spaces, except in an exponent: lr-1e-05.
     plain = [re.sub(r"(?<!\de)-", " ", word) for word in changed]
     plain.sort(key=lambda word: word.startswith(_BUDGET))

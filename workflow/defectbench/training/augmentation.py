@@ -10,12 +10,12 @@ import cv2
 from defectbench.config.augment import AugmentSettings
 
 
-def make_augmentation(settings: AugmentSettings) -> A.Compose | None:
+def make_augmentation(settings: AugmentSettings | None) -> A.Compose | None:
     """The augmentation of ``settings``, for uint8 images (H, W) or (H, W, C) and masks of the same size.
 
-    None if nothing is to be changed.
+    None if images are not augmented.
     """
-    if settings.is_none:
+    if settings is None or settings.is_none:
         return None
     steps = [
         A.HorizontalFlip(p=settings.hflip),
@@ -30,7 +30,7 @@ def make_augmentation(settings: AugmentSettings) -> A.Compose | None:
         A.GaussianBlur(blur_limit=(3, settings.blur_kernel), p=settings.blur),
     ]
     if settings.noise + settings.blur > 0:
-        # OneOf chooses in proportion to the probabilities of its steps.
+        # OneOf selects its steps in proportion to their probabilities.
         steps.append(A.OneOf(exclusive, p=settings.noise + settings.blur))
-    # A step that never happens would still draw a random number, and change what the others draw.
+    # A step of probability 0 would still draw a random number, and change the results of the others.
     return A.Compose([step for step in steps if step.p > 0])

@@ -1,4 +1,4 @@
-"""Which checkpoints a training keeps, and how they are written and read."""
+"""Checkpoints of a training: selection of the best, atomic writing, and the weights in them."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,37 +15,38 @@ from defectbench.files import atomic
 
 
 class Checkpoints:
-    """What a training keeps: the best weights by each monitor, the last state and, if asked for, regular weights."""
+    """Callbacks that save the best weights by each monitor, the last state and, optionally, weights at intervals."""
 
     def __init__(self, monitor: str, every: int | None, state: Path) -> None:
-        """Three by ``monitor`` and one by each other; weights of ``every`` so many steps, or none; all in ``state``."""
-        # The monitor's first: it chooses the weights.
+        """Save in ``state`` three by ``monitor``, one by each other metric, and one ``every`` so many steps, if any."""
+        # The monitor, which selects the weights, comes first.
         metrics = sorted(MONITORS, key=lambda metric: metric != monitor)
-        self._best = {metric: best_checkpoints(metric, 3 if metric == monitor else 1, state) for metric in metrics}
+        self._best = {metric: make_best_callback(metric, 3 if metric == monitor else 1, state) for metric in metrics}
         self._regular_folder = state / "kept"
         self.last = state / "last.ckpt"
         last = ModelCheckpoint(
             dirpath=state, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
-        regular = [] if every is None else [regular_checkpoints(every, self._regular_folder)]
+        regular = [] if every is None else [make_regular_callback(every, self._regular_folder)]
         self.callbacks = [*self._best.values(), last, *regular]
 
-    def weights(self) -> "KeptWeights":
-        """All that is kept, the best first and the last at the end."""
+    def weights(self) -> "CheckpointWeights":
+        """Weights of all checkpoints, the best first and the last at the end."""
         ranked = [
             path
-            for found in self._best.values()
-            for path in sorted(found.best_k_models, key=found.best_k_models.get, reverse=True)
+            for callback in self._best.values()
+            for path in sorted(callback.best_k_models, key=callback.best_k_models.get, reverse=True)
         ]
-        return KeptWeights([*ranked, *sorted(self._regular_folder.glob("step*.ckpt"), key=step_of), self.last])
+        regular = sorted(self._regular_folder.glob("step*.ckpt"), key=parse_step)
+        return CheckpointWeights([*ranked, *regular, self.last])
 
     def best_names(self) -> dict[str, str]:
-        """The best by each monitor."""
-        return {metric: Path(found.best_model_path).stem for metric, found in self._best.items()}
+        """Metric -> name of the checkpoint where it was highest."""
+        return {metric: Path(callback.best_model_path).stem for metric, callback in self._best.items()}
 
 
-def best_checkpoints(metric: str, n: int, state: Path) -> ModelCheckpoint:
-    """Keeps the weights of the ``n`` evaluations with the highest ``metric``, in a folder of its own."""
+def make_best_callback(metric: str, n: int, state: Path) -> ModelCheckpoint:
+    """A callback that saves the weights of the ``n`` evaluations with the highest ``metric``, in its own folder."""
     return ModelCheckpoint(
         dirpath=state / metric,
         filename="best_step{step}_iou{val_iou_fixed:.4f}_dice{val_dice_fixed:.4f}",
@@ -59,8 +60,8 @@ def best_checkpoints(metric: str, n: int, state: Path) -> ModelCheckpoint:
     )
 
 
-def regular_checkpoints(every: int, folder: Path) -> ModelCheckpoint:
-    """Keeps the weights of every so many steps, all of them."""
+def make_regular_callback(every: int, folder: Path) -> ModelCheckpoint:
+    """A callback that saves the weights ``every`` so many steps."""
     return ModelCheckpoint(
         dirpath=folder,
         filename="step{step}",
@@ -72,13 +73,13 @@ def regular_checkpoints(every: int, folder: Path) -> ModelCheckpoint:
     )
 
 
-def step_of(path: str | Path) -> int:
+def parse_step(path: str | Path) -> int:
     """The optimiser step in a checkpoint's name."""
-    return int(re.search(r"step(\d+)", Path(path).stem)[1])
+    return int(re.findall(r"step(\d+)", Path(path).stem)[0])
 
 
 class Stopping(EarlyStopping):
-    """Early stopping that a training remembers: killed after it had stopped, it does not go on when taken up again."""
+    """Early stopping that survives a resume: a training killed after it had stopped does not continue."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop again."""
@@ -87,7 +88,7 @@ class Stopping(EarlyStopping):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints in one move: Lightning's way is a copy across file systems, of which a kill leaves half."""
+    """Atomic writing of checkpoints: Lightning copies across file systems, so that a kill could leave half a file."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write ``checkpoint`` to ``path``."""
@@ -95,17 +96,17 @@ class AtomicCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
-class KeptWeights(Mapping[str, dict[str, torch.Tensor]]):
-    """The network's weights in checkpoints of the task, by the checkpoints' names; read when they are asked for."""
+class CheckpointWeights(Mapping[str, dict[str, torch.Tensor]]):
+    """Checkpoint name -> weights of the network, read from the file at each access."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
-        """Checkpoints of the same name hold the same weights."""
+        """``paths`` are checkpoints, best first; those with the same name hold the same weights."""
         self._paths = {Path(path).stem: path for path in paths}
 
     def __getitem__(self, name: str) -> dict[str, torch.Tensor]:
-        """Weights by the names that the network has for them."""
+        """Weights by the network's parameter names."""
         values = torch.load(self._paths[name], map_location="cpu", weights_only=True)["state_dict"]
-        # Without the task's prefix; safetensors holds contiguous tensors only.
+        # Without the task's prefix; safetensors needs contiguous tensors.
         return {key.removeprefix("network."): value.contiguous() for key, value in values.items()}
 
     def __iter__(self) -> Iterator[str]:

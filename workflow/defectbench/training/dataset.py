@@ -1,4 +1,4 @@
-"""Training and validation samples, read from the packs."""
+"""Data sets of training and validation samples, read from the packs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,14 +15,15 @@ from defectbench.config.train import TrainSettings
 from defectbench.data.packing import ImagePack, MaskPack, Window
 from defectbench.data.tiles import Size, choose_tiles
 from defectbench.inference.geometry import Geometry
+from defectbench.script import required
 
 
 @dataclass(frozen=True)
 class Samples(Dataset):
     """Images and masks at the size the network sees, all of one size.
 
-    With ``crop``, a sample is a part of its image, of that size where the image is as large, placed anew in every
-    pass; a share ``defect_crops`` of them is centred on a defect pixel.
+    With ``crop``, a sample is a random crop of at most that size, another in every pass; a share ``defect_crops`` of
+    them is centred on a defect pixel.
     """
 
     images: ImagePack
@@ -41,7 +42,7 @@ class Samples(Dataset):
 
     @property
     def input_size(self) -> Size:
-        """Height and width of every sample: that of the largest image, or crop of it."""
+        """Height and width of every sample: of the largest image, or of the crop."""
         height, width = self.images.largest
         if self.crop is not None:
             height, width = min(height, self.crop[0]), min(width, self.crop[1])
@@ -66,7 +67,7 @@ class Samples(Dataset):
         return _tensor(image), _tensor(masks), index
 
     def window(self, number: int, index: int) -> Window:
-        """Rows and columns of the image that the sample (pass ``number``, ``index``) shows."""
+        """Rows and columns of the image that are in the sample (pass ``number``, ``index``)."""
         image_id = self.image_ids[index]
         size = np.array(self.images[image_id].shape[:2])
         crop = size if self.crop is None else np.minimum(size, self.crop)
@@ -83,7 +84,7 @@ class Samples(Dataset):
         return slice(top, bottom), slice(left, right)
 
     def _seed(self, key: str) -> int:
-        """Seed drawn from the samples' seed, pass and image: the same for any number of workers, and after a resume."""
+        """Seed of a pass and image, whatever the number of workers and resumes."""
         return int.from_bytes(hashlib.blake2b(f"{self.seed} {key}".encode(), digest_size=4).digest())
 
     def true_masks(self, index: int) -> np.ndarray:
@@ -92,7 +93,7 @@ class Samples(Dataset):
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
-    """``array`` as a tensor; copied only if it is a part of another, or a read-only view of a pack."""
+    """``array`` as a tensor; copied only if it is not contiguous, or a read-only view of a pack."""
     return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
@@ -104,9 +105,9 @@ def make_samples(
     val_ids: Sequence[str],
     augmentation: A.Compose | None,
 ) -> tuple[Samples, Samples]:
-    """Samples of the training, in the mode of ``settings``, and of the validation: whole images in every mode.
+    """Training samples in the mode of ``settings``, and validation samples: whole images in every mode.
 
-    ``pack`` is the folder of the packed images, ``tiles`` that of their tiles, which the mode pre_crops alone reads.
+    ``pack`` is the folder of the packed images, ``tiles`` that of their tiles, for mode pre_crops.
 
     Raises:
         TileError: if there is no tile to train on.
@@ -116,6 +117,7 @@ def make_samples(
     val = Samples(images, masks, val_ids, geometry, settings.task)
     crop = settings.crop_size if settings.mode == "crops" else None
     if settings.mode == "pre_crops":
+        tiles = required(tiles, "--tiles")
         images, masks = ImagePack(tiles), MaskPack(tiles)
         train_ids = choose_tiles(masks, train_ids, settings.empty_tiles, settings.seed)
     train = Samples(

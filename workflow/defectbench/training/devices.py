@@ -1,7 +1,7 @@
-"""One training on several devices: Lightning runs the whole script once more for each further one.
+"""Data-parallel training on several devices: Lightning runs the whole script again for each further device.
 
-Every process trains on its share of each batch, and gradients are averaged before each step. All validate, so that
-none waits for another; the first one scores, and alone writes.
+Every process trains on its share of each batch, and gradients are averaged before each step. All processes validate, so
+that none has to wait; only the first one scores and writes.
 """
 
 import os
@@ -15,12 +15,12 @@ from defectbench.training.state import TrainingError, is_first_process
 
 
 def device_options(settings: TrainSettings, batch_size: int) -> dict[str, Any]:
-    """Options of Lightning's trainer; for several devices also the environment that further processes inherit.
+    """Options of Lightning's trainer; for several devices, sets the environment variables of further processes too.
 
     ``batch_size`` is the number of images in a batch, on all devices together.
 
     Raises:
-        TrainingError: if there are fewer GPUs, or not the same number of images for each.
+        TrainingError: if there are fewer GPUs, or the batch cannot be divided equally.
     """
     n = settings.devices
     if n == 1:
@@ -35,8 +35,8 @@ def device_options(settings: TrainSettings, batch_size: int) -> dict[str, Any]:
     # Otherwise Lightning sets a number of threads, and results depend on it.
     os.environ.setdefault("OMP_NUM_THREADS", str(settings.threads))
     if is_first_process():
-        # For run_script in the further processes: they end with this one, whatever ends it.
+        # For run_script in the further processes: they exit when this one does.
         os.environ["DEFECTBENCH_RUN"] = str(os.getpid())
-    # Promptable networks do not use all their weights in every step.
+    # Promptable networks do not use all their parameters in every step.
     strategy = DDPStrategy(find_unused_parameters=True)
     return {"devices": n, "strategy": strategy, "use_distributed_sampler": False}

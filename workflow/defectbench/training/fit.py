@@ -1,4 +1,4 @@
-"""One training from start, or from its last checkpoint, to its best weights."""
+"""The training loop, which starts from the beginning or resumes from the last checkpoint."""
 
 import logging
 import math
@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import lightning as L
@@ -18,41 +19,41 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 
+from defectbench.config.base import MERGED
 from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
-from defectbench.training.batch_parts import batch_parts, more_parts_if_out_of_memory
 from defectbench.training.checkpoints import (
     AtomicCheckpoints,
     Checkpoints,
     Stopping,
-    step_of,
+    parse_step,
 )
 from defectbench.training.dataset import Samples
 from defectbench.training.devices import device_options
-from defectbench.training.losses import Loss
-from defectbench.training.samples import Extremes
-from defectbench.training.sampling import BalancedBatches, Parts, StepBatches
+from defectbench.training.extremes import Extremes
+from defectbench.training.micro_batches import halve_batch_on_oom, read_micro_batches
+from defectbench.training.sampling import BalancedBatches, MicroBatches, StepBatches
 from defectbench.training.state import TrainingError
 from defectbench.training.task import SegmentationTask
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a training ended with."""
+    """Results of a training."""
 
     history: pd.DataFrame
     weights: Mapping[str, dict[str, torch.Tensor]]
-    """Weights of the kept checkpoints by name: the best three by the monitor, best first, the best by each other
-    metric, those kept by the way, and the last."""
+    """Weights of the checkpoints by name: the best three by the monitor, best first, the best by each other metric,
+    regular checkpoints, and the last."""
     best_checkpoints: dict[str, str]
     """Metric -> name of the checkpoint where it was highest."""
     best_step: int
-    """Of the best by the monitor."""
+    """Step of the best checkpoint by the monitor."""
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
-    batch_parts: int
-    """Parts that each batch was taken in, in the end: more than 1 if memory had run out."""
+    micro_batches: int
+    """Micro-batches per batch at the end: more than 1 after running out of memory."""
     train_seconds: float
     peak_memory_bytes: int
 
@@ -60,10 +61,10 @@ class Fit:
 class ResumableData(L.LightningDataModule):
     """Training batches that continue at the step a checkpoint was taken."""
 
-    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, parts: int) -> None:
-        """Batches of ``train`` as the settings' sampler draws them, in ``parts`` each; ``val`` in order."""
+    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, micro_batches: int) -> None:
+        """Batches of ``train`` by the settings' sampler, each in ``micro_batches``; ``val`` in order."""
         super().__init__()
-        self.train, self.val, self.settings, self.parts = train, val, settings, parts
+        self.train, self.val, self.settings, self.micro_batches = train, val, settings, micro_batches
         self.batches = make_batches(train, settings)
         self.steps_per_pass = max(1, self.batches.batches_per_pass // settings.accumulate)
         self.interval = settings.eval_every or self.steps_per_pass
@@ -71,38 +72,38 @@ class ResumableData(L.LightningDataModule):
 
     @property
     def n_intervals(self) -> int:
-        """Evaluations in the whole budget; each is an 'epoch' to Lightning."""
+        """Evaluations in the whole budget; Lightning's epochs are the intervals between them."""
         return math.ceil(self.total_steps / self.interval)
 
     def train_dataloader(self) -> DataLoader:
-        """Called anew for every epoch: the next evaluation interval, or what is left of the budget."""
+        """Batches of the next evaluation interval, at most to the end of the budget; called for every epoch."""
         step, accumulate = self.trainer.global_step, self.settings.accumulate
         self.batches.start = step * accumulate
         self.batches.n_batches = min(self.interval, self.total_steps - step) * accumulate
         rank, n_devices = self.trainer.global_rank, self.trainer.world_size
-        return self._loader(self.train, Parts(self.batches, self.parts, rank, n_devices))
+        return self._loader(self.train, MicroBatches(self.batches, self.micro_batches, rank, n_devices))
 
     def val_dataloader(self) -> DataLoader:
         """All validation images, clean ones too, on every device."""
-        size = self.settings.batch_size // (self.settings.devices * self.parts)
+        size = self.settings.batch_size // (self.settings.devices * self.micro_batches)
         order = [[(0, i) for i in range(k, min(k + size, len(self.val)))] for k in range(0, len(self.val), size)]
         return self._loader(self.val, order)
 
     def _loader(self, samples: Samples, batches: Iterable[list[tuple[int, int]]]) -> DataLoader:
-        """Samples do not depend on who reads them, so neither does any result on the number of workers."""
+        """Loader of ``batches``; samples depend on pass and index only, so results do not depend on the workers."""
         gpu = torch.cuda.is_available()
         workers = self.settings.workers
         return DataLoader(
             samples,
             batch_sampler=batches,
             num_workers=workers if workers is not None else 4 * gpu,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_limit_threads,
             pin_memory=gpu,
         )
 
 
-def _one_thread(worker: int) -> None:
-    """A worker is one of several: OpenCV's own threads would be too many."""
+def _limit_threads(worker: int) -> None:
+    """Turn OpenCV's threads off in each of several workers."""
     cv2.setNumThreads(0)
 
 
@@ -115,61 +116,76 @@ def make_batches(train: Samples, settings: TrainSettings) -> StepBatches:
     return BalancedBatches(presence, settings.batch_size, settings.seed)
 
 
-def fit(
-    name: str,
-    network: nn.Module,
-    loss: Loss,
-    train: Samples,
-    val: Samples,
-    settings: TrainSettings,
-    state: Path,
-    classes: Sequence[str] = ("merged",),
-    make_task: Callable[..., SegmentationTask] | None = None,
-    loggers: Sequence[Logger] = (),
-    evaluate_first: bool = False,
-) -> Fit:
-    """Train ``network``; its state lives in ``state`` and is taken up again if it is there.
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of a training."""
 
-    ``classes`` names the network's maps; ``make_task`` is called as :class:`SegmentationTask` would be; ``loggers``
-    are told every row of the history; with ``evaluate_first`` that begins with the network as it is given, at step 0.
-    The network ends with the best weights.
+    name: str
+    """The experiment's id, for progress lines."""
+    train: Samples
+    val: Samples
+    classes: Sequence[str] = (MERGED,)
+    """Names of the network's maps."""
+
+
+class Trainable(Protocol):
+    """The part of :class:`defectbench.training.network_job.Training` that :func:`fit` uses."""
+
+    @property
+    def network(self) -> nn.Module: ...  # noqa: D102
+    @property
+    def loss(self) -> Any: ...  # noqa: D102
+    @property
+    def make_task(self) -> Callable[..., SegmentationTask]: ...  # noqa: D102
+    @property
+    def evaluate_first(self) -> bool: ...  # noqa: D102
+
+
+def fit(
+    training: Trainable, data: TrainingData, settings: TrainSettings, state: Path, loggers: Sequence[Logger] = ()
+) -> Fit:
+    """Train a network; a training whose ``state`` folder holds a checkpoint resumes from it.
+
+    ``loggers`` log every row of the history. Afterwards the network has the best weights.
 
     Raises:
         TrainingError: if the loss is not finite or memory runs out.
-        SystemExit: at the end, in the further processes of a training on several devices.
+        SystemExit: at the end, in all but the first process of a training on several devices.
     """
     quiet_lightning()
-    parts = batch_parts(state)
-    data = ResumableData(train, val, settings, parts)
+    micro_batches = read_micro_batches(state)
+    module = ResumableData(data.train, data.val, settings, micro_batches)
+    network = training.network
     # Convolutions on CPUs and tensor cores run about twice as fast with channels last.
     network.to(memory_format=torch.channels_last)
     if settings.compile:
         network.compile()
-    task = (make_task or SegmentationTask)(name, network, loss, settings, data.total_steps, val, classes)
-    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(data.steps_per_pass), state)
+    task = training.make_task(data.name, network, training.loss, settings, module.total_steps, data.val, data.classes)
+    task.state_folder = state
+    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(module.steps_per_pass), state)
     stop = Stopping(settings.monitor, patience=settings.patience, mode="max", check_on_train_epoch_end=True)
-    trainer = make_trainer(settings, data, [*checkpoints.callbacks, stop], loggers, state)
+    trainer = make_trainer(settings, module, [*checkpoints.callbacks, stop], loggers, state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
-    with more_parts_if_out_of_memory(name, state, settings, data.batches.batch_size, parts):
-        if evaluate_first and resume is None:
-            trainer.validate(task, datamodule=data, verbose=False)
+    with halve_batch_on_oom(data.name, state, settings, module.batches.batch_size, micro_batches):
+        if training.evaluate_first and resume is None:
+            trainer.validate(task, datamodule=module, verbose=False)
             task.begin_history()
-        trainer.fit(task, datamodule=data, ckpt_path=resume)
+        trainer.fit(task, datamodule=module, ckpt_path=resume)
         history, weights = pd.DataFrame(task.history), checkpoints.weights()
         best = next(iter(weights))
         task.network.load_state_dict(weights[best], strict=task.strict_loading)
         task.extremes = Extremes()
-        trainer.validate(task, datamodule=data, verbose=False)
+        trainer.validate(task, datamodule=module, verbose=False)
     if not trainer.is_global_zero:
         raise SystemExit  # the first process writes the results
     return Fit(
         history=history,
         weights=weights,
         best_checkpoints=checkpoints.best_names(),
-        best_step=step_of(best),
+        best_step=parse_step(best),
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
-        batch_parts=parts,
+        micro_batches=micro_batches,
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=peak_memory_bytes(),
     )
@@ -182,14 +198,14 @@ def make_trainer(
     return L.Trainer(
         **device_options(settings, data.batches.batch_size),
         accelerator="auto",
-        precision=_LIGHTNING_PRECISION[resolved_precision(settings.precision)],
-        accumulate_grad_batches=settings.accumulate * data.parts,
+        precision=_LIGHTNING_PRECISION[resolve_precision(settings.precision)],
+        accumulate_grad_batches=settings.accumulate * data.micro_batches,
         max_epochs=data.n_intervals,
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
         callbacks=callbacks,
         logger=list(loggers) or False,
-        # Not Slurm's environment: there Lightning expects a task per device, and a job is one task.
+        # Not Slurm's environment, in which Lightning expects a task per device: here a job is one task.
         plugins=[AtomicCheckpoints(), LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -200,11 +216,11 @@ def make_trainer(
 
 
 def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
-    """What the run record says of a training."""
+    """Facts of the run record about a training."""
     return {
-        "precision": resolved_precision(settings.precision),
+        "precision": resolve_precision(settings.precision),
         "steps": result.steps,
-        "batch_parts": result.batch_parts,
+        "batch_parts": result.micro_batches,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
         "epochs": len(result.history),
@@ -216,8 +232,8 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
 _LIGHTNING_PRECISION = {"bf16": "bf16-mixed", "fp16": "16-mixed", "fp32": "32-true"}
 
 
-def resolved_precision(precision: str) -> str:
-    """``bf16``, ``fp16`` or ``fp32``: what the setting means on this hardware.
+def resolve_precision(precision: str) -> str:
+    """``bf16``, ``fp16`` or ``fp32``: the meaning of the setting on this hardware.
 
     Raises:
         TrainingError: for fp16 without a GPU.
@@ -232,7 +248,7 @@ def resolved_precision(precision: str) -> str:
 
 
 def quiet_lightning() -> None:
-    """Keep Lightning's banners and advice out of the logs; errors still show."""
+    """Silence Lightning's banners and advice; errors are still logged."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

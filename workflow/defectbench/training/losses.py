@@ -1,4 +1,4 @@
-"""Losses on logits (B, C, H, W) against masks (B, C, H, W) of 0 and 1. docs/losses.md says which when."""
+"""Losses of logits (B, C, H, W) against masks (B, C, H, W) of 0 and 1; docs/losses.md compares them."""
 
 from collections.abc import Callable
 
@@ -30,12 +30,11 @@ def make_loss(name: str, pos_weight: tuple[float, ...] = (1.0,)) -> Loss:
         "tversky": [(1, tversky_loss())],
         "lovasz": [(1, lovasz_loss)],
     }
-    chosen = terms[name]
 
     def loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         with torch.autocast(logits.device.type, enabled=False):
             logits, masks = logits.float(), masks.float()
-            return sum(weight * term(logits, masks) for weight, term in chosen)
+            return sum(weight * term(logits, masks) for weight, term in terms[name])
 
     return loss
 
@@ -48,7 +47,7 @@ class BCE:
         self.pos_weight = torch.tensor(pos_weight).view(-1, 1, 1)
 
     def __call__(self, logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Loss of a batch."""
+        """Loss of a batch of logits and masks."""
         weight = self.pos_weight.to(logits.device)
         return functional.binary_cross_entropy_with_logits(logits, masks, pos_weight=weight)
 
@@ -84,10 +83,10 @@ def lovasz_loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 
 
 def deeply_supervised(loss: Loss) -> Callable[[torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor], torch.Tensor]:
-    """``loss`` for networks that give several outputs (B, C, H, W) in training, the final one first.
+    """``loss`` for networks with several outputs (B, C, H, W) in training, the final one first.
 
-    The weights are 1, 1/2, 1/4, ..., divided by their sum (F. Isensee et al., nnU-Net, Nature Methods 2021); the loss
-    of a single output stays as it is.
+    The weights are 1, 1/2, 1/4, ..., divided by their sum (F. Isensee et al., nnU-Net, Nature Methods 2021); a single
+    output has weight 1.
     """
 
     def total(outputs: torch.Tensor | tuple[torch.Tensor, ...], masks: torch.Tensor) -> torch.Tensor:

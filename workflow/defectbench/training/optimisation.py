@@ -1,4 +1,4 @@
-"""Optimisers and the courses of their learning rates, all from torch."""
+"""Optimisers and learning-rate schedules of torch."""
 
 import math
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ MOMENTUM = 0.9
 
 
 def make_optimizer(settings: TrainSettings, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of the settings; weight decay is decoupled from the gradient in AdamW alone."""
+    """The optimiser of the settings; only AdamW decouples weight decay from the gradient."""
     common = {"lr": settings.lr, "weight_decay": settings.wd}
     match settings.optimizer:
         case "adamw":
@@ -28,7 +28,7 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[torch.nn.Parame
 def make_schedule(
     settings: TrainSettings, optimizer: torch.optim.Optimizer, total: int
 ) -> lr_scheduler.LRScheduler | lr_scheduler.ReduceLROnPlateau:
-    """The course of the learning rate over ``total`` steps; ReduceLROnPlateau steps by evaluation, all others by step.
+    """The learning-rate schedule over ``total`` steps; ReduceLROnPlateau steps by evaluation, all others by step.
 
     - cosine: :func:`cosine_with_warmup`.
     - cosine_restarts: half cosines from lr to 0, each twice as long as the one before; the last ends with the budget
@@ -47,7 +47,7 @@ def make_schedule(
         case "one_cycle":
             return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=total, pct_start=settings.warmup)
         case "plateau":
-            # eps 0: by default torch leaves steps smaller than 1e-8 out.
+            # eps 0: by default torch skips changes smaller than 1e-8.
             return lr_scheduler.ReduceLROnPlateau(optimizer, "max", PLATEAU_FACTOR, settings.lr_patience, eps=0)
     raise ValueError(f"unknown schedule {settings.schedule!r}")
 

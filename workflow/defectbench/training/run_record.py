@@ -1,4 +1,4 @@
-"""run.json: everything a result row says of its training."""
+"""The run record of a training, run.json, from which the columns of the results are taken."""
 
 import hashlib
 import importlib.metadata
@@ -12,29 +12,32 @@ from typing import Any, Literal
 
 from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.files import file_sha256
+
+Track = Literal["automatic", "oracle", "reference"]
 
 PACKAGES = ("torch", "lightning", "segmentation-models-pytorch", "albumentations", "numpy", "opencv-python-headless")
-# Those of single families, recorded where they are in use.
+# Packages of single families, recorded if they were imported.
 EXTRAS = ("sam2", "transformers", "peft", "ultralytics")
 
 
 def run_record(
     identity: ExperimentIdentity,
     settings: Settings,
-    track: Literal["automatic", "oracle", "reference"],
+    track: Track,
     prompt_source: str,
     **facts: Any,
 ) -> dict[str, Any]:
     """The record of one finished training.
 
-    ``track`` and ``prompt_source`` are set by the family's code from where its prompts come, never by the user.
-    ``facts`` are the remaining columns; those that do not apply stay away and end as nulls in the results.
+    ``track`` and ``prompt_source`` are set by the family's code from the origin of its prompts, never by the user.
+    ``facts`` are the remaining columns; a column that does not apply is omitted, and null in the results.
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json", exclude=settings.idle_keys),
+        "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
         **facts,
-        # The one that defectbench.on_gpu took.
+        # Set by defectbench.on_gpu.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
@@ -43,22 +46,20 @@ def run_record(
 
 
 def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:
-    """Digest of the images that a training, or that of the weights it started from, read to learn or to stop by.
+    """Digest of the images of training and early stopping, those of the initial weights included.
 
-    Cross-validation accepts a prediction only from a model that says so.
+    Cross-validation accepts predictions only of models with the right digest.
     """
     seen = sorted({image_id for ids in image_ids for image_id in ids})
     return {"seen_ids_sha256": hashlib.sha256("\n".join(seen).encode()).hexdigest()}
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """Path, size and digest of a file of weights, read in parts."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    """Path, size and digest of a weights file."""
     return {
         "weights_path": path.as_posix(),
         "weights_bytes": path.stat().st_size,
-        "weights_sha256": digest,
+        "weights_sha256": file_sha256(path),
     }
 
 

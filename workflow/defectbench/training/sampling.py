@@ -1,4 +1,4 @@
-"""Which images make up which batch: pure functions of seed and batch number, so that a run can resume anywhere."""
+"""Batch sampling: pure functions of seed and batch number, so that a training can resume at any step."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -9,9 +9,9 @@ import numpy as np
 class StepBatches:
     """Batches of dataset indices, numbers ``start`` … ``start + n_batches``.
 
-    The images are visited in passes, each in an order of its own drawn from (seed, pass). An incomplete batch
-    at the end of a pass is left out (unless there are fewer images than one batch holds); the images in it
-    change from pass to pass. Items are (pass, index): the pass seeds the augmentation.
+    The images are visited in passes, each in a random order seeded by (seed, pass). An incomplete batch at the end of
+    a pass is dropped (unless there are fewer images than in one batch); its images change from pass to pass. Items are
+    (pass, index): the pass seeds the augmentation.
     """
 
     def __init__(self, n_images: int, batch_size: int, seed: int) -> None:
@@ -28,7 +28,7 @@ class StepBatches:
         return self.n_images // self.batch_size
 
     def __len__(self) -> int:
-        """Number of batches that iterating gives."""
+        """Number of batches that iterating yields."""
         return self.n_batches
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -40,25 +40,25 @@ class StepBatches:
         """Items of one batch."""
         pass_number, position = divmod(number, self.batches_per_pass)
         order = _order(self.n_images, self.seed, pass_number)
-        chosen = order[position * self.batch_size : (position + 1) * self.batch_size]
-        return [(pass_number, int(index)) for index in chosen]
+        indices = order[position * self.batch_size : (position + 1) * self.batch_size]
+        return [(pass_number, int(index)) for index in indices]
 
 
-class Parts:
-    """Batches in equal parts, one after the other, of which each device has its equal share."""
+class MicroBatches:
+    """Batches split into equal micro-batches, of which each device gets an equal share."""
 
     def __init__(self, batches: StepBatches, n_parts: int, device: int = 0, n_devices: int = 1) -> None:
-        """The shares of device number ``device`` of ``n_devices``; their product with ``n_parts`` divides a batch."""
+        """Shares of device ``device`` of ``n_devices``; the batch size is a multiple of ``n_parts`` · ``n_devices``."""
         self.batches = batches
         self.n_parts = n_parts
         self.device, self.n_devices = device, n_devices
 
     def __len__(self) -> int:
-        """Number of parts that iterating gives."""
+        """Number of micro-batches that iterating yields."""
         return len(self.batches) * self.n_parts
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield this device's share of every part."""
+        """Yield this device's share of every micro-batch."""
         size = self.batches.batch_size // (self.n_parts * self.n_devices)
         for batch in self.batches:
             for part in range(self.n_parts):
@@ -67,19 +67,19 @@ class Parts:
 
 
 class BalancedBatches(StepBatches):
-    """Batches in which every other image is clean, and the rest show the classes in turn.
+    """Batches in which every other image is clean, and the others show the classes in turn.
 
-    Within the clean images, and within those of each class, all are visited once before any comes again. An image of
-    two classes belongs to both. What the data do not have (clean images, a class) has no turn. Items are (draw, index)
-    with a number of its own for every draw: an image that comes often is augmented anew each time.
+    All clean images, and all images of a class, are visited once before any is repeated. An image of two classes is in
+    both. Strata without images (clean ones, a class) are skipped. Items are (draw, index) with a new number for each
+    draw, so that a repeated image is augmented differently.
     """
 
     def __init__(self, presence: np.ndarray, batch_size: int, seed: int) -> None:
-        """``presence`` (n_images, n_classes), bool: which image shows which class."""
+        """``presence`` (n_images, n_classes), bool: whether an image shows a class."""
         super().__init__(len(presence), batch_size, seed)
         clean = np.flatnonzero(~presence.any(axis=1))
         classes = [np.flatnonzero(column) for column in presence.T if column.any()]
-        # One round of turns; every stratum has the same number of turns in each.
+        # The strata of one round, each as often as it is visited.
         self._turns: Sequence[np.ndarray] = classes or [clean]
         if classes and len(clean):
             self._turns = [stratum for members in classes for stratum in (clean, members)]
@@ -94,11 +94,11 @@ class BalancedBatches(StepBatches):
         members = self._turns[turn]
         same = [t for t, other in enumerate(self._turns) if other is members]
         visit, place = divmod(round_number * len(same) + same.index(turn), len(members))
-        # Orders differ between the strata, hence their first turn in the seed.
+        # The first turn of a stratum is part of the seed, so that orders differ between strata.
         return int(members[_order(len(members), self.seed, visit, same[0])[place]])
 
 
 @lru_cache(maxsize=64)
 def _order(n: int, *seed: int) -> np.ndarray:
-    """A random order of 0 … n - 1, drawn from ``seed``."""
+    """A random permutation of 0 … n - 1."""
     return np.random.default_rng(seed).permutation(n)

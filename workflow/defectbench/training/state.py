@@ -1,4 +1,4 @@
-"""The folder in which a running training keeps what it needs to go on after a kill."""
+"""State folder of a running training: checkpoints that a killed training resumes from."""
 
 import fcntl
 import hashlib
@@ -12,11 +12,11 @@ from defectbench.script import UserError
 
 
 class TrainingError(UserError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 def fingerprint(*parts: str | bytes) -> str:
-    """Key (16 hex digits) of everything a training depends on: a state is resumed only if it agrees."""
+    """Digest (16 hex digits) of all inputs of a training: a state is resumed only if it is the same."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -25,19 +25,19 @@ def fingerprint(*parts: str | bytes) -> str:
 
 
 def is_first_process() -> bool:
-    """Whether this is no further process of a training on several devices; Lightning numbers them in LOCAL_RANK."""
+    """Whether this is the first, or only, process of a training; Lightning numbers them in LOCAL_RANK."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @contextmanager
 def training_state(folder: Path, key: str) -> Iterator[Path]:
-    """The folder of the training state ``key``, locked; it goes when the block ends without an error.
+    """The folder of the training state ``key``, locked; it is removed when the block ends without an error.
 
     States of other keys are removed: they belong to other settings, data or code. Further processes of a training on
     several devices share the folder that the first one has locked.
 
     Raises:
-        TrainingError: if another process, such as one left over from a killed run, trains here.
+        TrainingError: if another process, such as one left over from a killed run, has locked it.
     """
     if not is_first_process():
         yield folder / key
@@ -53,5 +53,5 @@ def training_state(folder: Path, key: str) -> Iterator[Path]:
                 shutil.rmtree(stale)
         (folder / key).mkdir(exist_ok=True)
         yield folder / key
-        # In one move, so that a kill leaves no half of it.
+        # Renamed first, so that a kill leaves no half of a state.
         shutil.rmtree((folder / key).rename(folder / f"{key}.done"))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -14,19 +15,22 @@ from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.training.dataset import Samples
+from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
 from defectbench.training.optimisation import make_optimizer, make_schedule
-from defectbench.training.samples import Extremes
 from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
 
-Outputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
-"""Loss of a batch, logits (N, C, H, W), in training perhaps several, finest first, and the masks they are to be."""
+TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
+"""Loss of a batch, logits (N, C, H, W), with deep supervision several, finest first, and their true masks."""
+ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
+"""Loss of a batch, and logits (N, C, H, W)."""
+HistoryRow = dict[str, float | None]
 
 
 class SegmentationTask(L.LightningModule):
-    """Trains ``network`` (uint8 images -> logits) and validates it."""
+    """Training and validation steps of ``network`` (uint8 images -> logits)."""
 
     def __init__(
         self,
@@ -38,21 +42,23 @@ class SegmentationTask(L.LightningModule):
         val: Samples,
         classes: Sequence[str],
     ) -> None:
-        """``name`` opens each line of progress, ``total_steps`` is the length of the schedule, ``classes`` name maps.
+        """``name`` is for progress lines, ``total_steps`` the length of the schedule, ``classes`` the names of maps.
 
         In training the network may return a tuple of logits, finest first, for deep supervision.
         """
         super().__init__()
         self.name = name
         self.network = network
-        self.loss = deeply_supervised(loss)
+        self.loss: Any = deeply_supervised(loss)
         self.settings = settings
         self.total_steps = total_steps
         self.val = val
         self.classes = classes
-        self.history: list[dict[str, float]] = []
+        self.history: list[HistoryRow] = []
+        self.state_folder = Path()
+        """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
-        """Where set, each validated image is added to it."""
+        """If set, each validated image is added to it."""
         self._evaluation = Evaluation(classes)
         self._metrics: dict[str, float | None] = {}
         self._losses: list[torch.Tensor] = []
@@ -67,11 +73,11 @@ class SegmentationTask(L.LightningModule):
         self._losses, self._train_counts = [], 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed by batch, so that a resumed run draws what an undisturbed one would have drawn."""
+        """Seed by batch, so that a resumed training has the random numbers of an undisturbed one."""
         self._waited += time.perf_counter() - self._waiting_since
         accumulate = self.trainer.accumulate_grad_batches
         number = self.global_step * accumulate + batch_idx % accumulate
-        # Devices draw differently from each other.
+        # Devices have different random numbers.
         torch.manual_seed(self.settings.seed + number + self.global_rank * self.total_steps * accumulate)
 
     def training_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> torch.Tensor:
@@ -81,38 +87,39 @@ class SegmentationTask(L.LightningModule):
             TrainingError: if it is not finite, naming step and images.
         """
         images, masks, indices = batch
-        loss, outputs, wanted = self.training_outputs(images, masks, indices)
+        loss, outputs, true_masks = self.training_outputs(images, masks, indices)
         self._check_finite(loss, indices)
         self._losses.append(loss.detach())
-        self._train_counts = self._train_counts + _confusion(outputs, wanted)
+        self._train_counts = self._train_counts + _confusion(outputs, true_masks)
         return loss
 
-    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
-        """What a training step computes; families whose networks need more than the image have their own."""
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
+        """Forward pass of a training step; families whose networks need more than the image override it."""
         outputs = self.network(images)
         return self.loss(outputs, masks), outputs, masks
 
-    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> Outputs:
-        """What a validation step computes: one map of logits per image and class."""
-        return self.training_outputs(images, masks, indices)
+    def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:
+        """Forward pass of a validation step: one map of logits per image and class."""
+        logits = self.network(images)
+        return self.loss(logits, masks), logits
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """From here on the next batch is waited for."""
+        """Start the clock of waiting for the next batch."""
         self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
-        """Stop the clock of the training steps and forget the last validation."""
+        """Stop the clock of the training steps, and reset the scores."""
         self._trained_seconds = time.perf_counter() - self._started
         self._val_losses, self._evaluation = [], Evaluation(self.classes)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> None:
-        """Score the maps of one batch, each at its image's own pixels.
+        """Score the maps of one batch at the images' own pixels.
 
         Raises:
             TrainingError: if they are not finite, naming step and images.
         """
         images, masks, indices = batch
-        loss, logits, _ = self.validation_outputs(images, masks, indices)
+        loss, logits = self.validation_outputs(images, masks, indices)
         self._check_finite(loss, indices, "val ")
         self._val_losses.append(loss)
         if not self.trainer.is_global_zero:
@@ -123,7 +130,7 @@ class SegmentationTask(L.LightningModule):
             self.add_validated(index, codes_from_logits(maps), truth)
 
     def add_validated(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:
-        """Take the codes (C, H, W) of val image ``index`` into the scores."""
+        """Add the codes (C, H, W) of val image ``index`` to the scores."""
         self._evaluation.add(codes, truth)
         if self.extremes is not None:
             self.extremes.add(index, codes, truth)
@@ -137,18 +144,19 @@ class SegmentationTask(L.LightningModule):
         metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
         self._metrics = self.trainer.strategy.broadcast(metrics)
         if self._metrics[self.settings.monitor] is None:
-            raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split anew")
+            raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
         self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
 
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
-        row = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None, **self._val_loss(), **self._metrics}
-        self.history = [row | absent | {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}]
+        start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
+        costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
+        self.history = [start | self._val_loss() | self._metrics | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
-        """Add a row to the history and show it; a schedule that watches the monitor takes its step."""
+        """Add a row to the history and print it; step a schedule that watches the monitor."""
         data, reduce = self.trainer.datamodule, self.trainer.strategy.reduce
         batch_size = data.batches.batch_size
         train_loss = reduce(torch.stack(self._losses).mean(), reduce_op="mean")
@@ -164,7 +172,7 @@ class SegmentationTask(L.LightningModule):
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,
-                "images_per_second": len(self._losses) * batch_size / data.parts / self._trained_seconds,
+                "images_per_second": len(self._losses) * batch_size / data.micro_batches / self._trained_seconds,
                 "data_wait_share": self._waited / self._trained_seconds,
                 "peak_memory": peak_memory_bytes(),
             }
@@ -175,7 +183,7 @@ class SegmentationTask(L.LightningModule):
         if self.settings.schedule == "plateau":
             self.lr_schedulers().step(self._metrics[self.settings.monitor])
 
-    def _val_loss(self) -> dict[str, float]:
+    def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}
 
     def _check_finite(self, loss: torch.Tensor, indices: torch.Tensor, role: str = "") -> None:
@@ -185,7 +193,7 @@ class SegmentationTask(L.LightningModule):
                 f"the last good checkpoint is kept. Try a lower lr than {self.settings.lr:g} or precision: fp32"
             )
 
-    def _progress(self, row: dict[str, float]) -> str:
+    def _progress(self, row: HistoryRow) -> str:
         return (
             f"{self.name}  step {row['step']:>5}/{self.total_steps}  loss {row['train_loss']:.3f}"
             f"  val IoU {row['val_iou_fixed']:.3f}  val Dice {row['val_dice_fixed']:.3f}"
@@ -196,34 +204,37 @@ class SegmentationTask(L.LightningModule):
         """Optimiser and schedule of the settings."""
         optimizer = make_optimizer(self.settings, self.parameter_groups())
         schedule = make_schedule(self.settings, optimizer, self.total_steps)
-        watches = {"interval": "epoch", "monitor": self.settings.monitor, "reduce_on_plateau": True}
-        how = watches if self.settings.schedule == "plateau" else {"interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **how}}
+        by_monitor = {"interval": "epoch", "monitor": self.settings.monitor, "reduce_on_plateau": True}
+        options = by_monitor if self.settings.schedule == "plateau" else {"interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **options}}
 
     def parameter_groups(self) -> list[Any]:
-        """What trains: parameters, or groups of them with settings of their own."""
+        """Trainable parameters, or groups of them with different optimiser settings."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Step schedules that go by step. Lightning would step the others after the checkpoint is written, and a
-        resumed training would miss that step; :meth:`on_train_epoch_end` comes before."""
+        """Step schedules that are stepped every step.
+
+        Lightning would step the others after the checkpoint is written, and a resumed training would miss that step;
+        :meth:`on_train_epoch_end` comes before.
+        """
         if metric is None:
             scheduler.step()
 
     @property
     def strict_loading(self) -> bool:
-        """Whether a checkpoint holds all weights; those of frozen parameters are left out."""
+        """Whether a checkpoint must have all parameters; frozen ones are not saved."""
         return all(parameter.requires_grad for parameter in self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the state, and no frozen parameters: a training starts with the same ones anew."""
+        """Save the history, and no frozen parameters: a resumed training is built with the same ones."""
         checkpoint["history"] = self.history
         for name, parameter in self.named_parameters():
             if not parameter.requires_grad:
                 del checkpoint["state_dict"][name]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up again."""
+        """Restore the history."""
         self.history = checkpoint["history"]
 
 

@@ -1,4 +1,4 @@
-"""Experiment trackers: MLflow and Weights & Biases, by Lightning's loggers. Nothing is sent unless the user says so."""
+"""Experiment trackers: MLflow and Weights & Biases, by Lightning's loggers; nothing is sent unless configured."""
 
 import math
 import os
@@ -15,34 +15,34 @@ from defectbench.files import write_text
 from defectbench.training.state import is_first_process
 
 FOLDER = Path("runs")
-"""Where trackers keep their files, relative to the working folder."""
+"""Folder of the trackers' files, relative to the working folder."""
 
 
 def open_trackers(
     path: Path | None, identity: ExperimentIdentity, settings: Settings, state: Path
 ) -> list[MLFlowLogger | WandbLogger]:
-    """The trackers that ``path``, a trackers.yaml, asks for; none without a file, or for a further device's process.
+    """The trackers in ``path``, a trackers.yaml; none without a file, or in the process of a further device.
 
-    A training that is taken up again goes on in the run that it began: its ids lie in ``state``, named by the
-    training's fingerprint.
+    A resumed training continues its tracker runs: their ids are in ``state``, a folder named by the training's
+    fingerprint.
     """
     if path is None or not is_first_process():
         return []
-    chosen = TrackerSettings.read(path)
-    make = {"mlflow": _mlflow, "wandb": _wandb}
-    loggers = [make[name](chosen, identity, state) for name in chosen.use]
+    trackers = TrackerSettings.read(path)
+    makers = {"mlflow": _make_mlflow, "wandb": _make_wandb}
+    loggers = [makers[name](trackers, identity, state) for name in trackers.use]
     for logger in loggers:
         logger.log_hyperparams(
-            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.idle_keys)}
+            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.inactive_keys)}
         )
     return loggers
 
 
 def track_row(loggers: Sequence[Logger], row: Mapping[str, float | None]) -> None:
-    """Log one row of the history at its step; what is not defined is left out."""
+    """Log one row of the history at its step; undefined values are left out."""
     values = {name: value for name, value in row.items() if value is not None and math.isfinite(value)}
     for logger in loggers:
-        logger.log_metrics(values, step=int(row["step"]))
+        logger.log_metrics(values, step=int(values["step"]))
 
 
 def close_trackers(
@@ -63,23 +63,23 @@ def close_trackers(
             logger.experiment.finish()
 
 
-def _mlflow(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) -> MLFlowLogger:
+def _make_mlflow(trackers: TrackerSettings, identity: ExperimentIdentity, state: Path) -> MLFlowLogger:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     FOLDER.mkdir(exist_ok=True)
-    known = state / "mlflow_run_id"
+    run_id_file = state / "mlflow_run_id"
     logger = MLFlowLogger(
         experiment_name=identity.dataset,
         run_name=identity.exp_id,
-        tracking_uri=chosen.mlflow_uri,
+        tracking_uri=trackers.mlflow_uri,
         tags={"family": identity.family},
-        artifact_location=str(FOLDER / "mlflow") if chosen.mlflow_uri.startswith("sqlite:") else None,
-        run_id=known.read_text() if known.is_file() else None,
+        artifact_location=str(FOLDER / "mlflow") if trackers.mlflow_uri.startswith("sqlite:") else None,
+        run_id=run_id_file.read_text() if run_id_file.is_file() else None,
     )
-    write_text(known, logger.run_id)
+    write_text(run_id_file, logger.run_id)
     return logger
 
 
-def _wandb(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) -> WandbLogger:
+def _make_wandb(trackers: TrackerSettings, identity: ExperimentIdentity, state: Path) -> WandbLogger:
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     FOLDER.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ def _wandb(chosen: TrackerSettings, identity: ExperimentIdentity, state: Path) -
         name=identity.exp_id,
         project=identity.dataset,
         save_dir=FOLDER,
-        offline=chosen.wandb_mode == "offline",
+        offline=trackers.wandb_mode == "offline",
         id=state.name,
         resume="allow",
         group=identity.family,

@@ -1,4 +1,4 @@
-"""What one evaluation during training measures: streamed, from histograms and counts, no map is kept."""
+"""Metrics of an evaluation during training, from histograms and counts of images added one by one."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from defectbench.config.score import ScoreSettings
 from defectbench.metrics import counts, definitions
 from defectbench.metrics.codes import HALF, N_BINS
-from defectbench.metrics.components import clusters, components, highest_codes, match
+from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
 from defectbench.metrics.definitions import ImageCounts
 from defectbench.metrics.froc import recall_at_fp
 from defectbench.metrics.histograms import N_CODES, average_precision, coarsen, full_histogram, sweep
@@ -20,7 +20,7 @@ class Evaluation:
     """Scores of images added one by one, merged over the classes and, of a model with several maps, per class."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        """``classes`` names the maps; a model of one map is scored as merged alone."""
+        """``classes`` are the names of the maps; a model of one map has no metrics per class."""
         self.classes = tuple(classes) if len(classes) > 1 else ()
         self._pooled = np.zeros((2, N_CODES), np.int64)
         self._histograms: list[np.ndarray] = []
@@ -38,11 +38,10 @@ class Evaluation:
             self._counts[name].append((*counts.confusion(mask, plane >= HALF), mask.size))
 
     def metrics(self) -> dict[str, float | None]:
-        """Columns of history.csv, None where one is not defined.
+        """Columns of history.csv, None if undefined.
 
         ``_fixed`` and all names without a suffix are at p = 0.5; ``_opt`` at opt_threshold_dice, the candidate
-        p = k/256 with the highest mean Dice over defective images; at opt_threshold_f1 the F1 of all pixels together
-        is highest.
+        p = k/256 with the highest mean Dice over defective images; opt_threshold_f1 has the highest F1 of all pixels.
         """
         tp, fp, fn = sweep(np.stack(self._histograms))
         n_pixels = np.stack(self._histograms).sum(axis=(1, 2))
@@ -56,7 +55,7 @@ class Evaluation:
         mean_dice = counts.dice(tp[defective], fp[defective], fn[defective]).sum(axis=0)
         best_dice = int(np.argmax(mean_dice))
         dice = fixed.dice()
-        found = {
+        metrics = {
             "val_iou_fixed": definitions.mean_iou(fixed),
             "val_dice_fixed": definitions.mean_dice(fixed),
             "val_iou_opt": definitions.mean_iou(at(best_dice)),
@@ -75,8 +74,8 @@ class Evaluation:
             "presence_f1": definitions.image_f1(fixed),
         }
         for name in self.classes:
-            found |= {f"{metric}_{name}": value for metric, value in self._class_metrics(name).items()}
-        return found
+            metrics |= {f"{metric}_{name}": value for metric, value in self._class_metrics(name).items()}
+        return metrics
 
     def _class_metrics(self, name: str) -> dict[str, float | None]:
         images = ImageCounts(*np.array(self._counts[name]).T)
@@ -91,27 +90,27 @@ class Evaluation:
 
 
 class ComponentHits:
-    """Components found and missed in images added one by one, by the rule and limits that scoring has by default."""
+    """Matches of predicted and true components in images added one by one, by the default settings of scoring."""
 
     def __init__(self) -> None:
-        """Without any image yet."""
+        """Start without images."""
         self._scores: list[np.ndarray] = []
         self._hits: list[np.ndarray] = []
         self._n_images = self._n_truth = self._n_clusters = 0
 
     def add(self, codes: np.ndarray, truth: np.ndarray) -> None:
         """Add one image: its merged map, (H, W) uint16, cut at p = 0.5, and its true mask, 0 and 1."""
-        true, predicted = components(truth.astype(bool)), components(codes >= HALF)
+        true, predicted = find_components(truth.astype(bool)), find_components(codes >= HALF)
         scores = highest_codes(predicted, codes)
-        matched, _ = match(predicted, true, scores, _SCORE.match_iou)
+        matched, _ = match_components(predicted, true, scores, _SCORE.match_iou)
         self._scores.append(scores)
         self._hits.append(matched >= 0)
         self._n_images += 1
         self._n_truth += len(true)
-        self._n_clusters += len(np.unique(clusters(truth.astype(bool), true)))
+        self._n_clusters += len(np.unique(assign_clusters(truth.astype(bool), true)))
 
     def recall_at_fp(self, at_most: float) -> float | None:
-        """Recall at ``at_most`` false components per image; None without true ones, or where they are fragmented."""
+        """Recall at ``at_most`` false components per image; None without true ones, or if they are fragmented."""
         if not self._n_truth or 1 - self._n_clusters / self._n_truth >= _SCORE.fragmented_from:
             return None
         scores, hits = np.concatenate(self._scores), np.concatenate(self._hits)

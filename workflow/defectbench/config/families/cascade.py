@@ -1,4 +1,4 @@
-"""Cascades: a promptable model that is asked by what another experiment found, or by prompts it was not trained with.
+"""Cascades: a promptable model prompted by another experiment's predictions, or by prompts it was not trained with.
 
 Nothing is trained: both stages are experiments of the study.
 """
@@ -6,26 +6,29 @@ Nothing is trained: both stages are experiments of the study.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from defectbench.config.base import Settings, suggestion
+from defectbench.config.base import Settings
 from defectbench.config.experiment import Experiment
-from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
+from defectbench.config.names import find_one
+from defectbench.config.prompts import FIXED, NOISY_KINDS, ORACLE, SOURCES, is_oracle, prompts_path
 
 PROMPTABLE = ("sam2",)
 
 
 class CascadePrompts(Settings):
-    """Which prompts are given."""
+    """Source and kind of the prompts."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     source: str = Field(
         alias="from",
-        description="Id of the experiment that makes the prompts, or 'oracle' (the true masks), or 'fixed' (the "
-        "image's size)",
+        description="Name or id of the experiment that makes the prompts, or 'oracle' (the true masks), or 'fixed' "
+        "(the image's size)",
     )
     kind: Literal["box", "points", "box_points", "mask", "full_box"] = Field(
         "box", description="Detectors give boxes alone; maps also points and masks; 'fixed' means full_box"
@@ -43,113 +46,100 @@ class CascadePrompts(Settings):
         return self
 
 
-class CascadeSettings(Settings):
-    """Two experiments in a row: one gives prompts, a promptable one the masks. Nothing is trained again.
+class CascadeSettings(FamilySettings):
+    """Two experiments in a row: one makes prompts, a promptable one predicts masks from them. Nothing is trained again.
 
     In ids of experiments _s{seed} may be left out: then they are those with this ``seed``.
     """
 
+    jobs: ClassVar[JobNeeds | None] = None
+
     model: Literal["cascade"]
-    segmenter: str = Field(description="Id of the experiment that is asked: one of the sam2 family")
+    segmenter: str = Field(description="Name or id of the prompted experiment: one of the sam2 family")
     prompts: CascadePrompts
-    seed: int = Field(42, ge=0, description="Seed of the experiments whose ids name none")
+    seed: int = Field(42, ge=0, description="Seed of the experiments whose names or ids leave it out")
 
-    @property
-    def prompt(self) -> str:
-        """Kind of the prompts."""
-        return self.prompts.kind
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of its prompts: from the labels, fixed, or another experiment's."""
+        return Traits(
+            prompt=self.prompts.kind,
+            prompt_source=self.prompts.source,
+            prompt_file=prompts_path(self.prompts.source, self.prompts.kind, self.prompts.noise),
+            sees_image_alone=False,
+        )
 
-    @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from: oracle, fixed, or the id of an experiment."""
-        return self.prompts.source
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """What the experiment's id says besides its named parts: both stages, whatever their seed, and the noise."""
-        stages = " ".join(name.removesuffix(f"_s{self.seed}") for name in (self.prompts.source, self.segmenter))
+    def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
+        """A digest of both stages, without their seed if it is this one, and the noise."""
+        stages = combined or (self.prompts.source, self.segmenter)
+        text = " ".join(stage.removesuffix(f"_s{self.seed}") for stage in stages)
         noise = {"noise": self.prompts.noise} if self.prompts.noise else {}
-        return {"stages": hashlib.sha256(stages.encode()).hexdigest()[:6], **noise}
+        return {"stages": hashlib.sha256(text.encode()).hexdigest()[:6], **noise}
 
 
 class ResolvedCascade(CascadeSettings):
-    """A cascade with the whole ids of its stages, and what it has of them."""
+    """A cascade with the whole ids of its stages, and the traits that it has from them."""
 
     variant: str
     img_size: str
     threads: int
 
-
-def resolve_cascades(experiments: Sequence[Experiment], problems: list[str]) -> list[Experiment]:
-    """``experiments``, the cascades among them with the whole ids of their stages and what follows from these."""
-    stages = [experiment for experiment in experiments if experiment.family != "cascade"]
-    found = [
-        _resolved(experiment, stages, problems) if experiment.family == "cascade" else experiment
-        for experiment in experiments
-    ]
-    ids = [experiment.exp_id for experiment in found]
-    twice = {exp_id for exp_id in ids if ids.count(exp_id) > 1}
-    problems += [f"experiments: {exp_id} is listed twice" for exp_id in sorted(twice)]
-    return found
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of its prompts and of the segmenter."""
+        return replace(super().traits, variant=self.variant, img_size=self.img_size, threads=self.threads)
 
 
-def _resolved(cascade: Experiment, stages: list[Experiment], problems: list[str]) -> Experiment:
-    settings = cascade.settings
-    key = f"experiments: cascade of {settings.prompt_source} and {settings.segmenter}"
-    before = len(problems)
+def resolve_cascade(
+    cascade: Experiment, settings: CascadeSettings, stages: Sequence[Experiment], key: str, problems: list[str]
+) -> Experiment:
+    """``cascade``, whose settings are ``settings``, with the whole ids of its stages and the traits it has from them.
+
+    Mistakes are added to ``problems``, with the key path ``key`` of the cascade's entry.
+    """
     promptable = [stage for stage in stages if stage.family in PROMPTABLE]
-    segmenter = _find(settings.segmenter, settings.seed, promptable, f"{key}: segmenter", problems)
+    segmenter = find_one(settings.segmenter, promptable, f"{key}.segmenter", problems, settings.seed)
     source = None
-    if settings.prompt_source not in (ORACLE, FIXED):
-        source = _find(settings.prompt_source, settings.seed, stages, f"{key}: prompts.from", problems)
-        problems += [f"{key}: {problem}" for problem in (_unfit(source, settings.prompt, stages) if source else ())]
+    if settings.prompts.source not in (ORACLE, FIXED):
+        source = find_one(settings.prompts.source, stages, f"{key}.prompts.from", problems, settings.seed)
+        obstacles = _obstacles(source, settings.prompts.kind, stages) if source else []
+        problems += [f"{key}.prompts.from: {obstacle}" for obstacle in obstacles]
     if cascade.cv:
-        problems.append(f"{key}: cv is for models that are trained; leave it out")
-    if len(problems) > before:
+        problems.append(f"{key}.cv: cv is for models that are trained; leave it out")
+    if segmenter is None:
         return cascade
-    subsets = {stage.subset for stage in (source, segmenter) if stage and _is_trained(stage)}
-    first = settings.prompt_source if source is None else _called(source)
-    prompts = settings.prompts.model_copy(update={"source": source.exp_id if source else settings.prompt_source})
+    subsets = {stage.subset for stage in (source, segmenter) if stage and stage.traits.uses_labels}
+    source_id = source.exp_id if source else settings.prompts.source
     resolved = ResolvedCascade(
-        **settings.model_dump(exclude={"segmenter", "prompts"}),
+        model=settings.model,
+        seed=settings.seed,
         segmenter=segmenter.exp_id,
-        prompts=prompts,
-        variant=f"{first}+{_called(segmenter)}",
-        img_size=segmenter.img_size,
-        threads=segmenter.settings.threads,
+        prompts=settings.prompts.model_copy(update={"source": source_id}),
+        variant=f"{_model_name(source) if source else settings.prompts.source}+{_model_name(segmenter)}",
+        img_size=segmenter.traits.img_size,
+        threads=segmenter.traits.threads,
     )
-    subset = subsets.pop() if len(subsets) == 1 else "mixed" if subsets else segmenter.subset
-    return replace(cascade, settings=resolved, subset=subset)
+    return replace(
+        cascade,
+        settings=resolved,
+        subset=subsets.pop() if len(subsets) == 1 else "mixed" if subsets else segmenter.subset,
+        combined=(source.unabridged_id if source else source_id, segmenter.unabridged_id),
+    )
 
 
-def _find(name: str, seed: int, among: Sequence[Experiment], key: str, problems: list[str]) -> "Experiment | None":
-    """The experiment called ``name``, or ``name`` and the seed."""
-    for experiment in among:
-        if experiment.exp_id in (name, f"{name}_s{seed}"):
-            return experiment
-    problems.append(f"{key}: no experiment {name!r}; {suggestion(name, [e.exp_id for e in among])}")
-    return None
-
-
-def _unfit(source: Experiment, kind: str, stages: Sequence[Experiment]) -> list[str]:
-    """Why ``source`` cannot give prompts of ``kind``."""
+def _obstacles(source: Experiment, kind: str, stages: Sequence[Experiment]) -> list[str]:
+    """Reasons why ``source`` cannot make prompts of ``kind``."""
     problems = []
-    if source.is_detector and kind != "box":
-        problems.append(f"{source.exp_id} gives boxes alone, no masks that {kind} could be drawn from: use kind: box")
+    if source.traits.is_detector and kind != "box":
+        problems.append(f"{source.name} gives boxes alone, no masks that {kind} could be drawn from: use kind: box")
     if source.cv:
-        problems.append(f"{source.exp_id} is cross-validated: its maps are not of the val images alone")
-    members = getattr(source.settings, "members", ())
-    asked = [source, *(stage for stage in stages if stage.exp_id in members)]
-    if any(is_oracle(one.settings) for one in asked):
-        problems.append(f"{source.exp_id} is itself asked by prompts of the true masks: from it follows no prediction")
+        problems.append(f"{source.name} is cross-validated: its maps are not of the val images alone")
+    members = [stage for stage in stages if stage.exp_id in source.traits.members]
+    if any(is_oracle(one.traits.prompt_source) for one in (source, *members)):
+        problems.append(f"{source.name} is itself prompted from the true masks: its maps are no predictions")
     return problems
 
 
-def _is_trained(stage: Experiment) -> bool:
-    """Whether its subset of training images matters: not to a zero-shot model."""
-    return getattr(stage.settings, "tune", "full") != "none"
-
-
-def _called(stage: Experiment) -> str:
-    """Its model and variant, as they stand in ids: there underscores part the settings."""
-    return (f"{stage.model}-{stage.variant}" if stage.variant else stage.model).replace("_", "-")
+def _model_name(stage: Experiment) -> str:
+    """Model and variant as ids have them: there underscores separate the settings."""
+    return (f"{stage.model}-{stage.traits.variant}" if stage.traits.variant else stage.model).replace("_", "-")

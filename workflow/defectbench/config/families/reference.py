@@ -1,19 +1,23 @@
-"""Settings of the reference methods: what a number is worth."""
+"""Settings of the reference methods, baselines that need no network."""
 
-from typing import Literal
+from functools import cached_property
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from defectbench.config.base import Settings
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
 
 
-class ReferenceSettings(Settings):
-    """Methods that need no network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
+class ReferenceSettings(FamilySettings):
+    """Baselines without a network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
+
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(gpu=False, train_mb=4000, train_minutes=120, predict_mb=4000)
+    weights_file: ClassVar[str] = "model.json"
 
     model: Literal["all_empty", "all_full", "tophat_otsu"]
     seed: int = Field(42, ge=0)
 
-    @property
-    def has_scores(self) -> bool:
-        """Whether its maps are scores: a constant says mere yes or no, whose mean is not a probability."""
-        return self.model == "tophat_otsu"
+    @cached_property
+    def traits(self) -> Traits:
+        """The maps of a constant are only yes or no, no scores."""
+        return Traits(has_scores=self.model == "tophat_otsu")

@@ -1,11 +1,14 @@
 """Settings of SAM 2 as a promptable model: zero-shot, fine-tuned, or with LoRA."""
 
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
-from defectbench.config.prompts import SOURCES
+from defectbench.config.family_settings import Traits
+from defectbench.config.prompts import FIXED, SOURCES, prompts_path
 
 _INFERENCE_KEYS = {
     *("model", "task", "size", "version", "init", "tune", "prompt"),
@@ -14,7 +17,7 @@ _INFERENCE_KEYS = {
 
 
 class Sam2Settings(Sam2EncoderSettings):
-    """SAM 2 or 2.1 that is asked by prompts, one map of any defect.
+    """SAM 2 or 2.1, prompted; one map of any defect.
 
     Unless given, ``tune: full`` has lr 1e-5, wd 1e-4, batch_size 4, steps 10000, eval_every 500, and ``tune: lora``
     lr 1e-3, wd 0.05, batch_size 1, steps 10000, eval_every 1000.
@@ -25,52 +28,67 @@ class Sam2Settings(Sam2EncoderSettings):
         "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
     }
 
+    weights_rule: ClassVar[str | None] = "weights_sam2"
+    base_pattern: ClassVar[str] = "sam2[^/]*"
+
     model: Literal["sam2"] = "sam2"
     task: Literal["merged"] = Field("merged", description="One map of any defect: prompts name no class")
     tune: Literal["none", "full", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
     prompt: Literal["box", "points", "box_points", "full_box"] = Field(
-        "box", description="All but full_box, that of the image, are those of the true masks (oracle track)"
+        "box", description="Derived from the true masks (oracle track), but for full_box, the box of the whole image"
     )
     train: Literal["all", "decoder", "encoder", "prompt_encoder"] = Field("all", description="What tune: full trains")
     lora_target: Literal["encoder", "encoder_mlp", "decoder", "both"] = Field(
-        "encoder", description="Attention of the encoder, that and its MLPs, attention of the decoder, or of both"
+        "encoder", description="Attention of the encoder, the same and its MLPs, attention of the decoder, or of both"
     )
     layer_decay: float = Field(1.0, gt=0, le=1, description="Factor on lr from each encoder block to the one below it")
     recipe: Literal["published", "dice_focal"] = Field(
         "published", description="Loss: SAM 2's own (focal 20, Dice 1, IoU 1, object score 1), or Dice + focal BCE"
     )
-    objects_per_image: int = Field(3, ge=1, description="Objects of an image that a training step asks for, at most")
+    objects_per_image: int = Field(3, ge=1, description="Largest number of objects of an image in a training step")
     box_noise: float = Field(
         0.1, ge=0, description="Training boxes: standard deviation of each side, share of its length"
     )
     mixed_prompts: bool = Field(
-        False, description="Training steps ask by box or by points, drawn anew, not by 'prompt'"
+        False,
+        description="Training steps are prompted with a box or points, drawn at random, not with 'prompt'",
     )
-    correction_clicks: int = Field(0, ge=0, le=7, description="Training: more clicks, each where the mask is wrong")
+    correction_clicks: int = Field(0, ge=0, le=7, description="Training: further clicks, each where the mask is wrong")
 
-    @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from."""
-        return SOURCES[self.prompt]
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of the encoder and of the prompts."""
+        source = SOURCES[self.prompt]
+        return replace(
+            super().traits,
+            prompt=self.prompt,
+            prompt_source=source,
+            prompt_file=prompts_path(source, self.prompt),
+            sees_image_alone=source == FIXED,
+            uses_labels=self.tune != "none",
+            unsearchable="" if self.tune != "none" else "no network is trained",
+        )
 
     @property
     def frozen_encoder(self) -> bool:
-        """Whether the image encoder stays as it is, so that what it makes of an image can be kept."""
+        """Whether the image encoder is not trained, so that its embeddings can be cached."""
         frozen = {"full": self.train in ("decoder", "prompt_encoder"), "lora": self.lora_target == "decoder"}
         return frozen.get(self.tune, True)
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         if self.tune == "none":
-            return super().idle_keys | (set(type(self).model_fields) - _INFERENCE_KEYS)
-        idle = {"train", "layer_decay"} if self.tune == "lora" else {"lora_target"}
-        return super().idle_keys | idle
+            return super().inactive_keys | (set(type(self).model_fields) - _INFERENCE_KEYS)
+        inactive = {"train", "layer_decay"} if self.tune == "lora" else {"lora_target"}
+        return super().inactive_keys | inactive
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
+        if self.layer_decay < 1 and self.schedule == "one_cycle":
+            raise ValueError("layer_decay below 1 does not go with schedule 'one_cycle', which has one lr for all")
         if self.tta != "none":
-            raise ValueError("tta changes the image, and prompts are places in it: it does not go with prompts")
+            raise ValueError("tta changes the image, and prompts are places in it: leave tta out")
         if self.mixed_prompts and self.prompt == "full_box":
             raise ValueError("mixed_prompts mixes boxes and points of objects: it does not go with prompt 'full_box'")
         if self.cache_embeddings and not self.frozen_encoder:

@@ -1,12 +1,15 @@
-"""What all models on SAM 2's encoder share in their settings."""
+"""Settings that all models on SAM 2's encoder share."""
 
 import re
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError
+from defectbench.config.family_settings import JobNeeds, Traits
 from defectbench.config.train import TrainSettings
 
 SIZES = ("tiny", "small", "base_plus", "large")
@@ -14,7 +17,7 @@ _BASE_NAME = re.compile(r"sam(2|2\.1)_hiera_(tiny|small|base_plus|large)(?:_rand
 
 
 def parse_base_name(name: str) -> tuple[str, str, int | None]:
-    """Version, size, and seed of random weights (None: pretrained) behind a :attr:`Sam2EncoderSettings.base_name`.
+    """Version, size, and seed of random weights (None: pretrained) of a :attr:`Sam2EncoderSettings.base_name`.
 
     Raises:
         ConfigError: if ``name`` is none.
@@ -27,10 +30,17 @@ def parse_base_name(name: str) -> tuple[str, str, int | None]:
 
 
 class Sam2EncoderSettings(TrainSettings):
-    """SAM 2's encoder: which weights, and how it is adapted."""
+    """SAM 2's encoder: its base weights, and how it is adapted."""
+
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=16000, predict_minutes=480)
 
     # Protocol values that differ from those of other families, by the value of ``tune``.
     PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    if TYPE_CHECKING:
+        # Every family declares them, each with its own default and allowed values.
+        tune: str
+        lora_target: str
 
     size: Literal["tiny", "small", "base_plus", "large"] = "tiny"
     version: Literal["2", "2.1"] = "2.1"
@@ -47,12 +57,12 @@ class Sam2EncoderSettings(TrainSettings):
     )
     cache_embeddings: bool = Field(
         False,
-        description="Keep what a frozen encoder makes of images on disk, about 16 bytes a pixel; changes no result",
+        description="Keep a frozen encoder's embeddings on disk, about 16 bytes a pixel; no result depends on it",
     )
-    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
-    patience: int = Field(3, ge=1, description="Evaluations without a better one before stopping")
+    augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
+    patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
-    @field_validator("version", mode="before")
+    @field_validator("version", mode="before", json_schema_input_type=Literal["2", "2.1"] | float)
     @classmethod
     def _version_is_text(cls, value: Any) -> Any:
         # YAML reads 2.1 as a number.
@@ -69,30 +79,30 @@ class Sam2EncoderSettings(TrainSettings):
     def _protocol(cls, tune: Any) -> dict[str, Any]:
         return cls.PROTOCOL.get(tune, {}) if isinstance(tune, str) else {}
 
-    @model_validator(mode="after")
-    def _schedule_goes_with_groups(self) -> Self:
-        if getattr(self, "layer_decay", 1.0) < 1 and self.schedule == "one_cycle":
-            raise ValueError("layer_decay below 1 does not go with schedule 'one_cycle', which has one lr for all")
-        return self
-
     @property
     def defaults(self) -> dict[str, Any]:
-        """What keys have that are not given: the protocol's values for this ``tune``."""
+        """Key -> value if it is not given; some follow from ``tune``."""
         return super().defaults | self._protocol(self.tune)
 
-    @property
-    def variant(self) -> str:
-        """Version and size, and a mark if the weights are random."""
-        return f"{self.version}-{self.size}" + ("-random" if self.init == "random" else "")
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of a network on SAM 2's encoder; the variant is version and size, marked if the weights are random."""
+        return replace(
+            super().traits,
+            variant=f"{self.version}-{self.size}" + ("-random" if self.init == "random" else ""),
+            base_name=self.base_name,
+            caches_features=self.cache_embeddings,
+            augment=self.augment,
+        )
 
     @property
     def base_name(self) -> str:
-        """Name of the file of weights that all starts from, without its suffix."""
+        """Name of the file of base weights, without its suffix."""
         name = f"sam{self.version}_hiera_{self.size}"
         return f"{name}_random_s{self.seed}" if self.init == "random" else name
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         lora = {"lora_rank", "lora_alpha", "lora_dropout", "dora", "rslora"}
-        return super().idle_keys | (set() if self.tune == "lora" else lora)
+        return super().inactive_keys | (set() if self.tune == "lora" else lora)

@@ -23,13 +23,13 @@ class Sam2HeadSettings(Sam2EncoderSettings):
 
     @property
     def frozen_encoder(self) -> bool:
-        """Whether the image encoder stays as it is, so that what it makes of an image can be kept."""
+        """Whether the image encoder is not trained, so that its embeddings can be cached."""
         return self.tune == "head"
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
-        return super().idle_keys | (set() if self.tune == "lora" else {"lora_target", "gradient_checkpointing"})
+        return super().inactive_keys | (set() if self.tune == "lora" else {"lora_target", "gradient_checkpointing"})
 
     @model_validator(mode="after")
     def _cache_needs_a_frozen_encoder(self) -> Self:

@@ -1,22 +1,24 @@
-"""Settings of SAM 3: segmentation by a phrase, zero-shot or with LoRA. One fixed phrase: the automatic track."""
+"""Settings of SAM 3, prompted with text: zero-shot or with LoRA. Fixed phrases: the automatic track."""
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import ConfigError
+from defectbench.config.base import MERGED, ConfigError
+from defectbench.config.family_settings import JobNeeds, Traits
 from defectbench.config.prompts import SOURCES
 from defectbench.config.train import TrainSettings
 
 HUB = "facebook/sam3"
 """Repository of the official weights on the model hub: gated, so a token and an accepted licence are needed."""
 
-MERGED = "merged"
 _BASE_NAME = re.compile(r"sam3(?:_tiny_random_s(\d+))?")
 _INFERENCE_KEYS = {
     *("model", "task", "init", "tune", "phrases", "map", "img_size", "resize", "tta"),
@@ -25,7 +27,7 @@ _INFERENCE_KEYS = {
 
 
 def parse_base_name(name: str) -> int | None:
-    """Seed of random weights (None: pretrained) behind a :attr:`Sam3Settings.base_name`.
+    """Seed of random weights (None: pretrained) of a :attr:`Sam3Settings.base_name`.
 
     Raises:
         ConfigError: if ``name`` is none.
@@ -37,10 +39,15 @@ def parse_base_name(name: str) -> int | None:
 
 
 class Sam3Settings(TrainSettings):
-    """SAM 3 asked by phrases. Every image is squashed to the size that its position grid is made for.
+    """SAM 3 prompted with text. Every image is squashed to the size of its position grid.
 
     Unless given, ``tune: lora`` has wd 0.05; ``init: random`` is a tiny network of the same classes at 112 pixels.
     """
+
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=24000, predict_mb=16000, predict_minutes=480, weights_mb=12000)
+    weights_rule: ClassVar[str | None] = "weights_sam3"
+    weights_listed: ClassVar[bool] = False
+    base_pattern: ClassVar[str] = "sam3[^/]*"
 
     # The size of the grid, by the value of ``init``.
     SIZES: ClassVar[dict[str, str]] = {"pretrained": "1008", "random": "112"}
@@ -53,11 +60,11 @@ class Sam3Settings(TrainSettings):
     tune: Literal["none", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
     phrases: list[str] | dict[str, list[str]] | None = Field(
         None,
-        description="What is looked for: phrases of one merged map, or class name -> phrases; null: the class names. "
+        description="Text prompts: phrases of one merged map, or class name -> phrases; null: the class names. "
         "Probabilities of several phrases are averaged; a list of lists is a grid",
     )
     map: Literal["semantic", "instances"] = Field(
-        "semantic", description="Which output is the map: the semantic map, or the union of the instances found"
+        "semantic", description="Output used as map: the semantic map, or the union of the predicted instances"
     )
     img_size: str = Field("1008", description="Side of the position grid in pixels: 1008, or 112 with init: random")
     resize: Literal["squash"] = "squash"
@@ -72,46 +79,47 @@ class Sam3Settings(TrainSettings):
         "dice_focal", description="Loss of the semantic map"
     )
     presence_weight: float = Field(
-        1.0, ge=0, description="Weight of the presence BCE, which teaches clean images to say 'nothing here'"
+        1.0, ge=0, description="Weight of the presence BCE, which teaches the network that clean images have no defect"
     )
     instance_weight: float = Field(
-        0.0, ge=0, description="Weight of the loss of instances matched to components of the truth; 0: without"
+        0.0, ge=0, description="Weight of the loss of instances matched to components of the true masks; 0: without"
     )
     gradient_checkpointing: bool = Field(
         False, description="Compute the image encoder's layers again in the backward pass: less memory, slower"
     )
     cache_embeddings: bool = Field(
-        False, description="Zero-shot: keep what the image encoder makes on disk, 21 MB an image; changes no result"
+        False,
+        description="Zero-shot: keep the image encoder's features on disk, 21 MB an image; changes no result",
     )
-    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     batch_size: int = Field(1, ge=1)
     accumulate: int = Field(8, ge=1, description="Batches whose gradients make one step")
-    patience: int = Field(3, ge=1, description="Evaluations without a better one before stopping")
+    patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
-    @property
-    def prompt(self) -> str:
-        """Prompt type."""
-        return "text"
-
-    @property
-    def prompt_source(self) -> str:
-        """Where the prompts come from: phrases are the same for all images."""
-        return SOURCES[self.prompt]
-
-    @property
-    def variant(self) -> str:
-        """A mark if the network is tiny and random."""
-        return "tiny-random" if self.init == "random" else ""
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of a network prompted with phrases, the same for all images; the variant marks a tiny random one."""
+        return replace(
+            super().traits,
+            variant="tiny-random" if self.init == "random" else "",
+            prompt="text",
+            prompt_source=SOURCES["text"],
+            uses_labels=self.tune != "none",
+            unsearchable="" if self.tune != "none" else "no network is trained",
+            base_name=self.base_name,
+            caches_features=self.cache_embeddings,
+            augment=self.augment,
+            values_by_class={"phrases": self.phrases} if isinstance(self.phrases, dict) else {},
+        )
 
     @property
     def base_name(self) -> str:
-        """Name of the file of weights that all starts from, without its suffix."""
+        """Name of the file of base weights, without its suffix."""
         return f"sam3_tiny_random_s{self.seed}" if self.init == "random" else "sam3"
 
-    @property
-    def named(self) -> dict[str, Any]:
-        """Settings as experiment ids name them: phrases and expressions, whose signs no id can hold, by a digest."""
-        values = self.model_dump(mode="json")
+    def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
+        """Settings, with digests of phrases and expressions, whose characters an id cannot have."""
+        values = super().id_values(combined)
         for key in ("phrases", "lora_target"):
             if values[key] != self.defaults[key]:
                 digest = hashlib.sha256(json.dumps(values[key], sort_keys=True).encode()).hexdigest()[:6]
@@ -136,15 +144,15 @@ class Sam3Settings(TrainSettings):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What keys have that are not given: some depend on ``init`` and ``tune``."""
+        """Key -> value if it is not given; some follow from ``init`` and ``tune``."""
         return super().defaults | self._protocol(self.init, self.tune)
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         if self.tune == "none":
             return set(type(self).model_fields) - _INFERENCE_KEYS
-        return super().idle_keys
+        return super().inactive_keys
 
     @classmethod
     def _protocol(cls, init: Any, tune: Any) -> dict[str, Any]:
@@ -159,16 +167,18 @@ class Sam3Settings(TrainSettings):
         given = {key: values.get(key, cls.model_fields[key].default) for key in ("init", "tune")}
         return cls._protocol(**given) | values
 
-    @field_validator("phrases", mode="before")
+    @field_validator(
+        "phrases", mode="before", json_schema_input_type=str | list[str] | dict[str, str | list[str]] | None
+    )
     @classmethod
     def _one_phrase_is_a_list(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: [own] if isinstance(own, str) else own for name, own in value.items()}
+            return {name: [phrases] if isinstance(phrases, str) else phrases for name, phrases in value.items()}
         return [value] if isinstance(value, str) else value
 
     @field_validator("phrases")
     @classmethod
-    def _phrases_say_something(cls, value: Any) -> Any:
+    def _phrases_are_not_empty(cls, value: Any) -> Any:
         lists = value.values() if isinstance(value, dict) else [value] if value is not None else []
         for phrases in lists:
             if not phrases or any(not phrase.strip() for phrase in phrases) or len(set(phrases)) < len(phrases):
@@ -187,11 +197,11 @@ class Sam3Settings(TrainSettings):
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
         if self.img_size != (size := self.SIZES[self.init]):
-            raise ValueError(f"img_size {self.img_size}: the position grid of init {self.init!r} is made for {size}")
+            raise ValueError(f"img_size {self.img_size}: the position grid of init {self.init!r} has side {size}")
         if self.task == "per_class" and isinstance(self.phrases, list):
             raise ValueError("task 'per_class' needs phrases by class: class name -> phrases")
         if self.cache_embeddings and self.tune != "none":
             raise ValueError("cache_embeddings needs a frozen image encoder: tune 'none'")
         if self.map == "instances" and self.tune == "lora" and not self.instance_weight:
-            raise ValueError("map 'instances' with tune 'lora' needs instance_weight above 0: else they learn nothing")
+            raise ValueError("map 'instances' with tune 'lora' needs instance_weight above 0: else none is trained")
         return self

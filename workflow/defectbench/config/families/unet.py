@@ -1,6 +1,8 @@
 """Settings of the UNet family's training."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -9,9 +11,10 @@ from pydantic import Field, field_validator, model_validator
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, suggestion
 from defectbench.config.families.unet_encoders import ENCODERS, UNSUPPORTED, WITHOUT_IMAGENET
+from defectbench.config.family_settings import Traits
 from defectbench.config.train import TrainSettings
 
-# Losses with a binary cross-entropy term: those that pos_weight can act on.
+# Losses with a binary cross-entropy term: pos_weight has an effect on these alone.
 WITH_BCE = ("bce", "combo", "bce75_dice25", "dice_bce")
 
 
@@ -33,11 +36,23 @@ class UNetSettings(TrainSettings):
     pos_weight: float | dict[str, float] = Field(
         1.0, description="Weight of defect pixels in a BCE term: one number, or class name -> number"
     )
-    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of every trained network, with the encoder as the variant."""
+        weights = {"pos_weight": self.pos_weight} if isinstance(self.pos_weight, dict) else {}
+        return replace(
+            super().traits,
+            variant=self.encoder,
+            init_from=self.init_from,
+            augment=self.augment,
+            values_by_class=weights,
+        )
 
     @property
-    def least_share(self) -> int:
-        """Fewest images that a device can train on at a time: DeepLab normalises features of one pixel."""
+    def min_images_per_device(self) -> int:
+        """DeepLab normalises features of one pixel over the batch."""
         return 2 if self.model.startswith("deeplab") else 1
 
     def pos_weights(self, classes: Sequence[str]) -> tuple[float, ...]:
@@ -55,7 +70,7 @@ class UNetSettings(TrainSettings):
     @field_validator("encoder")
     @classmethod
     def _encoder_is_known(cls, name: str) -> str:
-        # What timm has changes with its version: its own error has to do.
+        # The names in timm depend on its version: its own error has to do.
         is_timm = name.startswith("tu-") and name[3:].replace("_", "").replace(".", "").isalnum()
         if name not in ENCODERS and not is_timm:
             raise ValueError(f"{name!r} is not allowed; {suggestion(name, [*ENCODERS, 'tu-NAME (timm)'])}")
@@ -76,12 +91,12 @@ class UNetSettings(TrainSettings):
             raise ValueError(f"encoder_weights 'imagenet': the library has none for {self.encoder!r}; allowed: 'none'")
         if self.encoder_weights == "imagenet" and self.init_from is not None:
             raise ValueError("encoder_weights 'imagenet' and init_from exclude each other: give one of them")
-        if self.batch_size < self.devices * self.least_share:
+        if self.batch_size < self.devices * self.min_images_per_device:
             raise ValueError(f"{self.model} normalises over the batch: batch_size must be at least 2 for each device")
         return self
 
     @model_validator(mode="after")
-    def _pos_weight_has_a_use(self) -> Self:
+    def _pos_weight_has_an_effect(self) -> Self:
         if self.pos_weight != 1 and self.loss not in WITH_BCE:
             raise ValueError(f"pos_weight has no effect on the loss {self.loss!r}; it goes with {', '.join(WITH_BCE)}")
         if isinstance(self.pos_weight, dict) and self.task == "merged":

@@ -1,19 +1,25 @@
-"""Settings of the YOLO family's training: detection and segmentation through ultralytics."""
+"""Settings of the YOLO family: detection and segmentation through ultralytics."""
 
+from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import Settings
+from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
+
+_UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
 
 
-class YoloSettings(Settings):
-    """A YOLO network and how ultralytics trains it: AdamW, cosine, its own losses, no mosaic.
+class YoloSettings(FamilySettings):
+    """A YOLO network and its training by ultralytics: AdamW, cosine, its own losses, no mosaic.
 
     The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
     """
 
+    jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
+    weights_rule: ClassVar[str | None] = "yolo_weights"
+    base_pattern: ClassVar[str] = "yolo[^/]+"
     prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
@@ -34,11 +40,11 @@ class YoloSettings(Settings):
     )
     batch_size: int = Field(16, ge=1)
     epochs: int = Field(100, ge=1)
-    patience: int = Field(20, ge=1, description="Epochs without a better fitness before stopping")
+    patience: int = Field(20, ge=1, description="Early stopping: epochs without a better fitness")
     lr: float = Field(1e-3, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
-    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
+    augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"
     )
@@ -55,23 +61,34 @@ class YoloSettings(Settings):
         """Whether the network gives boxes and no masks."""
         return not self.model.endswith("-seg")
 
-    @property
-    def variant(self) -> str:
-        """What stands beside the model's name."""
-        return self.scale
+    @cached_property
+    def traits(self) -> Traits:
+        """Traits of a network that ultralytics trains on labels in its own format."""
+        return Traits(
+            variant=self.scale,
+            img_size=self.img_size,
+            task=self.task,
+            is_detector=self.is_detector,
+            sees_image_alone=not self.is_detector,
+            unsearchable=_UNSEARCHABLE,
+            base_name=self.network_name if self.weights == "coco" else None,
+            label_table=self.labels,
+            threads=self.threads,
+            augment=self.augment,
+        )
 
     @property
     def network_name(self) -> str:
-        """The name that ultralytics has for this network, e.g. ``yolo11n-seg``."""
+        """Name of this network in ultralytics, e.g. ``yolo11n-seg``."""
         return f"{self.model.removesuffix('-seg')}{self.scale}{'' if self.is_detector else '-seg'}"
 
     @property
     def labels(self) -> str:
-        """Which labels it is trained on; see :mod:`defectbench.data.yolo_labels`."""
+        """Name of the labels that it is trained on; see :mod:`defectbench.data.yolo_labels`."""
         return ("boxes" if self.is_detector else "polygons") + ("_merged" if self.task == "merged" else "")
 
     @property
-    def idle_keys(self) -> set[str]:
+    def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         return {"mask_ratio", "tta"} if self.is_detector else set()
 
@@ -85,5 +102,5 @@ class YoloSettings(Settings):
     @model_validator(mode="after")
     def _weights_exist(self) -> Self:
         if self.weights == "coco" and self.scale == "p":
-            raise ValueError("weights 'coco': nobody has published any for scale 'p'; allowed: 'none'")
+            raise ValueError("weights 'coco': none are published for scale 'p'; allowed: 'none'")
         return self

@@ -1,10 +1,10 @@
-"""One reader per label format; each ends in the same manifest rows."""
+"""Readers of label formats, one each; all give the same manifest rows."""
 
 from collections.abc import Callable
 from typing import Any
 
-from defectbench.data.readers import coco, mask_folder, severstal_csv, supervisely, yolo
-from defectbench.data.readers.base import Labels
+from defectbench.data.readers import area_table, coco, mask_folder, severstal_csv, supervisely, yolo
+from defectbench.data.readers.base import Labels, Problem
 
 # Keys as in defectbench.config.ingest.FORMATS; each reader takes the settings of its format.
 READERS: dict[str, Callable[[Any], Labels]] = {
@@ -14,3 +14,5 @@ READERS: dict[str, Callable[[Any], Labels]] = {
     "yolo": yolo.read,
     "coco": coco.read,
 }
+ROW_READERS: dict[str, Callable[[Any], tuple[list[dict[str, Any]], list[Problem]]]] = {"area_table": area_table.read}
+"""Readers of formats without images: manifest rows, and the problems of the samples that have none."""

@@ -1,4 +1,4 @@
-"""What every label reader gives to ingest."""
+"""Interface of the label readers."""
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
@@ -13,12 +13,12 @@ from defectbench.script import UserError
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with one sample."""
+    """A problem of one sample."""
 
     sample: str
-    """Id of the image that cannot be used; a label without an image has the id its image would have."""
+    """Id of the image that cannot be used; for a label without an image, the id that its image would have."""
     file: str
-    """File that holds the mistake, relative to the dataset's root."""
+    """File with the mistake, relative to the dataset's root."""
     row: int | None
     """Line in that file, counted from 1 with the header; None where a file has no lines."""
     problem: str
@@ -28,7 +28,7 @@ class LabelFileError(UserError):
     """A label file that cannot be read at all."""
 
 
-class BadLabels(Exception):  # noqa: N818 - not the end of the run: ingest collects these
+class BadLabels(Exception):  # noqa: N818 - no error of the run: ingest collects these
     """The labels of one image cannot be used."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -41,7 +41,7 @@ class Labels(Protocol):
     """The labels of a dataset."""
 
     problems: list[Problem]
-    """What is wrong without a look into the images."""
+    """Problems that are known without reading the images."""
 
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
         """Masks of one image of the given size as compressed COCO counts, classes in class order.
@@ -54,7 +54,7 @@ class Labels(Protocol):
 
 
 class DrawnLabels(ABC):
-    """Labels that must be drawn to know their pixels."""
+    """Labels whose pixels must be drawn."""
 
     @abstractmethod
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
@@ -68,7 +68,7 @@ class DrawnLabels(ABC):
 
 @lru_cache
 def empty_rle(height: int, width: int) -> bytes:
-    """Compressed COCO counts of a mask without a defect: most masks are, and encoding takes time even so."""
+    """Compressed COCO counts of a mask without a defect: most masks are empty, and encoding them takes time."""
     return coco_from_runs(np.empty((0, 2), np.int64), height, width)
 
 
@@ -78,6 +78,6 @@ def image_ids(settings: DatasetSettings) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in settings.image_files())
 
 
-def relative(path: Path, settings: DatasetSettings) -> str:
-    """``path`` as it stands in issues: below the dataset's root, with '/'."""
+def relative_path(path: Path, settings: DatasetSettings) -> str:
+    """``path`` as in issues.csv: relative to the dataset's root, with '/'."""
     return path.relative_to(settings.root).as_posix()

@@ -1,7 +1,7 @@
-"""COCO files: images, categories, and annotations with polygons or run-length codes, crowds included.
+"""Reader of COCO files: images, categories, and annotations with polygons or run-length codes, crowds included.
 
-Polygons are drawn by pycocotools, whose rule they are made for: a point (x, y) lies between pixels, and a pixel belongs
-to the shape if its centre does. Only what that rule makes vanish, a crack thinner than a pixel, is drawn with its
+Polygons are drawn by pycocotools, whose rule they are made for: a point (x, y) is between pixels, and a pixel belongs
+to the shape if its centre does. Only shapes that vanish by that rule, cracks thinner than a pixel, are drawn with their
 outline (see :mod:`defectbench.data.polygons`). An image without annotations is clean.
 """
 
@@ -13,9 +13,9 @@ from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from defectbench.config.ingest import CocoFiles
-from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids, relative
-from defectbench.data.readers.parsed import Parsed, what_is_wrong
+from defectbench.data.polygons import PolygonError, check_points, draw_polygons
+from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids, relative_path
+from defectbench.data.readers.parsed import Parsed, describe_error
 from defectbench.data.rle import coco_from_runs, encode_coco, runs_from_counts
 
 
@@ -81,28 +81,28 @@ class CocoLabels:
         for path, image_id in self._ids.items():
             if image_id not in self._entries:
                 problem = f"is not listed in {settings.annotations}"
-                self.problems.append(Problem(image_id, relative(path, settings), None, problem))
+                self.problems.append(Problem(image_id, relative_path(path, settings), None, problem))
 
     def _collect_images(self, path: Path, images: list[_Image]) -> dict[int | str, str]:
-        """Add the image entries of a file; gives id there -> image id in the project."""
-        file = relative(path, self._settings)
-        found: dict[int | str, str] = {}
+        """Add the image entries of a file; returns id there -> image id in the project."""
+        file = relative_path(path, self._settings)
+        ids: dict[int | str, str] = {}
         for image in images:
             image_id = self._match(path, image.file_name)
             if image_id is None:
                 problem = f"image {image.file_name!r} is not in {self._settings.images_dir}"
                 self.problems.append(Problem(image.file_name, file, None, problem))
-                found.setdefault(image.id, image.file_name)
+                ids.setdefault(image.id, image.file_name)
                 continue
-            if image.id in found:
-                problem = f"images {found[image.id]!r} and {image_id!r} share the id {image.id}"
-                self.problems += [Problem(sample, file, None, problem) for sample in (found[image.id], image_id)]
+            if image.id in ids:
+                problem = f"images {ids[image.id]!r} and {image_id!r} share the id {image.id}"
+                self.problems += [Problem(sample, file, None, problem) for sample in (ids[image.id], image_id)]
             if image_id in self._entries:
                 problem = f"image {image_id!r} is listed twice, in {self._entries[image_id][0]} and {file}"
                 self.problems.append(Problem(image_id, file, None, problem))
-            found.setdefault(image.id, image_id)
+            ids.setdefault(image.id, image_id)
             self._entries[image_id] = (file, image)
-        return found
+        return ids
 
     def _match(self, path: Path, file_name: str) -> str | None:
         """The image with a file name of the COCO file ``path``: below ``images_dir``, or beside the COCO file."""
@@ -110,7 +110,7 @@ class CocoLabels:
         return next((self._ids[folder / file_name] for folder in folders if folder / file_name in self._ids), None)
 
     def _collect_annotations(self, path: Path, content: _Coco, images: dict[int | str, str]) -> None:
-        file = relative(path, self._settings)
+        file = relative_path(path, self._settings)
         names = {category.id: category.name for category in content.categories}
         classes = self._settings.class_names
         seen: dict[int | str, str] = {}
@@ -122,7 +122,7 @@ class CocoLabels:
                 problem = f"{what}: the file has no image {annotation.image_id}"
                 self.problems.append(Problem(f"{file}, image {annotation.image_id}", file, None, problem))
             elif annotation.id in seen:
-                problem = f"{what}: this id stands more than once"
+                problem = f"{what}: this id is used more than once"
                 self.problems += [Problem(each, file, None, problem) for each in {seen[annotation.id], sample}]
             elif name not in classes:
                 known = f"{name!r} is not in classes: {', '.join(classes)}" if name else "is not in categories"
@@ -135,16 +135,16 @@ class CocoLabels:
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
         """See :meth:`defectbench.data.readers.base.Labels.rles`."""
         if image_id not in self._entries:
-            raise BadLabels([])  # told already, in ``problems``
+            raise BadLabels([])  # reported already, in ``problems``
         file, entry = self._entries[image_id]
         if (entry.height, entry.width) != (height, width):
-            problem = f"image {image_id!r} is {height} x {width}, but {entry.height} x {entry.width} is said here"
+            problem = f"image {image_id!r} is {height} x {width}, but {entry.height} x {entry.width} here"
             raise BadLabels([Problem(image_id, file, None, problem)])
         parts: list[list[dict[str, Any]]] = [[] for _ in range(self._n_classes)]
         problems = []
         for file, index, annotation in self._annotations.get(image_id, []):
             try:
-                parts[index] += compressed(annotation.segmentation, height, width)
+                parts[index] += compress_segmentation(annotation.segmentation, height, width)
             except (ValueError, PolygonError) as error:
                 problems.append(Problem(image_id, file, None, f"annotation {annotation.id}: {error}"))
         if problems:
@@ -156,7 +156,7 @@ def _parse(path: Path) -> _Coco:
     try:
         content = _Coco.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise LabelFileError(f"{path}: is no COCO file: {what_is_wrong(error)}") from None
+        raise LabelFileError(f"{path}: not a COCO file: {describe_error(error)}") from None
     except OSError as error:
         raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
     ids = [category.id for category in content.categories]
@@ -165,14 +165,14 @@ def _parse(path: Path) -> _Coco:
     return content
 
 
-def compressed(segmentation: Any, height: int, width: int) -> list[dict[str, Any]]:
+def compress_segmentation(segmentation: Any, height: int, width: int) -> list[dict[str, Any]]:
     """One annotation of an image as pycocotools' RLE: one of each polygon, or of its code."""
     if not segmentation:
         raise ValueError("has no segmentation; boxes alone are not read")
     try:
         shape = _SEGMENTATION.validate_python(segmentation)
     except ValidationError as error:
-        raise ValueError(f"segmentation is neither polygons nor RLE: {what_is_wrong(error)}") from None
+        raise ValueError(f"segmentation is neither polygons nor RLE: {describe_error(error)}") from None
     if isinstance(shape, _Rle):
         return [_check_rle(shape, height, width)]
     return [_draw(numbers, height, width) for numbers in shape]
@@ -181,9 +181,9 @@ def compressed(segmentation: Any, height: int, width: int) -> list[dict[str, Any
 def _draw(numbers: list[float], height: int, width: int) -> dict[str, Any]:
     if len(numbers) % 2:
         raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
-    points = checked(numbers, height, width)
+    points = check_points(numbers, height, width)
     (rle,) = coco.frPyObjects([points.ravel().tolist()], height, width)
-    return rle if coco.area(rle) else rle | {"counts": encode_coco(draw([points], height, width))}
+    return rle if coco.area(rle) else rle | {"counts": encode_coco(draw_polygons([points], height, width))}
 
 
 def _check_rle(rle: _Rle, height: int, width: int) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _check_rle(rle: _Rle, height: int, width: int) -> dict[str, Any]:
 def _unpack(text: str) -> list[int]:
     """Run lengths of a compressed code; pycocotools would read beyond the end of a damaged one.
 
-    Every character has 6 bits, from '0' up: 5 of a number, lowest first, and one that says that more follow. From the
+    Every character has 6 bits, from '0' up: 5 of a number, lowest first, and one if more follow. From the
     fourth on, numbers are differences to the number before the last.
     """
     counts: list[int] = []
@@ -206,7 +206,7 @@ def _unpack(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - ord("0")
         if not 0 <= bits < 64:
-            raise ValueError(f"RLE counts cannot hold the character {character!r}")
+            raise ValueError(f"RLE counts cannot contain the character {character!r}")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:

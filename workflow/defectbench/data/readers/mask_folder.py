@@ -1,6 +1,7 @@
-"""A folder of masks whose files have the same stems as the images."""
+"""Reader of a folder of masks whose files have the same stems as the images."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,14 +9,15 @@ import numpy as np
 from PIL import Image
 
 from defectbench.config.ingest import MaskFolder
-from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative
+from defectbench.data.preview import preview_list
+from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative_path
 
 # Pillow stretches the few values of a shallow grey PNG over 0 ... 255; the labels are the stored values.
 _STRETCH = {"L;2": 85, "L;4": 17}
 
 
 class MaskLabels(DrawnLabels):
-    """Labels drawn as masks: an image, and below the same relative path without suffix, its mask."""
+    """Labels drawn as masks: an image, and its mask under the same relative path without suffix."""
 
     def __init__(self, settings: MaskFolder) -> None:
         """List the masks and match them with the images."""
@@ -24,7 +26,7 @@ class MaskLabels(DrawnLabels):
         self._masks = self._match(settings)
 
     def _match(self, settings: MaskFolder) -> dict[str, Path]:
-        """Image id -> its mask; whatever has no partner, or more than one, is a problem."""
+        """Image id -> its mask; images and masks without exactly one partner are problems."""
         images, masks = defaultdict(list), defaultdict(list)
         for image_id in image_ids(settings):
             images[_stem(image_id)].append(image_id)
@@ -39,22 +41,22 @@ class MaskLabels(DrawnLabels):
                 continue
             problem = f"{len(ids)} images and {len(files)} masks share the stem {stem!r}" if files else "has no mask"
             for image_id in ids:
-                file = relative(settings.root / settings.images_dir / image_id, settings)
+                file = relative_path(settings.root / settings.images_dir / image_id, settings)
                 self.problems.append(Problem(image_id, file, None, problem))
         for stem, files in masks.items():
             for path in files:
-                self.problems.append(Problem(stem, relative(path, settings), None, "mask has no image"))
+                self.problems.append(Problem(stem, relative_path(path, settings), None, "mask has no image"))
         return matched
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
         """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         if image_id not in self._masks:
-            raise BadLabels([])  # told already, in ``problems``
+            raise BadLabels([])  # reported already, in ``problems``
         path = self._masks[image_id]
         try:
             return self._decode(path, height, width)
         except ValueError as error:
-            raise BadLabels([Problem(image_id, relative(path, self._settings), None, str(error))]) from None
+            raise BadLabels([Problem(image_id, relative_path(path, self._settings), None, str(error))]) from None
 
     def _decode(self, path: Path, height: int, width: int) -> np.ndarray:
         kind = self._settings.mask_kind
@@ -63,16 +65,19 @@ class MaskLabels(DrawnLabels):
             raise ValueError(f"mask is {values.shape[0]} x {values.shape[1]}, its image {height} x {width}")
         if kind == "binary":
             return (values > self._settings.threshold).astype(np.uint8)[None]
+        name = "values"
+        show: Callable[[int], str] = str
+        classes = list(self._settings.class_values)
         if kind == "colour":
-            name, show, classes = "colours", _show_colour, [_number(colour) for colour in self._settings.class_colours]
-        else:
-            name, show, classes = "values", str, list(self._settings.class_values)
+            name, show = "colours", _show_colour
+            classes = [_number(colour) for colour in self._settings.class_colours]
         masks = values == np.array(classes).reshape(-1, 1, 1)
         unknown = np.unique(values[(values != 0) & ~masks.any(axis=0)]).tolist()
         if unknown:
-            shown = ", ".join(map(show, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
             allowed = ", ".join(map(show, classes))
-            raise ValueError(f"mask has the {name} {shown}; allowed: {show(0)} (background), {allowed}")
+            raise ValueError(
+                f"mask has the {name} {preview_list(map(show, unknown))}; allowed: {show(0)} (background), {allowed}"
+            )
         return masks.astype(np.uint8)
 
 

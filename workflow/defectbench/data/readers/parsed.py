@@ -1,4 +1,4 @@
-"""Foreign files checked against a description of the parts that readers need."""
+"""Validation of the parts of foreign files that readers need."""
 
 from pydantic import BaseModel, ValidationError
 
@@ -7,8 +7,8 @@ class Parsed(BaseModel):
     """A part of a label file; keys that are not described are ignored."""
 
 
-def what_is_wrong(error: ValidationError) -> str:
-    """The first problem of ``error``: where in the file it is, and what."""
+def describe_error(error: ValidationError) -> str:
+    """The first problem of ``error`` with its place in the file."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]

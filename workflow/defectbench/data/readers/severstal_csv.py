@@ -1,7 +1,7 @@
-"""Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, one row per image and class with a defect.
+"""Reader of Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, a row per image and class with a defect.
 
 Also its older form, ``ImageId_ClassId,EncodedPixels`` with four rows an image. Rows without a code, and without a
-class too where the image is clean, say nothing but that there is no defect.
+class too where the image is clean, mean that there is no defect.
 """
 
 from collections import defaultdict
@@ -38,17 +38,17 @@ class SeverstalLabels:
         images = set(image_ids(settings))
         first_line: dict[tuple[str, str], int] = {}
         for line, (image_id, value, code) in enumerate(_rows(_read_table(settings), images), start=2):
-            seen = first_line.setdefault((image_id, value), line)
+            first = first_line.setdefault((image_id, value), line)
             if image_id not in images:
-                self._complain(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
+                self._report(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
             elif value not in class_index and (value or code):
-                self._complain(image_id, line, f"ClassId {value!r} is not in classes: {', '.join(class_index)}")
-            elif seen != line:
-                self._complain(image_id, line, f"image {image_id!r} has class {value} already in row {seen}")
+                self._report(image_id, line, f"ClassId {value!r} is not in classes: {', '.join(class_index)}")
+            elif first != line:
+                self._report(image_id, line, f"image {image_id!r} has class {value} already in row {first}")
             elif code:
                 self._codes[image_id].append((line, class_index[value], code))
 
-    def _complain(self, image_id: str, line: int, problem: str) -> None:
+    def _report(self, image_id: str, line: int, problem: str) -> None:
         self.problems.append(Problem(image_id, self._file, line, problem))
 
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
@@ -88,7 +88,7 @@ def _rows(table: pd.DataFrame, images: set[str]) -> Iterator[tuple[str, str, str
         return
     for text, code in zip(table["ImageId_ClassId"], table["EncodedPixels"].str.strip(), strict=True):
         image_id, separator, value = text.rpartition("_")
-        # A row that lacks its class must be told of its image, whose name may hold a '_' too.
+        # A row that lacks its class is reported for its image, whose name may contain a '_' too.
         yield (image_id, value, code) if separator and text not in images else (text, "", code)
 
 

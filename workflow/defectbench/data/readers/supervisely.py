@@ -1,4 +1,4 @@
-"""Supervisely projects: ``meta.json`` with the classes, and for each image ``img/NAME`` a file ``ann/NAME.json``."""
+"""Reader of Supervisely projects: ``meta.json`` with the classes, and ``ann/NAME.json`` for each image ``img/NAME``."""
 
 import base64
 import io
@@ -10,9 +10,9 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from defectbench.config.ingest import SuperviselyProject
-from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative
-from defectbench.data.readers.parsed import Parsed, what_is_wrong
+from defectbench.data.polygons import PolygonError, check_points, draw_polygons
+from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative_path
+from defectbench.data.readers.parsed import Parsed, describe_error
 
 
 class _Class(Parsed):
@@ -67,23 +67,23 @@ class SuperviselyLabels(DrawnLabels):
         self._files = {image_id: settings.annotation_file(path) for image_id, path in images.items()}
         files = set(settings.annotation_files())
         self.problems = [
-            Problem(image_id, relative(images[image_id], settings), None, "has no annotation file")
+            Problem(image_id, relative_path(images[image_id], settings), None, "has no annotation file")
             for image_id, file in self._files.items()
             if file not in files
         ]
         for path in sorted(files - set(self._files.values())):
-            file = relative(path, settings)
+            file = relative_path(path, settings)
             self.problems.append(Problem(file, file, None, "annotation file has no image"))
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
         """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         path = self._files[image_id]
         if not path.is_file():
-            raise BadLabels([])  # told already, in ``problems``
+            raise BadLabels([])  # reported already, in ``problems``
         try:
             annotation = _Annotation.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            raise BadLabels([self._problem(image_id, what_is_wrong(error))]) from None
+            raise BadLabels([self._problem(image_id, describe_error(error))]) from None
         except OSError as error:
             raise BadLabels([self._problem(image_id, f"cannot be read: {error.strerror}")]) from None
         size = annotation.size
@@ -102,7 +102,7 @@ class SuperviselyLabels(DrawnLabels):
         return masks
 
     def _problem(self, image_id: str, problem: str) -> Problem:
-        return Problem(image_id, relative(self._files[image_id], self._settings), None, problem)
+        return Problem(image_id, relative_path(self._files[image_id], self._settings), None, problem)
 
     def _add(self, masks: np.ndarray, labelled: _Object) -> None:
         if labelled.title not in self._class_index:
@@ -119,13 +119,13 @@ class SuperviselyLabels(DrawnLabels):
             mask[top:bottom, left:right] |= shape
         elif labelled.geometry == "polygon" and labelled.points:
             rings = [labelled.points.exterior, *labelled.points.interior]
-            mask |= draw([checked(ring, height, width) for ring in rings], height, width)
+            mask |= draw_polygons([check_points(ring, height, width) for ring in rings], height, width)
         else:
             raise ValueError(f"{labelled.geometry} without its {'data' if labelled.geometry == 'bitmap' else 'points'}")
 
 
 def _decode(text: str) -> np.ndarray:
-    """The bitmap in ``text``, (H, W) bool: where it is opaque, or not zero if it has no transparency."""
+    """The bitmap in ``text``, (H, W) bool: opaque pixels, or non-zero ones without transparency."""
     try:
         image = Image.open(io.BytesIO(zlib.decompress(base64.b64decode(text))))
         image.load()
@@ -143,7 +143,7 @@ def _check_classes(settings: SuperviselyProject) -> None:
     try:
         titles = [known.title for known in _Meta.model_validate_json(path.read_bytes()).classes]
     except ValidationError as error:
-        raise LabelFileError(f"{path}: {what_is_wrong(error)}") from None
+        raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except OSError as error:
         raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
     lacking = [name for name in settings.class_names if name not in titles]

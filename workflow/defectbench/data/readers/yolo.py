@@ -1,4 +1,4 @@
-"""YOLO labels: a text file per image, a line per object, coordinates as shares of the image's width and height.
+"""Reader of YOLO labels: a text file per image, a line per object, coordinates as shares of the image's sides.
 
 ``class x1 y1 x2 y2 ...`` is a polygon (see :mod:`defectbench.data.polygons`); ``class cx cy w h`` is a box.
 An image without a file, or with an empty one, is clean.
@@ -11,9 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from defectbench.config.ingest import YoloFolder
-from defectbench.data.polygons import PolygonError, checked, draw
-from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative
-from defectbench.data.readers.parsed import Parsed, what_is_wrong
+from defectbench.data.polygons import PolygonError, check_points, draw_polygons
+from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative_path
+from defectbench.data.readers.parsed import Parsed, describe_error
 
 
 class _DataYaml(Parsed, coerce_numbers_to_str=True):
@@ -27,7 +27,7 @@ class YoloLabels(DrawnLabels):
         """Check the class names and look for label files without an image.
 
         Raises:
-            LabelFileError: if the file of class names cannot be read, or does not agree with the settings.
+            LabelFileError: if the file of class names cannot be read, or does not match the settings.
         """
         _check_names(settings)
         self._settings = settings
@@ -35,7 +35,7 @@ class YoloLabels(DrawnLabels):
         folder = settings.root / settings.images_dir
         self._files = {image_id: settings.label_file(folder / image_id) for image_id in image_ids(settings)}
         orphans = sorted(set(settings.text_files()) - set(self._files.values()))
-        files = [relative(path, settings) for path in orphans]
+        files = [relative_path(path, settings) for path in orphans]
         self.problems = [Problem(file, file, None, "label file has no image") for file in files]
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
@@ -47,7 +47,7 @@ class YoloLabels(DrawnLabels):
             try:
                 self._add(masks, line.split())
             except (ValueError, PolygonError) as error:
-                problems.append(Problem(image_id, relative(path, self._settings), row, str(error)))
+                problems.append(Problem(image_id, relative_path(path, self._settings), row, str(error)))
         if problems:
             raise BadLabels(problems)
         return masks
@@ -62,7 +62,7 @@ class YoloLabels(DrawnLabels):
         except UnicodeDecodeError:
             reason = "not UTF-8 text"
         problem = f"label file cannot be read: {reason}"
-        raise BadLabels([Problem(image_id, relative(path, self._settings), None, problem)])
+        raise BadLabels([Problem(image_id, relative_path(path, self._settings), None, problem)])
 
     def _add(self, masks: np.ndarray, words: list[str]) -> None:
         """Add the object of one line, split into ``words``, to ``masks``."""
@@ -76,7 +76,7 @@ class YoloLabels(DrawnLabels):
             self._add_box(mask, shares)
         elif len(shares) >= 6 and len(shares) % 2 == 0:
             height, width = mask.shape
-            mask |= draw([checked(shares.reshape(-1, 2) * [width, height], height, width)], height, width)
+            mask |= draw_polygons([check_points(shares.reshape(-1, 2) * [width, height], height, width)], height, width)
         else:
             raise ValueError(f"{len(shares)} coordinates; a box has 4, a polygon an even number from 6 up")
 
@@ -88,7 +88,7 @@ class YoloLabels(DrawnLabels):
         start, end = centre - size / 2, centre + size / 2
         if not ((size > 0) & (start >= -1) & (end <= [width + 1, height + 1])).all():
             raise ValueError(f"box is empty or leaves the image: {' '.join(f'{share:g}' for share in shares)}")
-        # The edges of a box lie between pixels; what is not empty covers at least one.
+        # The edges of a box are between pixels; a box that is not empty covers at least one.
         left, top = np.clip(np.rint(start), 0, [width - 1, height - 1]).astype(int)
         right, bottom = np.rint(end).astype(int)
         mask[top : max(bottom, top + 1), left : max(right, left + 1)] = 1
@@ -99,7 +99,7 @@ def _check_names(settings: YoloFolder) -> None:
     try:
         names = _DataYaml.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).names
     except ValidationError as error:
-        raise LabelFileError(f"{path}: {what_is_wrong(error)}") from None
+        raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except Exception as error:  # PyYAML raises many kinds for damaged files
         raise LabelFileError(f"{path}: cannot be read: {error}") from None
     known = names if isinstance(names, dict) else dict(enumerate(names))

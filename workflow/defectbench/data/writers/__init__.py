@@ -1,4 +1,4 @@
-"""One writer per label format; all start from the manifest. No images are copied."""
+"""Writers of label formats, one each, from the manifest; images are not copied."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
 
 
 def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.DataFrame:
-    """Write the labels of all images into ``folder``, which appears when it is complete.
+    """Write the labels of all images into ``folder``, which appears complete.
 
     Returns:
         A row per image: image_id, objects, iou; see :class:`defectbench.data.writers.base.Exported`.
 
     Raises:
-        ExportError: if the format cannot hold these labels, or ``folder`` holds something already.
+        ExportError: if the format cannot hold these labels, or ``folder`` is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ExportError(f"{folder} is not empty; remove it, or name another folder")

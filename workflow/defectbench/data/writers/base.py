@@ -1,4 +1,4 @@
-"""What label writers share."""
+"""Shared parts of the label writers."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,17 +12,17 @@ from defectbench.files import write_text
 from defectbench.script import UserError
 
 _DATA_YAML = """\
-# Put the dataset's images, or a link to them, beside labels/ as images/. They are not divided here: name lists of
+# Put the dataset's images, or a link to them, beside labels/ as images/. They are not split here: name lists of
 # train and val images before training.
 """
 
 
 class ExportError(UserError):
-    """Labels that a format cannot hold, or a folder that must not be overwritten."""
+    """Labels that a format cannot represent, or a folder that must not be overwritten."""
 
 
 class Exported(NamedTuple):
-    """What was written about one image."""
+    """Summary of the labels written for one image."""
 
     image_id: str
     objects: int
@@ -47,7 +47,7 @@ def label_names(manifest: Manifest, name_of: Callable[[PurePosixPath], PurePosix
 
 
 def yolo_name(image: PurePosixPath) -> PurePosixPath:
-    """Where ultralytics looks for the labels of an image: its path with ``labels`` for the last folder ``images``."""
+    """Label file of an image in ultralytics' layout: its path with ``labels`` for the last folder ``images``."""
     *folders, name = image.with_suffix(".txt").parts
     if "images" not in folders:
         return PurePosixPath("labels", *folders, name)
@@ -56,6 +56,6 @@ def yolo_name(image: PurePosixPath) -> PurePosixPath:
 
 
 def write_data_yaml(folder: Path, names: Sequence[str]) -> None:
-    """Write ``data.yaml`` of a YOLO dataset with the classes ``names``; without a path, its own folder counts."""
+    """Write ``data.yaml`` of a YOLO dataset with the classes ``names``; without a path, its own folder is used."""
     values = {"train": ".", "val": ".", "names": dict(enumerate(names))}
     write_text(folder / "data.yaml", _DATA_YAML + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))

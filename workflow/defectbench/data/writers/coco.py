@@ -1,7 +1,8 @@
-"""COCO JSON with compressed run-length codes."""
+"""Writer of COCO JSON with compressed run-length codes."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pycocotools import mask as coco
 
@@ -16,7 +17,8 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
     Category ids are the dataset's own label values, file names the image ids, and areas and boxes
     (x, y, width, height) in pixels.
     """
-    images, annotations, exported = [], [], []
+    images, exported = [], []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(manifest.frame.itertuples(), start=1):
         images.append({"id": number, "file_name": row.image_id, "height": row.height, "width": row.width})
         before = len(annotations)

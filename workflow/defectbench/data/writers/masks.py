@@ -1,4 +1,4 @@
-"""Masks as PNG files below ``masks/``, named as the images, and the names of the classes in ``classes.yaml``."""
+"""Writer of masks as PNG files below ``masks/``, named as the images, and class names in ``classes.yaml``."""
 
 from pathlib import Path, PurePosixPath
 
@@ -7,12 +7,13 @@ import yaml
 from PIL import Image
 
 from defectbench.data.manifest import Manifest
+from defectbench.data.preview import preview_list
 from defectbench.data.writers.base import Exported, ExportError, label_names
 from defectbench.files import atomic, write_text
 
 
 def write(manifest: Manifest, folder: Path) -> list[Exported]:
-    """Write index masks: a pixel holds the label value of its class, or 0.
+    """Write index masks: the value of a pixel is the label value of its class, or 0.
 
     Raises:
         ExportError: if classes overlap, which one value per pixel cannot say, or a label value is not in 1 ... 255.
@@ -22,18 +23,19 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
         raise ExportError(f"an index mask holds label values from 1 to 255, not {unfit}; use masks_per_class")
     _write_classes(manifest, folder)
     values = np.array(manifest.class_values, dtype=np.uint8).reshape(-1, 1, 1)
-    exported, overlapping = [], []
+    exported: list[Exported] = []
+    overlapping: list[str] = []
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
         masks = manifest.masks(row)
         if (np.count_nonzero(masks, axis=0) > 1).any():
             overlapping.append(row.image_id)
         else:
             _write_png(folder / "masks" / name, (masks * values).sum(axis=0, dtype=np.uint8))
-            exported.append(Exported(row.image_id, np.count_nonzero(row.area)))
+            exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     if overlapping:
-        shown = ", ".join(overlapping[:5]) + (", ..." if len(overlapping) > 5 else "")
         raise ExportError(
-            f"classes overlap in {len(overlapping)} image(s), which an index mask cannot hold: {shown}; "
+            f"classes overlap in {len(overlapping)} image(s), which an index mask cannot hold: "
+            f"{preview_list(overlapping)}; "
             "use masks_per_class"
         )
     return exported
@@ -46,7 +48,7 @@ def write_per_class(manifest: Manifest, folder: Path) -> list[Exported]:
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
         for value, mask in zip(manifest.class_values, manifest.masks(row), strict=True):
             _write_png(folder / "masks" / str(value) / name, mask * np.uint8(255))
-        exported.append(Exported(row.image_id, np.count_nonzero(row.area)))
+        exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     return exported
 
 

@@ -1,4 +1,4 @@
-"""Kaggle's Severstal table: ``ImageId,ClassId,EncodedPixels``, rows for defects only."""
+"""Writer of Kaggle's Severstal table: ``ImageId,ClassId,EncodedPixels``, rows for defects only."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A Supervisely project: classes in ``meta.json``, and per image a file of bitmaps in a folder ``ann``."""
+"""Writer of a Supervisely project: classes in ``meta.json``, and per image a file of bitmaps in a folder ``ann``."""
 
 import base64
 import colorsys
@@ -48,10 +48,10 @@ def _meta(manifest: Manifest) -> dict[str, Any]:
 
 
 def _bitmap(value: int, name: str, mask: np.ndarray) -> dict[str, Any]:
-    """The part of ``mask``, (H, W) and not empty, that holds defects, and its upper left corner (x, y)."""
+    """The part of ``mask``, (H, W) and not empty, that has defects, and its upper left corner (x, y)."""
     (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0))
     image = Image.fromarray(mask[top : bottom + 1, left : right + 1])
-    # As Supervisely's own tools write it: they tell defects from the rest by transparency.
+    # As Supervisely's tools write it: they distinguish defects from the rest by transparency.
     image.putpalette([0, 0, 0, 255, 255, 255])
     png = io.BytesIO()
     image.save(png, format="PNG", transparency=0)

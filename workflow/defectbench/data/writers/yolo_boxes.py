@@ -1,4 +1,4 @@
-"""YOLO boxes: a text file per image with a row ``class x y width height`` for each connected part of a defect."""
+"""Writer of YOLO boxes: per image a text file with a row ``class x y width height`` for each connected part."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest
 from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
 from defectbench.files import write_text
@@ -17,17 +18,17 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
 
 
 def write_merged(manifest: Manifest, folder: Path) -> list[Exported]:
-    """Write boxes around the parts of all classes' union, as the one class 'merged'."""
-    return _write(manifest, folder, ["merged"], lambda masks: masks.max(axis=0, keepdims=True))
+    """Write boxes around the parts of all classes' union, as the one class MERGED."""
+    return _write(manifest, folder, [MERGED], lambda masks: masks.max(axis=0, keepdims=True))
 
 
 def _write(
-    manifest: Manifest, folder: Path, names: Sequence[str], choose: Callable[[np.ndarray], np.ndarray]
+    manifest: Manifest, folder: Path, names: Sequence[str], select: Callable[[np.ndarray], np.ndarray]
 ) -> list[Exported]:
     write_data_yaml(folder, names)
     exported = []
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, yolo_name), strict=True):
-        rows = label(choose(manifest.masks(row)))
+        rows = label(select(manifest.masks(row)))
         write_text(folder / name, "".join(rows))
         exported.append(Exported(row.image_id, len(rows)))
     return exported

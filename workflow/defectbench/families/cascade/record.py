@@ -1,4 +1,4 @@
-"""The records of a cascade: it is what its stages are, and costs what they cost."""
+"""Run record and timing of a cascade: totals of its two stages."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from typing import Any, Self
 
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.config.families.cascade import ResolvedCascade
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
-from defectbench.families.ensemble.record import common, inherited_labels, joined_notes
+from defectbench.families.combined_records import common_value, inherited_label_ids, max_known, merge_notes, sum_known
 from defectbench.files import read_json
 from defectbench.script import UserError
 
@@ -19,7 +20,7 @@ _SUMMED = ("params_total", "params_trainable", "weights_bytes", "train_seconds")
 
 
 class CascadeError(UserError):
-    """Stages that do not go together."""
+    """Stages that cannot be combined."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Stage:
 
     @classmethod
     def read(cls, folder: Path, subsets: Sequence[Path]) -> Self:
-        """From the folder of a finished experiment, and the CSV files of the training images that it was given."""
+        """Read the record in the folder of a finished experiment, and the CSV files of its training images."""
         run = read_json(folder / "run.json")
-        used = subsets if run.get("n_labels_train") != 0 else ()
-        ids = (image_id for path in used for image_id in pd.read_csv(path, dtype=str)["image_id"])
-        return cls(folder, run, frozenset([*ids, *inherited_labels([run])]))
+        paths = subsets if run.get("n_labels_train") != 0 else ()
+        ids = (image_id for path in paths for image_id in pd.read_csv(path, dtype=str)["image_id"])
+        return cls(folder, run, frozenset([*ids, *inherited_label_ids([run])]))
 
 
 def cascade_record(
@@ -48,11 +49,11 @@ def cascade_record(
     split: pd.DataFrame,
     code_digest: str,
 ) -> dict[str, Any]:
-    """run.json: sums of the stages' costs, and where both come from; ``source`` None if no model made the prompts.
+    """run.json: totals of the stages' costs, and their origins; ``source`` None if no model made the prompts.
 
-    The track follows from the prompts' source alone. Training labels are those of all images that either stage was
-    trained on, each counted once. All val labels count unless the cascade is a zero-shot model that no trained one
-    asks: thresholds of prompts are chosen there.
+    The track follows from the prompts' source alone. An image that both stages were trained on counts once among the
+    training labels. All val labels count, since thresholds of prompts are chosen on them, unless the cascade is a
+    zero-shot model with fixed or oracle prompts.
 
     Raises:
         CascadeError: if the stages were trained on different data.
@@ -60,31 +61,33 @@ def cascade_record(
     stages = [stage for stage in (source, segmenter) if stage is not None]
     runs = [stage.run for stage in stages]
     if len({run.get("data_digest") for run in runs}) > 1:
-        raise CascadeError(f"{stages[0].folder} and {stages[1].folder} were trained on different data: train anew")
+        raise CascadeError(
+            f"{stages[0].folder} and {stages[1].folder} were trained on different data: train them again"
+        )
     zero_shot = source is None and segmenter.run.get("zero_shot", False)
     hashes = [str(run.get("weights_sha256")) for run in runs]
     return {
         "experiment": {
             **identity.model_dump(mode="json"),
-            "track": track_of(settings.prompt_source),
-            "prompt_source": settings.prompt_source,
+            "track": track_of(settings.prompts.source),
+            "prompt_source": settings.prompts.source,
         },
         "settings": settings.model_dump(mode="json"),
         "stages": [stage.folder.as_posix() for stage in stages],
         "segmenter": settings.segmenter,
         "prompt_noise": settings.prompts.noise,
-        "classes": ["merged"],
-        **{name: _sum([run.get(name) for run in runs]) for name in _SUMMED},
+        "classes": [MERGED],
+        **{name: sum_known([run.get(name) for run in runs]) for name in _SUMMED},
         "n_labels_train": len(frozenset().union(*(stage.labelled for stage in stages))),
         "n_labels_val": 0 if zero_shot else int((split["role"] == "val").sum()),
-        "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
-        "notes": joined_notes(runs),
-        "batch_parts": _largest([run.get("batch_parts") for run in runs]),
+        "peak_memory_train_bytes": max_known([run.get("peak_memory_train_bytes") for run in runs]),
+        "notes": merge_notes(runs),
+        "batch_parts": max_known([run.get("batch_parts") for run in runs]),
         "zero_shot": zero_shot,
         "weights_source": " + ".join(str(run.get("weights_source") or "none") for run in runs),
         "weights_sha256": hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest(),
         "weights_path": segmenter.run.get("weights_path"),
-        "device": common([run.get("device") for run in runs if not run.get("zero_shot")]),
+        "device": common_value([run.get("device") for run in runs if not run.get("zero_shot")]),
         "code_digest": code_digest,
         "data_digest": segmenter.run.get("data_digest"),
         "finished_at": max(run["finished_at"] for run in runs),
@@ -92,29 +95,23 @@ def cascade_record(
     }
 
 
-def cascade_timing(own: dict[str, Any], source: dict[str, Any], prompting: dict[str, Any]) -> dict[str, Any]:
-    """timing.json of both stages one after the other: ``own`` is that of the second one.
+def cascade_timing(segmenter: dict[str, Any], source: dict[str, Any], prompting: dict[str, Any]) -> dict[str, Any]:
+    """timing.json of both stages one after the other.
 
-    Stage 1 is the prediction by the experiment that makes the prompts, ``source``, and ``prompting``, the drawing of
-    these. Percentiles of the sum are not known. The device is 'mixed' if the stages were timed on different ones.
+    Stage 1 is prediction by the experiment that makes the prompts, ``source``, and drawing them, ``prompting``; stage 2
+    is the ``segmenter``. Percentiles of the sum are not known. The device is 'mixed' if the stages were timed on
+    different ones.
     """
     first = source["avg_inference_time"] + prompting["avg_prompt_seconds"]
-    return own | {
-        "avg_inference_time": first + own["avg_inference_time"],
-        "infer_seconds_total": first * own["n_images"] + own["infer_seconds_total"],
+    return segmenter | {
+        "avg_inference_time": first + segmenter["avg_inference_time"],
+        "infer_seconds_total": first * segmenter["n_images"] + segmenter["infer_seconds_total"],
         "infer_ms_p50": None,
         "infer_ms_p95": None,
         "infer_ms_stage1": 1000 * first,
-        "infer_ms_stage2": 1000 * own["avg_inference_time"],
-        "peak_memory_infer_bytes": _largest([source.get("peak_memory_infer_bytes"), own["peak_memory_infer_bytes"]]),
-        "device": common([source["device"], own["device"]]),
+        "infer_ms_stage2": 1000 * segmenter["avg_inference_time"],
+        "peak_memory_infer_bytes": max_known(
+            [source.get("peak_memory_infer_bytes"), segmenter["peak_memory_infer_bytes"]]
+        ),
+        "device": common_value([source["device"], segmenter["device"]]),
     }
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    """The sum; None if a part is not known."""
-    return None if None in values else sum(values)
-
-
-def _largest(values: Sequence[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)

@@ -1,4 +1,4 @@
-"""The records of a mean of several models: it costs what all of them cost."""
+"""Run record and timing of the mean of several models: it costs what all of them cost."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.families.combined_records import common_value, inherited_label_ids, max_known, merge_notes, sum_known
 from defectbench.files import read_json
 from defectbench.script import UserError
 
@@ -30,7 +31,7 @@ class Member:
 
 
 def read_members(folders: Sequence[Path], weights: Sequence[float]) -> list[Member]:
-    """The models in ``folders``, finished experiments or folds; those of weight 0 have no part and are left out.
+    """The models in ``folders``, finished experiments or folds; models of weight 0 are left out.
 
     Raises:
         MemberError: if they were trained on different data.
@@ -42,19 +43,21 @@ def read_members(folders: Sequence[Path], weights: Sequence[float]) -> list[Memb
     ]
     for member in members:
         if member.run.get("data_digest") != members[0].run.get("data_digest"):
-            raise MemberError(f"{member.folder} and {members[0].folder} were trained on different data: train anew")
+            raise MemberError(
+                f"{member.folder} and {members[0].folder} were trained on different data: train them again"
+            )
     return members
 
 
-def labelled_images(members: Sequence[Member], subsets: Mapping[Path, Path]) -> frozenset[str]:
-    """Ids of the images that any of ``members`` learned from; ``subsets``: the CSV that each was given, by its folder.
+def collect_labelled_ids(members: Sequence[Member], subsets: Mapping[Path, Path]) -> frozenset[str]:
+    """Ids of the images whose labels any of ``members`` was trained on; ``subsets``: folder -> CSV of its images.
 
-    Each learned from the first images of its CSV, as many as its record says: none if it is zero-shot. The weights that
-    it started from may have learned from more.
+    A member was trained on the first images of its CSV, as many as its record says (none if it is zero-shot), and on
+    those behind the weights that it started from.
     """
-    given = ((member, pd.read_csv(subsets[member.folder], dtype=str)["image_id"]) for member in members)
-    learned = (image_id for member, ids in given for image_id in ids[: member.run.get("n_labels_train")])
-    return frozenset([*learned, *inherited_labels([member.run for member in members])])
+    subset_ids = ((member, pd.read_csv(subsets[member.folder], dtype=str)["image_id"]) for member in members)
+    labelled = (image_id for member, ids in subset_ids for image_id in ids[: member.run.get("n_labels_train")])
+    return frozenset([*labelled, *inherited_label_ids([member.run for member in members])])
 
 
 def combined_record(
@@ -62,44 +65,44 @@ def combined_record(
     settings: dict[str, Any],
     members: Sequence[Member],
     labelled: Collection[str],
-    chosen_on: Collection[str] = (),
+    selected_on: Collection[str] = (),
     **facts: Any,
 ) -> dict[str, Any]:
-    """run.json of the mean of ``members``: sums of their costs, and what they have in common.
+    """run.json of the mean of ``members``: totals of their costs, and what they have in common.
 
-    Images are ``labelled`` if a member learned from them, each counted once, and ``chosen_on`` if their labels chose
-    the members or their weights: then the mean is not zero-shot, whatever its members are. One oracle member makes
-    the track oracle; it is reference if all members are, else automatic. Times of training and prediction are added,
-    peak memory is the largest, the time stamp the latest. ``facts`` are added, or replace these.
+    ``labelled`` are the ids of images that a member was trained on, each counted once; ``selected_on`` the ids of
+    images whose labels decided on members or weights: with any, the mean is not zero-shot, whatever its members are.
+    One oracle member makes the track oracle; it is reference if all members are, else automatic. Times of training and
+    prediction are added, peak memory is the largest, the time stamp the latest. ``facts`` are added, or replace these.
     """
     runs = [member.run for member in members]
     trained = [run for run in runs if not run.get("zero_shot")]
     experiments = [run["experiment"] for run in runs]
     tracks = {experiment["track"] for experiment in experiments}
     track = tracks.pop() if len(tracks) == 1 else "oracle" if "oracle" in tracks else "automatic"
-    # Members that stop by val images stop by all of them.
-    n_labels_val = [run.get("n_labels_val") for run in runs] + [len(set(chosen_on) - set(labelled)) or None]
+    # Members that stop early by val images stop by all of them.
+    n_labels_val = [run.get("n_labels_val") for run in runs] + [len(set(selected_on) - set(labelled)) or None]
     hashes = " ".join(str(run.get("weights_sha256")) for run in runs)
     return {
         "experiment": {
             **identity.model_dump(mode="json"),
             "track": track,
-            "prompt_source": common([experiment["prompt_source"] for experiment in experiments]),
+            "prompt_source": common_value([experiment["prompt_source"] for experiment in experiments]),
         },
         "settings": settings,
         "members": [{"folder": member.folder.as_posix(), "weight": member.weight} for member in members],
         "classes": runs[0].get("classes"),
-        **{name: _sum([run.get(name) for run in runs]) for name in _SUMMED},
+        **{name: sum_known([run.get(name) for run in runs]) for name in _SUMMED},
         "n_labels_train": len(labelled),
-        "n_labels_val": _largest(n_labels_val),
-        "labels_of_init_from": inherited_labels(runs),
-        "peak_memory_train_bytes": _largest([run.get("peak_memory_train_bytes") for run in runs]),
-        "notes": joined_notes(runs),
-        "batch_parts": _largest([run.get("batch_parts") for run in runs]),
-        "zero_shot": not trained and not chosen_on,
-        "weights_source": common([run.get("weights_source") for run in runs]),
+        "n_labels_val": max_known(n_labels_val),
+        "labels_of_init_from": inherited_label_ids(runs),
+        "peak_memory_train_bytes": max_known([run.get("peak_memory_train_bytes") for run in runs]),
+        "notes": merge_notes(runs),
+        "batch_parts": max_known([run.get("batch_parts") for run in runs]),
+        "zero_shot": not trained and not selected_on,
+        "weights_source": common_value([run.get("weights_source") for run in runs]),
         "weights_sha256": hashlib.sha256(hashes.encode()).hexdigest(),
-        "device": common([run.get("device") for run in trained]),
+        "device": common_value([run.get("device") for run in trained]),
         "data_digest": runs[0].get("data_digest"),
         "finished_at": max(run["finished_at"] for run in runs),
         "versions": runs[0].get("versions"),
@@ -110,35 +113,12 @@ def combined_timing(members: Sequence[Member]) -> dict[str, Any]:
     """timing.json of the mean of ``members``, run one after the other; percentiles of a sum are not known."""
     timings = [member.timing for member in members]
     return {
-        "avg_inference_time": _sum([timing["avg_inference_time"] for timing in timings]),
-        "infer_seconds_total": _sum([timing["infer_seconds_total"] for timing in timings]),
+        "avg_inference_time": sum_known([timing["avg_inference_time"] for timing in timings]),
+        "infer_seconds_total": sum_known([timing["infer_seconds_total"] for timing in timings]),
         "infer_ms_p50": None,
         "infer_ms_p95": None,
-        "peak_memory_infer_bytes": _largest([timing.get("peak_memory_infer_bytes") for timing in timings]),
+        "peak_memory_infer_bytes": max_known([timing.get("peak_memory_infer_bytes") for timing in timings]),
         "batch_size": 1,
-        "device": common([timing["device"] for timing in timings]),
+        "device": common_value([timing["device"] for timing in timings]),
         "n_images": timings[0]["n_images"],
     }
-
-
-def inherited_labels(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Ids of the images beyond their subsets that the weights which ``runs`` (run.json) started from learned from."""
-    return sorted({image_id for run in runs for image_id in run.get("labels_of_init_from") or []})
-
-
-def joined_notes(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """The notes of all ``runs`` (run.json), each once."""
-    return list(dict.fromkeys(note for run in runs for note in run.get("notes") or []))
-
-
-def _sum(values: list[float | None]) -> float | None:
-    return None if None in values else sum(values)
-
-
-def _largest(values: list[int | None]) -> int | None:
-    return max((value for value in values if value is not None), default=None)
-
-
-def common(values: Sequence[str | None]) -> str | None:
-    """The value that all share, or 'mixed'; None if there is none."""
-    return "mixed" if len(set(values)) > 1 else next(iter(values), None)

@@ -1,1 +1,1 @@
-"""Reference methods that need no network."""
+"""Reference methods without a network."""

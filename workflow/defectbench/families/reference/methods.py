@@ -1,6 +1,7 @@
-"""Reference methods: what a segmentation is worth that needs no network."""
+"""Reference methods without a network: constants, and a classical threshold."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +13,9 @@ from defectbench.metrics.histograms import joint_histogram, sweep
 
 KERNEL_SIZES = (5, 9, 15, 25)
 POLARITIES = ("bright", "dark", "both")
-# A threshold on the score may lie between 1/16 and 16 times Otsu's: the reach of ±logit(255/256) at this steepness.
+# With this steepness, thresholds on the score range from 1/16 to 16 times Otsu's: ±logit(255/256).
 STEEPNESS = 2.0
-# Twelve candidates are told apart by far fewer images than a large study has.
+# Enough to tell twelve candidates apart.
 MAX_TUNING_IMAGES = 400
 
 
@@ -53,39 +54,39 @@ class TopHatOtsu:
 
 @dataclass(frozen=True)
 class Constant:
-    """Every pixel is a defect, or none is."""
+    """A method that marks every pixel as a defect, or none."""
 
     defect: bool
 
     def codes(self, image: np.ndarray) -> np.ndarray:
-        """Codes (1, H, W) of an image: the outermost ones."""
+        """Codes (1, H, W) of an image: the highest or the lowest."""
         return np.full((1, *image.shape[:2]), 65535 if self.defect else 0, dtype=np.uint16)
 
 
 Reference = TopHatOtsu | Constant
 
 
-def candidates() -> list[TopHatOtsu]:
-    """All settings of the classical threshold that are tried on training images."""
+def list_candidates() -> list[TopHatOtsu]:
+    """All settings of the classical threshold, to be compared on training images."""
     return [TopHatOtsu(kernel, polarity) for polarity in POLARITIES for kernel in KERNEL_SIZES]
 
 
-def to_dict(model: Reference) -> dict[str, object]:
+def to_dict(model: Reference) -> dict[str, Any]:
     """The model as JSON."""
     return {"kind": type(model).__name__, **asdict(model)}
 
 
-def from_dict(values: dict[str, object]) -> Reference:
+def from_dict(values: dict[str, Any]) -> Reference:
     """Inverse of :func:`to_dict`."""
-    kinds = {kind.__name__: kind for kind in (TopHatOtsu, Constant)}
+    kinds: dict[str, type[Reference]] = {kind.__name__: kind for kind in (TopHatOtsu, Constant)}
     arguments = {key: value for key, value in values.items() if key != "kind"}
-    return kinds[str(values["kind"])](**arguments)
+    return kinds[values["kind"]](**arguments)
 
 
-def tune(images: ImagePack, masks: MaskPack, image_ids: list[str]) -> TopHatOtsu:
+def tune_top_hat(images: ImagePack, masks: MaskPack, image_ids: list[str]) -> TopHatOtsu:
     """The candidate whose best threshold gives the highest mean Dice of merged masks over ``image_ids``.
 
-    Both empty counts as Dice 1, as in ``dice_all``. The threshold itself is left to calibration.
+    Both empty counts as Dice 1, as in ``dice_all``. The threshold itself is set by calibration.
     """
 
     def best_dice(model: TopHatOtsu) -> float:
@@ -95,4 +96,4 @@ def tune(images: ImagePack, masks: MaskPack, image_ids: list[str]) -> TopHatOtsu
             total += dice(*sweep(histogram))
         return float(total.max())
 
-    return max(candidates(), key=best_dice)
+    return max(list_candidates(), key=best_dice)

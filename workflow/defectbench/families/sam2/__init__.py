@@ -1,1 +1,1 @@
-"""SAM 2 and 2.1 for still images of any size: the network, its weights, adapters, heads."""
+"""SAM 2 and 2.1, prompted with boxes, points or masks, for still images of any size."""

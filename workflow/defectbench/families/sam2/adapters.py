@@ -1,10 +1,9 @@
-"""What of a SAM 2 trains: everything, a part, or LoRA adapters."""
-
-from torch import nn
+"""Trainable parameters of SAM 2: all, a part, or LoRA adapters."""
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
 from defectbench.families.sam2.network import NativeSam2
+from defectbench.models.adapters import add_lora
 
 _ENCODER_ATTENTION = r"image_encoder\.trunk\.blocks\.\d+\.attn\.(qkv|proj)"
 _ENCODER_MLP = r"image_encoder\.trunk\.blocks\.\d+\.mlp\.layers\.\d+"
@@ -15,8 +14,8 @@ TARGETS = {
     "decoder": rf".*{_DECODER_ATTENTION}",
     "both": rf".*({_ENCODER_ATTENTION}|{_DECODER_ATTENTION})",
 }
-# The projections of the fine features lie in the decoder but run once per image, with the encoder: they are counted
-# to it, so that a frozen encoder gives the same embedding however the decoder is trained.
+# The projections of the fine features belong to the decoder but run once per image, with the encoder: they count as the
+# encoder's, so that a frozen encoder gives the same embedding however the decoder is trained.
 _ENCODER = ("image_encoder.", "no_mem_embed", "sam_mask_decoder.conv_s0.", "sam_mask_decoder.conv_s1.")
 PARTS = {
     "all": ("",),
@@ -24,43 +23,41 @@ PARTS = {
     "decoder": ("sam_mask_decoder.",),
     "prompt_encoder": ("sam_prompt_encoder.",),
 }
-# A mask as prompt comes with correction clicks alone; its weights would get no gradient without.
+# Masks as prompts come with correction clicks only; without, these weights would get no gradient.
 _MASK_PROMPT = "sam_prompt_encoder.mask_downscaling."
 
 
-def set_up(network: NativeSam2, settings: Sam2Settings) -> None:
-    """Let what the settings say train, and nothing else."""
+def set_trainable(network: NativeSam2, settings: Sam2Settings) -> None:
+    """Make the part that the settings name trainable, and freeze everything else."""
     if settings.tune == "lora":
-        add_lora(network, settings)
+        add_adapters(network, settings)
     elif settings.tune == "full":
-        choose_part(network, settings.train, mask_prompts=settings.correction_clicks > 0)
+        unfreeze_part(network, settings.train, mask_prompts=settings.correction_clicks > 0)
     else:
         network.requires_grad_(False)
     if settings.gradient_checkpointing:
         network.checkpoint_blocks()
 
 
-def choose_part(network: NativeSam2, part: str, mask_prompts: bool = True) -> None:
-    """Let only ``part`` of the network train; without ``mask_prompts``, nothing that embeds masks."""
+def unfreeze_part(network: NativeSam2, part: str, mask_prompts: bool = True) -> None:
+    """Make only ``part`` of the network trainable; without ``mask_prompts``, not the layers that embed masks."""
     for name, parameter in network.named_parameters():
-        chosen = name.startswith(PARTS[part])
+        trains = name.startswith(PARTS[part])
         if part == "decoder" and name.startswith(_ENCODER):
-            chosen = False
+            trains = False
         if name.startswith(_MASK_PROMPT) and not mask_prompts:
-            chosen = False
-        parameter.requires_grad_(chosen)
+            trains = False
+        parameter.requires_grad_(trains)
 
 
-def add_lora(module: nn.Module, settings: Sam2EncoderSettings) -> None:
-    """Freeze ``module``, a NativeSam2 or what holds one, and put adapters on the settings' targets, in place."""
-    from peft import LoraConfig, get_peft_model  # here, because its import takes seconds
-
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        use_dora=settings.dora,
-        use_rslora=settings.rslora,
-        target_modules=TARGETS[settings.lora_target],
+def add_adapters(network: NativeSam2, settings: Sam2EncoderSettings) -> None:
+    """Freeze ``network`` and add the LoRA adapters of the settings, in place."""
+    add_lora(
+        network,
+        TARGETS[settings.lora_target],
+        rank=settings.lora_rank,
+        alpha=settings.lora_alpha,
+        dropout=settings.lora_dropout,
+        dora=settings.dora,
+        rslora=settings.rslora,
     )
-    get_peft_model(module, config)

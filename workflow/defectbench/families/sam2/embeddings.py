@@ -1,4 +1,4 @@
-"""What SAM 2's frozen encoder makes of images, kept on disk."""
+"""Cache of the embeddings of SAM 2's frozen encoder."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class EmbeddingCache(FeatureCache[Embedding]):
     """A cache of :meth:`NativeSam2.encode`."""
 
     def __init__(self, network: NativeSam2, folder: Path, weights_sha256: str) -> None:
-        """Keep embeddings of ``network``, whose encoder's weights have the digest ``weights_sha256``, in ``folder``."""
+        """Cache in ``folder`` the embeddings of ``network``, whose weights have the digest ``weights_sha256``."""
         code = encoder_digest("sam2", network_code, weights_code)
-        # Not bound yet: what wraps the encoder later, wraps it here too.
+        # Looked up at each call: the method may be replaced later, e.g. by a wrapper.
         super().__init__(lambda images: network.encode(images), Embedding, folder, weights_sha256, code)

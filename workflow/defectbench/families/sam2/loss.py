@@ -1,11 +1,11 @@
-"""The loss of a SAM 2: masks, the guess of their IoU, and whether there is an object at all."""
+"""Loss of SAM 2: masks, predicted IoU, and object score."""
 
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
-from defectbench.families.sam2.network import Answer
+from defectbench.families.sam2.network import DecoderOutput
 
 _GAMMA = 2.0
 
@@ -21,11 +21,11 @@ class Recipe:
     alpha: float | None = 0.25
     """Weight of object pixels in the focal term; None: none."""
     masks_of_empty: bool = False
-    """Whether the mask terms count where the truth is empty."""
+    """Whether mask terms count for empty targets."""
 
 
 RECIPES = {
-    # N. Ravi et al., SAM 2: Segment anything in images and videos, 2024, and the training code published with it.
+    # N. Ravi et al., SAM 2: Segment anything in images and videos, 2024, and its published training code.
     "published": Recipe(focal=20, dice=1),
     "dice_focal": Recipe(focal=1, dice=1, alpha=None, masks_of_empty=True),
 }
@@ -34,30 +34,30 @@ RECIPES = {
 class Sam2Loss:
     """Mean over prompts of weighted focal, Dice, IoU and object terms, computed in float32.
 
-    Of a prompt's masks the one with the lowest focal and Dice loss is trained; the IoU term is that of all masks. Mask
-    and IoU terms are 0 where the truth is empty: there the object score alone has something to learn. (With
-    ``masks_of_empty`` the focal term counts there too; Dice is not defined.)
+    Of a prompt's masks only the one with the lowest focal and Dice loss is trained; the IoU term averages all masks.
+    Mask and IoU terms are 0 for empty targets, which train the object score alone. (With ``masks_of_empty`` they have
+    the focal term too; Dice is not defined.)
     """
 
     def __init__(self, recipe: str) -> None:
         """``recipe`` is one of RECIPES."""
         self.recipe = RECIPES[recipe]
 
-    def __call__(self, answer: Answer, masks: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of ``answer`` whose ``masks`` (P, M, H, W) are logits at the size of ``targets`` (P, H, W), 0 and 1."""
+    def __call__(self, output: DecoderOutput, masks: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Loss of ``output`` whose ``masks`` (P, M, H, W) are logits at the size of ``targets`` (P, H, W), 0 and 1."""
         with torch.autocast(masks.device.type, enabled=False):
-            masks, iou, score = masks.float(), answer.iou.float(), answer.object_score.float()
+            masks, iou, score = masks.float(), output.iou.float(), output.object_score.float()
             targets = targets.float()
             present = targets.flatten(1).any(dim=1).float()
-            wanted = targets[:, None].expand_as(masks)
-            focal = self.recipe.focal * focal_per_mask(masks, wanted, self.recipe.alpha)
-            dice = self.recipe.dice * dice_per_mask(masks, wanted) * present[:, None]
+            true_masks = targets[:, None].expand_as(masks)
+            focal = self.recipe.focal * focal_per_mask(masks, true_masks, self.recipe.alpha)
+            dice = self.recipe.dice * dice_per_mask(masks, true_masks) * present[:, None]
             if not self.recipe.masks_of_empty:
                 focal = focal * present[:, None]
             best = (focal + dice).amin(dim=1)
-            guess = functional.l1_loss(iou, true_iou(masks, wanted), reduction="none").mean(dim=1) * present
+            iou_loss = functional.l1_loss(iou, true_iou(masks, true_masks), reduction="none").mean(dim=1) * present
             score_loss = functional.binary_cross_entropy_with_logits(score, present, reduction="none")
-            return (best + self.recipe.iou * guess + self.recipe.object_score * score_loss).mean()
+            return (best + self.recipe.iou * iou_loss + self.recipe.object_score * score_loss).mean()
 
 
 def focal_per_mask(logits: torch.Tensor, targets: torch.Tensor, alpha: float | None) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """SAM 2 for still images at any size that is a multiple of 32, the encoder run once for all prompts.
 
-The modules are those of the ``sam2`` package, with its names, so that its checkpoints fit. Its image predictor is not
-used: it squashes every image to 1024 × 1024. What belongs to video (memory, object pointers) is left out.
+The modules are those of the ``sam2`` package, under its names, so that its checkpoints fit. Its image predictor is not
+used: it squashes every image to 1024 × 1024. The video parts (memory, object pointers) are left out.
 """
 
 import functools
@@ -13,14 +13,15 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from defectbench.models.segmentation_heads import IMAGENET_MEAN, IMAGENET_STD
+
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Pixels of the image to one position of the embedding.
 STRIDE = 16
 
 
 class Embedding(NamedTuple):
-    """What the encoder makes of B images (H, W), and all that prompts are answered from."""
+    """Features of B images (H, W), finest last: the input of the mask decoder."""
 
     image: torch.Tensor
     """(B, 256, H / 16, W / 16)"""
@@ -30,19 +31,19 @@ class Embedding(NamedTuple):
     """(B, 32, H / 4, W / 4)"""
 
     def of(self, index: torch.Tensor) -> "Embedding":
-        """The embeddings of the images ``index`` (P,), repeated as often as they are named."""
+        """Embeddings of the images ``index`` (P,); an index may be repeated."""
         return Embedding(*(level[index] for level in self))
 
 
-class Answer(NamedTuple):
-    """What the decoder makes of P prompts: several masks each, for a prompt may mean a part or the whole."""
+class DecoderOutput(NamedTuple):
+    """Output of the mask decoder for P prompts: three masks each, since a prompt may mean a part or the whole."""
 
     masks: torch.Tensor
     """Logits (P, 3, H / 4, W / 4)."""
     iou: torch.Tensor
-    """The model's own guess of each mask's IoU, (P, 3)."""
+    """Predicted IoU of each mask, (P, 3)."""
     object_score: torch.Tensor
-    """Logit (P,) of there being an object at all."""
+    """Logit (P,) that there is an object at all."""
 
 
 class NativeSam2(nn.Module):
@@ -56,10 +57,10 @@ class NativeSam2(nn.Module):
         self.image_encoder = sam.image_encoder
         self.sam_prompt_encoder = sam.sam_prompt_encoder
         self.sam_mask_decoder = sam.sam_mask_decoder
-        # The embedding of 'no memory', which the model adds to every still image.
+        # The embedding of 'no memory', which SAM 2 adds to every still image.
         self.no_mem_embed = sam.no_mem_embed
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, -1, 1, 1), persistent=False)
 
     def encode(self, images: torch.Tensor) -> Embedding:
         """Embedding of uint8 ``images`` (B, 1 or 3, H, W); H and W are multiples of 32."""
@@ -70,11 +71,11 @@ class NativeSam2(nn.Module):
 
     def decode(
         self, embedding: Embedding, points: torch.Tensor, labels: torch.Tensor, masks: torch.Tensor | None = None
-    ) -> Answer:
-        """Answer P prompts, one for each entry of ``embedding``.
+    ) -> DecoderOutput:
+        """Decode P prompts, one for each entry of ``embedding``.
 
         ``points`` (P, n, 2) are x and y in pixels of the encoder's input, ``labels`` (P, n) SAM's (see data.prompts),
-        ``masks`` (P, 1, H / 4, W / 4) logits of an earlier answer that the points correct.
+        ``masks`` (P, 1, H / 4, W / 4) logits of an earlier output that the points correct.
         """
         prompts = self.sam_prompt_encoder
         height, width = embedding.image.shape[-2:]
@@ -92,26 +93,31 @@ class NativeSam2(nn.Module):
             repeat_image=False,
             high_res_features=[embedding.finest, embedding.fine],
         )
-        return Answer(logits, iou, object_score[:, 0])
+        return DecoderOutput(logits, iou, object_score[:, 0])
 
     def checkpoint_blocks(self) -> None:
-        """Let the encoder's blocks keep their inputs only, and compute the rest again in the backward pass."""
+        """Turn on gradient checkpointing: the encoder's blocks are computed again in the backward pass."""
         for block in self.image_encoder.trunk.blocks:
             block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
-def best_masks(answer: Answer) -> torch.Tensor:
-    """Logits (P, H / 4, W / 4): of each prompt's masks the one with the highest *predicted* IoU; no truth is asked.
+def best_masks(output: DecoderOutput) -> torch.Tensor:
+    """Logits (P, H / 4, W / 4): the mask of each prompt with the highest *predicted* IoU; the truth is not used.
 
-    Where the object score is not above 0 the model says that nothing is here: no pixel then has a logit above that
-    score. So p >= 0.5 exactly where SAM 2 itself draws a mask.
+    An object score of at most 0 means that there is no object: it then limits the logits of all pixels. So p >= 0.5
+    exactly where SAM 2 itself predicts a mask.
     """
-    index = answer.iou.argmax(dim=1)
-    masks = answer.masks[torch.arange(len(index), device=index.device), index]
-    score = answer.object_score.view(-1, 1, 1)
+    masks = highest_iou_masks(output)
+    score = output.object_score.view(-1, 1, 1)
     return torch.where(score > 0, masks, torch.minimum(masks, score))
 
 
-def enlarge(masks: torch.Tensor) -> torch.Tensor:
+def highest_iou_masks(output: DecoderOutput) -> torch.Tensor:
+    """The masks (P, H / 4, W / 4) with the highest predicted IoU, whatever the object score."""
+    index = output.iou.argmax(dim=1)
+    return output.masks[torch.arange(len(index), device=index.device), index]
+
+
+def upsample_masks(masks: torch.Tensor) -> torch.Tensor:
     """``masks`` (P, h, w) at the encoder's input size, (P, 4 h, 4 w)."""
     return functional.interpolate(masks.float()[:, None], scale_factor=4.0, mode="bilinear", align_corners=False)[:, 0]

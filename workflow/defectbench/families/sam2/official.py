@@ -1,4 +1,4 @@
-"""Making the files that a SAM 2 starts from: of an official checkpoint, or of a seed."""
+"""Files of base weights of SAM 2: converted from an official checkpoint, or random."""
 
 from pathlib import Path
 
@@ -10,26 +10,28 @@ from defectbench.families.sam2.network import NativeSam2
 from defectbench.files import atomic
 from defectbench.models.adapters import check_fit
 
-# What only video needs: memory of earlier frames and pointers to objects in them.
-_VIDEO = ("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc")
-_VIDEO += ("no_obj_ptr", "no_obj_embed_spatial")
+# Parts for video: memory of earlier frames and pointers to objects in them.
+_VIDEO = (
+    *("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc"),
+    *("no_obj_ptr", "no_obj_embed_spatial"),
+)
 
 
 def convert_checkpoint(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
     """The still-image tensors of an official checkpoint whose digest was checked.
 
     Raises:
-        WeightsError: if they are not those of ``name``.
+        WeightsError: if they are not the tensors of ``name``.
     """
     values = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
-    kept = {key: value.contiguous() for key, value in values.items() if not key.startswith(_VIDEO)}
+    image_values = {key: value.contiguous() for key, value in values.items() if not key.startswith(_VIDEO)}
     version, size, _ = parse_base_name(name)
-    check_fit(NativeSam2(version, size), kept, checkpoint, name)
-    return kept
+    check_fit(NativeSam2(version, size), image_values, checkpoint, name)
+    return image_values
 
 
 def random_weights(name: str) -> dict[str, torch.Tensor]:
-    """The tensors of an untrained network: a function of the seed in ``name``."""
+    """The tensors of an untrained network, initialised with the seed in ``name``."""
     version, size, seed = parse_base_name(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
@@ -37,6 +39,6 @@ def random_weights(name: str) -> dict[str, torch.Tensor]:
 
 
 def save_base(path: Path, values: dict[str, torch.Tensor], source: str) -> None:
-    """Write a base; ``source`` says where its weights come from and ends in every run record."""
+    """Write base weights; ``source`` is their origin, for every run record."""
     with atomic(path) as temporary:
         save_file(values, temporary, metadata={"source": source})

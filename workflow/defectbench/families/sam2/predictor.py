@@ -1,34 +1,30 @@
-"""Prediction by a promptable model: from packed images and a file of prompts to a prediction file."""
+"""A trained promptable SAM 2 as a predictor: of an image and its prompts, or of an image alone."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from defectbench.config.families.sam2 import Sam2Settings
-from defectbench.config.prompts import FIXED, ORACLE
-from defectbench.data.packing import ImagePack
+from defectbench.config.prompts import FIXED, SOURCES
 from defectbench.data.prompt_file import PromptError
-from defectbench.data.prompts import Prompt
-from defectbench.data.rle import decode_coco
+from defectbench.data.prompts import Prompt, full_box_prompt
 from defectbench.data.tiles import Window
-from defectbench.families.sam2.adapters import set_up
+from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.embeddings import EmbeddingCache
 from defectbench.families.sam2.network import Embedding, NativeSam2
-from defectbench.families.sam2.prompting import NOTHING, maps
+from defectbench.families.sam2.prompting import NO_DEFECT, predict_maps, scale_prompts
 from defectbench.families.sam2.weights import load_base
 from defectbench.inference.encoder_clock import TimedEncoder
 from defectbench.inference.geometry import Geometry
-from defectbench.inference.predict import WARM_UP
-from defectbench.inference.prediction_file import MERGED, PredictionHeader, write_predictions
+from defectbench.inference.network import configure_torch, device_name, resolve_device
+from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.inference.tiling import Tiling
 from defectbench.metrics.codes import codes_from_logits
 from defectbench.models.adapters import load_trained, merge_lora
+from defectbench.script import required
 
 
 class PromptedPredictor:
@@ -42,7 +38,7 @@ class PromptedPredictor:
         encoder: TimedEncoder[Embedding] | None = None,
         tiling: Tiling | None = None,
     ) -> None:
-        """``encoder``, if not the network's own, is that of a cache; with ``tiling``, images are seen by tiles."""
+        """With ``encoder``, embeddings are cached; with ``tiling``, the network sees an image tile by tile."""
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
@@ -50,12 +46,12 @@ class PromptedPredictor:
         self._clock = time.perf_counter if encoder is None else encoder.clock
         self.tiling = tiling
         self.seconds = 0.0
-        """Time of the last call; that of the encoder counts even if the embedding came from a cache."""
+        """Time of the last call; the encoder's is included even if the embedding came from a cache."""
 
     def __call__(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
         """Codes (1, H, W) of a uint8 image (H, W) or (H, W, 3), ``prompts`` and codes at the image's own pixels.
 
-        Without prompts nothing is asked: the lowest code everywhere, as of a method that never finds anything.
+        Without prompts the network is not called: the lowest code everywhere.
         """
         started = self._clock()
         height, width = image.shape[:2]
@@ -69,91 +65,54 @@ class PromptedPredictor:
         return codes
 
     def _tile(self, image: np.ndarray, prompts: Sequence[Prompt], window: Window) -> np.ndarray:
-        """Logits (1, h, w) of a tile, asked by what lies in it of each prompt; nothing where none does."""
+        """Logits (1, h, w) of a tile, prompted with the part of each prompt inside it; no defect if there is none."""
         parts = [part for prompt in prompts if (part := prompt.inside(window, image.shape[:2])) is not None]
         tile = image[window]
-        return self._logits(tile, parts) if parts else np.full((1, *tile.shape[:2]), NOTHING, np.float32)
+        return self._logits(tile, parts) if parts else np.full((1, *tile.shape[:2]), NO_DEFECT, np.float32)
 
     @torch.inference_mode()
     def _logits(self, image: np.ndarray, prompts: Sequence[Prompt]) -> np.ndarray:
-        """Logits (1, H, W) of an image, or of a tile with prompts in its own pixels."""
+        """Logits (1, H, W) of an image or tile, with prompts in its own pixels."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        logits = maps(self.network, self._encode(batch), [scaled_prompts(prompts, self.geometry, image.shape)])
+        logits = predict_maps(self.network, self._encode(batch), [scale_prompts(prompts, self.geometry, image.shape)])
         return self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
 
 
-def load_prompted(run: dict[str, Any], base: Path, weights: Path, embeddings: Path) -> PromptedPredictor:
-    """The predictor of a finished SAM 2 run, with the threads of its settings, on the GPU if there is one.
-
-    ``run`` is its run.json, ``base`` the weights it started from, ``weights`` what was trained; ``embeddings`` is the
-    folder of kept embeddings, used if the settings say so.
+def load_prompted(run: dict[str, Any], files: ModelFiles, device: str) -> PromptedPredictor:
+    """The promptable predictor of a run record (run.json), with the CPU threads of its settings.
 
     Raises:
-        WeightsError: if the files do not belong together.
+        WeightsError: if the trained weights do not fit the base weights.
     """
     settings = Sam2Settings.model_validate(run["settings"])
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    network, origin = load_base(base, settings.base_name)
-    set_up(network, settings)
-    load_trained(network, weights, origin["base_sha256"])
+    configure_torch(settings.threads)
+    network, origin = load_base(required(files.base, "--base"), settings.base_name)
+    set_trainable(network, settings)
+    load_trained(network, files.weights, origin["base_sha256"])
     merge_lora(network)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = None
     if settings.cache_embeddings:
-        encoder = TimedEncoder(EmbeddingCache(network, embeddings, origin["base_sha256"]))
-    tiling = Tiling(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
-    return PromptedPredictor(network, Geometry.of(settings.img_size, settings.resize), device, encoder, tiling)
+        cache = EmbeddingCache(network, required(files.features, "--features"), origin["base_sha256"])
+        encoder = TimedEncoder(cache)
+    geometry = Geometry.of(settings.img_size, settings.resize)
+    return PromptedPredictor(network, geometry, resolve_device(device), encoder, Tiling.of(settings))
 
 
-def scaled_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
-    """``prompts`` of an image of ``shape`` (height, width, ...) in pixels of the network's input, with their masks."""
-    height, width = shape[:2]
-    inner = geometry.scaled_size(height, width)
-    scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
-    return [
-        prompt
-        if prompt.rle is None
-        else replace(prompt, mask=geometry.apply(255 * decode_coco(prompt.rle, *shape[:2])))
-        for prompt in scaled
-    ]
-
-
-def predict_prompted(
-    predictor: PromptedPredictor,
-    images: ImagePack,
-    split: pd.DataFrame,
-    prompts: Mapping[str, Sequence[Prompt]],
-    outputs: Mapping[str, Path],
-    source: str,
-) -> list[float]:
-    """Predict the images of the roles in ``outputs``, one at a time; return the seconds of each.
-
-    ``prompts`` has a sequence for each of these images. Where that is empty, the truth as ``source`` has no defect, and
-    the image is left out; to a model as source it means that there is none, and the map is empty. A few warm-up calls
-    come first, uncounted.
+def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
+    """The predictor of a run whose prompt is the whole image; see :mod:`defectbench.families.contract`.
 
     Raises:
-        PromptError: if ``prompts`` are not about all images, or an image has no fixed prompt.
+        PromptError: if the model is prompted with anything that the image alone does not give.
     """
-    wanted = split[split["role"].isin(list(outputs))].sort_values("image_id")
-    absent = [i for i in wanted["image_id"] if i not in prompts or (source == FIXED and not prompts[i])]
-    if absent:
-        raise PromptError(
-            f"{len(absent)} image(s) have no prompt of source {source!r}, the first is {absent[0]}: draw them anew"
-        )
-    asked = wanted.loc[[bool(prompts[image_id]) for image_id in wanted["image_id"]]]
-    for image_id in asked["image_id"][:1].repeat(WARM_UP):
-        predictor(np.asarray(images[image_id]), prompts[image_id])
-    seconds = []
-    for role, path in outputs.items():
-        header = PredictionHeader(role, (MERGED,), has_scores=True, defective_only=source == ORACLE)
-        chosen = asked if source == ORACLE else wanted
-        with write_predictions(path, header) as writer:
-            for image_id in chosen.loc[chosen["role"] == role, "image_id"]:
-                codes = predictor(np.asarray(images[image_id]), prompts[image_id])
-                seconds.append(predictor.seconds)
-                writer.add(image_id, codes)
-    return seconds
+    kind = run["experiment"]["prompt_type"]
+    if SOURCES[kind] != FIXED:
+        exp_id = run["experiment"]["exp_id"]
+        raise PromptError(f"{exp_id} is prompted with {kind} of the true masks: it cannot predict from an image alone")
+    prompted = load_prompted(run, files, device)
+
+    def codes(image: np.ndarray) -> np.ndarray:
+        return prompted(image, [full_box_prompt(*image.shape[:2])])
+
+    return Predictor(codes, device_name(prompted.device))

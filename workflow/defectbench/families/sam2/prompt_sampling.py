@@ -1,4 +1,4 @@
-"""Prompts of training steps, drawn anew from the masks as the network sees them: augmented, cropped, scaled."""
+"""Random prompts of a training step, from the masks as the network sees them: augmented, cropped, scaled."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,18 @@ import numpy as np
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
-from defectbench.data.prompts import INSIDE, OUTSIDE, Prompt, box_prompt, joined, objects, spread_points, tight_box
+from defectbench.data.prompts import (
+    INSIDE,
+    OUTSIDE,
+    Prompt,
+    box_prompt,
+    find_objects,
+    join_prompts,
+    spread_points,
+    tight_box,
+)
 
-# A point that is none: SAM's label for padding.
+# SAM's label of padding points.
 NO_POINT = -1
 # The published training moves each side by at most this many pixels.
 _MAX_BOX_NOISE = 20
@@ -16,28 +25,28 @@ _MAX_INSIDE, _MAX_OUTSIDE = 5, 5
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PromptBatch:
     """The prompts of one training step; all have the same number of points."""
 
     index: list[int]
     """Image of each prompt."""
     prompts: list[Prompt]
     targets: np.ndarray
-    """Masks (P, H, W) uint8 of the objects asked for; empty for prompts on clean images."""
+    """Masks (P, H, W) uint8 of the prompted objects; empty for prompts on clean images."""
 
 
 class PromptSampler:
     """Draws the prompts of a batch."""
 
     def __init__(self, settings: Sam2Settings, fixed: PromptSettings) -> None:
-        """``fixed`` are the settings of the prompt files: objects are joined here as there."""
+        """``fixed`` are the settings of the prompt files: defects are merged into objects as there."""
         self.settings = settings
         self.fixed = fixed
 
-    def draw(self, masks: np.ndarray, rng: np.random.Generator) -> Drawn:
+    def draw(self, masks: np.ndarray, rng: np.random.Generator) -> PromptBatch:
         """Prompts for ``masks`` (B, H, W) uint8: of some objects of each image, and one on each clean image.
 
-        A prompt on a clean image has an empty target: from it the object score learns to say no.
+        A prompt on a clean image has an empty target, which trains the object score.
         """
         kind = rng.choice(["box", "points"]) if self.settings.mixed_prompts else self.settings.prompt
         n_inside = int(rng.integers(1, _MAX_INSIDE, endpoint=True))
@@ -52,18 +61,18 @@ class PromptSampler:
                     parts = [self._noisy_box(region, rng)] if "box" in kind else []
                     if "points" in kind:
                         parts.append(_points(region, mask, n_inside, n_outside, self.fixed.near, rng))
-                    prompt = joined(parts)
+                    prompt = join_prompts(parts)
                 index.append(image)
                 prompts.append(prompt)
                 targets.append(target.astype(np.uint8))
-        return Drawn(index, prompts, np.stack(targets))
+        return PromptBatch(index, prompts, np.stack(targets))
 
     def _targets(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[np.ndarray]:
         if kind == "full_box" or not mask.any():
             return [mask > 0]
-        found = objects(mask, self.fixed.merge_distance)
-        chosen = rng.permutation(len(found))[: self.settings.objects_per_image]
-        return [found[number] for number in sorted(chosen)]
+        objects = find_objects(mask, self.fixed.merge_distance)
+        selected = rng.permutation(len(objects))[: self.settings.objects_per_image]
+        return [objects[number] for number in sorted(selected)]
 
     def _noisy_box(self, target: np.ndarray, rng: np.random.Generator) -> Prompt:
         left, top, right, bottom = tight_box(target)
@@ -75,10 +84,10 @@ class PromptSampler:
         return box_prompt(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
 
-def correction(prompt: Prompt, predicted: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Prompt:
+def add_correction_click(prompt: Prompt, predicted: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Prompt:
     """``prompt`` and one more click, on a random pixel where the masks ``predicted`` and ``target`` (H, W) differ.
 
-    Where they do not differ, the click is no point.
+    If they are equal, a padding point is added.
     """
     wrong = np.argwhere(predicted != (target > 0))
     if len(wrong):
@@ -95,7 +104,7 @@ def correction(prompt: Prompt, predicted: np.ndarray, target: np.ndarray, rng: n
 def _points(
     region: np.ndarray, mask: np.ndarray, n_inside: int, n_outside: int, near: int, rng: np.random.Generator
 ) -> Prompt:
-    """Points in ``region``, and points of no defect in the box around it that is ``near`` pixels wider."""
+    """Points inside ``region``, and points without a defect in its box, widened by ``near`` pixels."""
     left, top, right, bottom = tight_box(region)
     around = np.zeros(region.shape, bool)
     around[max(0, top - near) : bottom + near + 1, max(0, left - near) : right + near + 1] = True
@@ -107,7 +116,7 @@ def _points(
 
 
 def _random_box(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A box as a mask (H, W), its sides drawn up to those of the image."""
+    """A random box inside the image, as a mask (H, W)."""
     height, width = shape
     y0, y1 = np.sort(rng.integers(0, height, 2))
     x0, x1 = np.sort(rng.integers(0, width, 2))

@@ -1,20 +1,23 @@
-"""From prompts of whole batches of images to one map per image."""
+"""Maps of a batch of images from their prompts."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from defectbench.data.prompts import Prompt
-from defectbench.families.sam2.network import STRIDE, Answer, Embedding, NativeSam2, best_masks, enlarge
+from defectbench.data.rle import decode_coco
+from defectbench.families.sam2.network import STRIDE, DecoderOutput, Embedding, NativeSam2, best_masks, upsample_masks
+from defectbench.inference.geometry import Geometry
 
-# Logit where no prompt says that there is a defect: p below 1e-13.
-NOTHING = -30.0
-# Prompts that the decoder answers at a time: on a GPU a bound on memory; on a CPU more of them leave its caches.
+# Logit outside of all masks: p below 1e-13.
+NO_DEFECT = -30.0
+# Prompts per decoder call: on a GPU limited by memory; on a CPU more of them would not fit into its caches.
 _BATCH = {"cuda": 32, "cpu": 4}
-# Logits of a mask that is given, 10 inside and -10 outside: SAM 2's own, for masks that are not an earlier answer.
+# Logits of a mask prompt, 10 inside and -10 outside: SAM 2's values for masks that it did not predict itself.
 _MASK_SCALE, _MASK_BIAS = 20.0, -10.0
 
 
@@ -26,17 +29,20 @@ def prompt_tensors(prompts: Sequence[Prompt], device: torch.device) -> tuple[tor
 
 
 def mask_tensor(prompts: Sequence[Prompt], device: torch.device) -> torch.Tensor | None:
-    """Logits (P, 1, H / 4, W / 4) of prompts that all have a mask of the input's size; None if none has one."""
-    if prompts[0].mask is None:
+    """Logits (P, 1, H / 4, W / 4) of the masks of prompts, each of the input's size; None if no prompt has a mask."""
+    masks = [prompt.mask for prompt in prompts if prompt.mask is not None]
+    if not masks:
         return None
-    masks = torch.from_numpy(np.stack([prompt.mask for prompt in prompts])).to(device)
-    return _MASK_SCALE * functional.avg_pool2d(masks[:, None].float() / 255, 4) + _MASK_BIAS
+    stacked = torch.from_numpy(np.stack(masks)).to(device)
+    return _MASK_SCALE * functional.avg_pool2d(stacked[:, None].float() / 255, 4) + _MASK_BIAS
 
 
-def ask(network: NativeSam2, embedding: Embedding, index: Sequence[int], prompts: Sequence[Prompt]) -> Answer:
-    """Answer ``prompts`` about the images ``index`` of ``embedding``, in one pass of the decoder.
+def decode_prompts(
+    network: NativeSam2, embedding: Embedding, index: Sequence[int], prompts: Sequence[Prompt]
+) -> DecoderOutput:
+    """Decode ``prompts`` on the images ``index`` of ``embedding``, in one call of the decoder.
 
-    All have n points, and all have a mask or none has.
+    All have the same number of points, and all have a mask or none has.
     """
     device = embedding.image.device
     points, labels = prompt_tensors(prompts, device)
@@ -46,26 +52,39 @@ def ask(network: NativeSam2, embedding: Embedding, index: Sequence[int], prompts
     return network.decode(embedding, points, labels, mask_tensor(prompts, device))
 
 
-def maps(network: NativeSam2, embedding: Embedding, prompts: Sequence[Sequence[Prompt]]) -> torch.Tensor:
-    """Logits (B, 1, H, W) of the images in ``embedding``, float32: in each pixel the highest of their prompts' masks.
+def predict_maps(network: NativeSam2, embedding: Embedding, prompts: Sequence[Sequence[Prompt]]) -> torch.Tensor:
+    """Logits (B, 1, H, W) of the images in ``embedding``, float32: in each pixel the maximum over their prompts' masks.
 
-    A mask counts no more than the margin of its prompt's score over its threshold: a fuzzy AND, so that p >= 0.5 only
-    where both the mask and what made the prompt say so. Scores of 1 change nothing.
+    The margin of a prompt's score over its threshold limits the logits of its mask: a fuzzy AND, so that p >= 0.5 only
+    where both the mask and the model that made the prompt predict a defect. Scores of 1 change nothing.
 
-    ``prompts`` has a sequence per image, in pixels of the encoder's input; an image without any is empty. Prompts
-    with the same number of points are answered together: padding them to one number would change the answers.
+    ``prompts`` has a sequence per image, in pixels of the encoder's input; the map of an image without any is empty.
+    Only prompts with the same number of points are decoded together: padding would change the masks.
     """
     device, (height, width) = embedding.image.device, embedding.image.shape[-2:]
-    found = torch.full((len(prompts), 1, STRIDE * height, STRIDE * width), NOTHING, device=device)
+    maps = torch.full((len(prompts), 1, STRIDE * height, STRIDE * width), NO_DEFECT, device=device)
     size = _BATCH.get(device.type, _BATCH["cuda"])
     groups: dict[tuple[int, bool], list[tuple[int, Prompt]]] = defaultdict(list)
-    for image, of_image in enumerate(prompts):
-        for prompt in of_image:
+    for image, image_prompts in enumerate(prompts):
+        for prompt in image_prompts:
             groups[len(prompt.labels), prompt.mask is None].append((image, prompt))
     for members in groups.values():
         for start in range(0, len(members), size):
-            index, asked = zip(*members[start : start + size], strict=True)
-            masks = enlarge(best_masks(ask(network, embedding, index, asked)))
-            for image, mask, prompt in zip(index, masks, asked, strict=True):
-                torch.maximum(found[image, 0], mask.clamp(max=prompt.margin), out=found[image, 0])
-    return found
+            index, batch = zip(*members[start : start + size], strict=True)
+            masks = upsample_masks(best_masks(decode_prompts(network, embedding, index, batch)))
+            for image, mask, prompt in zip(index, masks, batch, strict=True):
+                torch.maximum(maps[image, 0], mask.clamp(max=prompt.margin), out=maps[image, 0])
+    return maps
+
+
+def scale_prompts(prompts: Sequence[Prompt], geometry: Geometry, shape: Sequence[int]) -> list[Prompt]:
+    """Prompts of an image of ``shape`` (height, width, ...), in pixels of the network's input, with their masks."""
+    height, width = shape[:2]
+    inner = geometry.scaled_size(height, width)
+    scaled = [prompt.scaled(inner[0] / height, inner[1] / width) for prompt in prompts]
+    return [
+        prompt
+        if prompt.rle is None
+        else replace(prompt, mask=geometry.apply(255 * decode_coco(prompt.rle, *shape[:2])))
+        for prompt in scaled
+    ]

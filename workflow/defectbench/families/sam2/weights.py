@@ -1,17 +1,18 @@
-"""The weights that a SAM 2 starts from, as safetensors of the still-image parts."""
+"""Base weights of SAM 2: safetensors of the still-image parts."""
 
 from pathlib import Path
 
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.families.sam2.network import NativeSam2
-from defectbench.models.adapters import check_fit, file_sha256, read_tensors
+from defectbench.files import file_sha256
+from defectbench.models.adapters import check_fit, read_tensors
 
 
 def load_base(path: Path, name: str) -> tuple[NativeSam2, dict[str, str]]:
-    """The network with the weights that :func:`save_base` wrote, and where they come from, for the run record.
+    """The network with the base weights in ``path``, and their origin, for the run record.
 
     Raises:
-        WeightsError: if the file is not there, is damaged, or is that of another version or size.
+        WeightsError: if the file is missing, damaged, or of another version or size.
     """
     values, metadata = read_tensors(path, ". Make it with the rule weights_sam2")
     version, size, _ = parse_base_name(name)

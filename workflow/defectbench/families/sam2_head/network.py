@@ -1,6 +1,5 @@
-"""A light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
+"""Light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,20 +8,20 @@ from torch import nn
 from torch.nn import functional
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
-from defectbench.families.sam2.adapters import add_lora
+from defectbench.families.sam2.adapters import add_adapters
 from defectbench.families.sam2.network import Embedding, NativeSam2
 from defectbench.families.sam2.weights import load_base
+from defectbench.models.segmentation_heads import init_output_layer
 
 Encoder = Callable[[torch.Tensor], Embedding]
 
-# Channels of the embedding's levels, finest first: as the mask decoder gets them.
+# Channels of the embedding's levels, finest first.
 _LEVELS = (32, 64, 256)
-# As for the CNNs: defects are rare, a fresh head starts at this probability everywhere.
-_PRIOR, _LAST_STD = 0.05, 0.01
 
 
 class FpnHead(nn.Module):
-    """Levels to a common width, summed from coarse to fine, then one block of convolutions at a quarter of the size.
+    """Feature pyramid: levels projected to a common width and summed from coarse to fine, with a block of convolutions
+    at each level; logits at a quarter of the input's size.
 
     T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017; the widths are our choice.
     """
@@ -33,8 +32,7 @@ class FpnHead(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in _LEVELS)
         self.smooth = nn.ModuleList(_block(channels) for _ in _LEVELS)
         self.last = nn.Conv2d(channels, n_maps, 1)
-        nn.init.normal_(self.last.weight, std=_LAST_STD)
-        nn.init.constant_(self.last.bias, math.log(_PRIOR / (1 - _PRIOR)))
+        init_output_layer(self.last)
 
     def forward(self, embedding: Embedding) -> torch.Tensor:
         """Logits (B, n_maps, H / 4, W / 4)."""
@@ -63,26 +61,28 @@ class Sam2Head(nn.Module):
         super().__init__()
         self.sam = sam.requires_grad_(False)
         self.head = FpnHead(n_maps, channels)
-        self._kept: Encoder | None = None
-        self._kept_in_training = False
+        self._cached_encode: Encoder | None = None
+        self._caches_training = False
 
-    def keep_embeddings(self, encode: Encoder, in_training: bool) -> None:
+    def use_cache(self, encode: Encoder, in_training: bool) -> None:
         """Take embeddings from ``encode``, a cache: always, or only in validation, where images come unchanged."""
-        self._kept, self._kept_in_training = encode, in_training
+        self._cached_encode, self._caches_training = encode, in_training
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (B, n_maps, H, W) of uint8 ``images`` (B, 1 or 3, H, W); H and W are multiples of 32."""
-        kept = self._kept is not None and (self._kept_in_training or not self.training)
-        logits = self.head(self._kept(images) if kept else self.sam.encode(images))
+        encode = self.sam.encode
+        if self._cached_encode is not None and (self._caches_training or not self.training):
+            encode = self._cached_encode
+        logits = self.head(encode(images))
         return functional.interpolate(logits.float(), scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
 def build_head(settings: Sam2HeadSettings, base: Path, n_maps: int) -> tuple[Sam2Head, dict[str, str]]:
-    """The network of the settings on the weights in ``base``, and where those come from, for the run record."""
+    """The network of the settings on the weights in ``base``, and their origin, for the run record."""
     sam, origin = load_base(base, settings.base_name)
     network = Sam2Head(sam, n_maps, settings.head_channels)
     if settings.tune == "lora":
-        add_lora(sam, settings)
+        add_adapters(sam, settings)
         if settings.gradient_checkpointing:
             sam.checkpoint_blocks()
     return network, origin

@@ -1,1 +1,1 @@
-"""SAM 3 asked by phrases: the network, its weights and tokens."""
+"""SAM 3 prompted with phrases."""

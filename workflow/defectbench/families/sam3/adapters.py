@@ -1,34 +1,24 @@
-"""LoRA on SAM 3."""
+"""LoRA adapters of SAM 3."""
 
-import torch
-from peft import LoraConfig, inject_adapter_in_model
 from transformers import Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.models.adapters import WeightsError
+from defectbench.models.adapters import add_lora
 
 
-def set_up(network: Sam3Model, settings: Sam3Settings) -> None:
-    """Let only the adapters of the settings train, in place; for zero-shot nothing.
+def set_trainable(network: Sam3Model, settings: Sam3Settings) -> None:
+    """Freeze the network and, for LoRA, add the adapters of the settings, in place.
 
     Raises:
-        WeightsError: if ``lora_target`` names no layer.
+        WeightsError: if ``lora_target`` matches no layer.
     """
     network.requires_grad_(False)
-    if settings.tune == "none":
-        return
-    config = LoraConfig(
-        r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
-        lora_dropout=settings.lora_dropout,
-        use_dora=settings.dora,
-        target_modules=settings.lora_target,
-    )
-    try:
-        inject_adapter_in_model(config, network)
-    except ValueError as error:
-        linear = sorted(name for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear))
-        raise WeightsError(
-            f"lora_target: {settings.lora_target!r} fits no layer that can be adapted ({error}). Linear layers have "
-            f"names such as {linear[0]} and {linear[-1]}"
-        ) from None
+    if settings.tune == "lora":
+        add_lora(
+            network,
+            settings.lora_target,
+            rank=settings.lora_rank,
+            alpha=settings.lora_alpha,
+            dropout=settings.lora_dropout,
+            dora=settings.dora,
+        )

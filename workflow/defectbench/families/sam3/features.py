@@ -1,4 +1,4 @@
-"""What SAM 3's image encoder makes of images, kept on disk."""
+"""Cache of the features of SAM 3's image encoder."""
 
 from pathlib import Path
 
@@ -11,6 +11,6 @@ class PhraseFeatureCache(FeatureCache[Features]):
     """A cache of :meth:`PhraseSam3.encode`."""
 
     def __init__(self, phrased: PhraseSam3, folder: Path, weights_sha256: str) -> None:
-        """Keep features of ``phrased``, whose encoder's weights have the digest ``weights_sha256``, in ``folder``."""
+        """Cache in ``folder`` the features of ``phrased``, whose weights have the digest ``weights_sha256``."""
         code = encoder_digest("transformers", network, weights)
         super().__init__(phrased.encode, Features, folder, weights_sha256, code)

@@ -1,4 +1,4 @@
-"""Probabilities joined in logits, so that none is rounded to 0 or 1. All functions are exact and differentiable."""
+"""Products and means of probabilities in logits: differentiable, and exact where probabilities round to 0 or 1."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 
-def all_of(*logits: torch.Tensor) -> torch.Tensor:
+def logit_of_product(*logits: torch.Tensor) -> torch.Tensor:
     """Logit of the product of probabilities, σ(a)·σ(b)·…; the shapes are broadcast.
 
     With log p the sum of the log-sigmoids, it is log p − log(1 − p).
@@ -16,7 +16,7 @@ def all_of(*logits: torch.Tensor) -> torch.Tensor:
     return log_p - torch.log(-torch.expm1(log_p))
 
 
-def mean_of(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+def logit_of_mean(logits: Sequence[torch.Tensor]) -> torch.Tensor:
     """Logit of the mean of the probabilities of tensors of one shape."""
     stacked = torch.stack(list(logits))
     if len(stacked) == 1:

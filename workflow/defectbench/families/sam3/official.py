@@ -1,4 +1,4 @@
-"""The official SAM 3: its folder or download, and the part of it that is asked by phrases about single images."""
+"""The official checkpoint of SAM 3: download, and conversion of its image detector to base weights."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from transformers import CLIPTokenizer, Sam3Config, Sam3Model
 
 from defectbench.config.families.sam3 import HUB
-from defectbench.families.sam3.phrases import stored
-from defectbench.families.sam3.weights import Base
+from defectbench.families.sam3.phrases import serialize_tokenizer
+from defectbench.families.sam3.weights import BaseWeights
 from defectbench.models.adapters import WeightsError
 
 WEIGHTS = "model.safetensors"
@@ -27,18 +27,18 @@ def fetch_official(folder: Path) -> Path:
     """``folder`` with the files of the official checkpoint; those that are not there are downloaded to it.
 
     Raises:
-        WeightsError: if they are not to be had: what, where from, where to put it.
+        WeightsError: if a download fails: which file, where from, and where to put it.
     """
     for name in FILES:
         if not (folder / name).is_file():
             try:
                 huggingface_hub.hf_hub_download(HUB, name, local_dir=folder)
             except (OSError, httpx.HTTPError) as error:
-                raise WeightsError(_absent(folder, name, error)) from None
+                raise WeightsError(_absence_message(folder, name, error)) from None
     return folder
 
 
-def _absent(folder: Path, name: str, error: Exception) -> str:
+def _absence_message(folder: Path, name: str, error: Exception) -> str:
     reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
     if isinstance(error, GatedRepoError):
         reason = "access is restricted"
@@ -52,11 +52,11 @@ def _absent(folder: Path, name: str, error: Exception) -> str:
     )
 
 
-def read_official(folder: Path) -> Base:
+def read_official(folder: Path) -> BaseWeights:
     """The detector in the checkpoint of ``folder``, with its tokenizer.
 
     Raises:
-        WeightsError: if the folder holds another model, or one that takes no phrases.
+        WeightsError: if the folder holds another model, or one without a text encoder.
     """
     config = _read_config(folder)
     try:
@@ -67,16 +67,16 @@ def read_official(folder: Path) -> Base:
         raise WeightsError(f"{folder / WEIGHTS} is not used: {error}") from None
     missing = sorted(report["missing_keys"])
     if missing:
-        taken = any(name.startswith(_TEXT) for name in missing)
-        reason = "it holds no text encoder, so it cannot be asked by a phrase" if taken else "parts are missing"
+        lacks_text = any(name.startswith(_TEXT) for name in missing)
+        reason = "it has no text encoder, so it cannot be prompted with phrases" if lacks_text else "parts are missing"
         raise WeightsError(
-            f"{folder / WEIGHTS} is not used: {reason}: {len(missing)} tensors are not there, the first is "
-            f"{missing[0]}. Needed is the checkpoint of {HUB}"
+            f"{folder / WEIGHTS} is not used: {reason}: {len(missing)} tensors are missing, the first is "
+            f"{missing[0]}. Use the checkpoint of {HUB}"
         )
     if report["mismatched_keys"] or report["unexpected_keys"]:
         wrong = sorted(str(name) for name in [*report["mismatched_keys"], *report["unexpected_keys"]])
         raise WeightsError(f"{folder / WEIGHTS} does not fit its config.json: {len(wrong)} tensors, first {wrong[0]}")
-    return Base(network.state_dict(), network.config, _read_tokenizer(folder), HUB)
+    return BaseWeights(network.state_dict(), network.config, _read_tokenizer(folder), HUB)
 
 
 def _read_config(folder: Path) -> Sam3Config:
@@ -84,10 +84,10 @@ def _read_config(folder: Path) -> Sam3Config:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is no configuration: {error}") from None
+        raise WeightsError(f"{path} cannot be read as a configuration: {error}") from None
     kind = values.get("model_type")
     if kind not in _TYPES:
-        raise WeightsError(f"{path} is that of a {kind}, which takes no phrases; needed is a sam3, as {HUB} has it")
+        raise WeightsError(f"{path} belongs to a {kind}, which takes no phrases; use the sam3 of {HUB}")
     if kind == "sam3_video":
         values = values["detector_config"]
     return Sam3Config.from_dict(values)
@@ -95,6 +95,6 @@ def _read_config(folder: Path) -> Sam3Config:
 
 def _read_tokenizer(folder: Path) -> str:
     try:
-        return stored(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
+        return serialize_tokenizer(CLIPTokenizer.from_pretrained(folder, local_files_only=True))
     except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"{folder} holds no tokenizer of SAM 3: {error}") from None
+        raise WeightsError(f"{folder} has no tokenizer of SAM 3: {error}") from None

@@ -1,48 +1,37 @@
-"""A finished SAM 3 experiment as a predictor."""
+"""SAM 3 with its phrases, trained or zero-shot, as a predictor."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.families.sam3.adapters import set_up
+from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.features import PhraseFeatureCache
 from defectbench.families.sam3.network import PhraseSam3
 from defectbench.families.sam3.weights import load_base
 from defectbench.inference.encoder_clock import TimedEncoder
-from defectbench.inference.geometry import Geometry
-from defectbench.inference.network import NetworkPredictor
-from defectbench.inference.tta import Predictor, augmented
+from defectbench.inference.network import configure_torch, make_network_predictor
+from defectbench.inference.predictor import ModelFiles, Predictor
 from defectbench.models.adapters import load_trained, merge_lora
+from defectbench.script import required
 
 
-def load_sam3(
-    run: dict[str, Any], base: Path, weights: Path, device: torch.device, features: Path | None = None
-) -> tuple[Predictor, Callable[[], float]]:
-    """The predictor of a run record (run.json), and the clock by which it is timed.
+def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
+    """The network of a run record (run.json) with its adapters; see :mod:`defectbench.families.contract`.
 
-    It maps a uint8 image (H, W) or (H, W, 3) to codes (C, H, W) of the record's classes. ``base`` are the weights that
-    the training started from, ``weights`` its adapters. With ``features``, a folder, what the image encoder makes is
-    kept there; by the clock this process encoded every image.
-
-    Raises:
-        WeightsError: if the files do not belong together.
+    With ``cache_embeddings`` the features of the image encoder are cached; the predictor's clock counts the encoder's
+    time even so.
     """
     settings = Sam3Settings.model_validate(run["settings"])
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    sam, tokenizer, origin = load_base(base)
+    configure_torch(settings.threads)
+    sam, tokenizer, origin = load_base(required(files.base, "--base"))
     network = PhraseSam3(sam, tokenizer, run["phrases"], settings.task == "merged", settings.map)
-    set_up(sam, settings)
-    load_trained(network, weights, origin["base_sha256"])
+    set_trainable(sam, settings)
+    load_trained(network, files.weights, origin["base_sha256"])
     merge_lora(sam)
     clock = time.perf_counter
-    if features is not None:
-        encoder = TimedEncoder(PhraseFeatureCache(network, features, origin["base_sha256"]))
-        network.keep_features(encoder.encode)
+    if settings.cache_embeddings:
+        cache = PhraseFeatureCache(network, required(files.features, "--features"), origin["base_sha256"])
+        encoder = TimedEncoder(cache)
+        network.use_cache(encoder.encode)
         clock = encoder.clock
-    geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
-    return augmented(NetworkPredictor(network, geometry, device), settings.tta), clock
+    return make_network_predictor(network, settings, device, clock)

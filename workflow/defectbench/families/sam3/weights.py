@@ -1,4 +1,4 @@
-"""The file that a SAM 3 starts from: tensors, configuration and tokenizer, and where they come from."""
+"""Base weights of SAM 3: one file of tensors, configuration, tokenizer and origin."""
 
 import json
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from transformers import Sam3Config, Sam3Model
 from transformers.utils import logging
 
 from defectbench.config.families.sam3 import parse_base_name
-from defectbench.families.sam3.phrases import LENGTH, letter_tokenizer, stored
-from defectbench.files import atomic
-from defectbench.models.adapters import WeightsError, check_fit, file_sha256, read_tensors
+from defectbench.families.sam3.phrases import LENGTH, letter_tokenizer, serialize_tokenizer
+from defectbench.files import atomic, file_sha256
+from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 TINY_SIDE = 112
 
@@ -21,34 +21,34 @@ logging.disable_progress_bar()
 
 
 @dataclass(frozen=True)
-class Base:
-    """What :func:`save_base` writes."""
+class BaseWeights:
+    """Contents of a file of base weights."""
 
     values: Mapping[str, torch.Tensor]
     config: Sam3Config
     tokenizer: str
     """JSON of the ``tokenizers`` library"""
     source: str
-    """Ends in every run record."""
+    """Origin of the weights, for every run record."""
 
 
-def save_base(path: Path, base: Base) -> None:
-    """Write a base as one safetensors file, configuration and tokenizer in its metadata, atomically."""
+def save_base(path: Path, base: BaseWeights) -> None:
+    """Write base weights as one safetensors file with configuration and tokenizer in its metadata, atomically."""
     metadata = {"config": json.dumps(base.config.to_dict()), "tokenizer": base.tokenizer, "source": base.source}
     with atomic(path) as temporary:
         save_file({name: value.contiguous() for name, value in base.values.items()}, temporary, metadata)
 
 
 def load_base(path: Path) -> tuple[Sam3Model, str, dict[str, str]]:
-    """Network and tokenizer that :func:`save_base` wrote, and where they come from, for the run record.
+    """Network and tokenizer of the base weights in ``path``, and their origin, for the run record.
 
     Raises:
-        WeightsError: if the file is not there, is damaged, or is no such file.
+        WeightsError: if the file is missing, damaged, or of another kind.
     """
     remedy = ". Make it with the rule weights_sam3"
     values, metadata = read_tensors(path, remedy)
     if not {"config", "tokenizer", "source"} <= metadata.keys():
-        raise WeightsError(f"{path} is no base of SAM 3: it holds no configuration and no tokenizer{remedy}")
+        raise WeightsError(f"{path} is no file of base weights of SAM 3: no configuration, no tokenizer{remedy}")
     config = Sam3Config(**json.loads(metadata["config"]))
     with torch.device("meta"):
         check_fit(Sam3Model(config), values, path, "its own configuration")
@@ -57,20 +57,20 @@ def load_base(path: Path) -> tuple[Sam3Model, str, dict[str, str]]:
     return network.train(), metadata["tokenizer"], origin
 
 
-def random_base(name: str) -> Base:
-    """An untrained tiny network: a function of the seed in ``name``."""
+def random_base(name: str) -> BaseWeights:
+    """An untrained tiny network, initialised with the seed in ``name``."""
     config = tiny_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(parse_base_name(name) or 0)
         values = Sam3Model(config).state_dict()
-    return Base(values, config, stored(letter_tokenizer()), "random")
+    return BaseWeights(values, config, serialize_tokenizer(letter_tokenizer()), "random")
 
 
 def tiny_config() -> Sam3Config:
-    """The smallest SAM 3 that has all parts of the full one: 112 pixels, 8 × 8 patches, windows, FPN, DETR, queries."""
+    """A tiny SAM 3 with all parts of the full one: 112 pixels, 8 × 8 patches, windows, FPN, DETR, queries."""
     tokenizer = letter_tokenizer()
     width, heads, spread = 32, 4, 0.15
-    # Larger weights than the full network starts with: at so small a width 0.02 would leave nothing of the image.
+    # Larger than the full network's 0.02, with which so narrow a network would lose the image.
     common = {"hidden_size": width, "num_attention_heads": heads, "initializer_range": spread}
     detr = common | {"num_layers": 2, "intermediate_size": 2 * width}
     backbone = common | {

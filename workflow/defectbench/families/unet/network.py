@@ -1,6 +1,5 @@
-"""The UNet family: networks of segmentation-models-pytorch, and a U-Net with deep supervision."""
+"""CNNs of segmentation-models-pytorch, and a U-Net with deep supervision."""
 
-import math
 from dataclasses import dataclass
 
 import segmentation_models_pytorch as smp
@@ -9,13 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from defectbench.config.families.unet import UNetSettings
+from defectbench.models.segmentation_heads import IMAGENET_MEAN, IMAGENET_STD, init_output_layer
 from defectbench.script import UserError
-
-# ImageNet's mean and standard deviation; a grey image gets their mean over the three colours.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Defects are rare: a fresh network starts at this probability everywhere, not at one half, and need not first unlearn
-# it (T.-Y. Lin et al., Focal loss for dense object detection, ICCV 2017, section 4.1).
-_PRIOR, _HEAD_STD = 0.05, 0.01
 
 
 class NetworkError(UserError):
@@ -24,13 +18,13 @@ class NetworkError(UserError):
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """An ImageNet encoder that lies in the local cache of the model hub."""
+    """An ImageNet encoder in the local cache of the model hub."""
 
     repository: str
     sha256: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """Normalisation of the three colours, for values in [0, 1], that it was trained with."""
+    """``mean`` and ``std`` of the three colours, for values in [0, 1]: the normalisation that it was trained with."""
 
 
 class UNet(nn.Module):
@@ -47,10 +41,10 @@ class UNet(nn.Module):
             NetworkError: if the library cannot build this architecture with this encoder.
         """
         super().__init__()
-        architecture = DeeplySupervisedUnet if settings.model == "dsc_unet" else _library(settings.model)
+        architectures = {"dsc_unet": DeeplySupervisedUnet, **smp.MODEL_ARCHITECTURES_MAPPING}
         weights = "imagenet" if pretrained else None
         try:
-            self.network = architecture(
+            self.network = architectures[settings.model](
                 settings.encoder, encoder_weights=weights, in_channels=in_channels, classes=n_maps
             )
         except (ValueError, RuntimeError, KeyError) as error:
@@ -59,36 +53,32 @@ class UNet(nn.Module):
                 f"built: {error}"
             ) from None
         for head in (self.network.segmentation_head, *getattr(self.network, "auxiliary", ())):
-            nn.init.normal_(head[0].weight, std=_HEAD_STD)
-            nn.init.constant_(head[0].bias, math.log(_PRIOR / (1 - _PRIOR)))
-        mean, std = torch.tensor(_MEAN), torch.tensor(_STD)
+            init_output_layer(head[0])
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         if pretrained:
             mean, std = torch.tensor(pretrained.mean), torch.tensor(pretrained.std)
+        # A grey image is normalised by the mean over the three colours.
         if in_channels == 1:
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
-        # Saved with the weights: they hold for no other normalisation.
+        # Saved with the weights, which are valid for this normalisation only.
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Logits (B, n_maps, H, W) of uint8 ``images`` (B, C, H, W); H and W are multiples of 32.
 
-        With deep supervision and in training, a tuple of such logits: the final ones, then those of the decoder's
-        levels, finest first.
+        With deep supervision and in training, a tuple of such logits: the final ones, then one for each level of the
+        decoder, finest first.
         """
         x = (images.float() / 255 - self.mean) / self.std
         return self.network(x.contiguous(memory_format=torch.channels_last))
 
 
-def _library(model: str) -> type[nn.Module]:
-    return smp.MODEL_ARCHITECTURES_MAPPING[model]
-
-
 class DeeplySupervisedUnet(smp.Unet):
-    """U-Net whose decoder levels at 1/2, 1/4 and 1/8 of the image's size predict masks too, in training.
+    """U-Net with auxiliary heads at 1/2, 1/4 and 1/8 of the image's size, which predict masks in training only.
 
-    C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015. The auxiliary heads are 1 × 1 convolutions, a few hundred
-    weights: they are saved, so that a training can start from the file, and have no part in a prediction.
+    C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015. The heads are 1 × 1 convolutions, a few hundred weights:
+    they are saved, so that a training can start from the file.
     """
 
     def __init__(self, encoder_name: str, encoder_weights: str | None, in_channels: int, classes: int) -> None:
@@ -112,7 +102,7 @@ class DeeplySupervisedUnet(smp.Unet):
         return self.segmentation_head(levels[-1]), *auxiliary
 
     def _decode(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Outputs of the decoder's blocks, coarsest first: what the decoder computes and gives only the last of."""
+        """Outputs of all the decoder's blocks, coarsest first; the library's decoder returns only the last."""
         *skips, deepest = features[1:]
         sizes = [feature.shape[-2:] for feature in reversed(features[:-1])]
         x, levels = self.decoder.center(deepest), []

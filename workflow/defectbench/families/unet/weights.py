@@ -1,6 +1,5 @@
-"""Weights to start from: ImageNet encoders of the model hub, and files of our own."""
+"""Initial weights: ImageNet encoders of the model hub, and files of earlier trainings."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,14 +11,15 @@ from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
 from defectbench.families.unet.network import PretrainedEncoder
+from defectbench.files import file_sha256
 from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 
 def fetch_encoder(name: str) -> PretrainedEncoder:
-    """Have the ImageNet weights of encoder ``name`` in the local cache, downloaded if they are not there.
+    """The ImageNet weights of encoder ``name`` in the local cache, downloaded if they are not there.
 
     Raises:
-        WeightsError: if they are neither there nor to be had, or are not what the hub lists.
+        WeightsError: if the download fails, or the file differs from what the hub lists.
     """
     if name.startswith("tu-"):
         settings = timm.get_pretrained_cfg(name.removeprefix("tu-"))
@@ -53,19 +53,19 @@ def _download(repository: str, filename: str, revision: str | None) -> Path:
 
 
 def _checked_sha256(path: Path) -> str:
-    """SHA-256 of a file in the hub's cache, where the name of a large file's content is that digest."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file in the hub's cache, which stores large files under their digest."""
+    digest = file_sha256(path)
     listed = path.resolve().stem
-    if path.is_symlink() and len(listed) == len(found) and listed != found:
-        raise WeightsError(f"{path} has the SHA-256 {found}, not the hub's {listed}: delete it to download it again")
-    return found
+    if path.is_symlink() and len(listed) == len(digest) and listed != digest:
+        raise WeightsError(f"{path} has the SHA-256 {digest}, not the hub's {listed}: delete it to download it again")
+    return digest
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill ``network`` with the weights in the safetensors file ``path``.
+    """Load the safetensors file ``path`` into ``network``.
 
     Raises:
-        WeightsError: if the file is not there or not safetensors, or naming the tensors that do not fit.
+        WeightsError: if the file cannot be read; or with the names of the tensors that do not fit.
     """
     try:
         values, _ = read_tensors(path)

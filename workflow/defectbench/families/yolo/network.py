@@ -1,10 +1,11 @@
-"""YOLO through ultralytics: networks, their published weights, and what they predict at the image's own pixels.
+"""YOLO networks of ultralytics: building, published weights, and prediction at the image's own pixels.
 
-Ultralytics is under AGPL-3.0 and an extra: this is the only module of the library that imports it. It makes no network
-access here, sends no usage data, installs nothing, and keeps its settings in a folder that goes with the process; set
-its own environment variables to have it otherwise.
+Ultralytics is under AGPL-3.0 and an extra: this is the only module of the library that imports it. Here it makes no
+network access, sends no usage data, installs nothing, and has its settings in a folder that is removed with the
+process; its own environment variables override this.
 """
 
+import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ for _name, _value in {
 
 _open_image = Image.open
 try:
-    # What training.yolo needs comes through this module too: ultralytics must not be imported before the above.
+    # Other modules import these from here: ultralytics must not be imported before the variables above are set.
     from ultralytics.data.augment import LetterBox
     from ultralytics.data.augment import RandomPerspective as RandomPerspective
     from ultralytics.models.yolo.detect import DetectionTrainer as DetectionTrainer
@@ -48,48 +49,48 @@ except ImportError as error:
         f"YOLO needs ultralytics, an extra under AGPL-3.0 ({error}); install it with: pip install 'defectbench[yolo]'"
     ) from None
 
-# Ultralytics' own wants a package that is not here when it is given a damaged file.
+# Ultralytics replaces it by one that needs another package if a file is damaged.
 Image.open = _open_image
 
-# Usage data and the hooks of trackers that happen to be installed.
+# No usage data, and no hooks of installed trackers.
 SETTINGS.update(dict.fromkeys([name for name, value in SETTINGS.items() if value is True], False))
 
 N_COCO_CLASSES = 80
-# Instances that ultralytics' own validation keeps: hardly any confidence, so that calibration and AUPRC see them.
+# As in ultralytics' own validation: so low a confidence that calibration and AUPRC see all instances.
 CONFIDENCE = 0.001
 NMS_IOU = 0.7
 MAX_INSTANCES = 300
 PROTO_STRIDE = 4
-"""Pixels of the input per pixel of the prototypes that masks are mixed of."""
+"""Pixels of the input per pixel of the mask prototypes."""
 
 
 class YoloError(UserError):
-    """Weights or a training that do not work."""
+    """Weights that do not fit, or a training that cannot continue."""
 
 
-def build(
+def build_network(
     settings: YoloSettings, classes: Sequence[str], coco: dict[str, torch.Tensor] | None = None
 ) -> DetectionModel:
-    """The network as training starts with it, for RGB images (B, 3, H, W) in [0, 1], H and W multiples of 32.
+    """The network with its initial weights, for RGB images (B, 3, H, W) in [0, 1], H and W multiples of 32.
 
-    ``coco`` are the published weights, all but the last layer of the class branch are taken from them. Without them a
-    network for ``weights: coco`` has the same layers, all random: to be filled with what was trained.
+    ``coco`` are the published weights, for all layers but the last of the class branch. Without them a network for
+    ``weights: coco`` has the same layers with random weights, for loading trained ones.
 
     Raises:
-        YoloError: if ``coco`` are another network's.
+        YoloError: if ``coco`` are the weights of another network.
     """
-    network = _random(settings, len(classes))
+    network = _build_random(settings, len(classes))
     network.names = dict(enumerate(classes))
     if settings.weights == "coco":
-        source = _random(settings, N_COCO_CLASSES)
+        source = _build_random(settings, N_COCO_CLASSES)
         if coco is not None:
-            fill(source, coco, f"the published weights of {settings.network_name}")
-        # Gives the class branch the width that it has for 80 classes, so that its hidden layers fit.
+            load_weights(source, coco, f"the published weights of {settings.network_name}")
+        # The class branch gets its width for 80 classes, so that its hidden layers fit.
         network.load(source, verbose=False)
     return network
 
 
-def _random(settings: YoloSettings, n_classes: int) -> DetectionModel:
+def _build_random(settings: YoloSettings, n_classes: int) -> DetectionModel:
     config = yaml_model_load(f"{settings.model}.yaml")
     depth, width, channels = config["scales"]["n"]
     config["scales"]["p"] = [depth, width / 2, channels]
@@ -98,44 +99,44 @@ def _random(settings: YoloSettings, n_classes: int) -> DetectionModel:
     return kind(config, ch=3, nc=n_classes, verbose=False)
 
 
-def fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], what: str) -> None:
-    """Load ``weights``, all of them, into ``network``.
+def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
+    """Load all of ``weights`` into ``network``; messages call them ``name``.
 
     Raises:
-        YoloError: naming tensors that do not fit; ``what`` is what the message calls the weights.
+        YoloError: with the names of tensors that do not fit.
     """
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         lines = str(error).splitlines()[1:6]
-        raise YoloError("\n".join([f"{what} do not fit this network:", *lines])) from None
+        raise YoloError("\n".join([f"{name} do not fit this network:", *lines])) from None
 
 
-def state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """All parameters and buffers, contiguous and on the CPU, as safetensors wants them."""
+def cpu_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """All parameters and buffers, contiguous and on the CPU, as safetensors needs them."""
     return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
 
 
-def convert_checkpoint(checkpoint: Path, out: Path) -> None:
-    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, in float32.
+def convert_checkpoint(checkpoint: Path, out: Path, origin: dict[str, str]) -> None:
+    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, float32, ``origin`` in the header.
 
     Unpickling runs code of the file: only for files whose SHA-256 has been checked.
     """
     network, _ = load_checkpoint(checkpoint)
     with atomic(out) as temporary:
-        save_file(state(network.float()), temporary)
+        save_file(cpu_state(network.float()), temporary, {"origin": json.dumps(origin)})
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
     Raises:
-        YoloError: if it is none.
+        YoloError: if it cannot be read as one.
     """
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise YoloError(f"{path} is no file of weights: {error}") from None
+        raise YoloError(f"{path} cannot be read as weights: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Boxes:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where an image of ``height`` × ``width`` lies in the network's input."""
+    """Place of an image of ``height`` × ``width`` in the network's input."""
 
     top: int
     left: int
@@ -170,21 +171,21 @@ class YoloPredictor:
         self.device = device
         self.n_classes = n_classes
         size = int(settings.img_size)
-        # rect: padded no further than to the next multiple of 32.
+        # rect: padded only to the next multiple of 32.
         self.letterbox = LetterBox(new_shape=(size, size), auto=settings.rect, stride=32)
 
     @torch.inference_mode()
-    def maps(self, image: np.ndarray) -> np.ndarray:
+    def predict_maps(self, image: np.ndarray) -> np.ndarray:
         """Codes (n_classes, H, W) of a uint8 image (H, W) or (H, W, 3) RGB, by a segmentation network.
 
         A pixel's probability is the maximum over the instances of its class of confidence times soft mask; the mask is
         the sigmoid of its logits inside the instance's box and 0 outside, as in ultralytics.
         """
-        instances, prototypes, frame, size = self._call(image)
+        instances, prototypes, frame, size = self._forward(image)
         canvas = np.zeros((self.n_classes, *size), dtype=np.float32)
         logits = torch.einsum("nk,khw->nhw", instances[:, 6:], prototypes).float().cpu().numpy()
         for (x0, y0, x1, y1, score, index), mask in zip(instances[:, :6].cpu().tolist(), logits, strict=True):
-            paint(canvas[int(index)], mask, (x0, y0, x1, y1), score)
+            paint_mask(canvas[int(index)], mask, (x0, y0, x1, y1), score)
         (height, width), target = frame.inner, (frame.width, frame.height)
         inside = canvas[:, frame.top : frame.top + height, frame.left : frame.left + width]
         if (width, height) != target:
@@ -192,21 +193,21 @@ class YoloPredictor:
         return codes_from_probabilities(inside)
 
     @torch.inference_mode()
-    def boxes(self, image: np.ndarray) -> Boxes:
+    def predict_boxes(self, image: np.ndarray) -> Boxes:
         """Boxes of a uint8 image (H, W) or (H, W, 3) RGB, inside it."""
-        instances, _, frame, _ = self._call(image)
-        found = instances[:, :6].double().cpu().numpy()
+        instances, _, frame, _ = self._forward(image)
+        rows = instances[:, :6].double().cpu().numpy()
         scale = np.array([frame.width / frame.inner[1], frame.height / frame.inner[0]] * 2)
-        corners = (found[:, :4] - [frame.left, frame.top] * 2) * scale
+        corners = (rows[:, :4] - [frame.left, frame.top] * 2) * scale
         limits = [frame.width, frame.height] * 2
-        return Boxes(np.clip(corners, 0, limits), found[:, 4], found[:, 5].astype(np.int64))
+        return Boxes(np.clip(corners, 0, limits), rows[:, 4], rows[:, 5].astype(np.int64))
 
-    def _call(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None, _Frame, tuple[int, int]]:
-        """Instances (N, 6 + k): box in input pixels, score, class, mixture; prototypes (k, h, w); place; input size."""
+    def _forward(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None, _Frame, tuple[int, int]]:
+        """Instances (N, 6 + k): input box, score, class, coefficients; prototypes (k, h, w); frame; input size."""
         if image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
-        place = self.letterbox.get_params({"img": image})
-        frame = _Frame(place["top"], place["left"], place["new_unpad"][::-1], *image.shape[:2])
+        params = self.letterbox.get_params({"img": image})
+        frame = _Frame(params["top"], params["left"], params["new_unpad"][::-1], *image.shape[:2])
         padded = self.letterbox(image=image)
         batch = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None].to(self.device).float() / 255
         outputs, _ = self.network(batch)
@@ -223,34 +224,20 @@ class YoloPredictor:
         return instances, None if prototypes is None else prototypes[0], frame, padded.shape[:2]
 
 
-def load_predictor(settings: YoloSettings, classes: Sequence[str], weights: Path) -> YoloPredictor:
-    """The predictor of a trained network: on the GPU if there is one, with the threads of the settings.
-
-    Raises:
-        YoloError: if the weights are not of this network.
-    """
-    torch.set_num_threads(settings.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    network = build(settings, classes)
-    fill(network, read_weights(weights), str(weights))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return YoloPredictor(network, settings, len(classes), device)
-
-
-def paint(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, float, float], score: float) -> None:
+def paint_mask(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, float, float], score: float) -> None:
     """Raise ``canvas`` (H, W), in place, to ``score`` times the soft mask of one instance where that is higher.
 
     Args:
         canvas: Probabilities at the size of the network's input, float32.
         logits: Of the mask, (H / 4, W / 4), upsampled bilinearly; their pixels cover 4 × 4 of the canvas.
-        box: Left, top, right, bottom on the canvas; pixels whose corner (x, y) lies in it belong to the instance.
+        box: Left, top, right, bottom on the canvas; pixels with the corner (x, y) inside belong to the instance.
         score: Confidence.
     """
     x0, y0, x1, y1 = (max(0, int(np.ceil(edge))) for edge in box)
     x1, y1 = min(x1, canvas.shape[1]), min(y1, canvas.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    # Only what lies under the box, with the neighbours that interpolation needs.
+    # Only the cells under the box, with the neighbours that interpolation needs.
     columns, rows = _cells(x0, x1, logits.shape[1]), _cells(y0, y1, logits.shape[0])
     cells = logits[rows, columns]
     size = (cells.shape[1] * PROTO_STRIDE, cells.shape[0] * PROTO_STRIDE)

@@ -1,10 +1,10 @@
-"""Training of YOLO networks by ultralytics: its loop, losses and fitness; our augmentation, seeds and files."""
+"""Training loop of ultralytics, with its losses and fitness, and the augmentation, seeds and files of this project."""
 
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import albumentations as A
 import numpy as np
@@ -19,8 +19,8 @@ from defectbench.families.yolo.network import (
     RandomPerspective,
     SegmentationTrainer,
     YoloError,
-    build,
-    state,
+    build_network,
+    cpu_state,
 )
 from defectbench.training.augmentation import make_augmentation
 
@@ -39,23 +39,23 @@ FOLDER = "ultralytics"
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ended with."""
+    """Results of a training."""
 
     network: torch.nn.Module
     history: pd.DataFrame
-    """A row per epoch, columns as those of the other families where they mean the same."""
+    """A row per epoch, with the other families' columns where they mean the same."""
     weights: dict[str, Path]
-    """Safetensors files of the kept checkpoints, by the names they should have: the best first, then the last."""
+    """Name -> safetensors file of the checkpoints: the best first, then the last."""
     best_epoch: int
     """Counted from 0."""
     steps_per_epoch: int
     batch_size: int
-    """Smaller than that of the settings if the GPU's memory did not do."""
+    """Smaller than in the settings if the GPU ran out of memory."""
     options: dict[str, Any]
     """Ultralytics' options that differ from its defaults or matter."""
 
 
-def options(settings: YoloSettings) -> dict[str, Any]:
+def ultralytics_options(settings: YoloSettings) -> dict[str, Any]:
     """Ultralytics' options for ``settings``, without files and devices."""
     augment = settings.augment
     return {
@@ -64,7 +64,7 @@ def options(settings: YoloSettings) -> dict[str, Any]:
         "epochs": settings.epochs,
         "patience": settings.patience,
         "batch": settings.batch_size,
-        "nbs": settings.batch_size,  # a step per batch, and the weight decay that was asked for
+        "nbs": settings.batch_size,  # a step per batch, and the weight decay of the settings
         "optimizer": "AdamW",
         "lr0": settings.lr,
         "lrf": 0.01,
@@ -86,13 +86,13 @@ def options(settings: YoloSettings) -> dict[str, Any]:
 
 
 def pixel_augmentation(settings: AugmentSettings) -> list[A.BasicTransform | A.BaseCompose]:
-    """The transforms of the shared augmentation that leave geometry alone; ultralytics does that part itself."""
+    """The shared augmentation without its geometric transforms, which ultralytics does itself."""
     augmentation = make_augmentation(settings)
     return [t for t in augmentation or () if not isinstance(t, A.DualTransform)]
 
 
-def resolved_precision(precision: str) -> str:
-    """``bf16`` or ``fp32``: what the setting means on this hardware.
+def resolve_precision(precision: str) -> str:
+    """``bf16`` or ``fp32``: the meaning of the setting on this hardware.
 
     Raises:
         YoloError: for bf16 without a GPU that has it; ultralytics has no mixed precision on CPUs.
@@ -103,15 +103,15 @@ def resolved_precision(precision: str) -> str:
     return "bf16" if capable and precision != "fp32" else "fp32"
 
 
-def notes(settings: YoloSettings, batch_size: int) -> list[str]:
-    """What a reader of the results must know of a training with ``settings`` that ended with ``batch_size``."""
-    found = [] if settings.weights == "coco" else ["from scratch"]
-    found += [f"loss: {LOSS}", f"checkpoint by {FITNESS}"]
+def describe_training(settings: YoloSettings, batch_size: int) -> list[str]:
+    """Notes on a training that ended with ``batch_size``, for readers of the results."""
+    notes = [] if settings.weights == "coco" else ["from scratch"]
+    notes += [f"loss: {LOSS}", f"checkpoint by {FITNESS}"]
     if not settings.is_detector:
-        found.append("map: confidence x soft mask, so that p = 0.5 is not what it is for a CNN")
+        notes.append("map: confidence x soft mask, so that p = 0.5 is not what it is for a CNN")
     if batch_size != settings.batch_size:
-        found.append(f"batch size {batch_size}: {settings.batch_size} did not fit into memory")
-    return found
+        notes.append(f"batch size {batch_size}: {settings.batch_size} did not fit into memory")
+    return notes
 
 
 def train(
@@ -127,32 +127,32 @@ def train(
     """Train a network on the dataset ``data`` (a data.yaml) from its first epoch; all files go below ``folder``.
 
     Args:
-        name: What messages call the training.
+        name: Of the training, for messages.
         settings: Of the training.
         classes: Names of the classes, as in ``data``.
         data: See :func:`defectbench.data.yolo_labels.write_dataset`.
         folder: An empty folder.
         precision: 'bf16' or 'fp32'.
-        report: Told every row of the history.
+        report: Called with every row of the history.
         coco: The published weights, for ``weights: coco``.
 
     Raises:
-        YoloError: if the loss is not finite, memory runs out, or ``coco`` are another network's.
+        YoloError: if the loss is not finite, memory runs out, or ``coco`` do not fit.
     """
-    chosen = options(settings)
+    options = ultralytics_options(settings)
     kind = _Detection if settings.is_detector else _Segmentation
     trainer = kind(
         overrides={
-            **chosen,
+            **options,
             "model": f"{settings.model}.yaml",
             "data": data.as_posix(),
-            # Ultralytics would take a relative path for one below a folder of its own.
+            # Ultralytics resolves relative paths below a folder of its own.
             "project": folder.resolve().as_posix(),
             "name": FOLDER,
             "exist_ok": True,
             "device": "0" if torch.cuda.is_available() else "cpu",
             "workers": settings.workers,
-            # 'bf16' spares ultralytics' test of mixed precision, which downloads a network.
+            # 'bf16' skips ultralytics' test of mixed precision, which downloads a network.
             "amp": "bf16" if precision == "bf16" else False,
             "augmentations": pixel_augmentation(settings.augment),
             "plots": False,
@@ -161,8 +161,8 @@ def train(
     )
     trainer.title, trainer.report = name, report
     torch.set_num_threads(settings.threads)
-    # Seeds are set by now, so random weights are those of the seed.
-    trainer.model = build(settings, classes, coco)
+    # The trainer has set the seeds by now, so random weights follow from the seed.
+    trainer.model = build_network(settings, classes, coco)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -180,12 +180,12 @@ def train(
         best_epoch=trainer.best_epoch,
         steps_per_epoch=len(trainer.train_loader),
         batch_size=trainer.batch_size,
-        options=chosen,
+        options=options,
     )
 
 
-def history(results: pd.DataFrame, fitness: Sequence[float], steps_per_epoch: int) -> pd.DataFrame:
-    """history.csv from ultralytics' ``results.csv``: losses also summed, metrics of boxes (B) and masks (M) named."""
+def make_history(results: pd.DataFrame, fitness: Sequence[float], steps_per_epoch: int) -> pd.DataFrame:
+    """history.csv from ultralytics' ``results.csv``: with sums of losses, and metrics named by box (B) or mask (M)."""
     results.columns = results.columns.str.strip()
     losses = {
         role: results[[column for column in results if column.startswith(f"{role}/") and column.endswith("_loss")]]
@@ -200,40 +200,46 @@ def history(results: pd.DataFrame, fitness: Sequence[float], steps_per_epoch: in
         "learning_rate": results["lr/pg0"],
         "epoch_time": np.diff(results["time"], prepend=0.0),
     }
-    named = {"B": "box", "M": "mask"}
+    prefixes = {"B": "box", "M": "mask"}
     for column in results:
         group, _, metric = column.partition("/")
         if group == "metrics":
             short, _, of = metric.rstrip(")").partition("(")
-            columns[f"{named[of]}_{short.lower().replace('-', '_')}"] = results[column]
+            columns[f"{prefixes[of]}_{short.lower().replace('-', '_')}"] = results[column]
         elif group in losses:
             columns[f"{group}_{metric}"] = results[column]
     return pd.DataFrame(columns)
 
 
-class _Ours:
-    """What our trainers do otherwise than ultralytics'."""
+if TYPE_CHECKING:
+    from defectbench.families.yolo.network import DetectionTrainer as _TrainerBase
+else:
+    _TrainerBase = object
+
+
+class TrainerMixin(_TrainerBase):
+    """What a training here does differently from ultralytics' own, for detection and segmentation alike."""
 
     title: str
     report: Callable[[dict[str, float]], None]
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Remember which images a batch holds, for messages."""
-        self.shown = batch["im_file"]
+        """Remember the images of the batch, for messages."""
+        self.batch_files = batch["im_file"]
         return super().preprocess_batch(batch)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """Keep the thin parts, which ultralytics drops where a box is not wider than 2 pixels."""
+        """Keep thin instances, which ultralytics drops if a box is not wider than 2 pixels."""
         dataset = super().build_dataset(img_path, mode, batch)
-        for transform in _flat(dataset.transforms):
+        for transform in _flatten(dataset.transforms):
             if isinstance(transform, RandomPerspective):
-                transform.box_candidates = _visible
+                transform.box_candidates = _is_visible
         return dataset
 
     def optimizer_step(self) -> None:
-        """Stop at a loss that is not finite, before it reaches the weights."""
+        """Stop if the loss is not finite, before the weights are changed."""
         if not torch.isfinite(self.loss):
-            images = ", ".join(Path(file).stem for file in self.shown)
+            images = ", ".join(Path(file).stem for file in self.batch_files)
             raise YoloError(
                 f"{self.title}: the loss is not finite in epoch {self.epoch} (training images number {images}); lower "
                 f"lr, or set precision: fp32. The last good weights are in {self.wdir}"
@@ -241,17 +247,17 @@ class _Ours:
         super().optimizer_step()
 
     def save_model(self) -> bool:
-        """Keep the averaged weights as safetensors in float32 instead of a pickle in float16."""
+        """Save the averaged weights as safetensors in float32 instead of a pickle in float16."""
         if self.epoch == 0:
             self.fitnesses = []
         self.fitnesses.append(float(self.fitness))
         names = ["last"]
-        # As in ultralytics, the later of two epochs of the same fitness.
+        # As in ultralytics, the later of two epochs with the same fitness.
         if self.fitness == self.best_fitness:
             self.best_epoch = self.epoch
             names.append("best")
         for name in names:
-            save_file(state(self.ema.ema), self.wdir / f"{name}.safetensors")
+            save_file(cpu_state(self.ema.ema), self.wdir / f"{name}.safetensors")
         row = self.history().iloc[-1].to_dict()
         print(
             f"{self.title}  epoch {self.epoch + 1:>3}/{self.epochs}  loss {row['train_loss']:.3f}"
@@ -263,27 +269,27 @@ class _Ours:
 
     def history(self) -> pd.DataFrame:
         """The rows of history.csv so far."""
-        return history(pd.read_csv(self.csv), self.fitnesses, len(self.train_loader))
+        return make_history(pd.read_csv(self.csv), self.fitnesses, len(self.train_loader))
 
     def final_eval(self) -> None:
-        """Leave evaluation to the evaluator of all families."""
+        """Do nothing: the trained network is evaluated like those of all families."""
 
 
-class _Detection(_Ours, DetectionTrainer):
-    """Boxes."""
+class _Detection(TrainerMixin, DetectionTrainer):
+    """Trainer of detectors."""
 
 
-class _Segmentation(_Ours, SegmentationTrainer):
-    """Masks."""
+class _Segmentation(TrainerMixin, SegmentationTrainer):
+    """Trainer of segmentation networks."""
 
 
-def _flat(transforms: Any) -> list[Any]:
+def _flatten(transforms: Any) -> list[Any]:
     """All transforms of nested compositions."""
     inner = getattr(transforms, "transforms", None)
-    return [leaf for part in inner for leaf in _flat(part)] if isinstance(inner, list) else [transforms]
+    return [leaf for part in inner for leaf in _flatten(part)] if isinstance(inner, list) else [transforms]
 
 
-def _visible(box1: np.ndarray, box2: np.ndarray, area_thr: float, **_: Any) -> np.ndarray:
+def _is_visible(box1: np.ndarray, box2: np.ndarray, area_thr: float, **_: Any) -> np.ndarray:
     """Which boxes, (4, N) before and after a transform, still have more than the share ``area_thr`` of their area."""
     (width1, height1), (width2, height2) = box1[2:] - box1[:2], box2[2:] - box2[:2]
     return (width2 > 0) & (height2 > 0) & (width2 * height2 > area_thr * width1 * height1)

@@ -101,7 +101,10 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "peak memory of prediction", format_bytes(row["peak_memory_infer_bytes"])
     yield "device of prediction", row["device"] or ""
     yield "training ended", row["timestamp"] or ""
-    yield "prompts", "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source']})"
+    yield (
+        "prompts",
+        "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source_name']})",
+    )
 
 
 def _metrics(metrics: dict[str, Any]) -> list[list[str]]:

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from defectbench.config.base import MERGED
 from defectbench.evaluation.intervals import GroupBootstrap
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.counts import iou
 from defectbench.reporting import palette
 from defectbench.reporting.plots import style

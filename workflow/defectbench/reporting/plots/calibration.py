@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from defectbench.config.base import MERGED
 from defectbench.config.report import ResultsSettings
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting import palette, words
 from defectbench.reporting.plots import style

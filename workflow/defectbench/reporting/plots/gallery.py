@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from defectbench.config.base import MERGED
 from defectbench.config.report import ReportSettings, ResultsSettings
 from defectbench.data.packing import MaskPack
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.codes import N_BINS
 from defectbench.reporting import overlay, words
 from defectbench.reporting.masks import union_of_classes

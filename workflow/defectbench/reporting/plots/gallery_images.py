@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from defectbench.config.base import MERGED
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import HALF_K, Calibration
-from defectbench.inference.prediction_file import MERGED
 from defectbench.metrics.counts import confusion, dice, iou
 from defectbench.reporting.image_choice import read_maps
 from defectbench.reporting.masks import mask_dice, union_of_classes

@@ -20,10 +20,10 @@ def group_by_segmenter(records: Sequence[Record]) -> dict[str, list[Record]]:
 def describe_prompts(record: Record, names: Mapping[str, str]) -> str:
     """Kind and source of the prompts in words; ``names`` maps ids of experiments to short names.
 
-    A detector is not among them: its name is the beginning of its id.
+    A detector is not among them: it has the name in the configuration or, without one, the beginning of its id.
     """
-    kind, source = record.row["prompt_type"], record.row["prompt_source"]
-    made_by = names.get(source, source.partition("_none_")[0].replace("_", " "))
+    kind, source, name = (record.row[key] for key in ("prompt_type", "prompt_source", "prompt_source_name"))
+    made_by = names.get(source, name if name != source else source.partition("_none_")[0].replace("_", " "))
     return f"{kind} by {'the truth' if is_oracle(record) else made_by}"
 
 

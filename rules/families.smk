@@ -1,0 +1,192 @@
+"""Model families: base weights, training and prediction, with a rule of each kind for every family in the registry.
+
+Needs packs, split and a subset; further inputs follow from the experiment's traits (config/family_settings.py).
+Makes weights, run.json, history.csv and the predictions on val and test.
+"""
+
+WEIGHTS_TABLE = project_file("resources/weights.yaml")
+TRAINED_FAMILIES = {
+    family: settings for family, settings in FAMILIES.items() if settings.jobs
+}
+# Experiments that differ only in how their network predicts share one training.
+SHARING = [
+    experiment
+    for experiment in STUDY.experiments
+    if experiment.training is not experiment
+]
+
+
+for family, settings in TRAINED_FAMILIES.items():
+    if settings.weights_rule:
+
+        rule:
+            name:
+                settings.weights_rule
+            input:
+                script=script(settings.weights_rule),
+                table=WEIGHTS_TABLE if settings.weights_listed else [],
+            output:
+                "weights/{base}.safetensors",
+            params:
+                code=code(settings.weights_rule),
+                folder=STUDY.weights.folder.as_posix(),
+                table=f"--table {WEIGHTS_TABLE}" if settings.weights_listed else "",
+            wildcard_constraints:
+                base=settings.base_pattern,
+            log:
+                f"weights/logs/{settings.weights_rule}.{{base}}.log",
+            benchmark:
+                f"weights/benchmarks/{settings.weights_rule}.{{base}}.tsv"
+            threads: 1
+            resources:
+                mem_mb=memory(settings.jobs.weights_mb),
+                runtime=minutes(120),
+            conda:
+                ENV
+            shell:
+                "python {input.script} --name {wildcards.base} {params.table} --folder {params.folder:q}"
+                " --out {output} 2>&1 | tee {log}"
+
+    rule:
+        name:
+            f"train_{family}"
+        input:
+            unpack(training_inputs),
+            script=script(f"train_{family}"),
+            settings=f"runs/{{ds}}/{family}/{{exp}}/settings/train.yaml",
+            identity=f"runs/{{ds}}/{family}/{{exp}}/settings/identity.yaml",
+            trackers=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/trackers.yaml"),
+            pack=multiext("runs/{ds}/packed/", *PACK_FILES),
+            split=training_split,
+            subset=subset_file,
+        output:
+            weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
+            run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
+            history=f"runs/{{ds}}/{family}/{{exp}}/history.csv",
+        params:
+            code=code(f"train_{family}"),
+            pack=pack_folder,
+            options=input_options,
+            folder=subpath(output.run, parent=True),
+        wildcard_constraints:
+            exp=constraint_without(SHARING, TRAINED),
+        log:
+            f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
+        benchmark:
+            f"runs/{{ds}}/{family}/{{exp}}/benchmarks/train_{family}.tsv"
+        threads: training_threads
+        resources:
+            **({"gpu": gpus} if settings.jobs.gpu else {}),
+            mem_mb=memory_per_gpu(settings.jobs.train_mb),
+            runtime=minutes(settings.jobs.train_minutes),
+        conda:
+            ENV
+        shell:
+            python_command(settings.jobs.gpu, devices=True)
+            + " {input.script} --settings {input.settings} --identity {input.identity} --trackers {input.trackers}"
+            " --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
+            " --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
+
+    rule:
+        name:
+            f"predict_{family}"
+        input:
+            unpack(prediction_inputs),
+            script=script(f"predict_{family}"),
+            weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
+            run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
+            pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+            split=prediction_split,
+        output:
+            val=f"runs/{{ds}}/{family}/{{exp}}/val.pred.parquet",
+            test=f"runs/{{ds}}/{family}/{{exp}}/test.pred.parquet",
+            timing=f"runs/{{ds}}/{family}/{{exp}}/timing.json",
+        params:
+            code=code(f"predict_{family}"),
+            pack=pack_folder,
+            options=input_options,
+        wildcard_constraints:
+            exp=constraint_without(detectors(), TRAINED),
+        log:
+            f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
+        benchmark:
+            f"runs/{{ds}}/{family}/{{exp}}/benchmarks/predict_{family}.tsv"
+        threads: lambda wildcards: experiment_of(wildcards).traits.threads
+        resources:
+            **({"gpu": 1} if settings.jobs.gpu else {}),
+            mem_mb=memory(settings.jobs.predict_mb),
+            runtime=minutes(settings.jobs.predict_minutes, 60),
+        conda:
+            ENV
+        shell:
+            python_command(settings.jobs.gpu)
+            + " {input.script} --run {input.run} --weights {input.weights} {params.options} --pack {params.pack}"
+            " --split {input.split} --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
+
+
+rule predict_yolo_boxes:
+    """Boxes with scores in all val and test images, predicted from the images alone."""
+    input:
+        script=script("predict_yolo_boxes"),
+        weights="runs/{ds}/yolo/{exp}/model/weights.safetensors",
+        run="runs/{ds}/yolo/{exp}/run.json",
+        pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+        split=prediction_split,
+    output:
+        val="runs/{ds}/yolo/{exp}/val.boxes.parquet",
+        test="runs/{ds}/yolo/{exp}/test.boxes.parquet",
+        timing="runs/{ds}/yolo/{exp}/timing.json",
+    params:
+        code=code("predict_yolo_boxes"),
+        pack=pack_folder,
+    wildcard_constraints:
+        exp=experiment_constraint(detectors()),
+    log:
+        "runs/{ds}/yolo/{exp}/logs/predict_yolo_boxes.log",
+    benchmark:
+        "runs/{ds}/yolo/{exp}/benchmarks/predict_yolo_boxes.tsv"
+    threads: lambda wildcards: experiment_of(wildcards).traits.threads
+    resources:
+        mem_mb=memory(8000),
+        runtime=minutes(60, 60),
+        gpu=1,
+    conda:
+        ENV
+    shell:
+        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script} --run {input.run}"
+        " --weights {input.weights} --pack {params.pack} --split {input.split} --val {output.val}"
+        " --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
+
+
+rule share_training:
+    """Copy weights and history of the experiment that trained; the record has this experiment's name."""
+    input:
+        script=script("share_training"),
+        settings="runs/{ds}/{fam}/{exp}/settings/train.yaml",
+        identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
+        weights=training_file("model/weights.safetensors"),
+        run=training_file("run.json"),
+        history=training_file("history.csv"),
+    output:
+        weights="runs/{ds}/{fam}/{exp}/model/weights.safetensors",
+        run="runs/{ds}/{fam}/{exp}/run.json",
+        history="runs/{ds}/{fam}/{exp}/history.csv",
+    params:
+        code=code("share_training"),
+        trained=subpath(input.run, parent=True),
+        folder=subpath(output.run, parent=True),
+    wildcard_constraints:
+        exp=experiment_constraint(SHARING),
+    log:
+        "runs/{ds}/{fam}/{exp}/logs/share_training.log",
+    benchmark:
+        "runs/{ds}/{fam}/{exp}/benchmarks/share_training.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    conda:
+        ENV
+    shell:
+        "python {input.script} --trained {params.trained} --identity {input.identity} --settings {input.settings}"
+        " --folder {params.folder} 2>&1 | tee {log}"

@@ -1,0 +1,207 @@
+"""What every family must do: train, save, reload, and predict the same maps, without ever reading a label of test.
+
+The families are those of the registry, so a new one is tested by its row there. A family whose smallest experiment
+is not the one with its defaults has a line in OVERRIDES.
+"""
+
+import importlib
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+from yolo_data import CLASSES, call, shapes, write_files
+
+from defectbench.config.families.registry import FAMILIES, model_names
+from defectbench.config.family_settings import FamilySettings
+from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.prompts import PromptSettings
+from defectbench.data.manifest import Manifest, read_manifest, write_manifest
+from defectbench.data.packing import ImagePack
+from defectbench.data.prediction_file import PredictionFile
+from defectbench.data.rle import encode_coco
+from defectbench.data.write_packs import pack_masks
+from defectbench.data.yolo_labels import KINDS, label_table
+from defectbench.families.registry import load_experiment
+from defectbench.files import file_sha256, read_json
+
+SIZE, TEST_SIZE = (64, 96), (70, 101)
+TRUTH = {f"{i:02d}.png": shapes(*(TEST_SIZE if i == 9 else SIZE), seed=i) * (i % 4 > 0) for i in range(10)}
+ROLES = dict(zip(TRUTH, ["train"] * 6 + ["val"] * 2 + ["test"] * 2, strict=True))
+# Given to every family that has the key.
+QUICK = {
+    **{"steps": 2, "eval_every": 1, "epochs": 1, "batch_size": 2, "accumulate": 1},
+    **{"threads": 1, "precision": "fp32", "init": "random"},
+}
+OVERRIDES: dict[str, dict] = {
+    "yolo": {"scale": "p", "img_size": "96"},
+    "sam2": {"tune": "full", "train": "decoder", "prompt": "full_box"},
+    "sam3": {"tune": "lora", "phrases": "spot"},
+    "reference": {"model": "tophat_otsu"},
+}
+TRAINED = [family for family, settings in FAMILIES.items() if settings.jobs]
+
+
+def smallest(family: str) -> FamilySettings:
+    """An experiment of the family that trains in seconds."""
+    fields = FAMILIES[family].model_fields
+    keys = {"model": model_names(family)[0]} | {key: value for key, value in QUICK.items() if key in fields}
+    return FAMILIES[family].model_validate(keys | OVERRIDES.get(family, {}))
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """Ten images; one of test has a size of its own that no stride divides."""
+    folder = tmp_path_factory.mktemp("conformance") / "runs" / "toy"
+    write_files(folder, TRUTH, ROLES)
+    PromptSettings().write(folder / "prompts.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noisy_dataset(dataset) -> Path:
+    """The same images; the truth of the test images is noise."""
+    folder = dataset.with_name("noise")
+    shutil.copytree(dataset, folder)
+    manifest, rng = read_manifest(folder / "manifest.parquet"), np.random.default_rng(0)
+    frame = manifest.frame.copy()
+    for place, row in enumerate(manifest.frame.itertuples(index=False)):
+        if ROLES[row.image_id] == "test":
+            masks = rng.random((len(CLASSES), row.height, row.width)) < 0.1
+            frame.at[place, "rle"] = [encode_coco(mask) for mask in masks]
+            frame.at[place, "area"] = masks.sum(axis=(1, 2)).tolist()
+    noisy = Manifest(frame, manifest.dataset, manifest.class_names, manifest.class_values, 0)
+    write_manifest(folder / "manifest.parquet", noisy)
+    pack_masks(noisy, folder / "packed")
+    for kind in KINDS:
+        label_table(noisy, kind).to_parquet(folder / f"{kind}.parquet", index=False)
+    return folder
+
+
+class Experiment:
+    """The smallest experiment of a family in a working folder, trained by its script."""
+
+    def __init__(self, family: str, dataset: Path, top: Path) -> None:
+        self.family, self.dataset, self.settings = family, dataset, smallest(family)
+        self.folder = top / "runs" / "toy" / family / "x"
+        traits = self.settings.traits
+        self.model_inputs: dict[str, Path] = {}
+        if traits.base_name:
+            self.model_inputs["base"] = top / "weights" / f"{traits.base_name}.safetensors"
+            self._make_base_weights(traits.base_name, top)
+        if traits.prompt_file:
+            self.model_inputs["prompts"] = dataset / "prompts" / traits.prompt_file
+            kind, prompts = traits.prompt, importlib.import_module("prompts")
+            manifest, out = dataset / "manifest.parquet", self.model_inputs["prompts"]
+            call(prompts, settings=dataset / "prompts.yaml", manifest=manifest, kind=kind, out=out)
+
+    def _make_base_weights(self, name: str, top: Path) -> None:
+        rules = {settings.weights_rule: settings for settings in FAMILIES.values() if settings.weights_rule}
+        rule = next(rule for rule, settings in rules.items() if re.fullmatch(settings.base_pattern, name))
+        options = {"name": name, "folder": top, "out": self.model_inputs["base"]}
+        listed = {"table": top / "none.yaml"} if rules[rule].weights_listed else {}
+        call(importlib.import_module(rule), **options, **listed)
+
+    def train(self) -> None:
+        """Run the family's training script."""
+        files = {"settings": self.folder / "train.yaml", "identity": self.folder / "identity.yaml"}
+        self.settings.write(files["settings"])
+        traits = self.settings.traits
+        names = {"exp_id": "x", "dataset": "toy", "family": self.family, "model": self.settings.model}
+        names |= {"variant": traits.variant, "prompt_type": traits.prompt, "img_size": traits.img_size}
+        ExperimentIdentity(**names, subset="full", seed=self.settings.seed).write(files["identity"])
+        files |= {"split": self.dataset / "split.csv", "subset": self.dataset / "subset.csv"}
+        if traits.label_table:
+            files["labels"] = self.dataset / f"{traits.label_table}.parquet"
+        if traits.prompt_file:
+            files["prompt_settings"] = self.dataset / "prompts.yaml"
+        script = importlib.import_module(f"train_{self.family}")
+        pack = self.dataset / "packed"
+        call(script, **files, **self.model_inputs, pack=pack, folder=self.folder, code_digest="0")
+
+    def predict(self, pack: Path) -> dict[str, bytes]:
+        """Run the family's prediction script on the images of ``pack``; the bytes of its files by role."""
+        model = {"run": self.folder / "run.json", "weights": self.weights, **self.model_inputs}
+        outputs = {role: self.folder / f"{role}.pred.parquet" for role in ("val", "test")}
+        data = {"pack": pack, "split": self.dataset / "split.csv", "timing": self.folder / "timing.json"}
+        call(importlib.import_module(f"predict_{self.family}"), **model, **data, **outputs)
+        return {role: path.read_bytes() for role, path in outputs.items()}
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "model" / self.settings.weights_file
+
+    def test_maps(self) -> dict[str, np.ndarray]:
+        with PredictionFile(self.folder / "test.pred.parquet") as file:
+            return dict(file)
+
+
+@pytest.fixture(scope="module", params=TRAINED)
+def experiment(request, dataset, tmp_path_factory) -> Experiment:
+    """A trained experiment of each family, with its predictions."""
+    experiment = Experiment(request.param, dataset, tmp_path_factory.mktemp(request.param))
+    experiment.train()
+    experiment.predict(dataset / "packed")
+    return experiment
+
+
+@pytest.fixture
+def without_labels(dataset, tmp_path) -> Path:
+    """A pack of the images alone."""
+    for path in (dataset / "packed").glob("images.*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_a_training_leaves_weights_history_and_record(experiment):
+    run = read_json(experiment.folder / "run.json")
+    assert {"epoch", "step"} <= set(pd.read_csv(experiment.folder / "history.csv").columns)
+    assert run["experiment"]["family"] == experiment.family
+    assert tuple(run["classes"]) == ("merged",)
+    assert (run["weights_sha256"], run["weights_bytes"]) == (
+        file_sha256(experiment.weights),
+        experiment.weights.stat().st_size,
+    )
+    assert run["n_labels_train"] == 6
+    assert 0 <= run["params_trainable"] <= run["params_total"]
+    assert run["code_digest"] == "0"
+    assert not (experiment.folder / "state").exists() or not list((experiment.folder / "state").glob("*/"))
+
+
+def test_maps_are_at_the_images_own_pixels(experiment):
+    assert {image_id: codes.shape for image_id, codes in experiment.test_maps().items()} == {
+        image_id: (1, *TRUTH[image_id].shape[1:]) for image_id, role in ROLES.items() if role == "test"
+    }
+
+
+def test_reloaded_weights_give_the_same_maps_without_any_label(experiment, dataset, without_labels):
+    assert experiment.predict(without_labels) == experiment.predict(dataset / "packed")
+
+
+def test_a_new_image_is_predicted_as_the_same_image_of_the_dataset(experiment, dataset, monkeypatch):
+    monkeypatch.chdir(experiment.folder.parents[3])
+    predictor, classes = load_experiment(experiment.folder)
+    images = ImagePack(dataset / "packed")
+    for image_id, codes in experiment.test_maps().items():
+        np.testing.assert_array_equal(predictor(np.asarray(images[image_id])), codes)
+    assert classes == ("merged",)
+    for shape in ((33, 47), (33, 47, 3), (97, 33)):
+        image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        codes = predictor(image)
+        assert (codes.shape, codes.dtype) == ((1, *shape[:2]), np.uint16)
+
+
+def test_noise_in_place_of_the_truth_of_test_changes_nothing(experiment, noisy_dataset, tmp_path):
+    noisy = Experiment(experiment.family, noisy_dataset, tmp_path)
+    noisy.train()
+    if noisy.weights.suffix == ".safetensors":
+        tensors, noisy_tensors = load_file(experiment.weights), load_file(noisy.weights)
+        assert tensors.keys() == noisy_tensors.keys()
+        assert all(tensors[name].equal(noisy_tensors[name]) for name in tensors)
+    else:
+        assert noisy.weights.read_bytes() == experiment.weights.read_bytes()
+    expected = {role: (experiment.folder / f"{role}.pred.parquet").read_bytes() for role in ("val", "test")}
+    assert noisy.predict(noisy_dataset / "packed") == expected

@@ -1,0 +1,16 @@
+"""Predict all val and test images with a network of the toy family. Sees images and roles only, never a label."""
+
+from defectbench.families.toy import load_predictor
+
+from defectbench.inference.predict import predict_split
+from defectbench.script import run_script
+
+
+@run_script
+def main(argv: list[str] | None = None) -> None:
+    """Rebuild the model from its run record, load its weights, predict."""
+    predict_split(load_predictor, __doc__, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Settings of the toy family: two convolutions."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from defectbench.config.train import TrainSettings
+
+
+class ToySettings(TrainSettings):
+    """A network of two convolutions, trained by the common loop."""
+
+    model: Literal["toy"] = "toy"
+    channels: int = Field(8, ge=1, description="Channels between the two convolutions")
+    loss: Literal["bce", "dice", "dice_bce"] = "dice_bce"

@@ -1,0 +1,17 @@
+"""Lists of names in messages, cut short."""
+
+from collections.abc import Iterable
+
+FIRST = 5
+
+
+def preview_list(items: Iterable[object]) -> str:
+    """The first five ``items``, separated by commas, and '...' if there are more."""
+    names = [str(item) for item in items]
+    return ", ".join(names[:FIRST]) + (", ..." if len(names) > FIRST else "")
+
+
+def preview_names(items: Iterable[object], noun: str = "images") -> str:
+    """Number of ``items`` and the first five of them."""
+    names = list(items)
+    return f"{len(names)} {noun}: {preview_list(names)}"

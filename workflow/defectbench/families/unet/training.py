@@ -1,0 +1,29 @@
+"""Training of a CNN of the U-Net family."""
+
+from defectbench.config.families.unet import UNetSettings
+from defectbench.families.unet.network import UNet
+from defectbench.families.unet.weights import fetch_encoder, load_weights
+from defectbench.files import file_sha256
+from defectbench.training.losses import make_loss
+from defectbench.training.network_job import NetworkJob, Training
+
+
+def build_training(settings: UNetSettings, job: NetworkJob) -> Training:
+    """Network and loss of ``settings``; see :mod:`defectbench.families.contract`."""
+    network, origin = build_network(settings, job.in_channels, len(job.classes))
+    if settings.init_from is not None:
+        job.inherit_provenance(settings.init_from)
+    return Training(network, make_loss(settings.loss, settings.pos_weights(job.classes)), origin)
+
+
+def build_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tuple[UNet, dict[str, str]]:
+    """The network with its initial weights, and their origin, for the run record."""
+    if settings.init_from is not None:
+        network = UNet(settings, in_channels, n_maps)
+        load_weights(network, settings.init_from)
+        return network, {"weights_source": "checkpoint", "init_from_sha256": file_sha256(settings.init_from)}
+    if settings.encoder_weights == "imagenet":
+        pretrained = fetch_encoder(settings.encoder)
+        origin = {"weights_source": "imagenet", "encoder_repository": pretrained.repository}
+        return UNet(settings, in_channels, n_maps, pretrained), origin | {"encoder_sha256": pretrained.sha256}
+    return UNet(settings, in_channels, n_maps), {"weights_source": "random"}

@@ -1,0 +1,129 @@
+"""Training of a YOLO network by ultralytics, from packed images and converted labels to weights and record.
+
+Ultralytics' checkpoints do not suffice to resume exactly: a killed training starts over, with the same result.
+"""
+
+import importlib.metadata
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from safetensors.torch import load_file
+
+from defectbench.config.families.yolo import YoloSettings
+from defectbench.data.yolo_labels import write_dataset
+from defectbench.files import write_text
+from defectbench.inference.memory import peak_memory_bytes
+from defectbench.inference.network import device_name
+from defectbench.models.adapters import read_tensors
+from defectbench.models.checkpoint_files import write_checkpoints
+from defectbench.script import required
+from defectbench.training.files import TrainingFiles, parse_training_files
+from defectbench.training.job import Job
+from defectbench.training.run_record import file_facts, parameter_facts
+from defectbench.training.trackers import close_trackers, track_row
+
+if TYPE_CHECKING:
+    from defectbench.families.yolo.ultralytics_training import Trained
+
+
+def train_yolo(description: str, argv: Sequence[str] | None = None) -> None:
+    """The command of the training script; ``description`` is the text of --help."""
+    files = parse_training_files(description, argv)
+    # Ultralytics is an extra: its absence becomes a message before anything is read.
+    from defectbench.families.yolo import network  # noqa: F401
+
+    YoloJob(files, YoloSettings.read(files.settings)).run()
+
+
+class YoloJob(Job):
+    """A training by ultralytics."""
+
+    settings: YoloSettings
+
+    def __init__(self, files: TrainingFiles, settings: YoloSettings) -> None:
+        """Read the labels and, for ``weights: coco``, the published weights named in ``files``."""
+        super().__init__(files, settings)
+        self.labels_file = required(files.labels, "--labels")
+        self.base = required(files.base, "--base") if settings.weights == "coco" else None
+
+    def run(self) -> None:
+        """Train from the first epoch, and write all results."""
+        # Here, because ultralytics is an extra.
+        from defectbench.families.yolo import ultralytics_training
+        from defectbench.families.yolo.network import read_weights
+
+        settings, classes = self.settings, self.classes
+        precision = ultralytics_training.resolve_precision(settings.precision)
+        coco = read_weights(self.base) if self.base else None
+        inputs = [path.read_bytes() for path in (self.labels_file, self.base) if path]
+        with self.open_state(*inputs) as (state, loggers):
+            self._clear(state, ultralytics_training.FOLDER)
+            report = partial(track_row, loggers)
+            data = self._write_images(state / "data")
+            result = ultralytics_training.train(self.name, settings, classes, data, state, precision, report, coco)
+            self._finish(result, precision, loggers)
+
+    def _clear(self, state: Path, folder: str) -> None:
+        """Remove the files of an interrupted training from ``state``, with a message."""
+        if not (state / "data").exists():
+            return
+        print(f"{self.name}: an interrupted training; YOLO starts over from epoch 0, with the same result")
+        for leftover in ("data", folder):
+            shutil.rmtree(state / leftover, ignore_errors=True)
+
+    def _write_images(self, folder: Path) -> Path:
+        """Write images and labels as ultralytics reads them; return the path of data.yaml."""
+        started = time.perf_counter()
+        labels = pd.read_parquet(self.labels_file).set_index("image_id")["label"].to_dict()
+        ids = {"train": self.train_ids, "val": self.val_ids}
+        data = write_dataset(folder, self.images, labels, ids, self.classes, self.settings.threads)
+        print(f"{self.name}: images and labels written in {time.perf_counter() - started:.1f} s")
+        return data
+
+    def _origin(self) -> dict[str, Any]:
+        """Origin of the initial weights, for the run record."""
+        if self.base is None:
+            return {"weights_source": "random"}
+        _, header = read_tensors(self.base)
+        return {"weights_source": "coco", "published_weights": json.loads(header["origin"])}
+
+    def _finish(self, result: "Trained", precision: str, loggers: Sequence[Any]) -> None:
+        """Write weights, history.csv and, last, run.json."""
+        checkpoints = {name: load_file(path) for name, path in result.weights.items()}
+        weights = write_checkpoints(self.files.folder, checkpoints)
+        write_text(self.files.folder / "history.csv", result.history.to_csv(index=False))
+        facts = training_facts(self.settings, result) | self._origin() | file_facts(weights)
+        record = self.record(in_channels=3, precision=precision, **facts)
+        close_trackers(loggers, record, [])
+        self.write_record(record)
+        best_epoch, epochs = result.best_epoch + 1, len(result.history)
+        print(f"{self.name}: best in epoch {best_epoch} of {epochs}, {record['train_seconds']:.0f} s")
+
+
+def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
+    """Facts of the run record about a training by ultralytics."""
+    from defectbench.families.yolo import ultralytics_training as ultralytics
+
+    epochs = len(result.history)
+    return {
+        "loss": ultralytics.LOSS,
+        "monitor": ultralytics.FITNESS,
+        "optimizer": "adamw",
+        "gradient_clip": ultralytics.GRADIENT_CLIP,
+        "augmentation_not_shared": {} if settings.augment.is_none else ultralytics.NOT_SHARED,
+        "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
+        "notes": ultralytics.describe_training(settings, result.batch_size),
+        "steps": epochs * result.steps_per_epoch,
+        "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
+        "epochs": epochs,
+        "train_seconds": float(result.history["epoch_time"].sum()),
+        "peak_memory_train_bytes": peak_memory_bytes(),
+        "device": device_name(next(result.network.parameters()).device),
+        **parameter_facts(result.network.model),
+    }

@@ -1,0 +1,58 @@
+"""Shapes: boundary, centre lines and components of the masks of one image, each computed once."""
+
+from functools import cached_property
+
+import numpy as np
+
+from defectbench.metrics import boundary, centreline, components
+from defectbench.metrics.components import Components
+
+
+class Shape:
+    """Properties of one mask, (H, W) bool, each computed at its first use."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        """Keep ``mask``, (H, W) bool."""
+        self.mask = mask
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pixel is defective."""
+        return not self.components
+
+    @cached_property
+    def boundary(self) -> np.ndarray:
+        """Boundary pixels, (H, W) bool."""
+        return boundary.boundary(self.mask)
+
+    @cached_property
+    def near_boundary(self) -> np.ndarray:
+        """Pixels within the tolerance of the boundary, (H, W) bool."""
+        return boundary.within_tolerance(self.boundary)
+
+    @cached_property
+    def components(self) -> Components:
+        """Connected components."""
+        return components.find_components(self.mask)
+
+    @cached_property
+    def clusters(self) -> np.ndarray:
+        """The cluster of each component, (N,) int32."""
+        return components.assign_clusters(self.mask, self.components)
+
+    @cached_property
+    def skeleton(self) -> np.ndarray:
+        """Centre lines, (H, W) bool."""
+        return centreline.skeleton(self.components)
+
+
+class Shapes:
+    """The shapes of one image; equal masks, as of several policies or of the only class present, share one."""
+
+    def __init__(self) -> None:
+        """Start without any."""
+        self._known: dict[bytes, Shape] = {}
+
+    def of(self, mask: np.ndarray) -> Shape:
+        """The shape of ``mask``, (H, W) bool; all masks have the image's size."""
+        return self._known.setdefault(np.packbits(mask).tobytes(), Shape(mask))
