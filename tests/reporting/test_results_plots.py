@@ -173,3 +173,33 @@ def test_names_that_are_too_long_keep_both_ends(width):
     assert first.startswith("un")
     assert style.text_width([first]) <= width
     assert style.shorten("unet", width) == "unet"
+
+
+def test_given_names_are_the_labels_of_runs_and_series():
+    ids = ["unet-resnet18_80_none_native_s1", "unet-resnet18_80_none_native_s2", "unet-resnet18_full_none_native_s1"]
+    names = ["baseline_subset-80_s1", "baseline_subset-80_s2", "baseline_subset-full_s1"]
+    rows = [
+        row(exp_id, 0.7, name=name, subset_size=subset)
+        for exp_id, name, subset in zip(ids, names, ("80", "80", "full"), strict=True)
+    ]
+    rows = words.label_rows(table(*rows, row("sam-tiny_full_none_native_s1", 0.6)), "automatic", "dice_all")
+    assert rows["label"].tolist() == [*names, "sam tiny"]
+    assert rows["series_label"].tolist() == ["baseline"] * 3 + ["sam tiny"]
+
+
+def test_a_series_of_several_names_has_that_of_none():
+    rows = [row(f"unet-resnet18_80_none_native_s{seed}", 0.7, name=f"run-{seed}", subset_size="80") for seed in (1, 2)]
+    rows = words.label_rows(table(*rows), "automatic", "dice_all")
+    assert rows["label"].tolist() == ["run-1", "run-2"]
+    assert set(rows["series_label"]) == {"unet resnet18"}
+
+
+def test_runs_with_shortened_ids_are_one_series():
+    rows = [
+        row(exp_id, 0.7, unabridged_id=unabridged, model="unet", variant="resnet18")
+        for exp_id, unabridged in (
+            ("unet-resnet18_80_none_native_lr-1_s42", "unet-resnet18_80_none_native_lr-1_loss-dice_s42"),
+            ("unet-resnet18_full_none_native_01234567_s42", "unet-resnet18_full_none_native_lr-1_loss-dice_s42"),
+        )
+    ]
+    assert words.label_rows(table(*rows), "automatic", "dice_all")["series"].nunique() == 1

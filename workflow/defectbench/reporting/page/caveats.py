@@ -23,9 +23,9 @@ def caveats(
     leaks: pd.DataFrame,
     ungrouped: bool = False,
 ) -> list[str]:
-    """The sentences that apply; ``standings`` by track, ``called`` what experiments are called.
+    """The sentences that apply; ``standings`` by track, ``names`` maps experiments to short names.
 
-    ``ungrouped``: nothing but the pixels tells which images belong together.
+    ``ungrouped``: only the pixels tell which images belong together.
     """
     return [
         *_data(results, issues, leaks),
