@@ -7,6 +7,7 @@ from defectbench.config.settings_files import write_settings_files
 from defectbench.config.study import load_study
 
 UNET = {"model": "unet", "encoder": "resnet18"}
+UNET_ID = "unet-resnet18_full_none_native"
 GRID = {**UNET, "name": "unet", "subset": [100, "full"], "lr": [0.001, 0.01]}
 SEEDS = {**UNET, "name": "seeds", "encoder": "resnet34", "seed": [1, 2]}
 DETECTOR = {"model": "yolov8", "name": "detector", "img_size": "64"}
@@ -158,6 +159,10 @@ def test_a_name_is_no_default():
         (
             {"experiments": [SEEDS, {"model": "ensemble", "members": ["seeds_s1", "seeds_s3"]}]},
             "experiments.1.members: no experiment 'seeds_s3'; did you mean 'seeds_s2'? ",
+        ),
+        (
+            {"experiments": [UNET, {"model": "ensemble", "members": [UNET_ID, f"{UNET_ID}_s42"]}]},
+            f"experiments.1.members: all of them are {UNET_ID}_s42; give at least two experiments",
         ),
         (
             {"experiments": [SEEDS, DETECTOR], "report": {"ablations": [["seed", "seeds"]]}},

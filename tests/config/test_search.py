@@ -14,7 +14,7 @@ from tiny_study import ROOT, Project
 from defectbench.config.report import NamesSettings
 from defectbench.config.study import load_study
 from defectbench.files import write_json
-from defectbench.reporting.search import MEASURED, ranked
+from defectbench.reporting.search import MEASURED, rank_trainings
 
 HISTORIES = {
     "a": ({"lr": 0.01, "loss": "bce"}, [(10, 0.20, 0.70), (20, 0.40, 0.50)]),
@@ -50,7 +50,7 @@ def write(folder, monitor):
     [("val_iou_fixed", ["b", "a", "c"], 0.60), ("val_dice_fixed", ["a", "b", "c"], 0.70)],
 )
 def test_trainings_are_ranked_by_their_monitor_at_the_weights_they_kept(tmp_path, monitor, order, first):
-    table = ranked(write(tmp_path, monitor))
+    table = rank_trainings(write(tmp_path, monitor))
     assert table["exp_id"].tolist() == order
     assert table[monitor][0] == first
     # What all have in common is no column.

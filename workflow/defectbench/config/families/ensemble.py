@@ -71,10 +71,13 @@ def resolve_ensemble(
     Mistakes are added to ``problems``, with the key path ``key`` of the ensemble's entry.
     """
     members: list[Experiment] = []
+    n_problems = len(problems)
     for reference in settings.members:
         matches = find_all(reference, trained, f"{key}.members", problems)
         members += [member for member in matches if member not in members]
-    if not members:
+    if len(members) < 2:
+        if len(problems) == n_problems:
+            problems.append(f"{key}.members: all of them are {members[0].name}; give at least two experiments")
         return ensemble
     problems += [f"{key}.members: {problem}" for problem in _conflicts(members)]
     if settings.choose is not None and settings.choose > len(members):
