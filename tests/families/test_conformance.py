@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
-from yolo_data import CLASSES, call, shapes, write_files
+from tiny_packs import call
+from yolo_data import CLASSES, shapes, write_files
 
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.family_settings import FamilySettings
