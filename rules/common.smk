@@ -103,9 +103,13 @@ def experiment_of(wildcards):
     """The experiment that the wildcard ``exp`` names, itself or one of its folds."""
     exp_id = wildcards.exp.split("/")[0]
     if exp_id not in EXPERIMENTS:
-        known = "\n  ".join(EXPERIMENTS)
+        names = STUDY.names().names
+        known = [
+            f"\n  {exp_id} ({names[exp_id]})" if exp_id in names else f"\n  {exp_id}"
+            for exp_id in EXPERIMENTS
+        ]
         raise WorkflowError(
-            f"study {STUDY.name} has no experiment {exp_id}; it has:\n  {known}"
+            f"study {STUDY.name} has no experiment {exp_id}; it has:{''.join(known)}"
         )
     return EXPERIMENTS[exp_id]
 

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_serializer, model_validator
 
-from defectbench.config.base import Settings, suggestion
+from defectbench.config.base import Settings, suggest
 
 
 def _allow_presets(schema: dict[str, Any]) -> None:
@@ -65,7 +65,7 @@ class AugmentSettings(Settings):
         if not isinstance(values, str):
             return values
         if values not in PRESETS:
-            raise ValueError(f"{values!r} is not allowed; {suggestion(values, [*PRESETS, 'a group of steps'])}")
+            raise ValueError(f"{values!r} is not allowed; {suggest(values, [*PRESETS, 'a group of steps'])}")
         return PRESETS[values]
 
     @model_validator(mode="after")

@@ -79,13 +79,13 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
         except ValidationError as error:
-            raise ConfigError([f"{path}: {line}" for line in describe(error, cls)]) from None
+            raise ConfigError([f"{path}: {line}" for line in describe_errors(error, cls)]) from None
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
+def describe_errors(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[str]:
     """One line per problem of ``error``: full key path, the value given, and the allowed values."""
     lines = []
     for problem in error.errors():
@@ -95,12 +95,12 @@ def describe(error: ValidationError, model: type[BaseModel], prefix: str = "") -
     return lines
 
 
-def validated(model: type[SettingsT], values: Any, prefix: str, problems: list[str]) -> SettingsT | None:
+def validate_settings(model: type[SettingsT], values: Any, prefix: str, problems: list[str]) -> SettingsT | None:
     """``values`` as ``model``; None if they are invalid, and then all mistakes are added to ``problems``."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems += describe(error, model, prefix)
+        problems += describe_errors(error, model, prefix)
         return None
 
 
@@ -109,7 +109,7 @@ def _explain(problem: ErrorDetails, location: list[int | str], model: type[BaseM
     match problem["type"]:
         case "extra_forbidden":
             names = allowed_keys(model, location[:-1])
-            return f"unknown key; {suggestion(str(location[-1]), names)}"
+            return f"unknown key; {suggest(str(location[-1]), names)}"
         case "missing":
             return "required, but not given"
         case "literal_error":
@@ -120,7 +120,7 @@ def _explain(problem: ErrorDetails, location: list[int | str], model: type[BaseM
             return f"{value!r}: {problem['msg']}"
 
 
-def suggestion(name: str, names: list[str]) -> str:
+def suggest(name: str, names: list[str]) -> str:
     """Allowed values instead of ``name``, with the closest as a guess; of many long ones the closest alone."""
     close = difflib.get_close_matches(name, names, n=5)
     hint = f"did you mean {close[0]!r}? " if close else ""

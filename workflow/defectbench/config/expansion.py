@@ -3,7 +3,7 @@
 import itertools
 from typing import Any
 
-from defectbench.config.base import suggestion, validated
+from defectbench.config.base import suggest, validate_settings
 from defectbench.config.experiment import Experiment, ExperimentKeys, id_token
 from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
@@ -22,7 +22,7 @@ def expand(entries: Any, defaults: dict[str, Any], problems: list[str]) -> list[
         )
         return []
     known = sorted(set().union(ExperimentKeys.model_fields, *(f.model_fields for f in FAMILIES.values())) - {"name"})
-    problems += [f"defaults.{key}: unknown key; {suggestion(str(key), known)}" for key in defaults if key not in known]
+    problems += [f"defaults.{key}: unknown key; {suggest(str(key), known)}" for key in defaults if key not in known]
     experiments: list[tuple[str, Experiment]] = []
     for index, entry in enumerate(entries):
         key = f"experiments.{index}"
@@ -69,10 +69,10 @@ def _experiment(
     common_keys = ExperimentKeys.model_fields
     known = {name: value for name, value in defaults.items() if name in FAMILIES[family].model_fields | common_keys}
     values = known | point
-    settings = validated(
+    settings = validate_settings(
         FAMILIES[family], {name: value for name, value in values.items() if name not in common_keys}, key, problems
     )
-    common = validated(
+    common = validate_settings(
         ExperimentKeys, {name: value for name, value in values.items() if name in common_keys}, key, problems
     )
     if settings is None or common is None:

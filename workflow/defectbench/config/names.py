@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from defectbench.config.base import suggestion
+from defectbench.config.base import suggest
 from defectbench.config.experiment import Experiment
 
 
@@ -19,7 +19,7 @@ def find_all(reference: str, experiments: Sequence[Experiment], key: str, proble
     if not matches:
         names = [experiment.given_name for experiment in experiments if experiment.given_name]
         allowed = [*names, *(experiment.exp_id for experiment in experiments)]
-        problems.append(f"{key}: no experiment {reference!r}; {suggestion(reference, allowed)}")
+        problems.append(f"{key}: no experiment {reference!r}; {suggest(reference, allowed)}")
     return matches
 
 

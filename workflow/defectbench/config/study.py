@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import SkipValidation, ValidationError
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import ConfigError, Settings, describe, suggestion, validated
+from defectbench.config.base import ConfigError, Settings, describe_errors, suggest, validate_settings
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.checks import (
     missing_files,
@@ -113,7 +113,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     """
     problems: list[str] = []
     known = sorted({"study", "dataset", "defaults", "experiments", *SECTIONS})
-    problems += [f"{key}: unknown key; {suggestion(str(key), known)}" for key in config if key not in known]
+    problems += [f"{key}: unknown key; {suggest(str(key), known)}" for key in config if key not in known]
     name = config.get("study", "study")
     if not re.match(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
@@ -155,7 +155,7 @@ def _sections(groups: dict[str, dict[str, Any]], problems: list[str]) -> tuple[S
     try:
         return Sections.model_validate(groups), set(groups)
     except ValidationError as error:
-        problems += describe(error, Sections)
+        problems += describe_errors(error, Sections)
         wrong = {problem["loc"][0] for problem in error.errors()}
         valid = {key: group for key, group in groups.items() if key not in wrong}
         return Sections.model_validate(valid), set(valid)
@@ -177,4 +177,4 @@ def _dataset(values: Any, problems: list[str]) -> DatasetSettings | None:
     if not isinstance(form, str) or form not in FORMATS:
         problems.append(f"dataset.format: {form!r} is not allowed; allowed: {', '.join(FORMATS)}")
         return None
-    return validated(FORMATS[form], values, "dataset", problems)
+    return validate_settings(FORMATS[form], values, "dataset", problems)

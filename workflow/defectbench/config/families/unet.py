@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.base import ConfigError, suggestion
+from defectbench.config.base import ConfigError, suggest
 from defectbench.config.families.unet_encoders import ENCODERS, UNSUPPORTED, WITHOUT_IMAGENET
 from defectbench.config.family_settings import Traits
 from defectbench.config.train import TrainSettings
@@ -73,7 +73,7 @@ class UNetSettings(TrainSettings):
         # The names in timm depend on its version: its own error has to do.
         is_timm = name.startswith("tu-") and name[3:].replace("_", "").replace(".", "").isalnum()
         if name not in ENCODERS and not is_timm:
-            raise ValueError(f"{name!r} is not allowed; {suggestion(name, [*ENCODERS, 'tu-NAME (timm)'])}")
+            raise ValueError(f"{name!r} is not allowed; {suggest(name, [*ENCODERS, 'tu-NAME (timm)'])}")
         return name
 
     @field_validator("pos_weight")
