@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from tiny_packs import call
 from yolo_data import CLASSES, shapes, write_files
 
+from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
@@ -155,6 +156,13 @@ def without_labels(dataset, tmp_path) -> Path:
     for path in (dataset / "packed").glob("images.*"):
         shutil.copy(path, tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize("family", TRAINED)
+def test_an_augmentation_of_the_settings_is_that_of_the_training(family):
+    if "augment" in FAMILIES[family].model_fields:
+        settings = smallest(family).model_dump() | {"augment": {"hflip": 0.25}}
+        assert FAMILIES[family].model_validate(settings).traits.augment == AugmentSettings(hflip=0.25)
 
 
 def test_a_training_leaves_weights_history_and_record(experiment):

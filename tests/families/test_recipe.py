@@ -49,7 +49,7 @@ def test_the_family_conforms_without_a_word_of_its_own(project):
         [*command, "-k", "toy"], cwd=project.folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout or done.stdout.startswith("....."), done.stdout
+    assert done.stdout.startswith("......"), done.stdout
 
 
 def test_its_rules_and_target_follow(project):

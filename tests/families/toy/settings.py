@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from defectbench.config.augment import AugmentSettings
 from defectbench.config.train import TrainSettings
 
 
@@ -12,4 +13,5 @@ class ToySettings(TrainSettings):
 
     model: Literal["toy"] = "toy"
     channels: int = Field(8, ge=1, description="Channels between the two convolutions")
+    augment: AugmentSettings = Field("steel", description="steel, none, or what differs from steel")
     loss: Literal["bce", "dice", "dice_bce"] = "dice_bce"

@@ -117,6 +117,8 @@ class TrainSettings(FamilySettings):
             devices=self.devices,
             tile_pack=f"tiles_{self.crop}_s{self.stride}" if self.mode == "pre_crops" else None,
             unsearchable="",
+            # Families have this key, each at its own place among its keys.
+            augment=dict(self).get("augment"),
         )
 
     @property

@@ -92,7 +92,6 @@ class Sam2EncoderSettings(TrainSettings):
             variant=f"{self.version}-{self.size}" + ("-random" if self.init == "random" else ""),
             base_name=self.base_name,
             caches_features=self.cache_embeddings,
-            augment=self.augment,
         )
 
     @property

@@ -108,7 +108,6 @@ class Sam3Settings(TrainSettings):
             unsearchable="" if self.tune != "none" else "no network is trained",
             base_name=self.base_name,
             caches_features=self.cache_embeddings,
-            augment=self.augment,
             values_by_class={"phrases": self.phrases} if isinstance(self.phrases, dict) else {},
         )
 

@@ -46,7 +46,6 @@ class UNetSettings(TrainSettings):
             super().traits,
             variant=self.encoder,
             init_from=self.init_from,
-            augment=self.augment,
             values_by_class=weights,
         )
 
