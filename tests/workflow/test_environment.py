@@ -1,6 +1,11 @@
 """The environment files agree with the lock, and name no index host."""
 
+import ast
+import importlib.metadata
+import itertools
 import re
+import sys
+import tomllib
 
 import yaml
 from tiny_study import ROOT
@@ -34,3 +39,24 @@ def test_lock_files_name_no_index():
         ROOT / "envs/defectbench.yaml",
     ):
         assert not re.search(r"https?://|index-url|find-links", path.read_text())
+
+
+def test_every_imported_package_is_declared():
+    imported = set()
+    for path in (ROOT / "workflow").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.partition(".")[0])
+    own = {"defectbench", *(path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py"))}
+    distributions = importlib.metadata.packages_distributions()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    declared = {re.match(r"[\w-]+", text)[0].lower().replace("_", "-") for text in requirements}
+    undeclared = {
+        package
+        for package in imported - own - set(sys.stdlib_module_names)
+        if not declared & {name.lower().replace("_", "-") for name in distributions.get(package, [])}
+    }
+    assert undeclared == set()
