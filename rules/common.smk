@@ -225,12 +225,22 @@ def features_option(experiment):
     return f"--features runs/{DS}/embeddings" if cached else ""
 
 
-def python_command(gpu, devices=False):
-    """How a script is started: on a GPU of its own, or several, and its use recorded; or plainly."""
-    if not gpu:
-        return "python"
-    several = " --devices {resources.gpu}" if devices else ""
-    return f"python -m defectbench.on_gpu{several} --usage {{log}}.gpu.json"
+def gpu_launcher(gpu, log):
+    """Param function: options by which Python starts a script on as many GPUs as the job has, and records their use.
+
+    Without ``gpu``, scripts start plainly. ``log`` is the rule's, with wildcards. (A loop's variables have no place in
+    `shell:`, which is evaluated when the job runs, and then with the values that they had last.)
+    """
+
+    def options(wildcards, resources):
+        if not gpu:
+            return ""
+        usage = log.format(**dict(wildcards.items()))
+        return (
+            f"-m defectbench.on_gpu --devices {resources.gpu} --usage {usage}.gpu.json"
+        )
+
+    return options
 
 
 def training_threads(wildcards):

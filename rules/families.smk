@@ -68,6 +68,10 @@ for family, settings in TRAINED_FAMILIES.items():
             pack=pack_folder,
             options=input_options,
             folder=subpath(output.run, parent=True),
+            launcher=gpu_launcher(
+                settings.jobs.gpu,
+                f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
+            ),
         wildcard_constraints:
             exp=constraint_without(SHARING, TRAINED),
         log:
@@ -82,8 +86,7 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            python_command(settings.jobs.gpu, devices=True)
-            + " {input.script} --settings {input.settings} --identity {input.identity} --trackers {input.trackers}"
+            "python {params.launcher} {input.script} --settings {input.settings} --identity {input.identity} --trackers {input.trackers}"
             " --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
             " --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
 
@@ -105,6 +108,10 @@ for family, settings in TRAINED_FAMILIES.items():
             code=code(f"predict_{family}"),
             pack=pack_folder,
             options=input_options,
+            launcher=gpu_launcher(
+                settings.jobs.gpu,
+                f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
+            ),
         wildcard_constraints:
             exp=constraint_without(detectors(), TRAINED),
         log:
@@ -119,8 +126,7 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            python_command(settings.jobs.gpu)
-            + " {input.script} --run {input.run} --weights {input.weights} {params.options} --pack {params.pack}"
+            "python {params.launcher} {input.script} --run {input.run} --weights {input.weights} {params.options} --pack {params.pack}"
             " --split {input.split} --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
 
 

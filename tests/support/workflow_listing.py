@@ -54,6 +54,7 @@ class PlannedJob:
     exp: str
     inputs: list[str]
     resources: dict[str, int | None]  # None: known when its inputs are there
+    command: str
 
 
 class PlannedJobs(logging.Handler):
@@ -64,7 +65,8 @@ class PlannedJobs(logging.Handler):
         if fields.get("event") == LogEvent.JOB_INFO:
             exp = (fields["wildcards"] or {}).get("exp", "")
             resources = {name: value if isinstance(value, int) else None for name, value in fields["resources"].items()}
-            job = PlannedJob(fields["rule_name"], exp, list(fields["input"]), resources)
+            command = fields.get("shellcmd") or ""
+            job = PlannedJob(fields["rule_name"], exp, list(fields["input"]), resources, command)
             with Path(JOBS).open("a") as file:
                 file.write(json.dumps(asdict(job)) + "\n")
 

@@ -111,8 +111,21 @@ def test_every_script_of_a_rule_says_what_the_user_can_do_about_an_error(listing
 def test_a_gpu_job_takes_a_device_of_its_own_and_no_other_does(listing):
     gpu = {rule.name for rule in listing.rules if "gpu" in rule.resources}
     assert {"train_unet", "predict_cascade", "predict_images"} <= gpu
-    assert gpu == {rule.name for rule in listing.rules if "-m defectbench.on_gpu " in rule.command}
-    assert [job for job in listing.jobs if (job.resources.get("gpu", 0) > 0) != (job.rule in gpu)] == []
+    jobs = {job.rule for job in listing.jobs if job.resources.get("gpu", 0) > 0}
+    assert jobs == gpu & {job.rule for job in listing.jobs}
+    assert jobs == {job.rule for job in listing.jobs if "-m defectbench.on_gpu " in job.command}
+
+
+def test_commands_are_text_alone():
+    """`shell:` is evaluated when a job runs: the variables of a loop that makes rules have their last values then."""
+    n_commands = 0
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        for block in re.findall(r"^( *)shell:\n((?:\1 +.*\n|\n)*)", text, re.M):
+            lines = [line.strip() for line in block[1].splitlines() if line.strip()]
+            assert [line for line in lines if not re.fullmatch(r'"(?:[^"\\\\]|\\\\.)*"', line)] == [], path
+            n_commands += 1
+    assert n_commands > 30
 
 
 def test_every_experiment_is_predicted_by_its_family(listing):

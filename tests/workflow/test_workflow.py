@@ -25,6 +25,11 @@ def test_one_command_makes_table_leaderboard_and_plots(project):
     assert (results / "leaderboard.md").read_text().strip() in (project.folder / LOG).read_text()
 
 
+def test_a_training_and_a_prediction_take_a_device_and_a_reference_does_not(project):
+    usage = {path.name for path in project.folder.glob("runs/*/*/*/logs/*.gpu.json")}
+    assert usage == {"train_unet.log.gpu.json", "predict_unet.log.gpu.json"}
+
+
 def test_a_second_run_does_nothing_and_says_so(project):
     done = project.snakemake("--cores", "2")
     assert done.returncode == 0
