@@ -123,7 +123,7 @@ def test_commands_are_text_alone():
         text = path.read_text(encoding="utf-8")
         for block in re.findall(r"^( *)shell:\n((?:\1 +.*\n|\n)*)", text, re.M):
             lines = [line.strip() for line in block[1].splitlines() if line.strip()]
-            assert [line for line in lines if not re.fullmatch(r'"(?:[^"\\\\]|\\\\.)*"', line)] == [], path
+            assert [line for line in lines if not re.fullmatch(r'"(?:[^"\\]|\\.)*"', line)] == [], path
             n_commands += 1
     assert n_commands > 30
 
