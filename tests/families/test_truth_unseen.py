@@ -4,9 +4,6 @@ Here are the families that train on maps or boxes of their own; UNet, prompted S
 threshold are in test_cascade_scripts.py, and all of them, through the workflow, in test_truth_unseen_workflow.py.
 """
 
-import shutil
-
-import numpy as np
 import predict_sam2_head
 import predict_sam3
 import predict_yolo
@@ -18,16 +15,12 @@ import train_yolo
 import weights_sam2
 import weights_sam3
 from tiny_packs import call
-from yolo_data import shapes, write_experiment, write_files
+from yolo_data import shapes, write_experiment, write_files, write_noisy_copy
 
 from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.families.yolo import YoloSettings
-from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.packing import ImagePack, MaskPack
-from defectbench.data.rle import encode_coco
-from defectbench.data.write_packs import pack_images, pack_masks
-from defectbench.data.yolo_labels import KINDS, label_table
 
 SIZE = (64, 96)
 TRUTH = {f"{i:02d}.png": shapes(*SIZE, seed=i) * (i % 4 > 0) for i in range(12)}
@@ -54,22 +47,7 @@ def truth(tmp_path_factory):
 @pytest.fixture(scope="module")
 def noise(truth):
     """Folder of the same images; the truth of those of test is noise."""
-    folder = truth.with_name("noise")
-    shutil.copytree(truth, folder)
-    manifest, rng = read_manifest(folder / "manifest.parquet"), np.random.default_rng(0)
-    frame = manifest.frame.copy()
-    for place, row in enumerate(manifest.frame.itertuples(index=False)):
-        if ROLES[row.image_id] == "test":
-            masks = rng.random((len(row.rle), *SIZE)) < 0.1
-            frame.at[place, "rle"] = [encode_coco(mask) for mask in masks]
-            frame.at[place, "area"] = masks.sum(axis=(1, 2)).tolist()
-    changed = Manifest(frame, manifest.dataset, manifest.class_names, manifest.class_values, 0)
-    write_manifest(folder / "manifest.parquet", changed)
-    pack_images(changed, folder / "source", folder / "packed")
-    pack_masks(changed, folder / "packed")
-    for kind in KINDS:
-        label_table(changed, kind).to_parquet(folder / f"{kind}.parquet", index=False)
-    return folder
+    return write_noisy_copy(truth, truth.with_name("noise"), ROLES)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

@@ -174,7 +174,11 @@ def test_impossible_predictions_are_explained(project, capsys, case):
 
 
 def test_a_reference_method_predicts_from_its_own_files(tmp_path):
-    record = {"experiment": {"family": "reference"}, "settings": {"model": "all_full"}, "classes": [MERGED]}
+    record = {
+        "experiment": {"family": "reference", "dataset": "d"},
+        "settings": {"model": "all_full"},
+        "classes": [MERGED],
+    }
     write_json(tmp_path / "run.json", record)
     write_json(tmp_path / "model" / "model.json", {"kind": "Constant", "defect": True})
     predictor, classes = load_experiment(tmp_path)
@@ -229,7 +233,11 @@ def test_a_yolo_network_predicts_new_images_as_it_predicts_those_of_the_dataset(
     network = yolo.build_network(settings, CLASSES)
     (tmp_path / "model").mkdir()
     save_file(yolo.cpu_state(network), tmp_path / "model" / "weights.safetensors")
-    record = {"experiment": {"family": "yolo"}, "settings": settings.model_dump(mode="json"), "classes": CLASSES}
+    record = {
+        "experiment": {"family": "yolo", "dataset": "d"},
+        "settings": settings.model_dump(mode="json"),
+        "classes": CLASSES,
+    }
     write_json(tmp_path / "run.json", record)
     predictor, classes = load_experiment(tmp_path)
     image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)

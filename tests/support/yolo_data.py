@@ -1,6 +1,7 @@
 """Packs, labels and settings files of a small dataset, as the YOLO scripts read them."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from tiny_packs import options
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.data.manifest import Manifest, write_manifest
+from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.rle import encode_coco
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.data.yolo_labels import KINDS, label_table
@@ -58,6 +59,25 @@ def write_files(root: Path, truth: dict[str, np.ndarray], roles: dict[str, str])
     split = pd.DataFrame({"image_id": list(roles), "role": list(roles.values()), "group": list(roles)})
     split.to_csv(root / "split.csv", index=False)
     split.loc[split["role"] == "train", ["image_id"]].to_csv(root / "subset.csv", index=False)
+
+
+def write_noisy_copy(root: Path, copy: Path, roles: dict[str, str]) -> Path:
+    """Copy the dataset in ``root``, with noise in place of the truth of its test images; returns ``copy``."""
+    shutil.copytree(root, copy)
+    manifest, rng = read_manifest(copy / "manifest.parquet"), np.random.default_rng(0)
+    frame = manifest.frame.copy()
+    for place, row in enumerate(manifest.frame.itertuples(index=False)):
+        if roles[row.image_id] == "test":
+            masks = rng.random((len(row.rle), row.height, row.width)) < 0.1
+            frame.at[place, "rle"] = [encode_coco(mask) for mask in masks]
+            frame.at[place, "area"] = masks.sum(axis=(1, 2)).tolist()
+    noisy = Manifest(frame, manifest.dataset, manifest.class_names, manifest.class_values, 0)
+    write_manifest(copy / "manifest.parquet", noisy)
+    pack_images(noisy, copy / "source", copy / "packed")
+    pack_masks(noisy, copy / "packed")
+    for kind in KINDS:
+        label_table(noisy, kind).to_parquet(copy / f"{kind}.parquet", index=False)
+    return copy
 
 
 def write_experiment(folder: Path, settings: YoloSettings) -> None:

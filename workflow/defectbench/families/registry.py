@@ -67,7 +67,7 @@ def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Ca
     files = ModelFiles(
         weights=folder / "model" / settings.weights_file,
         base=WEIGHTS_FOLDER / f"{base}.safetensors" if base else None,
-        features=folder.parents[1] / "embeddings",
+        features=Path("runs", run["experiment"]["dataset"], "embeddings"),
     )
     load_predictor = family_module(family, "predictor").load_predictor
     return convert_channels(load_predictor(run, files, device), run.get("in_channels", 3))
