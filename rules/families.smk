@@ -86,8 +86,8 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            "python {params.launcher} {input.script} --settings {input.settings} --identity {input.identity} --trackers {input.trackers}"
-            " --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
+            "python {params.launcher} {input.script} --settings {input.settings} --identity {input.identity}"
+            " --trackers {input.trackers} --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
             " --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
 
     rule:
@@ -126,8 +126,8 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            "python {params.launcher} {input.script} --run {input.run} --weights {input.weights} {params.options} --pack {params.pack}"
-            " --split {input.split} --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
+            "python {params.launcher} {input.script} --run {input.run} --weights {input.weights} {params.options}"
+            " --pack {params.pack} --split {input.split} --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
 
 
 rule predict_yolo_boxes:

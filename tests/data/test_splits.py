@@ -256,15 +256,21 @@ def arguments(**values) -> list[str]:
     return [text for key, value in values.items() for text in (f"--{key}", str(value))]
 
 
+def run_split(dataset, folder):
+    """Ingest ``dataset`` and run the script on it; its output files by option."""
+    write_manifest(folder / "m.parquet", ingest(dataset, folder / "found.csv")[0])
+    dataset.write(folder / "ingest.yaml")
+    SplitSettings().write(folder / "split.yaml")
+    inputs = {"settings": folder / "split.yaml", "dataset": folder / "ingest.yaml"}
+    outputs = {name: folder / f"{name}.csv" for name in ("split", "table", "leaks")}
+    split_script.main(arguments(manifest=folder / "m.parquet", **inputs, **outputs))
+    return outputs
+
+
 def test_scripts_write_their_files(tmp_path, capsys):
     rows = [f"{i}.png,{1 + i % 4},{1 + i} {2 + i}" for i in range(0, 40, 2)]
     dataset = write_severstal(tmp_path, rows, n_images=40)
-    write_manifest(tmp_path / "m.parquet", ingest(dataset, tmp_path / "found.csv")[0])
-    dataset.write(tmp_path / "ingest.yaml")
-    SplitSettings().write(tmp_path / "split.yaml")
-    inputs = {"settings": tmp_path / "split.yaml", "dataset": tmp_path / "ingest.yaml"}
-    outputs = {name: tmp_path / f"{name}.csv" for name in ("split", "table", "leaks")}
-    split_script.main(arguments(manifest=tmp_path / "m.parquet", **inputs, **outputs))
+    outputs = run_split(dataset, tmp_path)
     split = pd.read_csv(outputs["split"])
     assert list(split.columns) == ["image_id", "role", "group"]
     assert len(split) == 40
@@ -285,12 +291,7 @@ def test_the_script_says_that_it_grouped_an_export(tmp_path, capsys):
     for i, path in enumerate(dataset.image_files()):
         path.rename(path.with_name(f"p{i // 3}_png.rf.{i:032x}.png"))
     dataset.label_files()[0].write_text("\n".join(["ImageId,ClassId,EncodedPixels", *rows]) + "\n")
-    write_manifest(tmp_path / "m.parquet", ingest(dataset, tmp_path / "found.csv")[0])
-    dataset.write(tmp_path / "ingest.yaml")
-    SplitSettings().write(tmp_path / "split.yaml")
-    inputs = {"settings": tmp_path / "split.yaml", "dataset": tmp_path / "ingest.yaml"}
-    outputs = {name: tmp_path / f"{name}.csv" for name in ("split", "table", "leaks")}
-    split_script.main(arguments(manifest=tmp_path / "m.parquet", **inputs, **outputs))
+    outputs = run_split(dataset, tmp_path)
     assert "60 images are named as Roboflow names copies (name.rf.hash), and have 20 names." in capsys.readouterr().out
     split = pd.read_csv(outputs["split"])
     assert split.groupby(split["image_id"].str.split("_").str[0])["role"].nunique().max() == 1

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from tiny_training import PixelSamples
 from transformers import Sam3Model
 
 from defectbench.config.families.sam3 import Sam3Settings
@@ -20,7 +21,7 @@ SIZE = (TINY_SIDE, TINY_SIDE)
 TOKENIZER = serialize_tokenizer(letter_tokenizer())
 
 
-class Squashed:
+class Squashed(PixelSamples):
     """Grey images (N, H, W) and their masks at the tiny network's size; samples of training and validation alike."""
 
     def __init__(self, images: list[np.ndarray], masks: list[np.ndarray]) -> None:
@@ -28,15 +29,6 @@ class Squashed:
         self.image_ids = [str(index) for index in range(len(images))]
         self.pixels = [self.geometry.apply(image)[None] for image in images]
         self.truth = [self.geometry.apply(mask, mask=True)[None] for mask in masks]
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def true_masks(self, index: int) -> np.ndarray:
-        return self.truth[index]
-
-    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
-        return torch.from_numpy(self.pixels[item[1]]), torch.from_numpy(self.truth[item[1]]), item[1]
 
 
 def cracks(folder: Path, n: int) -> Squashed:

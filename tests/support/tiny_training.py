@@ -1,11 +1,16 @@
 """A network and samples small enough to train in a second."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 import torch
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.training.fit import TrainingData, fit
 from defectbench.training.network_job import Training
+from defectbench.training.task import SegmentationTask
 
 
 class Squares:
@@ -37,6 +42,44 @@ class Squares:
         masks = self.true_masks(index)
         noise = np.random.default_rng((number, index)).integers(0, 60, (1, 32, 64))
         return torch.from_numpy((noise + 150 * masks).astype(np.uint8)), torch.from_numpy(masks), index
+
+
+class PixelSamples:
+    """Samples of images and masks of the network's own size in memory, the same in every pass."""
+
+    pixels: list[np.ndarray]
+    """Images (1, H, W), uint8."""
+    truth: list[np.ndarray]
+    """Masks (1, H, W), 0 and 1."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def true_masks(self, index: int) -> np.ndarray:
+        return self.truth[index]
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
+        return torch.from_numpy(self.pixels[item[1]]), torch.from_numpy(self.truth[item[1]]), item[1]
+
+
+class PowerLossError(BaseException):
+    """Nothing catches it, as nothing can catch a loss of power."""
+
+
+@contextmanager
+def power_loss(step: int) -> Iterator[None]:
+    """Let every training inside the block die after the optimiser step ``step``; that it does so is asserted."""
+    plain = SegmentationTask.on_train_batch_end
+
+    def die(task, outputs, batch, batch_idx):
+        plain(task, outputs, batch, batch_idx)
+        if task.global_step == step:
+            raise PowerLossError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SegmentationTask, "on_train_batch_end", die)
+        with pytest.raises(PowerLossError):
+            yield
 
 
 def settings(**keys):

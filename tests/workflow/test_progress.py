@@ -71,6 +71,12 @@ def test_a_second_attempt_counts_from_its_own_start(clock):
     assert line.getMessage() == "[1/1] train_unet, 5 s"
 
 
+def test_a_warning_of_the_scheduler_is_printed_even_if_it_comes_first():
+    progress = JobProgress()
+    assert progress.filter(record(levelno=logging.WARNING, module="job_scheduler", lineno=5))
+    assert not progress.filter(record(**SCHEDULER))
+
+
 def test_a_job_whose_start_was_not_logged_is_counted_and_not_named():
     progress = JobProgress()
     assert not progress.filter(record(LogEvent.JOB_FINISHED, job_id=7))

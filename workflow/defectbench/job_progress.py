@@ -49,8 +49,8 @@ class JobProgress(logging.Filter):
         self._finished.clear()
 
     def _announces_selection(self, record: logging.LogRecord) -> bool:
-        """It is the first thing that the scheduler says, and has no event; what it says of a run's end is printed."""
-        if record.module != "job_scheduler":
+        """It is the first information of the scheduler, and has no event; its warnings and what follows are printed."""
+        if record.module != "job_scheduler" or record.levelno != logging.INFO:
             return False
         if self._announcing_line is None:
             self._announcing_line = record.lineno

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_training import run_fit
+from tiny_training import PixelSamples, power_loss, run_fit
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.families.sam2_head import Sam2HeadSettings
@@ -20,11 +20,10 @@ from defectbench.families.sam2.prompt_sampling import PromptSampler
 from defectbench.families.sam2.task import Prompting, PromptTask
 from defectbench.families.sam2_head.network import Sam2Head
 from defectbench.inference.geometry import Geometry
-from defectbench.training import fit as fit_module
 from defectbench.training.losses import make_loss
 
 
-class Strips:
+class Strips(PixelSamples):
     """Synthetic strips: noise with one or two bright ellipses; samples of training and validation alike."""
 
     def __init__(self, n: int, height: int, width: int) -> None:
@@ -41,15 +40,6 @@ class Strips:
             image = rng.normal(110, 12, mask.shape) + 45 * mask
             self.pixels.append(image.clip(0, 255).astype(np.uint8)[None])
             self.truth.append(mask[None])
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def true_masks(self, index: int) -> np.ndarray:
-        return self.truth[index]
-
-    def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
-        return torch.from_numpy(self.pixels[item[1]]), torch.from_numpy(self.truth[item[1]]), item[1]
 
     def prompts(self, kind: str) -> dict:
         fixed = PromptSettings()
@@ -128,7 +118,7 @@ def test_only_trainable_tensors_change(tmp_path, part):
     assert changed <= trained
 
 
-def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
+def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path):
     torch.set_num_threads(1)
     data = Strips(3, 32, 64)
     keys = {
@@ -141,18 +131,8 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path, monkeypatc
         "prompt": "points",
     }
     undisturbed, weights = train(tmp_path / "a", data, **keys)
-
-    class PowerLoss(BaseException):
-        pass
-
-    def dying(self, outputs, batch, batch_idx):
-        if self.global_step == 3:
-            raise PowerLoss
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fit_module.SegmentationTask, "on_train_batch_end", dying)
-        with pytest.raises(PowerLoss):
-            train(tmp_path / "b", data, **keys)
+    with power_loss(step=3):
+        train(tmp_path / "b", data, **keys)
     resumed, again = train(tmp_path / "b", data, **keys)
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert weights.keys() == again.keys()

@@ -10,7 +10,7 @@ import weights_sam3
 from safetensors.torch import load_file
 from sam3_data import cracks, tiny_sam3
 from tiny_packs import call, write_packs
-from tiny_training import run_fit
+from tiny_training import power_loss, run_fit
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.identity import ExperimentIdentity
@@ -20,7 +20,6 @@ from defectbench.families.sam3.task import Sam3Task
 from defectbench.families.sam3.training import describe_loss
 from defectbench.files import file_sha256, read_json
 from defectbench.metrics.codes import HALF
-from defectbench.training import fit as fit_module
 from defectbench.training import network_job
 
 torch.set_num_threads(1)
@@ -61,7 +60,7 @@ def test_on_many_images_the_loss_falls_steadily(real_data, tmp_path):
     assert (np.diff(result.history["train_loss"][1:]) < 0).all()
 
 
-def test_an_interrupted_training_ends_as_an_undisturbed_one(real_data, tmp_path, monkeypatch):
+def test_an_interrupted_training_ends_as_an_undisturbed_one(real_data, tmp_path):
     data = cracks(real_data, 3)
     keys = {"batch_size": 1, "accumulate": 2, "lr": 1e-3, "steps": 6, "eval_every": 2, "phrases": ["crack", "split"]}
     keys["instance_weight"] = 1.0
@@ -72,18 +71,8 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(real_data, tmp_path,
         return result.history, result.weights["last"]
 
     undisturbed, weights = run(tmp_path / "a")
-
-    class PowerLoss(BaseException):
-        pass
-
-    def dying(self, outputs, batch, batch_idx):
-        if self.global_step == 3:
-            raise PowerLoss
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fit_module.SegmentationTask, "on_train_batch_end", dying)
-        with pytest.raises(PowerLoss):
-            run(tmp_path / "b")
+    with power_loss(step=3):
+        run(tmp_path / "b")
     resumed, again = run(tmp_path / "b")
     assert resumed["val_loss"].tolist() == undisturbed["val_loss"].tolist()
     assert resumed["epoch"].tolist() == [0, 1, 2, 3]

@@ -15,6 +15,7 @@ from defectbench.config.train import TrainSettings
 from defectbench.files import write_text
 from defectbench.inference.network import device_name, resolve_device
 from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
+from defectbench.script import required
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
 from defectbench.training.extremes import write_pictures
@@ -147,8 +148,8 @@ class NetworkJob(Job):
         write_text(self.files.folder / "history.csv", "epoch,step\n")
         facts = {"steps": 0, "train_seconds": 0.0, "zero_shot": True}
         # The base weights are those of the model: none were trained.
-        assert self.files.base is not None
-        self.write_record(self._network_record(training, self.files.base, facts))
+        base = required(self.files.base, "--base")
+        self.write_record(self._network_record(training, base, facts))
         print(f"{self.name}: nothing to train")
 
     def _write_weights(self, training: Training, checkpoints: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:
