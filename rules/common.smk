@@ -178,7 +178,9 @@ def subset_of(experiment):
 def training_inputs(wildcards):
     """Further inputs of a training, by name: what the traits of its experiment call for."""
     ds, traits = wildcards.ds, experiment_of(wildcards).traits
-    inputs = model_inputs(wildcards)
+    inputs = prompt_inputs(wildcards)
+    if traits.base_name:
+        inputs["base"] = base_file(traits)
     if traits.tile_pack:
         tiles = f"runs/{ds}/packed/{traits.tile_pack}/"
         inputs["tiles"] = multiext(tiles, *PACK_FILES)
@@ -192,19 +194,23 @@ def training_inputs(wildcards):
 
 
 def prediction_inputs(wildcards):
-    """Further inputs of a prediction, by name: base weights and prompts."""
-    return model_inputs(wildcards)
-
-
-def model_inputs(wildcards):
-    """Inputs that training and prediction of an experiment share: base weights and prompts."""
+    """Further inputs of a prediction, by name: prompts, and base weights that the trained ones are loaded on top of."""
     traits = experiment_of(wildcards).traits
-    inputs = {}
-    if traits.base_name:
-        inputs["base"] = f"weights/{traits.base_name}.safetensors"
-    if traits.prompt_file:
-        inputs["prompts"] = f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"
-    return inputs
+    base = {"base": base_file(traits)} if traits.predicts_with_base else {}
+    return prompt_inputs(wildcards) | base
+
+
+def prompt_inputs(wildcards):
+    """The file of an experiment's prompts as an input by name; none if it has no such file."""
+    traits = experiment_of(wildcards).traits
+    if not traits.prompt_file:
+        return {}
+    return {"prompts": f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"}
+
+
+def base_file(traits):
+    """The file of base weights of an experiment with these traits."""
+    return f"weights/{traits.base_name}.safetensors"
 
 
 def input_options(wildcards, input):

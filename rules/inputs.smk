@@ -68,7 +68,7 @@ def segmenter_file(name):
 
 def segmenter_base(wildcards):
     """Base weights of the experiment that a cascade prompts."""
-    return f"weights/{segmenter_of(wildcards).traits.base_name}.safetensors"
+    return base_file(segmenter_of(wildcards).traits)
 
 
 def segmenter_features(wildcards):

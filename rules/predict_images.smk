@@ -20,9 +20,9 @@ if NEW.experiment:
             calibration=f"{experiment_folder(NEW_BY)}/calibration.json",
             gate=f"{experiment_folder(NEW_BY)}/submission.json" if NEW_GATE else [],
             bases=[
-                f"weights/{model.traits.base_name}.safetensors"
+                base_file(model.traits)
                 for model in NEW_MODELS
-                if model.traits.base_name
+                if model.traits.predicts_with_base
             ],
             manifest=f"runs/{DS}/manifest.parquet",
             images=[str(path) for path in image_files(NEW.images)],

@@ -110,6 +110,8 @@ class Experiment:
     def predict(self, pack: Path) -> dict[str, bytes]:
         """Run the family's prediction script on the images of ``pack``; the bytes of its files by role."""
         model = {"run": self.folder / "run.json", "weights": self.weights, **self.model_inputs}
+        if not self.settings.traits.predicts_with_base:
+            model.pop("base", None)
         outputs = {role: self.folder / f"{role}.pred.parquet" for role in ("val", "test")}
         data = {"pack": pack, "split": self.dataset / "split.csv", "timing": self.folder / "timing.json"}
         call(importlib.import_module(f"predict_{self.family}"), **model, **data, **outputs)

@@ -23,6 +23,7 @@ MORE = [
     {"model": "unet", "tta": ["none", "hflip"], "cv": 3},
     {"model": "yolov8-seg", "scale": "p", "img_size": "384", "cv": 3},
     {"model": "yolov8-seg", "scale": "p", "img_size": "384"},
+    {"model": "yolov8-seg", "weights": "coco"},
     {"model": "tophat_otsu", "cv": 3},
     {"model": "sam2", "init": "random", "prompt": "full_box"},
     {"model": "sam3", "init": "random", "phrases": "defect"},
@@ -134,6 +135,19 @@ def test_every_experiment_is_predicted_by_its_family(listing):
     assert families == set(FAMILIES) - {"ensemble"}
     # What is averaged is what members predicted.
     assert {listing.experiments[exp].family for exp in set(listing.experiments) - predicted} == {"ensemble"}
+
+
+def test_base_weights_are_an_input_of_what_reads_them(listing):
+    with_base = defaultdict(set)
+    for job in listing.jobs:
+        if job.exp in listing.experiments and listing.experiments[job.exp].traits.base_name:
+            family, reads_base = listing.experiments[job.exp].family, any(p.startswith("weights/") for p in job.inputs)
+            with_base[family, job.rule] |= {reads_base}
+    # Trained weights of YOLO are complete; the others' are loaded on top of the base weights.
+    assert with_base["yolo", "train_yolo"] == {True}
+    assert with_base["yolo", "predict_yolo"] == {False}
+    for family in ("sam2", "sam2_head", "sam3"):
+        assert with_base[family, f"predict_{family}"] == {True}
 
 
 def test_prediction_is_given_no_labels(listing):

@@ -38,6 +38,8 @@ class Traits:
     """Why a search cannot rank the training by history.csv; empty if it can."""
     base_name: str | None = None
     """Name of the file of base weights, without folder and suffix; None: weights start at random."""
+    adapts_base: bool = True
+    """Whether trained weights are loaded on top of the base weights; else they are complete without these."""
     init_from: Path | None = None
     """Weights of an earlier training to start from."""
     label_table: str | None = None
@@ -56,6 +58,11 @@ class Traits:
     """Ids of the experiments whose predictions are averaged."""
     values_by_class: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Keys whose values are given by class name, with these values."""
+
+    @property
+    def predicts_with_base(self) -> bool:
+        """Whether predictions need the file of base weights."""
+        return self.base_name is not None and self.adapts_base
 
 
 @dataclass(frozen=True)

@@ -61,12 +61,12 @@ def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Ca
     if family not in FAMILIES:
         raise LoadError(f"{folder}: family {family} is unknown; known: {', '.join(FAMILIES)}")
     settings = FAMILIES[family].model_validate(run["settings"])
-    if not settings.traits.sees_image_alone:
+    traits = settings.traits
+    if not traits.sees_image_alone:
         raise LoadError(f"{folder}: cannot predict new images: it needs prompts, or predicts only boxes")
-    base = settings.traits.base_name
     files = ModelFiles(
         weights=folder / "model" / settings.weights_file,
-        base=WEIGHTS_FOLDER / f"{base}.safetensors" if base else None,
+        base=WEIGHTS_FOLDER / f"{traits.base_name}.safetensors" if traits.predicts_with_base else None,
         features=Path("runs", run["experiment"]["dataset"], "embeddings"),
     )
     load_predictor = family_module(family, "predictor").load_predictor

@@ -72,6 +72,7 @@ class YoloSettings(FamilySettings):
             sees_image_alone=not self.is_detector,
             unsearchable=_UNSEARCHABLE,
             base_name=self.network_name if self.weights == "coco" else None,
+            adapts_base=False,
             label_table=self.labels,
             threads=self.threads,
             augment=self.augment,
