@@ -87,6 +87,13 @@ class TrainSettings(FamilySettings):
     cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
     lr_patience: int = Field(2, ge=0, description="plateau: evaluations without improvement before lr is reduced")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
+    ema: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay per step of the exponential moving average of the weights, which is what is validated and "
+        "saved; it rises as (1 + step) / (10 + step) up to this; 0: no average",
+    )
     patience: int = Field(7, ge=1, description="Early stopping: evaluations without improvement")
     checkpoint_every: str | None = Field(
         None,

@@ -44,6 +44,13 @@ class YoloSettings(FamilySettings):
     lr: float = Field(1e-3, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
+    ema: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay per step of the exponential moving average of the weights, which is what is validated and "
+        "saved; it rises as (1 + step) / (10 + step) up to this; 0: no average",
+    )
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"

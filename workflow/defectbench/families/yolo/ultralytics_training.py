@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from defectbench.families.yolo.network import (
     cpu_state,
 )
 from defectbench.training.augmentation import make_augmentation
+from defectbench.training.averaging import average_decay
 
 FITNESS = "ultralytics' own fitness: mAP50-95 of boxes, for segmentation plus that of masks, on val"
 LOSS = "ultralytics' own"
@@ -170,7 +172,7 @@ def make_trainer(name: str, settings: YoloSettings, data: Path, folder: Path, pr
             "verbose": False,
         }
     )
-    trainer.title = name
+    trainer.title, trainer.average_decay = name, settings.ema
     return trainer
 
 
@@ -211,6 +213,7 @@ class TrainerMixin(_TrainerBase):
     """What a training here does differently from ultralytics' own, for detection and segmentation alike."""
 
     title: str
+    average_decay: float
     report: Callable[[dict[str, float]], None]
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -223,6 +226,11 @@ class TrainerMixin(_TrainerBase):
         dataset = super().build_dataset(img_path, mode, batch)
         keep_thin_objects(dataset)
         return dataset
+
+    def _setup_train(self) -> None:
+        """Average the weights as in all families: ultralytics' own decay takes thousands of steps to rise."""
+        super()._setup_train()
+        self.ema.decay = partial(average_decay, decay=self.average_decay)
 
     def optimizer_step(self) -> None:
         """Stop if the loss is not finite, before the weights are changed."""
