@@ -95,23 +95,13 @@ class TrainSettings(FamilySettings):
         "saved; it rises as (1 + step) / (10 + step) up to this; 0: no average",
     )
     patience: int = Field(7, ge=1, description="Early stopping: evaluations without improvement")
-    checkpoint_every: str | None = Field(
-        None,
-        pattern=r"^[1-9]\d* (steps|epochs)$",
-        description="Checkpoints kept besides the best and the last, e.g. every '500 steps' or '5 epochs' (passes); no "
-        "result depends on it",
-    )
     monitor: Literal["val_iou_fixed", "val_dice_fixed"] = Field(
         "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; selects the checkpoint"
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"
     )
-    compile: bool = Field(False, description="torch.compile: minutes at the start, faster steps; needs a C++ compiler")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
-    workers: int | None = Field(
-        None, ge=0, description="Processes that load samples; null: 4 with a GPU, else none; no result depends on it"
-    )
     seed: int = Field(42, ge=0)
 
     @cached_property
@@ -133,13 +123,6 @@ class TrainSettings(FamilySettings):
         """Height and width of ``crop``."""
         height, width = self.crop.split("x")
         return int(height), int(width)
-
-    def checkpoint_interval(self, steps_per_pass: int) -> int | None:
-        """``checkpoint_every`` in steps; None if no such checkpoints are kept."""
-        if self.checkpoint_every is None:
-            return None
-        number, unit = self.checkpoint_every.split()
-        return int(number) * (steps_per_pass if unit == "epochs" else 1)
 
     @property
     def min_images_per_device(self) -> int:

@@ -66,7 +66,9 @@ class YoloJob(Job):
             self._clear(state, ultralytics_training.FOLDER)
             report = partial(track_row, loggers)
             data = self._write_images(state / "data")
-            result = ultralytics_training.train(self.name, settings, classes, data, state, precision, report, coco)
+            result = ultralytics_training.train(
+                self.name, settings, classes, data, state, precision, self.runtime, report, coco
+            )
             self._finish(result, precision, loggers)
 
     def _clear(self, state: Path, folder: str) -> None:

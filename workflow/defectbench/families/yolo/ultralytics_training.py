@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch._dynamo import OptimizedModule
 
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.families.yolo.network import (
     DetectionTrainer,
     RandomPerspective,
@@ -21,6 +23,7 @@ from defectbench.families.yolo.network import (
     build_network,
     cpu_state,
 )
+from defectbench.families.yolo.samples import NumberedPasses, SeededSamples
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.averaging import average_decay
 
@@ -107,6 +110,7 @@ def train(
     data: Path,
     folder: Path,
     precision: str,
+    runtime: RuntimeSettings,
     report: Callable[[dict[str, float]], None],
     coco: dict[str, torch.Tensor] | None = None,
 ) -> Trained:
@@ -119,13 +123,14 @@ def train(
         data: See :func:`defectbench.data.yolo_labels.write_dataset`.
         folder: An empty folder.
         precision: 'bf16' or 'fp32'.
+        runtime: How it runs.
         report: Called with every row of the history.
         coco: The published weights, for ``weights: coco``.
 
     Raises:
         YoloError: if the loss is not finite, memory runs out, or ``coco`` do not fit.
     """
-    trainer = make_trainer(name, settings, data, folder, precision)
+    trainer = make_trainer(name, settings, data, folder, precision, runtime)
     trainer.report = report
     torch.set_num_threads(settings.threads)
     # The trainer has set the seeds by now, so random weights follow from the seed.
@@ -151,7 +156,9 @@ def train(
     )
 
 
-def make_trainer(name: str, settings: YoloSettings, data: Path, folder: Path, precision: str) -> "TrainerMixin":
+def make_trainer(
+    name: str, settings: YoloSettings, data: Path, folder: Path, precision: str, runtime: RuntimeSettings
+) -> "TrainerMixin":
     """Ultralytics' trainer for ``settings``; see :func:`train` for the arguments. It sets the seeds."""
     kind = _Detection if settings.is_detector else _Segmentation
     trainer = kind(
@@ -164,7 +171,9 @@ def make_trainer(name: str, settings: YoloSettings, data: Path, folder: Path, pr
             "name": FOLDER,
             "exist_ok": True,
             "device": "0" if torch.cuda.is_available() else "cpu",
-            "workers": settings.workers,
+            # On a CPU ultralytics has none.
+            "workers": 4 if runtime.workers is None else runtime.workers,
+            "compile": runtime.compile,
             # 'bf16' skips ultralytics' test of mixed precision, which downloads a network.
             "amp": "bf16" if precision == "bf16" else False,
             "augmentations": list(make_augmentation(settings.augment) or ()),
@@ -227,9 +236,27 @@ class TrainerMixin(_TrainerBase):
         keep_thin_objects(dataset)
         return dataset
 
+    def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Make samples of training depend on seed, pass and image alone."""
+        loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
+        if mode == "train":
+            # A loader's parts are fixed; ultralytics itself replaces them so.
+            object.__setattr__(loader, "dataset", SeededSamples(loader.dataset, self.args.seed))
+            object.__setattr__(loader, "batch_sampler", NumberedPasses(loader.batch_sampler.sampler))
+        return loader
+
     def _setup_train(self) -> None:
-        """Average the weights as in all families: ultralytics' own decay takes thousands of steps to rise."""
+        """Average the weights as in all families; ultralytics' own decay takes thousands of steps to rise.
+
+        Raises:
+            YoloError: if the network was to be compiled and cannot be.
+        """
         super()._setup_train()
+        # Ultralytics would only log that it cannot compile.
+        if self.args.compile and not isinstance(self.model, OptimizedModule):
+            raise YoloError(
+                "runtime.compile: the network cannot be compiled here: it needs a C++ compiler, on a GPU also Triton"
+            )
         self.ema.decay = partial(average_decay, decay=self.average_decay)
 
     def optimizer_step(self) -> None:
