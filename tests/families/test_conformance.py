@@ -4,6 +4,7 @@ The families are those of the registry, so a new one is tested by its row there.
 is not the one with its defaults has a line in OVERRIDES.
 """
 
+import copy
 import importlib
 import re
 import shutil
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from safetensors.torch import load_file
 from tiny_packs import call
+from torch import nn
 from yolo_data import shapes, write_files, write_noisy_copy
 
 from defectbench.config.augment import AugmentSettings
@@ -21,6 +24,8 @@ from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
+from defectbench.config.runtime import RuntimeSettings
+from defectbench.config.train import TrainSettings
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.registry import load_experiment
@@ -90,10 +95,11 @@ class Experiment:
         listed = {"table": top / "none.yaml"} if rules[rule].weights_listed else {}
         call(importlib.import_module(rule), **options, **listed)
 
-    def train(self) -> None:
+    def train(self, **runtime: object) -> None:
         """Run the family's training script."""
-        files = {"settings": self.folder / "train.yaml", "identity": self.folder / "identity.yaml"}
+        files = {name: self.folder / f"{name}.yaml" for name in ("settings", "identity", "runtime")}
         self.settings.write(files["settings"])
+        RuntimeSettings.model_validate(runtime).write(files["runtime"])
         traits = self.settings.traits
         names = {"exp_id": "x", "dataset": "toy", "family": self.family, "model": self.settings.model}
         names |= {"variant": traits.variant, "prompt_type": traits.prompt, "img_size": traits.img_size}
@@ -163,6 +169,21 @@ def test_a_training_leaves_weights_history_and_record(experiment):
     assert 0 <= run["params_trainable"] <= run["params_total"]
     assert run["code_digest"] == "0"
     assert not (experiment.folder / "state").exists() or not list((experiment.folder / "state").glob("*/"))
+
+
+def test_what_is_to_be_compiled_is_called_in_training_and_in_validation(experiment, tmp_path, monkeypatch):
+    if not isinstance(experiment.settings, TrainSettings):
+        pytest.skip("no network, or ultralytics compiles it")
+    calls, again = [], copy.copy(experiment)
+    again.folder = tmp_path
+
+    def count(module, **_):
+        module.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+
+    monkeypatch.setattr(nn.Module, "compile", count)
+    again.train(compile=True)
+    assert set(calls) == {True, False}
+    assert again.weights.read_bytes() == experiment.weights.read_bytes()
 
 
 def test_maps_are_at_the_images_own_pixels(experiment):
