@@ -171,7 +171,7 @@ def test_accumulated_gradients_of_small_batches_equal_those_of_large_ones(tmp_pa
 
 
 def test_a_pass_over_the_images_is_counted_in_steps(tmp_path):
-    result = train(tmp_path, settings(epochs=2, batch_size=2, accumulate=3))
+    result = train(tmp_path, settings(epochs=2, batch_size=2, accumulate=3, eval_every=2))
     # 12 images, 6 to a step.
     assert result.history["step"].tolist() == [2, 4]
     assert result.history["images_seen"].tolist() == [12, 24]

@@ -24,7 +24,7 @@ def exp_id(family, **keys):
 
 def test_values_not_given_are_those_of_the_protocol():
     lora, full, head = Sam2Settings(tune="lora"), Sam2Settings(tune="full"), Sam2HeadSettings()
-    assert (lora.lr, lora.wd, lora.batch_size, lora.steps) == (1e-3, 0.05, 1, 10_000)
+    assert (lora.lr, lora.wd, lora.batch_size, lora.images_seen) == (1e-3, 0.05, 8, full.images_seen)
     assert (full.lr, full.wd) == (1e-5, 1e-4)
     assert (head.lr, head.wd) == (1e-4, 1e-4)
     assert Sam2Settings(tune="lora", lr=5e-4).lr == 5e-4

@@ -36,8 +36,9 @@ ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 
 
 def settings(**keys):
-    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "epochs": 2, "batch_size": 4, "threads": 1}
-    return YoloSettings(**{**defaults, **keys})
+    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "threads": 1}
+    budget = {"epochs": 2, "eval_every": 2, "batch_size": 4}
+    return YoloSettings(**{**defaults, **budget, **keys})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -73,7 +74,7 @@ def trained(root):
 def test_the_record_says_how_it_was_trained(trained):
     run = read_json(trained / "run.json")
     assert run["experiment"]["track"] == "automatic"
-    assert (run["steps"], run["epochs"], run["n_labels_train"], run["n_labels_val"]) == (4, 2, 8, 2)
+    assert (run["steps"], run["images_seen"], run["n_labels_train"], run["n_labels_val"]) == (4, 16, 8, 2)
     assert run["classes"] == ["merged"]
     assert run["weights_source"] == "random"
     assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
@@ -83,10 +84,11 @@ def test_the_record_says_how_it_was_trained(trained):
         assert part in text
 
 
-def test_history_has_a_row_per_epoch_in_our_columns(trained):
+def test_history_has_a_row_per_evaluation_in_our_columns(trained):
     actual = pd.read_csv(trained / "history.csv")
     assert actual["epoch"].tolist() == [0, 1]
     assert actual["step"].tolist() == [2, 4]
+    assert actual["images_seen"].tolist() == [8, 16]
     parts = [column for column in actual if column.startswith("train_") and column.endswith("_loss")]
     summed = actual[[column for column in parts if column != "train_loss"]].sum(axis=1)
     np.testing.assert_allclose(actual["train_loss"], summed, rtol=1e-6)
@@ -96,7 +98,7 @@ def test_history_has_a_row_per_epoch_in_our_columns(trained):
 def test_only_best_and_last_are_saved(trained):
     names = sorted(path.name for path in (trained / "checkpoints").iterdir())
     assert len(names) == 2
-    assert names[0].startswith("best_epoch")
+    assert names[0].startswith("best_step")
     assert names[1] == "last.safetensors"
     assert (trained / "model" / "weights.safetensors").read_bytes() == (trained / "checkpoints" / names[0]).read_bytes()
     assert not list(trained.rglob("*.pt"))
@@ -117,16 +119,16 @@ def read_weights_bytes(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
 
 
-def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root, trained):
+def test_a_training_killed_after_its_first_evaluation_ends_as_an_undisturbed_one(root, trained):
     folder = root / "again"
     with process(root, folder) as killed:
-        assert any("epoch   1/2" in line for line in killed.stdout)
+        assert any("step     2/4" in line for line in killed.stdout)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
     assert not (folder / "run.json").exists()
     with process(root, folder) as again:
-        assert "starts over from epoch 0" in again.stdout.read()
+        assert "starts over from step 0" in again.stdout.read()
     assert again.returncode == 0
     assert len(read_weights_bytes(trained)) == 3
     assert read_weights_bytes(folder) == read_weights_bytes(trained)
@@ -251,7 +253,8 @@ def test_history_of_a_detector_has_no_masks():
         {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
         | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
     )
-    actual = make_history(results, [0.1, 0.2], 7)
+    ours = [{"step": 7, "images_seen": 28, "fitness": 0.1}, {"step": 14, "images_seen": 56, "fitness": 0.2}]
+    actual = make_history(results, ours)
     assert actual["train_loss"].tolist() == [4, 6]
     assert actual["epoch_time"].tolist() == [2, 3]
     assert actual["box_map50_95"].tolist() == [0.1, 0.2]

@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 from defectbench.config.base import suggest, validate_settings
+from defectbench.config.budget import BUDGETS
 from defectbench.config.experiment import Experiment, ExperimentKeys, id_token
 from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
@@ -67,7 +68,13 @@ def _experiment(
         problems.append(f"{key}.model: {model!r} is not allowed; allowed: {', '.join(families)}")
         return None
     common_keys = ExperimentKeys.model_fields
-    known = {name: value for name, value in defaults.items() if name in FAMILIES[family].model_fields | common_keys}
+    # The budget of an entry replaces the default one, in whatever unit.
+    replaced = BUDGETS if any(unit in point for unit in BUDGETS) else ()
+    known = {
+        name: value
+        for name, value in defaults.items()
+        if name in FAMILIES[family].model_fields | common_keys and name not in replaced
+    }
     values = known | point
     settings = validate_settings(
         FAMILIES[family], {name: value for name, value in values.items() if name not in common_keys}, key, problems

@@ -19,14 +19,10 @@ _INFERENCE_KEYS = {
 class Sam2Settings(Sam2EncoderSettings):
     """SAM 2 or 2.1, prompted; one map of any defect.
 
-    Unless given, ``tune: full`` has lr 1e-5, wd 1e-4, batch_size 4, steps 10000, eval_every 500, and ``tune: lora``
-    lr 1e-3, wd 0.05, batch_size 1, steps 10000, eval_every 1000.
+    Unless given, ``tune: full`` has lr 1e-5, and ``tune: lora`` lr 1e-3 and wd 0.05.
     """
 
-    PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {
-        "full": {"lr": 1e-5, "batch_size": 4, "steps": 10_000, "eval_every": 500},
-        "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
-    }
+    PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {"full": {"lr": 1e-5}, "lora": {"lr": 1e-3, "wd": 0.05}}
 
     weights_rule: ClassVar[str | None] = "weights_sam2"
     base_pattern: ClassVar[str] = "sam2[^/]*"

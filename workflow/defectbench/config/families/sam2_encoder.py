@@ -60,7 +60,6 @@ class Sam2EncoderSettings(TrainSettings):
         description="Keep a frozen encoder's embeddings on disk, about 16 bytes a pixel; no result depends on it",
     )
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
-    patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
     @field_validator("version", mode="before", json_schema_input_type=Literal["2", "2.1"] | float)
     @classmethod

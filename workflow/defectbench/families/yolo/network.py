@@ -44,6 +44,7 @@ try:
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import SETTINGS
     from ultralytics.utils.nms import non_max_suppression
+    from ultralytics.utils.torch_utils import EarlyStopping as EarlyStopping
 except ImportError as error:
     raise UserError(
         f"YOLO needs ultralytics, an extra under AGPL-3.0 ({error}); install it with: pip install 'defectbench[yolo]'"
