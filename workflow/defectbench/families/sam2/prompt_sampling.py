@@ -1,7 +1,9 @@
 """Random prompts of a training step, from the masks as the network sees them: augmented, cropped, scaled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from defectbench.config.families.sam2 import Sam2Settings
@@ -16,12 +18,15 @@ from defectbench.data.prompts import (
     spread_points,
     tight_box,
 )
+from defectbench.data.rle import decode_coco
 
 # SAM's label of padding points.
 NO_POINT = -1
 # The published training moves each side by at most this many pixels.
 _MAX_BOX_NOISE = 20
 _MAX_INSIDE, _MAX_OUTSIDE = 5, 5
+# Share of the defective images that are also prompted on a clean place: the image alone must not tell the answer.
+_PROMPTED_ON_CLEAN_PLACE = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,29 +37,35 @@ class PromptBatch:
     """Image of each prompt."""
     prompts: list[Prompt]
     targets: np.ndarray
-    """Masks (P, H, W) uint8 of the prompted objects; empty for prompts on clean images."""
+    """Masks (P, H, W) uint8 of the prompted objects; empty for prompts on clean places."""
 
 
 class PromptSampler:
-    """Draws the prompts of a batch."""
+    """Draws the prompts of a batch: of some objects of each image, and of clean places.
 
-    def __init__(self, settings: Sam2Settings, fixed: PromptSettings) -> None:
-        """``fixed`` are the settings of the prompt files: defects are merged into objects as there."""
+    A prompt on a clean place has an empty target, which trains the object score. It is drawn as if an object of another
+    training image were there, so that nothing but the pixels tells that there is none: the box or the points do not.
+    Each clean image has one, and so have some of the defective ones.
+    """
+
+    def __init__(self, settings: Sam2Settings, fixed: PromptSettings, others: Sequence[bytes] = ()) -> None:
+        """``fixed`` are the settings of the prompt files: defects are merged into objects as there.
+
+        ``others`` are the training images' objects that prompts on clean places imitate, of
+        :func:`defectbench.families.sam2.object_pool.collect_objects`; kind full_box needs none.
+        """
         self.settings = settings
         self.fixed = fixed
+        self.others = others
 
     def draw(self, masks: np.ndarray, rng: np.random.Generator) -> PromptBatch:
-        """Prompts for ``masks`` (B, H, W) uint8: of some objects of each image, and one on each clean image.
-
-        A prompt on a clean image has an empty target, which trains the object score.
-        """
+        """Prompts for ``masks`` (B, H, W) uint8, of which every image has at least one."""
         kind = rng.choice(["box", "points"]) if self.settings.mixed_prompts else self.settings.prompt
         n_inside = int(rng.integers(1, _MAX_INSIDE, endpoint=True))
         n_outside = int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
         index, prompts, targets = [], [], []
         for image, mask in enumerate(masks):
-            for target in self._targets(mask, kind, rng):
-                region = target if target.any() else _random_box(mask.shape, rng)
+            for region, target in self._regions(mask, kind, rng):
                 if kind == "full_box":
                     prompt = box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)
                 else:
@@ -67,12 +78,17 @@ class PromptSampler:
                 targets.append(target.astype(np.uint8))
         return PromptBatch(index, prompts, np.stack(targets))
 
-    def _targets(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[np.ndarray]:
-        if kind == "full_box" or not mask.any():
-            return [mask > 0]
-        objects = find_objects(mask, self.fixed.merge_distance)
-        selected = rng.permutation(len(objects))[: self.settings.objects_per_image]
-        return [objects[number] for number in sorted(selected)]
+    def _regions(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What the prompts of an image point at, and their targets: masks (H, W)."""
+        if kind == "full_box":
+            return [(mask, mask > 0)]
+        regions = [(target, target) for target in select_objects(mask, self.settings, self.fixed, rng)]
+        if not regions or rng.random() < _PROMPTED_ON_CLEAN_PLACE:
+            other = decode_coco(self.others[int(rng.integers(len(self.others)))], *mask.shape) > 0
+            place = find_clean_place(other, mask, self.fixed.merge_distance, rng)
+            if place is not None:
+                regions.append((place, np.zeros_like(place)))
+        return regions
 
     def _noisy_box(self, target: np.ndarray, rng: np.random.Generator) -> Prompt:
         left, top, right, bottom = tight_box(target)
@@ -82,6 +98,38 @@ class PromptSampler:
         last = np.array([target.shape[1], target.shape[0]] * 2) - 1
         x0, y0, x1, y1 = corners.clip(0, last)
         return box_prompt(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+
+def select_objects(
+    mask: np.ndarray, settings: Sam2Settings, fixed: PromptSettings, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Masks (H, W) bool of the objects in ``mask`` that a training step asks for; empty if it has none."""
+    objects = find_objects(mask, fixed.merge_distance)
+    selected = rng.permutation(len(objects))[: settings.objects_per_image]
+    return [objects[number] for number in sorted(selected)]
+
+
+def find_clean_place(shape: np.ndarray, mask: np.ndarray, margin: int, rng: np.random.Generator) -> np.ndarray | None:
+    """``shape`` (H, W) bool, moved to where no defect of ``mask`` (H, W) is in its box or within ``margin`` pixels.
+
+    It stays where it is if that is such a place: then its position, too, is that of an object. Otherwise it is moved
+    to one drawn at random. None if the image has no such place.
+    """
+    left, top, right, bottom = tight_box(shape)
+    if not mask[max(0, top - margin) : bottom + margin + 1, max(0, left - margin) : right + margin + 1].any():
+        return shape
+    height, width = bottom - top + 1, right - left + 1
+    down, across = height + 2 * margin, width + 2 * margin
+    sums = cv2.integral(np.pad((mask != 0).view(np.uint8), margin))
+    # Defect pixels around the box with its upper left corner in each pixel.
+    defects = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
+    places = np.argwhere(defects == 0)
+    if not len(places):
+        return None
+    y, x = places[rng.integers(len(places))]
+    moved = np.zeros_like(shape)
+    moved[y : y + height, x : x + width] = shape[top : bottom + 1, left : right + 1]
+    return moved
 
 
 def add_correction_click(prompt: Prompt, predicted: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Prompt:
@@ -113,13 +161,3 @@ def _points(
     padding = np.zeros((n_inside + n_outside - len(inside) - len(outside), 2), np.float32)
     labels = [INSIDE] * len(inside) + [OUTSIDE] * len(outside) + [NO_POINT] * len(padding)
     return Prompt(np.concatenate([inside, outside, padding]), np.array(labels, np.int8))
-
-
-def _random_box(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A random box inside the image, as a mask (H, W)."""
-    height, width = shape
-    y0, y1 = np.sort(rng.integers(0, height, 2))
-    x0, x1 = np.sort(rng.integers(0, width, 2))
-    box = np.zeros(shape, bool)
-    box[y0 : y1 + 1, x0 : x1 + 1] = True
-    return box
