@@ -55,6 +55,10 @@ def test_ids_are_legible(family, keys, expected):
         {"cache_embeddings": True, "tune": "lora"},
         {"layer_decay": 0.9, "tune": "full", "schedule": "one_cycle"},
         {"task": "per_class"},
+        {"train_prompts": "folds"},
+        {"train_prompts": "folds", "tune": "full", "prompt": "points"},
+        {"train_prompts": "folds", "tune": "full", "mixed_prompts": True},
+        {"train_prompts": "folds", "tune": "full", "mode": "pre_crops", "crop": "32x32"},
     ],
 )
 def test_combinations_without_a_meaning_are_refused(keys):
@@ -91,3 +95,43 @@ def test_the_studies_are_valid(name, n, tmp_path):
     study = load_study(config)
     assert len(study.experiments) == n
     assert len({experiment.exp_id for experiment in study.experiments}) == n
+
+
+FOLDS = {"model": "unet", "name": "folds", "cv": 5}
+
+
+def prompted(*others, **keys) -> list[Experiment]:
+    """The SAM 2 experiments of a study whose training others prompt."""
+    dataset = {"name": "x", "format": "severstal_csv", "root": "x", "classes": {1: "a"}, "synthetic": {"n_images": 40}}
+    entry = {"model": "sam2", "name": "sam", "init": "random", "tune": "lora", "train_prompts": "folds"} | keys
+    study = {"dataset": dataset, "split": {"n_folds": 5}, "experiments": [entry, *others]}
+    return load_study(study).of_family("sam2")
+
+
+def test_training_prompts_refer_to_a_cross_validated_experiment():
+    plain = "sam2-2.1-tiny-random_full_box_native_tune-lora"
+    (named,) = prompted(FOLDS)
+    assert named.settings.train_prompts == named.traits.train_prompt_source == "unet-resnet34_full_none_native_cv5_s42"
+    assert named.id_without_seed.startswith(f"{plain}_train-prompts-")
+    # Its id depends on what it refers to, not on the words, nor on the seed that both have.
+    (by_id,) = prompted(FOLDS, train_prompts="unet-resnet34_full_none_native_cv5")
+    assert by_id.exp_id == named.exp_id
+    (other,) = prompted(FOLDS | {"lr": 0.5})
+    assert other.exp_id != named.exp_id
+    seeds = prompted(FOLDS | {"seed": [1, 2]}, seed=[1, 2])
+    assert [one.settings.train_prompts[-3:] for one in seeds] == ["_s1", "_s2"]
+    assert {one.id_without_seed for one in seeds} == {named.id_without_seed}
+
+
+@pytest.mark.parametrize(
+    ("other", "keys", "problem"),
+    [
+        ({"model": "unet", "name": "folds"}, {}, "folds has learned from the images that it would prompt: give it cv"),
+        (FOLDS, {"subset": 10}, "needs subset: full here too"),
+        (FOLDS | {"init_from": "a.safetensors"}, {}, "starts from other weights"),
+        (FOLDS, {"train_prompts": "fold"}, "no experiment 'fold'"),
+    ],
+)
+def test_training_prompts_of_a_model_that_has_seen_the_image_are_refused(other, keys, problem):
+    with pytest.raises(ConfigError, match=f"train_prompts: .*{problem}"):
+        prompted(other, **keys)

@@ -18,6 +18,7 @@ from defectbench.data.prompts import INSIDE, OUTSIDE, draw_prompts, find_objects
 from defectbench.data.rle import decode_coco, encode_coco
 from defectbench.data.synthetic import load_prior, steel_strip
 from defectbench.families.sam2.object_pool import collect_objects
+from defectbench.families.sam2.predicted_objects import PromptedSamples
 from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, add_correction_click, find_clean_place
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
@@ -180,3 +181,47 @@ def test_imitated_objects_are_those_of_training_samples_as_the_network_sees_them
 def test_training_images_without_a_defect_are_refused():
     with pytest.raises(TrainingError, match="no defect in 10 passes over the 3 training images"):
         collect_objects(Masks([squares()] * 3), Sam2Settings(tune="full"), FIXED)
+
+
+def test_predicted_boxes_ask_for_the_object_that_they_match_or_for_nothing_on_a_clean_place():
+    truth = squares((3, 3), (20, 40), side=8)
+    predicted = squares((4, 4), side=8) | squares((30, 70), side=5) | squares((26, 46), side=9)
+    sampler = PromptSampler(Sam2Settings(tune="full"), PromptSettings(merge_distance=1))
+    drawn = sampler.draw(truth[None], np.random.default_rng(0), predicted[None])
+    # IoU 49 / 79 with the first object, 0 on a clean place. The third holds a part of the second object: neither.
+    assert [prompt.points.tolist() for prompt in drawn.prompts] == [[[4, 4], [11, 11]], [[70, 30], [74, 34]]]
+    assert np.array_equal(drawn.targets, [squares((3, 3), side=8), squares()])
+
+
+def test_at_most_so_many_predicted_objects_of_an_image_are_asked_for():
+    found = squares(*((y, x) for y in (2, 17, 32) for x in (2, 22, 42, 62)))
+    sampler = PromptSampler(Sam2Settings(tune="full", objects_per_image=5), FIXED)
+    assert sampler.draw(found[None], np.random.default_rng(0), found[None]).index == [0] * 5
+
+
+@given(seed=st.integers(0, 50))
+@settings(max_examples=20)
+def test_an_image_without_a_usable_prediction_is_prompted_as_ever(seed):
+    masks = np.stack([squares((3, 3)), squares()])
+    half = np.stack([squares((0, 0), side=6) * (np.arange(40)[:, None] < 4), squares()])
+    sampler = PromptSampler(Sam2Settings(tune="full"), FIXED, [encode_coco(squares((20, 30), side=9))])
+    plain, drawn = (sampler.draw(masks, np.random.default_rng(seed), *more) for more in ((), (half,)))
+    assert drawn.index == plain.index
+    assert np.array_equal(drawn.targets, plain.targets)
+    for one, other in zip(drawn.prompts, plain.prompts, strict=True):
+        assert np.array_equal(one.points, other.points)
+
+
+@pytest.mark.parametrize("keys", [{}, {"mode": "crops", "crop": "32x32"}, {"resize": "squash", "img_size": "64x96"}])
+def test_predicted_objects_are_cropped_scaled_and_augmented_with_the_true_ones(tmp_path, keys):
+    train, _ = samples_of_packs(tmp_path, **keys)
+    prompts = {name: draw_prompts("mask", train.masks[name].max(axis=0), name, FIXED) for name in train.image_ids}
+    predicted = PromptedSamples(**vars(train), predicted=prompts)
+    n_defective = 0
+    for item in ((number, index) for number in range(10) for index in range(2)):
+        (image, masks, _), (same, (true, other), _) = train[item], predicted[item]
+        assert same.equal(image)
+        assert true.equal(masks[0])
+        assert other.equal(masks[0])
+        n_defective += bool(masks.any())
+    assert n_defective > 2

@@ -1,7 +1,7 @@
 """Training of a family's network by the common loop: writes weights, history, pictures and record."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,10 @@ class NetworkJob(Job):
             self.notes.append(UNKNOWN)
         if others := self._provenance.trained_on.difference(pictures.values()):
             self.notes.append(f"starts from weights that were trained on {len(others)} images of other data")
+
+    def count_labels(self, image_ids: Iterable[str]) -> None:
+        """Count the labels of ``image_ids`` as seen in training: a model that prepared its inputs has learned them."""
+        self._inherited_labels.update(image_ids)
 
     def provenance(self) -> Provenance:
         """Data provenance of the trained weights, for the header of their file."""

@@ -1,5 +1,7 @@
 """Settings of SAM 2 as a promptable model: zero-shot, fine-tuned, or with LoRA."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -53,6 +55,11 @@ class Sam2Settings(Sam2EncoderSettings):
         False,
         description="Training steps are prompted with a box or points, drawn at random, not with 'prompt'",
     )
+    train_prompts: str | None = Field(
+        None,
+        description="Name or id of a cross-validated experiment: training steps are prompted with the boxes of its "
+        "out-of-fold predictions of the training images, not with noisy true boxes. For the segmenter of a cascade",
+    )
     correction_clicks: int = Field(0, ge=0, le=7, description="Training: further clicks, each where the mask is wrong")
 
     @cached_property
@@ -65,6 +72,7 @@ class Sam2Settings(Sam2EncoderSettings):
             prompt_source=source,
             prompt_file=prompts_path(source, self.prompt),
             sees_image_alone=source == FIXED,
+            train_prompt_source=self.train_prompts or "",
             uses_labels=self.tune != "none",
             unsearchable="" if self.tune != "none" else "no network is trained",
         )
@@ -83,6 +91,14 @@ class Sam2Settings(Sam2EncoderSettings):
         inactive = {"train", "layer_decay"} if self.tune == "lora" else {"lora_target"}
         return super().inactive_keys | inactive
 
+    def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
+        """All settings; of ``train_prompts`` a digest, without the seed if it is this one."""
+        values = super().id_values(combined)
+        if self.train_prompts:
+            source = next(iter(combined), self.train_prompts).removesuffix(f"_s{self.seed}")
+            values["train_prompts"] = hashlib.sha256(source.encode()).hexdigest()[:6]
+        return values
+
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
         if self.layer_decay < 1 and self.schedule == "one_cycle":
@@ -91,6 +107,10 @@ class Sam2Settings(Sam2EncoderSettings):
             raise ValueError("tta changes the image, and prompts are places in it: leave tta out")
         if self.mixed_prompts and self.prompt == "full_box":
             raise ValueError("mixed_prompts mixes boxes and points of objects: it does not go with prompt 'full_box'")
+        if self.train_prompts and (self.tune == "none" or self.prompt != "box" or self.mixed_prompts):
+            raise ValueError("train_prompts are boxes for a training: with it give tune and prompt: box, no others")
+        if self.train_prompts and self.mode == "pre_crops":
+            raise ValueError("train_prompts are of whole images: it goes with mode full or crops")
         if self.cache_embeddings and not self.frozen_encoder:
             raise ValueError("cache_embeddings needs a frozen encoder: tune none, or train or lora_target 'decoder'")
         return self

@@ -4,6 +4,7 @@ import numpy as np
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.prompts import find_objects
 from defectbench.data.rle import encode_coco
 from defectbench.families.sam2.prompt_sampling import select_objects
 from defectbench.training.dataset import Samples
@@ -30,7 +31,8 @@ def collect_objects(train: Samples, settings: Sam2Settings, fixed: PromptSetting
         for item in batches.batch(number):
             if any(areas[train.image_ids[item[1]]]):
                 _, masks, _ = train[item]
-                objects += map(encode_coco, select_objects(masks[0].numpy(), settings, fixed, rng))
+                found = find_objects(masks[0].numpy(), fixed.merge_distance)
+                objects += map(encode_coco, select_objects(found, settings, rng))
         if len(objects) >= _ENOUGH:
             break
     if not objects:

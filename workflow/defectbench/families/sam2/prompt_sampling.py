@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
+import torch
+from torchvision.ops import box_iou
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
@@ -27,6 +30,11 @@ _MAX_BOX_NOISE = 20
 _MAX_INSIDE, _MAX_OUTSIDE = 5, 5
 # Share of the defective images that are also prompted on a clean place: the image alone must not tell the answer.
 _PROMPTED_ON_CLEAN_PLACE = 0.5
+# A predicted object is a true one if their boxes have at least this IoU, as for a detector's score threshold.
+_MATCH_IOU = 0.5
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,14 @@ class PromptBatch:
     prompts: list[Prompt]
     targets: np.ndarray
     """Masks (P, H, W) uint8 of the prompted objects; empty for prompts on clean places."""
+
+
+class _Region(NamedTuple):
+    """What a prompt points at, and its target: masks (H, W) bool."""
+
+    place: np.ndarray
+    target: np.ndarray
+    box_noise: float
 
 
 class PromptSampler:
@@ -58,53 +74,75 @@ class PromptSampler:
         self.fixed = fixed
         self.others = others
 
-    def draw(self, masks: np.ndarray, rng: np.random.Generator) -> PromptBatch:
-        """Prompts for ``masks`` (B, H, W) uint8, of which every image has at least one."""
+    def draw(self, masks: np.ndarray, rng: np.random.Generator, predicted: np.ndarray | None = None) -> PromptBatch:
+        """Prompts for ``masks`` (B, H, W) uint8, of which every image has at least one.
+
+        With masks (B, H, W) of ``predicted`` objects, they are the boxes of these, as they are. The target is the true
+        object that matches, or empty on a clean place; an object that is neither is left out, and an image without any
+        other is prompted as if nothing were predicted.
+        """
         kind = rng.choice(["box", "points"]) if self.settings.mixed_prompts else self.settings.prompt
         n_inside = int(rng.integers(1, _MAX_INSIDE, endpoint=True))
         n_outside = int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
         index, prompts, targets = [], [], []
         for image, mask in enumerate(masks):
-            for region, target in self._regions(mask, kind, rng):
+            regions = [] if predicted is None else self._predicted_regions(mask, predicted[image], rng)
+            for region in regions or self._regions(mask, kind, rng):
                 if kind == "full_box":
                     prompt = box_prompt(0, 0, mask.shape[1] - 1, mask.shape[0] - 1)
                 else:
-                    parts = [self._noisy_box(region, rng)] if "box" in kind else []
+                    parts = [_noisy_box(region, rng)] if "box" in kind else []
                     if "points" in kind:
-                        parts.append(_points(region, mask, n_inside, n_outside, self.fixed.near, rng))
+                        parts.append(_points(region.place, mask, n_inside, n_outside, self.fixed.near, rng))
                     prompt = join_prompts(parts)
                 index.append(image)
                 prompts.append(prompt)
-                targets.append(target.astype(np.uint8))
+                targets.append(region.target.astype(np.uint8))
         return PromptBatch(index, prompts, np.stack(targets))
 
-    def _regions(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-        """What the prompts of an image point at, and their targets: masks (H, W)."""
+    def _regions(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[_Region]:
+        noise = self.settings.box_noise
         if kind == "full_box":
-            return [(mask, mask > 0)]
-        regions = [(target, target) for target in select_objects(mask, self.settings, self.fixed, rng)]
+            return [_Region(mask > 0, mask > 0, noise)]
+        selected = select_objects(find_objects(mask, self.fixed.merge_distance), self.settings, rng)
+        regions = [_Region(target, target, noise) for target in selected]
         if not regions or rng.random() < _PROMPTED_ON_CLEAN_PLACE:
             other = decode_coco(self.others[int(rng.integers(len(self.others)))], *mask.shape) > 0
             place = find_clean_place(other, mask, self.fixed.merge_distance, rng)
             if place is not None:
-                regions.append((place, np.zeros_like(place)))
+                regions.append(_Region(place, np.zeros_like(place), noise))
         return regions
 
-    def _noisy_box(self, target: np.ndarray, rng: np.random.Generator) -> Prompt:
-        left, top, right, bottom = tight_box(target)
-        sides = np.array([right - left + 1, bottom - top + 1] * 2)
-        noise = rng.normal(0, self.settings.box_noise, 4) * sides
-        corners = np.array([left, top, right, bottom]) + noise.clip(-_MAX_BOX_NOISE, _MAX_BOX_NOISE)
-        last = np.array([target.shape[1], target.shape[0]] * 2) - 1
-        x0, y0, x1, y1 = corners.clip(0, last)
-        return box_prompt(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+    def _predicted_regions(self, mask: np.ndarray, predicted: np.ndarray, rng: np.random.Generator) -> list[_Region]:
+        objects, found = (find_objects(one, self.fixed.merge_distance) for one in (mask, predicted))
+        regions = []
+        for place, iou in zip(found, box_iou(_boxes(found), _boxes(objects)).numpy(), strict=True):
+            left, top, right, bottom = tight_box(place)
+            if iou.max(initial=0) >= _MATCH_IOU:
+                regions.append(_Region(place, objects[iou.argmax()], 0))
+            elif not mask[top : bottom + 1, left : right + 1].any():
+                regions.append(_Region(place, np.zeros_like(place), 0))
+        return select_objects(regions, self.settings, rng)
 
 
-def select_objects(
-    mask: np.ndarray, settings: Sam2Settings, fixed: PromptSettings, rng: np.random.Generator
-) -> list[np.ndarray]:
-    """Masks (H, W) bool of the objects in ``mask`` that a training step asks for; empty if it has none."""
-    objects = find_objects(mask, fixed.merge_distance)
+def _boxes(masks: Sequence[np.ndarray]) -> torch.Tensor:
+    """Corners (N, 4), the last ones excluded, of the boxes around ``masks``."""
+    corners = np.array([tight_box(mask) for mask in masks], np.float64).reshape(-1, 4)
+    return torch.from_numpy(corners + np.array([0, 0, 1, 1]))
+
+
+def _noisy_box(region: _Region, rng: np.random.Generator) -> Prompt:
+    left, top, right, bottom = tight_box(region.place)
+    sides = np.array([right - left + 1, bottom - top + 1] * 2)
+    noise = rng.normal(0, region.box_noise, 4) * sides
+    corners = np.array([left, top, right, bottom]) + noise.clip(-_MAX_BOX_NOISE, _MAX_BOX_NOISE)
+    last = np.array([region.place.shape[1], region.place.shape[0]] * 2) - 1
+    x0, y0, x1, y1 = corners.clip(0, last)
+    return box_prompt(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+
+def select_objects(objects: Sequence[T], settings: Sam2Settings, rng: np.random.Generator) -> list[T]:
+    """Those of an image's ``objects`` that a training step asks for: at most as many as the settings say."""
     selected = rng.permutation(len(objects))[: settings.objects_per_image]
     return [objects[number] for number in sorted(selected)]
 

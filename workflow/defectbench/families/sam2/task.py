@@ -50,7 +50,8 @@ class PromptTask(SegmentationTask):
         """Loss of random prompts and of the clicks that correct their masks; the masks after the last click."""
         # torch's generator is seeded for each batch, so this one is the same in a resumed training too.
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        batch = self.prompting.sampler.draw(masks[:, 0].cpu().numpy(), rng)
+        truth, *predicted = masks.cpu().numpy().swapaxes(0, 1)
+        batch = self.prompting.sampler.draw(truth, rng, *predicted)
         targets = torch.from_numpy(batch.targets).to(images.device)
         embedding = self.encode(images)
         if batch.index != list(range(len(images))):
