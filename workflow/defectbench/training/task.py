@@ -17,7 +17,7 @@ from defectbench.metrics.codes import codes_from_logits
 from defectbench.training.dataset import Samples
 from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
-from defectbench.training.optimisation import make_optimizer, make_schedule
+from defectbench.training.optimisation import ParameterGroup, make_optimizer, make_schedule
 from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
@@ -208,9 +208,9 @@ class SegmentationTask(L.LightningModule):
         options = by_monitor if self.settings.schedule == "plateau" else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **options}}
 
-    def parameter_groups(self) -> list[Any]:
-        """Trainable parameters, or groups of them with different optimiser settings."""
-        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Trainable parameters in groups that differ in settings of the optimiser."""
+        return [{"params": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step schedules that are stepped every step.

@@ -42,7 +42,7 @@ class YoloSettings(FamilySettings):
     epochs: int = Field(100, ge=1)
     patience: int = Field(20, ge=1, description="Early stopping: epochs without a better fitness")
     lr: float = Field(1e-3, gt=0)
-    wd: float = Field(1e-4, ge=0, description="Weight decay")
+    wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(

@@ -116,7 +116,6 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "monitor": ultralytics.FITNESS,
         "optimizer": "adamw",
         "gradient_clip": ultralytics.GRADIENT_CLIP,
-        "augmentation_not_shared": {} if settings.augment.is_none else ultralytics.NOT_SHARED,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
         "notes": ultralytics.describe_training(settings, result.batch_size),
         "steps": epochs * result.steps_per_epoch,
