@@ -48,9 +48,10 @@ class PromptSampler:
 
         A prompt on a clean image has an empty target, which trains the object score.
         """
-        kind = rng.choice(["box", "points"]) if self.settings.mixed_prompts else self.settings.prompt
-        n_inside = int(rng.integers(1, _MAX_INSIDE, endpoint=True))
-        n_outside = int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
+        mixed = self.settings.mixed_prompts
+        kind = rng.choice(["box", "points"]) if mixed else self.settings.prompt
+        n_inside = 1 if mixed else int(rng.integers(1, _MAX_INSIDE, endpoint=True))
+        n_outside = 0 if mixed else int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
         index, prompts, targets = [], [], []
         for image, mask in enumerate(masks):
             for target in self._targets(mask, kind, rng):
