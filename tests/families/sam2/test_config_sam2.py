@@ -15,6 +15,7 @@ from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.study import load_study
 
 ROOT = Path(__file__).parents[3]
+PUBLISHED = sorted(set(SIZES) - {"nano"})
 
 
 def exp_id(family, **keys):
@@ -24,7 +25,8 @@ def exp_id(family, **keys):
 
 def test_values_not_given_are_those_of_the_protocol():
     lora, full, head = Sam2Settings(tune="lora"), Sam2Settings(tune="full"), Sam2HeadSettings()
-    assert (lora.lr, lora.wd, lora.batch_size, lora.steps) == (1e-3, 0.05, 1, 10_000)
+    assert (lora.lr, lora.wd, lora.steps, lora.lora_target) == (1e-3, 0.05, 10_000, "both")
+    assert lora.batch_size * lora.accumulate >= 8
     assert (full.lr, full.wd) == (1e-5, 1e-4)
     assert (head.lr, head.wd) == (1e-4, 1e-4)
     assert Sam2Settings(tune="lora", lr=5e-4).lr == 5e-4
@@ -34,6 +36,7 @@ def test_values_not_given_are_those_of_the_protocol():
     ("family", "keys", "expected"),
     [
         ("sam2", {}, "sam2-2.1-tiny_100_box_native_s42"),
+        ("sam2", {"object_score_cut": True}, "sam2-2.1-tiny_100_box_native_object-score-cut-True_s42"),
         ("sam2", {"init": "random", "prompt": "points"}, "sam2-2.1-tiny-random_100_points_native_s42"),
         ("sam2", {"tune": "lora", "size": "large"}, "sam2-2.1-large_100_box_native_tune-lora_s42"),
         ("sam2", {"tune": "lora", "version": 2, "lr": 2e-3}, "sam2-2-tiny_100_box_native_lr-0.002_tune-lora_s42"),
@@ -59,6 +62,7 @@ def test_ids_are_legible(family, keys, expected):
         {"train_prompts": "folds", "tune": "full", "prompt": "points"},
         {"train_prompts": "folds", "tune": "full", "mixed_prompts": True},
         {"train_prompts": "folds", "tune": "full", "mode": "pre_crops", "crop": "32x32"},
+        {"size": "nano"},
     ],
 )
 def test_combinations_without_a_meaning_are_refused(keys):
@@ -66,11 +70,21 @@ def test_combinations_without_a_meaning_are_refused(keys):
         Sam2Settings(**keys)
 
 
+@pytest.mark.parametrize(
+    ("source", "by_default"), [("oracle", False), ("fixed", True), ("yolov8-s_full_none_1600_s42", True)]
+)
+def test_the_object_score_cuts_masks_of_all_prompts_but_true_ones_unless_it_is_set(source, by_default):
+    assert Sam2Settings().cuts_at_object_score(source) == by_default
+    for value in (True, False):
+        assert Sam2Settings(object_score_cut=value).cuts_at_object_score(source) == value
+
+
 def test_a_base_name_says_which_weights_it_is():
     for size in SIZES:
         for version in ("2", "2.1"):
             keys = {"size": size, "version": version}
-            assert parse_base_name(Sam2Settings(**keys).base_name) == (version, size, None)
+            if size in PUBLISHED:
+                assert parse_base_name(Sam2Settings(**keys).base_name) == (version, size, None)
             assert parse_base_name(Sam2Settings(**keys, init="random", seed=7).base_name) == (version, size, 7)
     with pytest.raises(ConfigError, match="names no weights"):
         parse_base_name("sam3_huge")
@@ -78,7 +92,7 @@ def test_a_base_name_says_which_weights_it_is():
 
 def test_every_size_and_version_has_a_source_and_a_digest():
     table = yaml.safe_load((ROOT / "resources" / "weights.yaml").read_text())
-    for size in SIZES:
+    for size in PUBLISHED:
         for version in ("2", "2.1"):
             entry = table[Sam2Settings(size=size, version=version).base_name]
             assert entry["url"].startswith("https://")

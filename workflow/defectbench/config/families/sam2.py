@@ -10,11 +10,22 @@ from pydantic import Field, model_validator
 
 from defectbench.config.families.sam2_encoder import Sam2EncoderSettings
 from defectbench.config.family_settings import Traits
-from defectbench.config.prompts import FIXED, SOURCES, prompts_path
+from defectbench.config.prompts import FIXED, SOURCES, is_oracle, prompts_path
 
 _INFERENCE_KEYS = {
     *("model", "task", "size", "version", "init", "tune", "prompt"),
-    *("img_size", "resize", "mode", "crop", "prediction", "overlap", "cache_embeddings", "threads", "seed"),
+    *(
+        "object_score_cut",
+        "img_size",
+        "resize",
+        "mode",
+        "crop",
+        "prediction",
+        "overlap",
+        "cache_embeddings",
+        "threads",
+        "seed",
+    ),
 }
 
 
@@ -22,12 +33,12 @@ class Sam2Settings(Sam2EncoderSettings):
     """SAM 2 or 2.1, prompted; one map of any defect.
 
     Unless given, ``tune: full`` has lr 1e-5, wd 1e-4, batch_size 4, steps 10000, eval_every 500, and ``tune: lora``
-    lr 1e-3, wd 0.05, batch_size 1, steps 10000, eval_every 1000.
+    lr 1e-3, wd 0.05, batch_size 4, accumulate 2, steps 10000, eval_every 1000.
     """
 
     PROTOCOL: ClassVar[dict[str, dict[str, Any]]] = {
         "full": {"lr": 1e-5, "batch_size": 4, "steps": 10_000, "eval_every": 500},
-        "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 1, "steps": 10_000, "eval_every": 1000},
+        "lora": {"lr": 1e-3, "wd": 0.05, "batch_size": 4, "accumulate": 2, "steps": 10_000, "eval_every": 1000},
     }
 
     weights_rule: ClassVar[str | None] = "weights_sam2"
@@ -39,9 +50,16 @@ class Sam2Settings(Sam2EncoderSettings):
     prompt: Literal["box", "points", "box_points", "full_box"] = Field(
         "box", description="Derived from the true masks (oracle track), but for full_box, the box of the whole image"
     )
+    object_score_cut: bool | None = Field(
+        None,
+        description="Whether a prompt has no mask if SAM 2's object score is at most 0; null: not with oracle prompts, "
+        "whose object is there, but with all others",
+    )
     train: Literal["all", "decoder", "encoder", "prompt_encoder"] = Field("all", description="What tune: full trains")
     lora_target: Literal["encoder", "encoder_mlp", "decoder", "both"] = Field(
-        "encoder", description="Attention of the encoder, the same and its MLPs, attention of the decoder, or of both"
+        "both",
+        description="Layers with adapters: attention of the encoder, the same and its MLPs, attention of the decoder, "
+        "or of both; the decoder's output layers are always trained fully",
     )
     layer_decay: float = Field(1.0, gt=0, le=1, description="Factor on lr from each encoder block to the one below it")
     recipe: Literal["published", "dice_focal"] = Field(
@@ -53,7 +71,8 @@ class Sam2Settings(Sam2EncoderSettings):
     )
     mixed_prompts: bool = Field(
         False,
-        description="Training steps are prompted with a box or points, drawn at random, not with 'prompt'",
+        description="Training steps begin with a box or one point, drawn at random, as SAM 2's own do, not with "
+        "'prompt'",
     )
     train_prompts: str | None = Field(
         None,
@@ -76,6 +95,10 @@ class Sam2Settings(Sam2EncoderSettings):
             uses_labels=self.tune != "none",
             unsearchable="" if self.tune != "none" else "no network is trained",
         )
+
+    def cuts_at_object_score(self, source: str) -> bool:
+        """Whether masks of prompts from ``source`` are cut at the object score."""
+        return not is_oracle(source) if self.object_score_cut is None else self.object_score_cut
 
     @property
     def frozen_encoder(self) -> bool:

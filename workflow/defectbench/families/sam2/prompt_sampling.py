@@ -81,9 +81,10 @@ class PromptSampler:
         object that matches, or empty on a clean place; an object that is neither is left out, and an image without any
         other is prompted as if nothing were predicted.
         """
-        kind = rng.choice(["box", "points"]) if self.settings.mixed_prompts else self.settings.prompt
-        n_inside = int(rng.integers(1, _MAX_INSIDE, endpoint=True))
-        n_outside = int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
+        mixed = self.settings.mixed_prompts
+        kind = rng.choice(["box", "points"]) if mixed else self.settings.prompt
+        n_inside = 1 if mixed else int(rng.integers(1, _MAX_INSIDE, endpoint=True))
+        n_outside = 0 if mixed else int(rng.integers(0, _MAX_OUTSIDE, endpoint=True))
         index, prompts, targets = [], [], []
         for image, mask in enumerate(masks):
             regions = [] if predicted is None else self._predicted_regions(mask, predicted[image], rng)
