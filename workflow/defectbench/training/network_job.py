@@ -23,6 +23,7 @@ from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.fit import Fit, TrainingData, fit, fit_facts
 from defectbench.training.job import Job
 from defectbench.training.losses import Loss
+from defectbench.training.outcome import find_problems
 from defectbench.training.provenance import UNKNOWN, Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.task import SegmentationTask
@@ -57,8 +58,6 @@ class Training:
     """Notes for readers of the results."""
     fingerprint: Sequence[str | bytes] = ()
     """Further inputs of the training: a state is resumed only if they are the same."""
-    evaluate_first: bool = False
-    """Whether the untrained network is evaluated too, as step 0 of the history."""
     folders: Sequence[str] = ()
     """Folders that the task writes below the state's folder, to be copied to the results."""
 
@@ -141,8 +140,11 @@ class NetworkJob(Job):
         weights = self._write_weights(training, result.weights)
         pictures = write_pictures(result.extremes, self.val, folder / "samples")
         write_text(folder / "history.csv", result.history.to_csv(index=False))
-        inherited = {"labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids))}
-        record = self._network_record(training, weights, fit_facts(result, self.settings) | inherited)
+        facts = fit_facts(result, self.settings) | {
+            "labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids)),
+            "problems": find_problems(result.history, self.settings.monitor, dict(self.settings)),
+        }
+        record = self._network_record(training, weights, facts)
         close_trackers(loggers, record, pictures)
         self.write_record(record)
         print(f"{self.name}: best at step {result.best_step} of {result.steps}, {result.train_seconds:.0f} s")

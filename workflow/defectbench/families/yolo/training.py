@@ -25,6 +25,7 @@ from defectbench.models.checkpoint_files import write_checkpoints
 from defectbench.script import required
 from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.job import Job
+from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.trackers import close_trackers, track_row
 
@@ -118,6 +119,7 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "gradient_clip": ultralytics.GRADIENT_CLIP,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
         "notes": ultralytics.describe_training(settings, result.batch_size),
+        "problems": find_problems(result.history, "fitness", dict(settings)),
         "steps": epochs * result.steps_per_epoch,
         "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
         "epochs": epochs,
