@@ -22,6 +22,7 @@ from tiny_packs import call
 from tiny_study import ROOT
 from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 
+from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
 from defectbench.data.prediction_file import PredictionFile
@@ -30,6 +31,7 @@ from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
+from defectbench.training.optimisation import make_optimizer
 
 SIZE = (64, 96)
 ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
@@ -246,6 +248,18 @@ def test_the_other_generations_predict_maps(model):
     keys = settings(model=model)
     predictor = yolo.YoloPredictor(yolo.build_network(keys, CLASSES), keys, 2, torch.device("cpu"))
     assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+
+
+def test_ultralytics_decays_the_same_parameters_as_the_optimisers_of_other_families():
+    network = yolo.build_network(settings(), CLASSES)
+    trainer = yolo.SegmentationTrainer.__new__(yolo.SegmentationTrainer)
+    theirs = trainer.build_optimizer(network, name="AdamW", lr=0.01, decay=0.3).param_groups
+    ours = make_optimizer(UNetSettings(wd=0.3), [{"params": list(network.parameters())}]).param_groups
+    decayed = [
+        {id(p) for group in groups if group["weight_decay"] for p in group["params"]} for groups in (theirs, ours)
+    ]
+    assert decayed[0] == decayed[1]
+    assert 0 < len(decayed[0]) < len(list(network.parameters()))
 
 
 def test_history_of_a_detector_has_no_masks():

@@ -10,6 +10,7 @@ from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.names import ambiguous_names
+from defectbench.config.train_prompts import resolve_train_prompts
 
 # Keys whose values are lists themselves.
 LISTS = ("members", "phrases")
@@ -117,7 +118,9 @@ def _drop_repeated(experiments: list[tuple[str, Experiment]], problems: list[str
 
 
 def _resolve_references(experiments: list[tuple[str, Experiment]], problems: list[str]) -> list[tuple[str, Experiment]]:
-    """``experiments``, ensembles with the ids of their members, then cascades with those of their stages."""
+    """``experiments`` with the ids of those that they refer to: for training, then as members, then as stages."""
+    sources = [one for _, one in experiments]
+    experiments = [(key, resolve_train_prompts(one, sources, key, problems)) for key, one in experiments]
     trained = [one for _, one in experiments if not isinstance(one.settings, EnsembleSettings | CascadeSettings)]
     experiments = [
         (key, resolve_ensemble(one, one.settings, trained, key, problems))

@@ -72,7 +72,7 @@ class TrainSettings(BudgetSettings):
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: Nesterov momentum 0.9")
     lr: float = Field(1e-4, gt=0)
-    wd: float = Field(1e-4, ge=0, description="Weight decay")
+    wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     schedule: Literal["cosine", "cosine_restarts", "plateau", "one_cycle"] = Field(
         "cosine", description="Learning-rate schedule; plateau: a tenth whenever the monitor does not improve"
     )

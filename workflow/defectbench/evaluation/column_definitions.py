@@ -196,6 +196,12 @@ _TRAINING = (
         null_when="nothing to note",
         description="Deviations from the protocol that a reader must know of.",
     ),
+    Definition(
+        name="problems",
+        null_when="there are none",
+        description="That the training found nothing or ended below its starting point, or that nothing is predicted, "
+        "and what to change.",
+    ),
 )
 
 _PROVENANCE = (

@@ -131,7 +131,7 @@ def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.
     rows = []
     for folder in folders:
         run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
-        run["notes"] = "; ".join(run.get("notes", []))
+        run["notes"] = "; ".join([*run.get("notes", []), *run.get("problems", [])])
         run["train_device"] = run.get("device")
         sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
         sources |= {"run": run, "compared": metrics}

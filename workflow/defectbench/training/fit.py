@@ -139,8 +139,6 @@ class Trainable(Protocol):
     def loss(self) -> Any: ...  # noqa: D102
     @property
     def make_task(self) -> Callable[..., SegmentationTask]: ...  # noqa: D102
-    @property
-    def evaluate_first(self) -> bool: ...  # noqa: D102
 
 
 def fit(
@@ -169,7 +167,7 @@ def fit(
     trainer = make_trainer(settings, module, [*checkpoints.callbacks, *stopping], loggers, state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
     with halve_batch_on_oom(data.name, state, settings, module.batches.batch_size, micro_batches):
-        if training.evaluate_first and resume is None:
+        if resume is None:
             trainer.validate(task, datamodule=module, verbose=False)
             task.begin_history()
         trainer.fit(task, datamodule=module, ckpt_path=resume)
@@ -227,7 +225,7 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
         "batch_parts": result.micro_batches,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
-        "evaluations": len(result.history),
+        "evaluations": int(result.history["epoch"].iloc[-1]),
         "train_seconds": result.train_seconds,
         "peak_memory_train_bytes": result.peak_memory_bytes,
     }

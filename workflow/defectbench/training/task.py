@@ -17,7 +17,7 @@ from defectbench.metrics.codes import codes_from_logits
 from defectbench.training.dataset import Samples
 from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
-from defectbench.training.optimisation import make_optimizer, make_schedule
+from defectbench.training.optimisation import ParameterGroup, make_optimizer, make_schedule
 from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
@@ -27,6 +27,7 @@ TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], t
 ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
 """Loss of a batch, and logits (N, C, H, W)."""
 HistoryRow = dict[str, float | None]
+_TIE = 1e-9
 
 
 class SegmentationTask(L.LightningModule):
@@ -60,7 +61,7 @@ class SegmentationTask(L.LightningModule):
         self.extremes: Extremes | None = None
         """If set, each validated image is added to it."""
         self._evaluation = Evaluation(classes)
-        self._metrics: dict[str, float | None] = {}
+        self._metrics: dict[str, Any] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
         self._train_counts: torch.Tensor | int = 0
@@ -138,21 +139,27 @@ class SegmentationTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics that checkpoints and early stopping watch.
 
+        As long as they are 0, which networks of rare defects are at first, a lower validation loss counts as better.
+
         Raises:
             TrainingError: if they are not defined, because no val image has a defect.
         """
-        metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
+        metrics = self._val_loss() | self._evaluation.metrics() if self.trainer.is_global_zero else {}
         self._metrics = self.trainer.strategy.broadcast(metrics)
         if self._metrics[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
-        self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
+        self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
+
+    def _watched(self, monitor: str) -> float:
+        """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""
+        return self._metrics[monitor] + _TIE / (1 + self._metrics["val_loss"])
 
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
         start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
         costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
-        self.history = [start | self._val_loss() | self._metrics | absent | costs]
+        self.history = [start | self._metrics | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
@@ -167,7 +174,6 @@ class SegmentationTask(L.LightningModule):
                 "step": self.global_step,
                 "images_seen": self.global_step * self.settings.accumulate * batch_size,
                 "train_loss": train_loss.item(),
-                **self._val_loss(),
                 **self._metrics,
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
@@ -181,7 +187,7 @@ class SegmentationTask(L.LightningModule):
             print(self._progress(self.history[-1]), flush=True)
         track_row(self.loggers, self.history[-1])
         if self.settings.schedule == "plateau":
-            self.lr_schedulers().step(self._metrics[self.settings.monitor])
+            self.lr_schedulers().step(self._watched(self.settings.monitor))
 
     def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}
@@ -208,9 +214,9 @@ class SegmentationTask(L.LightningModule):
         options = by_monitor if self.settings.schedule == "plateau" else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **options}}
 
-    def parameter_groups(self) -> list[Any]:
-        """Trainable parameters, or groups of them with different optimiser settings."""
-        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Trainable parameters in groups that differ in settings of the optimiser."""
+        return [{"params": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step schedules that are stepped every step.

@@ -40,7 +40,7 @@ class YoloSettings(BudgetSettings):
         "of several aspects are not shuffled if true",
     )
     lr: float = Field(1e-3, gt=0)
-    wd: float = Field(1e-4, ge=0, description="Weight decay")
+    wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"

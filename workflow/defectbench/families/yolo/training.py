@@ -25,6 +25,7 @@ from defectbench.models.checkpoint_files import write_checkpoints
 from defectbench.script import required
 from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.job import Job
+from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.trackers import close_trackers, track_row
 
@@ -117,9 +118,9 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "monitor": ultralytics.FITNESS,
         "optimizer": "adamw",
         "gradient_clip": ultralytics.GRADIENT_CLIP,
-        "augmentation_not_shared": {} if settings.augment.is_none else ultralytics.NOT_SHARED,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
         "notes": ultralytics.describe_training(settings, result.batch_size),
+        "problems": find_problems(result.history, "fitness", dict(settings)),
         "steps": int(last["step"]),
         "images_seen": int(last["images_seen"]),
         "best_step": result.best_step,

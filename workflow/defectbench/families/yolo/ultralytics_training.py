@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import albumentations as A
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
 from torch.optim.lr_scheduler import LambdaLR
 
-from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.families.yolo.budget import IntervalBatches, Stopping, make_batches
 from defectbench.families.yolo.network import (
@@ -28,11 +26,6 @@ from defectbench.families.yolo.network import (
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.optimisation import cosine_with_warmup
 
-NOT_SHARED = {
-    "rotation": "in every image, edges grey, instead of in a share of them, edges repeated",
-    "order": "rotation, pixels, flip; noise and blur as for all families",
-}
-"""How ultralytics' augmentation differs from the steel augmentation of the other families."""
 FITNESS = "ultralytics' own fitness: mAP50-95 of boxes, for segmentation plus that of masks, on val"
 LOSS = "ultralytics' own"
 GRADIENT_CLIP = 10.0
@@ -60,7 +53,6 @@ class Trained:
 
 def ultralytics_options(settings: YoloSettings, n_images: int) -> dict[str, Any]:
     """Ultralytics' options for ``settings`` and ``n_images`` training images, without files and devices."""
-    augment = settings.augment
     return {
         "imgsz": int(settings.img_size),
         "rect": settings.rect,
@@ -75,18 +67,10 @@ def ultralytics_options(settings: YoloSettings, n_images: int) -> dict[str, Any]
         "deterministic": True,
         "overlap_mask": True,
         "mask_ratio": settings.mask_ratio,
-        "fliplr": augment.hflip,
-        "flipud": augment.vflip,
-        "degrees": augment.degrees if augment.rotate else 0.0,
         **dict.fromkeys(("mosaic", "mixup", "cutmix", "copy_paste", "close_mosaic", "multi_scale"), 0),
-        **dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "translate", "scale", "shear", "perspective"), 0.0),
+        **dict.fromkeys(("hsv_h", "hsv_s", "hsv_v", "translate", "scale", "shear", "perspective", "degrees"), 0.0),
+        **dict.fromkeys(("fliplr", "flipud"), 0.0),
     }
-
-
-def pixel_augmentation(settings: AugmentSettings) -> list[A.BasicTransform | A.BaseCompose]:
-    """The shared augmentation without its geometric transforms, which ultralytics does itself."""
-    augmentation = make_augmentation(settings)
-    return [t for t in augmentation or () if not isinstance(t, A.DualTransform)]
 
 
 def resolve_precision(precision: str) -> str:
@@ -139,27 +123,8 @@ def train(
     Raises:
         YoloError: if the loss is not finite, memory runs out, or ``coco`` do not fit.
     """
-    options = ultralytics_options(settings, n_images)
-    kind = _Detection if settings.is_detector else _Segmentation
-    trainer = kind(
-        overrides={
-            **options,
-            "model": f"{settings.model}.yaml",
-            "data": data.as_posix(),
-            # Ultralytics resolves relative paths below a folder of its own.
-            "project": folder.resolve().as_posix(),
-            "name": FOLDER,
-            "exist_ok": True,
-            "device": "0" if torch.cuda.is_available() else "cpu",
-            "workers": settings.workers,
-            # 'bf16' skips ultralytics' test of mixed precision, which downloads a network.
-            "amp": "bf16" if precision == "bf16" else False,
-            "augmentations": pixel_augmentation(settings.augment),
-            "plots": False,
-            "verbose": False,
-        }
-    )
-    trainer.title, trainer.report, trainer.settings = name, report, settings
+    trainer = make_trainer(name, settings, n_images, data, folder, precision)
+    trainer.report = report
     torch.set_num_threads(settings.threads)
     # The trainer has set the seeds by now, so random weights follow from the seed.
     trainer.model = build_network(settings, classes, coco)
@@ -179,8 +144,35 @@ def train(
         weights={best: trainer.wdir / "best.safetensors", "last": trainer.wdir / "last.safetensors"},
         best_step=trainer.best_step,
         batch_size=trainer.batch_size,
-        options=options,
+        options=ultralytics_options(settings, n_images),
     )
+
+
+def make_trainer(
+    name: str, settings: YoloSettings, n_images: int, data: Path, folder: Path, precision: str
+) -> "TrainerMixin":
+    """Ultralytics' trainer for ``settings``; see :func:`train` for the arguments. It sets the seeds."""
+    kind = _Detection if settings.is_detector else _Segmentation
+    trainer = kind(
+        overrides={
+            **ultralytics_options(settings, n_images),
+            "model": f"{settings.model}.yaml",
+            "data": data.as_posix(),
+            # Ultralytics resolves relative paths below a folder of its own.
+            "project": folder.resolve().as_posix(),
+            "name": FOLDER,
+            "exist_ok": True,
+            "device": "0" if torch.cuda.is_available() else "cpu",
+            "workers": settings.workers,
+            # 'bf16' skips ultralytics' test of mixed precision, which downloads a network.
+            "amp": "bf16" if precision == "bf16" else False,
+            "augmentations": list(make_augmentation(settings.augment) or ()),
+            "plots": False,
+            "verbose": False,
+        }
+    )
+    trainer.title, trainer.settings = name, settings
+    return trainer
 
 
 def make_history(results: pd.DataFrame, evaluations: Sequence[dict[str, float]]) -> pd.DataFrame:
@@ -271,11 +263,9 @@ class TrainerMixin(_TrainerBase):
         return super().preprocess_batch(batch)
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> Any:
-        """Keep thin instances, which ultralytics drops if a box is not wider than 2 pixels."""
+        """Keep thin objects."""
         dataset = super().build_dataset(img_path, mode, batch)
-        for transform in _flatten(dataset.transforms):
-            if isinstance(transform, RandomPerspective):
-                transform.box_candidates = _is_visible
+        keep_thin_objects(dataset)
         return dataset
 
     def optimizer_step(self) -> None:
@@ -324,6 +314,13 @@ class _Detection(TrainerMixin, DetectionTrainer):
 
 class _Segmentation(TrainerMixin, SegmentationTrainer):
     """Trainer of segmentation networks."""
+
+
+def keep_thin_objects(dataset: Any) -> None:
+    """Keep objects in the samples of ``dataset`` that ultralytics drops: those whose box is not wider than 2 pixels."""
+    for transform in _flatten(dataset.transforms):
+        if isinstance(transform, RandomPerspective):
+            transform.box_candidates = _is_visible
 
 
 def _flatten(transforms: Any) -> list[Any]:
