@@ -125,6 +125,7 @@ def test_every_value_comes_from_its_file(folders):
     for name in ("dice_all", "test_mIoU", "val_Dice", "IoU@75", "AUPRC", "threshold", "fp_image_rate", "n_test"):
         assert row[name] == metrics[name]
     assert row[["batch_size", "steps", "lr", "wd", "seed"]].tolist() == [8, 120, 1e-4, 0.05, 42]
+    assert row["images_seen"] == 960
     assert row["avg_inference_time"] == 0.0125
     assert row["ckpt_path"] == "runs/tiny/unet/unet_a/model/weights.safetensors"
     assert row["timestamp"] == "2026-11-21T06:00:00+00:00"

@@ -1,6 +1,7 @@
 """Expansion of a configuration's entries to experiments: families, defaults, grids, and references between them."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from defectbench.config.base import suggest, validate_settings
@@ -10,14 +11,21 @@ from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.names import ambiguous_names
+from defectbench.config.searched import Searched, take_searched
 from defectbench.config.train_prompts import resolve_train_prompts
 
 # Keys whose values are lists themselves.
 LISTS = ("members", "phrases")
 
 
-def expand(entries: Any, defaults: dict[str, Any], problems: list[str]) -> list[Experiment]:
-    """The experiments of a configuration's list ``entries``; mistakes are added to ``problems``."""
+def expand(
+    entries: Any, defaults: dict[str, Any], problems: list[str], searched: Mapping[str, Searched] | None = None
+) -> list[Experiment]:
+    """The experiments of a configuration's list ``entries``; mistakes are added to ``problems``.
+
+    What was ``searched`` for an entry, by its name, takes the place of its own values.
+    """
+    searched = searched or {}
     if not isinstance(entries, list):
         problems.append(
             "experiments: a list is required, e.g. [{model: unet, encoder: resnet18}], or [] to divide data"
@@ -31,6 +39,7 @@ def expand(entries: Any, defaults: dict[str, Any], problems: list[str]) -> list[
         if not isinstance(entry, dict):
             problems.append(f"{key}: must be a group of keys, got {entry!r}")
             continue
+        entry = take_searched(entry, searched, key, problems)
         experiments += [(key, experiment) for experiment in _expand_entry(entry, defaults, key, problems)]
     experiments = _resolve_references(_drop_repeated(experiments, problems), problems)
     problems += ambiguous_names(experiments)

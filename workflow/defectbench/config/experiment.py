@@ -118,6 +118,11 @@ class Experiment:
         """Name that people read: the given one, or else the id."""
         return self.given_name or self.exp_id
 
+    @property
+    def entry(self) -> str:
+        """Name of its entry in the configuration; empty if it has none."""
+        return self.shared_names[-1] if self.shared_names else self.given_name
+
     @cached_property
     def exp_id(self) -> str:
         """``{model}_{subset}_{prompt}_{imgsz}[_settings that differ from the defaults][_cvK]_s{seed}``.

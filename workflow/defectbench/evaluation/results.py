@@ -57,6 +57,7 @@ _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",
     "used_val_labels": "boolean",
+    "images_seen": "Int64",
     "n_labels_train": "Int64",
     "n_labels_val": "Int64",
     "params_total": "Int64",
@@ -101,6 +102,7 @@ _LAST = {
 _OF_SETTINGS = ("batch_size", "lr", "wd")
 _OF_RUN = (
     "steps",
+    "images_seen",
     "n_labels_train",
     "n_labels_val",
     "params_total",
@@ -190,13 +192,14 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
     }
 
 
-def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str]:
-    """Names of an experiment and of the source of its prompts, and its id with all settings."""
+def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str | None]:
+    """Names of an experiment and of the source of its prompts, its id with all settings, what was found by a search."""
     exp_id, source = row["exp_id"], row["prompt_source"]
     return {
         "name": names.name_of(exp_id),
         "unabridged_id": names.unabridged_ids.get(exp_id, exp_id),
         "prompt_source_name": names.name_of(source),
+        "notes": "; ".join(filter(None, [row["notes"], names.searched.get(exp_id)])) or None,
     }
 
 

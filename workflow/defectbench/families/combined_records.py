@@ -10,6 +10,12 @@ def sum_known(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
+def mean_known(values: Sequence[int | None]) -> int | None:
+    """The mean of ``values``, rounded; None if one of them is not known."""
+    total = sum_known(values)
+    return None if total is None else round(total / len(values))
+
+
 def max_known(values: Sequence[int | None]) -> int | None:
     """The largest of the known ``values``; None if none is known."""
     return max((value for value in values if value is not None), default=None)

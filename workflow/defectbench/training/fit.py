@@ -49,6 +49,8 @@ class Fit:
     """Metric -> name of the checkpoint where it was highest."""
     best_step: int
     """Step of the best checkpoint by the monitor."""
+    val_scores: dict[str, float | None]
+    """Metrics of the best weights on val, as in the history."""
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
@@ -183,6 +185,7 @@ def fit(
         weights=weights,
         best_checkpoints=checkpoints.best_names(),
         best_step=parse_step(best),
+        val_scores=task.val_scores,
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
         images_seen=int(history["images_seen"].iloc[-1]),
@@ -225,6 +228,7 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
         "batch_parts": result.micro_batches,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
+        "val_scores": result.val_scores,
         "evaluations": int(result.history["epoch"].iloc[-1]),
         "train_seconds": result.train_seconds,
         "peak_memory_train_bytes": result.peak_memory_bytes,

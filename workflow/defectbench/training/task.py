@@ -61,7 +61,7 @@ class SegmentationTask(L.LightningModule):
         self.extremes: Extremes | None = None
         """If set, each validated image is added to it."""
         self._evaluation = Evaluation(classes)
-        self._metrics: dict[str, Any] = {}
+        self.val_scores: dict[str, Any] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
         self._train_counts: torch.Tensor | int = 0
@@ -145,21 +145,21 @@ class SegmentationTask(L.LightningModule):
             TrainingError: if they are not defined, because no val image has a defect.
         """
         metrics = self._val_loss() | self._evaluation.metrics() if self.trainer.is_global_zero else {}
-        self._metrics = self.trainer.strategy.broadcast(metrics)
-        if self._metrics[self.settings.monitor] is None:
+        self.val_scores = self.trainer.strategy.broadcast(metrics)
+        if self.val_scores[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
         self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
 
     def _watched(self, monitor: str) -> float:
         """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""
-        return self._metrics[monitor] + _TIE / (1 + self._metrics["val_loss"])
+        return self.val_scores[monitor] + _TIE / (1 + self.val_scores["val_loss"])
 
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
         start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
         costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
-        self.history = [start | self._metrics | absent | costs]
+        self.history = [start | self.val_scores | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
@@ -174,7 +174,7 @@ class SegmentationTask(L.LightningModule):
                 "step": self.global_step,
                 "images_seen": self.global_step * self.settings.accumulate * batch_size,
                 "train_loss": train_loss.item(),
-                **self._metrics,
+                **self.val_scores,
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,

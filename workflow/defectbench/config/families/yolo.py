@@ -9,7 +9,7 @@ from defectbench.config.augment import AugmentSettings
 from defectbench.config.budget import BudgetSettings
 from defectbench.config.family_settings import JobNeeds, Traits
 
-_UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
+_UNSEARCHABLE = "a detector predicts boxes, which have no IoU or Dice with true masks"
 
 
 class YoloSettings(BudgetSettings):
@@ -67,7 +67,7 @@ class YoloSettings(BudgetSettings):
             task=self.task,
             is_detector=self.is_detector,
             sees_image_alone=not self.is_detector,
-            unsearchable=_UNSEARCHABLE,
+            unsearchable=_UNSEARCHABLE if self.is_detector else "",
             base_name=self.network_name if self.weights == "coco" else None,
             adapts_base=False,
             label_table=self.labels,

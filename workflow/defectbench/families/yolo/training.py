@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 from safetensors.torch import load_file
 
+from defectbench.config.base import MERGED
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.files import write_text
@@ -28,6 +30,7 @@ from defectbench.training.job import Job
 from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.trackers import close_trackers, track_row
+from defectbench.training.validation import Evaluation
 
 if TYPE_CHECKING:
     from defectbench.families.yolo.ultralytics_training import Trained
@@ -101,11 +104,26 @@ class YoloJob(Job):
         checkpoints = {name: load_file(path) for name, path in result.weights.items()}
         weights = write_checkpoints(self.files.folder, checkpoints)
         write_text(self.files.folder / "history.csv", result.history.to_csv(index=False))
+        scores = {} if self.settings.is_detector else self._val_scores(next(iter(checkpoints.values())), result)
         facts = training_facts(self.settings, result) | self._origin() | file_facts(weights)
-        record = self.record(in_channels=3, precision=precision, **facts)
+        record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)
         close_trackers(loggers, record, [])
         self.write_record(record)
         print(f"{self.name}: best at step {result.best_step} of {record['steps']}, {record['train_seconds']:.0f} s")
+
+    def _val_scores(self, best: dict[str, torch.Tensor], result: "Trained") -> dict[str, float | None]:
+        """Metrics of the maps of the ``best`` weights on val, as the other families have them in their history."""
+        from defectbench.families.yolo.network import YoloPredictor, build_network, load_weights
+
+        network = build_network(self.settings, self.classes)
+        load_weights(network, best, "the best weights")
+        device = next(result.network.parameters()).device
+        predictor = YoloPredictor(network, self.settings, len(self.classes), device)
+        evaluation = Evaluation(self.classes)
+        for image_id in self.val_ids:
+            truth = self.masks.read(image_id, merged=self.settings.task == MERGED)
+            evaluation.add(predictor.predict_maps(self.images[image_id]), truth)
+        return evaluation.metrics()
 
 
 def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
