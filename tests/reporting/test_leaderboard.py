@@ -261,8 +261,9 @@ def test_findings_say_which_models_have_not_learned(three):
 
 def test_findings_say_which_budgets_differ(three):
     page = no_findings(three.assign(images_seen=[64_000, 63_000, 96_000, None]), NO_PAIRS, ISSUES, LEAKS)
-    assert "**Automatic track: budgets differ." in page
-    assert "unet-resnet18 full task-per-class 63,000; the most of the track are 96,000." in page
+    name = experiment_names(three)[B]
+    assert f"**Automatic track: budgets differ. Training images seen, each as often as it was: {name} 63,000;" in page
+    assert "the most of the track are 96,000." in page
     assert "budgets differ" not in no_findings(three, NO_PAIRS, ISSUES, LEAKS)
 
 

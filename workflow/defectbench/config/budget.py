@@ -77,5 +77,6 @@ class BudgetSettings(FamilySettings):
     def _has_one_budget(self) -> Self:
         given = [key for key in BUDGETS if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(f"the budget is stated in {' and '.join(given) or 'no unit'}; give one of {BUDGETS}")
+            stated = " and ".join(given) or "no unit"
+            raise ValueError(f"the budget is stated in {stated}; give one of {', '.join(BUDGETS)}, null for the others")
         return self

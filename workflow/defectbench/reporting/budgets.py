@@ -16,11 +16,11 @@ def compare_budgets(results: pd.DataFrame, names: Mapping[str, str]) -> list[str
     """
     sentences = []
     for track, rows in results.dropna(subset="images_seen").groupby("track", sort=False):
-        most = rows["images_seen"].max()
+        most = int(rows["images_seen"].max())
         fewer = rows[rows["images_seen"] * LARGEST_RATIO < most]
         if len(fewer):
             seen = fewer.groupby("experiment", sort=False)["images_seen"].min()
-            listed = ", ".join(f"{names[experiment]} {images:,}" for experiment, images in seen.items())
+            listed = ", ".join(f"{names[experiment]} {int(images):,}" for experiment, images in seen.items())
             sentences.append(
                 f"{str(track).capitalize()} track: budgets differ. Training images seen, each as often as it was: "
                 f"{listed}; the most of the track are {most:,}. Differences between these rows are also differences of "

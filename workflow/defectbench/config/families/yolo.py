@@ -36,8 +36,8 @@ class YoloSettings(BudgetSettings):
     img_size: str = Field("640", pattern=r"^[1-9]\d*$", description="Long side in pixels; the aspect is kept")
     rect: bool = Field(
         True,
-        description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Images "
-        "of several aspects are not shuffled if true",
+        description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Of "
+        "several aspects, images of one share a batch, and only the order of batches is random, if true",
     )
     lr: float = Field(1e-3, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
