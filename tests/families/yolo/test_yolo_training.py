@@ -27,6 +27,7 @@ from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
+from defectbench.families.yolo import ultralytics_training
 from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
 from defectbench.metrics.codes import HALF
@@ -248,6 +249,36 @@ def test_the_other_generations_predict_maps(model):
     keys = settings(model=model)
     predictor = yolo.YoloPredictor(yolo.build_network(keys, CLASSES), keys, 2, torch.device("cpu"))
     assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.25, 0.999])
+def test_the_saved_weights_are_averaged_as_in_all_families(root, monkeypatch, decay):
+    live = []
+
+    def remember_after(name):
+        plain = getattr(ultralytics_training.TrainerMixin, name)
+
+        def call(trainer):
+            plain(trainer)
+            live.append({key: value.clone() for key, value in yolo.cpu_state(trainer.model).items()})
+
+        monkeypatch.setattr(ultralytics_training.TrainerMixin, name, call)
+
+    remember_after("_setup_train")
+    remember_after("optimizer_step")
+    folder = root / f"average_{decay}"
+    train(train_script, root, folder, settings(ema=decay))
+    actual = load_file(folder / "checkpoints" / "last.safetensors")
+    assert len(live) == 5
+    for name, value in actual.items():
+        if not value.is_floating_point():
+            continue
+        expected = live[0][name].double()
+        for step, weights in enumerate(live[1:], start=1):
+            d = min(decay, (1 + step) / (10 + step))
+            expected = d * expected + (1 - d) * weights[name].double()
+        torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
+    assert read_json(folder / "run.json")["settings"]["ema"] == decay
 
 
 def test_ultralytics_decays_the_same_parameters_as_the_optimisers_of_other_families():
