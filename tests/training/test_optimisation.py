@@ -86,17 +86,3 @@ def test_norms_and_biases_have_no_weight_decay_and_all_other_parameters_do():
     decayed = {"0.weight", "3.weight"}
     expected = {id(value): 0.3 if name in decayed else 0.0 for name, value in network.named_parameters()}
     assert decay == expected
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_groups_keep_the_ratio_of_their_learning_rates(schedule):
-    parameters = [torch.nn.Parameter(torch.zeros(2, 2)) for _ in range(2)]
-    settings = UNetSettings(lr=0.3, schedule=schedule)
-    groups = [{"params": [parameter], "lr": lr} for parameter, lr in zip(parameters, (0.3, 0.03), strict=True)]
-    optimizer = make_optimizer(settings, groups)
-    scheduler = make_schedule(settings, optimizer, TOTAL)
-    for _ in range(TOTAL):
-        top, below = (group["lr"] for group in optimizer.param_groups)
-        assert below == pytest.approx(top / 10, abs=1e-12)
-        optimizer.step()
-        scheduler.step()

@@ -69,6 +69,25 @@ def test_regular_checkpoints_are_all_saved(tmp_path, every, names):
     assert not torch.equal(result.weights[names[0]]["layers.0.weight"], result.weights["last"]["layers.0.weight"])
 
 
+@pytest.mark.parametrize(
+    ("keys", "last"),
+    [
+        ({"patience": 2}, 3),
+        # The best since the peak is what counts: at step 6, or where the last of 4, 8 steps begins.
+        ({"patience": 2, "warmup": 0.5}, 8),
+        ({"patience": 2, "schedule": "cosine_restarts", "cycles": 2}, 6),
+        ({"patience": 2, "schedule": "plateau"}, 3),
+        ({"patience": None}, 12),
+    ],
+)
+def test_patience_counts_from_the_last_peak_of_the_learning_rate(tmp_path, keys, last):
+    # The Dice falls with every evaluation.
+    config = settings(steps=12, eval_every=1, monitor="val_dice_fixed", **keys)
+    loss = make_loss("bce")
+    result = run_fit("x", TinyNetwork(), loss, Squares(12), Squares(6), config, tmp_path, make_task=Rising)
+    assert result.steps == last
+
+
 def test_the_network_ends_with_the_best_weights_not_the_last(tmp_path):
     network = TinyNetwork()
     config = settings(steps=6, eval_every=1, monitor="val_dice_fixed")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
 from safetensors.torch import load_file
+from sklearn.metrics import average_precision_score
 from tiny_packs import call
 from tiny_study import ROOT
 from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
@@ -25,8 +27,10 @@ from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
+from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
+from defectbench.families.yolo import ultralytics_training
 from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
 from defectbench.metrics.codes import HALF
@@ -39,7 +43,7 @@ ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 
 def settings(**keys):
     defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "threads": 1}
-    budget = {"epochs": 2, "eval_every": 2, "batch_size": 4}
+    budget = {"images_seen": 18, "eval_every": 2, "batch_size": 4}
     return YoloSettings(**{**defaults, **budget, **keys})
 
 
@@ -76,7 +80,7 @@ def trained(root):
 def test_the_record_says_how_it_was_trained(trained):
     run = read_json(trained / "run.json")
     assert run["experiment"]["track"] == "automatic"
-    assert (run["steps"], run["images_seen"], run["n_labels_train"], run["n_labels_val"]) == (4, 16, 8, 2)
+    assert (run["steps"], run["images_seen"], run["n_labels_train"], run["n_labels_val"]) == (5, 20, 8, 2)
     assert run["classes"] == ["merged"]
     assert run["weights_source"] == "random"
     assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
@@ -88,9 +92,10 @@ def test_the_record_says_how_it_was_trained(trained):
 
 def test_history_has_a_row_per_evaluation_in_our_columns(trained):
     actual = pd.read_csv(trained / "history.csv")
-    assert actual["epoch"].tolist() == [0, 1]
-    assert actual["step"].tolist() == [2, 4]
-    assert actual["images_seen"].tolist() == [8, 16]
+    assert actual["epoch"].tolist() == [0, 1, 2]
+    # 18 images in batches of 4, from 8 images.
+    assert actual["step"].tolist() == [2, 4, 5]
+    assert actual["images_seen"].tolist() == [8, 16, 20]
     parts = [column for column in actual if column.startswith("train_") and column.endswith("_loss")]
     summed = actual[[column for column in parts if column != "train_loss"]].sum(axis=1)
     np.testing.assert_allclose(actual["train_loss"], summed, rtol=1e-6)
@@ -105,6 +110,29 @@ def test_only_best_and_last_are_saved(trained):
     assert (trained / "model" / "weights.safetensors").read_bytes() == (trained / "checkpoints" / names[0]).read_bytes()
     assert not list(trained.rglob("*.pt"))
     assert [path.name for path in (trained / "state").iterdir()] == ["lock"]
+
+
+def test_the_learning_rate_is_that_of_the_other_families_at_every_step(trained):
+    # A step of warm-up, then half a cosine over the other four, whatever ultralytics' epochs.
+    after = {step: 0.5e-3 * (1 + math.cos(math.pi * (step - 1) / 4)) for step in (2, 4, 5)}
+    history = pd.read_csv(trained / "history.csv").set_index("step")["learning_rate"]
+    assert history.to_dict() == pytest.approx(after, rel=1e-4, abs=1e-12)
+
+
+def test_out_of_memory_halves_the_batch_and_not_the_budget(root, monkeypatch):
+    plain, failures = ultralytics_training._Segmentation.preprocess_batch, [RuntimeError("CUDA out of memory")]
+
+    def preprocess(trainer, batch):
+        batch = plain(trainer, batch)
+        if failures:
+            raise failures.pop()
+        return batch
+
+    monkeypatch.setattr(ultralytics_training._Segmentation, "preprocess_batch", preprocess)
+    train(train_script, root, root / "halved", settings())
+    run = read_json(root / "halved" / "run.json")
+    assert (run["steps"], run["images_seen"]) == (5, 20)
+    assert any("batch size 2: 4 did not fit" in note for note in run["notes"])
 
 
 def process(root, folder):
@@ -124,7 +152,7 @@ def read_weights_bytes(folder):
 def test_a_training_killed_after_its_first_evaluation_ends_as_an_undisturbed_one(root, trained):
     folder = root / "again"
     with process(root, folder) as killed:
-        assert any("step     2/4" in line for line in killed.stdout)
+        assert any("step     2/5" in line for line in killed.stdout)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
@@ -165,6 +193,13 @@ def test_prediction_gives_a_map_of_every_image(root, trained):
         assert file.header.has_scores
         maps = dict(file)
     assert list(maps) == ["10.png", "11.png"]
+    with PredictionFile(trained / "val.pred.parquet") as file:
+        pixels = np.concatenate([codes.ravel() for _, codes in file])
+    masks = MaskPack(root / "packed")
+    truth = np.concatenate([masks.read(name, merged=True).ravel() for name in ("08.png", "09.png")])
+    scores = read_json(trained / "run.json")["val_scores"]
+    assert scores["auprc"] == pytest.approx(average_precision_score(truth, pixels), rel=1e-9)
+    assert scores["val_iou_fixed"] == 0
     assert all(codes.shape == (1, *SIZE) for codes in maps.values())
     assert len({codes.max() for codes in maps.values()} | {0}) > 1
     assert max(codes.max() for codes in maps.values()) < HALF
@@ -248,6 +283,36 @@ def test_the_other_generations_predict_maps(model):
     keys = settings(model=model)
     predictor = yolo.YoloPredictor(yolo.build_network(keys, CLASSES), keys, 2, torch.device("cpu"))
     assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.25, 0.999])
+def test_the_saved_weights_are_averaged_as_in_all_families(root, monkeypatch, decay):
+    live = []
+
+    def remember_after(name):
+        plain = getattr(ultralytics_training.TrainerMixin, name)
+
+        def call(trainer):
+            plain(trainer)
+            live.append({key: value.clone() for key, value in yolo.cpu_state(trainer.model).items()})
+
+        monkeypatch.setattr(ultralytics_training.TrainerMixin, name, call)
+
+    remember_after("_setup_train")
+    remember_after("optimizer_step")
+    folder = root / f"average_{decay}"
+    train(train_script, root, folder, settings(ema=decay))
+    actual = load_file(folder / "checkpoints" / "last.safetensors")
+    assert len(live) == 5
+    for name, value in actual.items():
+        if not value.is_floating_point():
+            continue
+        expected = live[0][name].double()
+        for step, weights in enumerate(live[1:], start=1):
+            d = min(decay, (1 + step) / (10 + step))
+            expected = d * expected + (1 - d) * weights[name].double()
+        torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
+    assert read_json(folder / "run.json")["settings"]["ema"] == decay
 
 
 def test_ultralytics_decays_the_same_parameters_as_the_optimisers_of_other_families():

@@ -1,4 +1,4 @@
-"""Budget of a training: one unit for all families, when it is evaluated, and when it may stop before its end."""
+"""Budget of a training in one unit for all families: its length, its evaluations, early stopping, averaged weights."""
 
 import math
 from typing import Any, ClassVar, Self
@@ -12,7 +12,7 @@ BUDGETS = ("images_seen", "epochs", "steps")
 
 
 class BudgetSettings(FamilySettings):
-    """The keys that say how long a network is trained.
+    """The keys that say how long a network is trained, and which weights are kept.
 
     The budget is ``images_seen``, unless ``epochs`` or ``steps`` is given. Equal ``images_seen`` are equal budgets
     whatever the family, the batch size and the number of labels.
@@ -36,6 +36,14 @@ class BudgetSettings(FamilySettings):
         ge=1,
         description="Early stopping: evaluations without improvement, counted from the last peak of lr; null: none. "
         "Most of the gain comes while lr falls, so that a stop before its end costs more than it saves",
+    )
+
+    ema: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        description="Decay per step of the exponential moving average of the weights, which is what is validated and "
+        "saved; it rises as (1 + step) / (10 + step) up to this; 0: no average",
     )
 
     def images_per_step(self, n_images: int) -> int:

@@ -58,6 +58,8 @@ _LAST = {
     "thresholds": "str",
     "used_val_labels": "boolean",
     "images_seen": "Int64",
+    "ema": "float64",
+    "train_precision": "str",
     "n_labels_train": "Int64",
     "n_labels_val": "Int64",
     "params_total": "Int64",
@@ -99,7 +101,7 @@ _LAST = {
     "problems": "str",
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
-_OF_SETTINGS = ("batch_size", "lr", "wd")
+_OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
 _OF_RUN = (
     "steps",
     "images_seen",
@@ -187,6 +189,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "thresholds": json.dumps(metrics["thresholds"]),
         "post_processing": _post_processing(metrics),
         "train_device": None if run.get("zero_shot") else run.get("device"),
+        "train_precision": run.get("precision"),
         "notes": "; ".join(_notes(run)) or None,
         "problems": "; ".join(_problems(run, metrics)) or None,
     }

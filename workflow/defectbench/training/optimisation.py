@@ -59,8 +59,7 @@ def make_schedule(
         case "cosine_restarts":
             return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=settings.restart_steps(total), T_mult=2)
         case "one_cycle":
-            rates = [group["lr"] for group in optimizer.param_groups]
-            return lr_scheduler.OneCycleLR(optimizer, rates, total_steps=total, pct_start=settings.warmup)
+            return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=total, pct_start=settings.warmup)
         case "plateau":
             # eps 0: by default torch skips changes smaller than 1e-8.
             return lr_scheduler.ReduceLROnPlateau(optimizer, "max", PLATEAU_FACTOR, settings.lr_patience, eps=0)

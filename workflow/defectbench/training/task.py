@@ -14,6 +14,7 @@ from defectbench.config.train import MONITORS, TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
+from defectbench.training.averaging import WeightAverage
 from defectbench.training.dataset import Samples
 from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
@@ -60,12 +61,22 @@ class SegmentationTask(L.LightningModule):
         """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
         """If set, each validated image is added to it."""
+        self._average = WeightAverage(self, settings.ema)
+        self._resumed_weights: dict[str, torch.Tensor] | None = None
         self._evaluation = Evaluation(classes)
         self.val_scores: dict[str, Any] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
         self._train_counts: torch.Tensor | int = 0
         self._started = self._waiting_since = self._waited = self._trained_seconds = 0.0
+
+    def on_train_start(self) -> None:
+        """Start the average of the weights, or resume it."""
+        self._average.start(self._resumed_weights)
+
+    def on_train_end(self) -> None:
+        """Forget the average; all that is kept of it is in the checkpoints."""
+        self._average.stop()
 
     def on_train_epoch_start(self) -> None:
         """Start the clocks of one row of the history."""
@@ -104,13 +115,19 @@ class SegmentationTask(L.LightningModule):
         logits = self.network(images)
         return self.loss(logits, masks), logits
 
+    def optimizer_step(self, *arguments: Any, **keys: Any) -> None:
+        """Average the weights after the step, which :attr:`global_step` does not count yet."""
+        super().optimizer_step(*arguments, **keys)
+        self._average.update(self.global_step + 1)
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Start the clock of waiting for the next batch."""
         self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
-        """Stop the clock of the training steps, and reset the scores."""
+        """Stop the clock of the training steps, reset the scores, and let the averaged weights predict."""
         self._trained_seconds = time.perf_counter() - self._started
+        self._average.swap()
         self._val_losses, self._evaluation = [], Evaluation(self.classes)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> None:
@@ -144,6 +161,7 @@ class SegmentationTask(L.LightningModule):
         Raises:
             TrainingError: if they are not defined, because no val image has a defect.
         """
+        self._average.swap()
         metrics = self._val_loss() | self._evaluation.metrics() if self.trainer.is_global_zero else {}
         self.val_scores = self.trainer.strategy.broadcast(metrics)
         if self.val_scores[self.settings.monitor] is None:
@@ -233,15 +251,22 @@ class SegmentationTask(L.LightningModule):
         return all(parameter.requires_grad for parameter in self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the history, and no frozen parameters: a resumed training is built with the same ones."""
+        """Save the history, the averaged weights, and no frozen parameters.
+
+        A resumed training is built with the same frozen ones.
+        """
         checkpoint["history"] = self.history
         for name, parameter in self.named_parameters():
             if not parameter.requires_grad:
                 del checkpoint["state_dict"][name]
+        checkpoint["state_dict"] |= self._average.weights()
+        # Only a resumed training needs the others: checkpoints of weights alone have no state of the optimiser either.
+        resumable = "optimizer_states" in checkpoint
+        checkpoint["live_weights"] = dict(self._average.live_weights()) if resumable else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the history."""
-        self.history = checkpoint["history"]
+        """Restore the history, and keep the weights to go on with: the network gets the averaged ones."""
+        self.history, self._resumed_weights = checkpoint["history"], checkpoint["live_weights"]
 
 
 def _confusion(outputs: torch.Tensor | tuple[torch.Tensor, ...], masks: torch.Tensor) -> torch.Tensor:

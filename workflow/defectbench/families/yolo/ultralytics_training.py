@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from defectbench.families.yolo.network import (
     cpu_state,
 )
 from defectbench.training.augmentation import make_augmentation
+from defectbench.training.averaging import average_decay
 from defectbench.training.optimisation import cosine_with_warmup
 
 FITNESS = "ultralytics' own fitness: mAP50-95 of boxes, for segmentation plus that of masks, on val"
@@ -251,8 +253,9 @@ class TrainerMixin(_TrainerBase):
         return 0
 
     def _setup_train(self) -> None:
-        """Stop early by the settings."""
+        """Stop early by the settings, and average the weights by them: ultralytics' own decay rises slowly."""
         super()._setup_train()
+        self.ema.decay = partial(average_decay, decay=self.settings.ema)
         peak = self.settings.last_peak(self.total_steps)
         self.stopper = Stopping(self.settings.patience, lambda: self.n_steps >= peak)
 
