@@ -50,7 +50,6 @@ class YoloSettings(BudgetSettings):
     )
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
-    workers: int = Field(4, ge=0, description="Loader processes beside a GPU, results depend on it; without one: none")
     seed: int = Field(42, ge=0)
 
     @property

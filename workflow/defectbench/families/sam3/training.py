@@ -25,6 +25,7 @@ def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
         network,
         None if is_zero_shot else Sam3Loss(settings),
         origin,
+        compiled=[sam.vision_encoder.backbone],
         make_task=Sam3Task,
         base_sha256=origin["base_sha256"],
         facts={"phrases": phrases, "zero_shot": is_zero_shot},
