@@ -94,8 +94,6 @@ def describe_training(settings: YoloSettings, batch_size: int) -> list[str]:
     """Notes on a training that ended with ``batch_size``, for readers of the results."""
     notes = [] if settings.weights == "coco" else ["from scratch"]
     notes += [f"loss: {LOSS}", f"checkpoint by {FITNESS}"]
-    if not settings.is_detector:
-        notes.append("map: confidence x soft mask, so that p = 0.5 is not what it is for a CNN")
     if batch_size != settings.batch_size:
         notes.append(f"batch size {batch_size}: {settings.batch_size} did not fit into memory")
     return notes
