@@ -1,10 +1,10 @@
-"""What SAM 2's answer to a true box is worth: mask token, object-score cut, image size. Test Dice of trained experiments.
+"""SAM 2 prompted with true boxes: which mask token, with or without the cut at the object score, at which image size.
 
-Each experiment's test images are predicted from their oracle boxes four times: with the token that is trained for boxes
-or, of the three that are not, the mask with the highest predicted IoU; without and with the cut at the object score. The
-experiments differ in image size. Dice at p = 0.5, mean over defective images, with the project's intervals by group.
+Dice at p = 0.5 of a trained experiment, mean over defective test images, with intervals by group: with the token that
+is trained for boxes or, of the three that are trained for clicks, the mask with the highest predicted IoU; images at
+their own size, and squashed to squares.
 
-    python benchmarks/sam2_masks.py runs/neu_seg runs/neu_seg/sam2/EXP ...
+    python benchmarks/sam2_masks.py runs/neu_seg runs/neu_seg/sam2/EXP --squash 320 448
 """
 
 import argparse
@@ -22,6 +22,7 @@ from defectbench.data.prompt_file import read_prompts
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.families.sam2.predictor import PromptedPredictor, load_prompted
 from defectbench.files import read_json
+from defectbench.inference.geometry import Geometry
 from defectbench.inference.predictor import ModelFiles
 from defectbench.metrics.codes import HALF
 
@@ -32,7 +33,8 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="runs/{ds}, with manifest, split, packs and prompts")
-    parser.add_argument("experiments", type=Path, nargs="+", help="folders of experiments prompted with boxes")
+    parser.add_argument("experiment", type=Path, help="folder of an experiment prompted with boxes")
+    parser.add_argument("--squash", nargs="*", default=[], help="sides of squares, pixels; multiples of 32")
     parser.add_argument("--weights", type=Path, default=Path("weights"), help="folder of base weights")
     parser.add_argument("--draws", type=int, default=10_000, help="of the bootstrap")
     args = parser.parse_args()
@@ -43,21 +45,22 @@ def main() -> None:
     bootstrap = GroupBootstrap(split.loc[ids, "group"].to_numpy(), args.draws, seed=42)
     prompts = read_prompts(args.dataset / "prompts" / "oracle" / "box.parquet", ORACLE)
     images = ImagePack(args.dataset / "packed")
-    print(f"{len(ids)} defective test images, {bootstrap.n_groups} groups\n")
-    print("| experiment | mask | no cut | cut at the object score |\n|---|---|---|---|")
-    for folder in args.experiments:
-        run = read_json(folder / "run.json")
-        base = args.weights / f"{Sam2Settings.model_validate(run['settings']).base_name}.safetensors"
-        predictor = load_prompted(run, ModelFiles(folder / "model" / "weights.safetensors", base, None), "auto", ORACLE)
+    run = read_json(args.experiment / "run.json")
+    base = args.weights / f"{Sam2Settings.model_validate(run['settings']).base_name}.safetensors"
+    files = ModelFiles(args.experiment / "model" / "weights.safetensors", base, None)
+    predictor = load_prompted(run, files, "auto", ORACLE)
+    print(f"{run['experiment']['exp_id']}: {len(ids)} defective test images, {bootstrap.n_groups} groups\n")
+    print("| size | mask | no cut | cut at the object score |\n|---|---|---|---|")
+    for size in ("native", *args.squash):
+        predictor.geometry = Geometry.of(size, "native" if size == "native" else "squash")
         for name, points in TOKENS.items():
             predictor.network.multimask_points = points
             cells = []
-            for cut in (False, True):
-                predictor.object_score_cut = cut
+            for predictor.object_score_cut in (False, True):
                 scores = np.array([dice(predictor, np.asarray(images[i]), prompts[i], truth[i]) for i in ids])
                 low, high = bootstrap.interval(scores, 0, 1)
                 cells.append(f"{scores.mean():.3f} [{low:.3f}, {high:.3f}]")
-            print(f"| `{run['experiment']['exp_id']}` | {name} | {' | '.join(cells)} |", flush=True)
+            print(f"| {size} | {name} | {' | '.join(cells)} |", flush=True)
 
 
 @torch.inference_mode()
