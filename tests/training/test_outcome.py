@@ -25,7 +25,7 @@ def test_a_training_that_found_something_and_kept_its_start_has_no_problem(value
 def test_a_training_that_found_nothing_says_what_to_change(values):
     (problem,) = find_problems(history(values), "val_iou_fixed", UNET)
     assert problem.startswith("val_iou_fixed was 0 in every evaluation")
-    for change in ("more steps", "lr (now 0.0002)", "sampler: balanced", "loss: dice_bce", "pretrained weights"):
+    for change in ("a larger budget", "lr (now 0.0002)", "sampler: balanced", "loss: dice_bce", "pretrained weights"):
         assert change in problem
 
 
