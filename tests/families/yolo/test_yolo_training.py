@@ -89,6 +89,8 @@ def test_the_record_says_how_it_was_trained(trained):
     text = "; ".join(run["notes"])
     for part in ("from scratch", "loss", "fitness", "0.5"):
         assert part in text
+    found_nothing = pd.read_csv(trained / "history.csv")["fitness"].max() == 0
+    assert [text.startswith("fitness was 0 in every") for text in run["problems"]] == [True] * found_nothing
 
 
 def test_history_has_a_row_per_evaluation_in_our_columns(trained):
