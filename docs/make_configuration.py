@@ -19,7 +19,11 @@ HEAD = """\
 Made by `python docs/make_configuration.py` from the settings classes in `workflow/defectbench/config/`; a test fails if
 it is out of date. A study is one YAML file with the keys `study` (its name), `dataset`, `experiments` and, if the
 defaults do not fit, the other sections below. `defaults` holds keys of experiments, for all that know them; in an
-experiment, a list of values is a grid.
+experiment, a list of values is a grid. `searched` holds what a [search](checkpoints.md#searching-settings) found for
+entries by their names; it is written by the search, as a second configuration file.
+
+The budget is `images_seen`, the same for all trained families; an entry may state it as `epochs` or `steps` instead,
+which takes the place of the one in `defaults` ([training modes](training_modes.md#budget)).
 """
 
 

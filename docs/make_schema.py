@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from defectbench.config.experiment import ExperimentKeys
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.ingest import FORMATS, NAME
+from defectbench.config.searched import Searched
 from defectbench.config.study import SECTIONS
 
 Schema = dict[str, Any]
@@ -24,7 +25,10 @@ NO_DEFAULT = ("name",)
 
 def study_schema() -> Schema:
     """JSON schema of a whole study."""
-    models: list[type[BaseModel]] = [*FORMATS.values(), *SECTIONS.values(), *FAMILIES.values(), ExperimentKeys]
+    models: list[type[BaseModel]] = [
+        *(*FORMATS.values(), *SECTIONS.values(), *FAMILIES.values()),
+        *(ExperimentKeys, Searched),
+    ]
     _, generated = models_json_schema([(model, "validation") for model in models], by_alias=True)
     definitions: dict[str, Schema] = _without_titles(generated["$defs"])
     common = definitions.pop(ExperimentKeys.__name__)["properties"]
@@ -55,6 +59,11 @@ def study_schema() -> Schema:
                 "properties": _defaults(families),
             },
             "experiments": {"type": "array", "items": _reference("experiment")},
+            "searched": {
+                "type": ["object", "null"],
+                "description": "Name of an entry -> what a search found for it; in place of its own values",
+                "additionalProperties": _reference(Searched.__name__),
+            },
         },
         "$defs": {"experiment": _experiment(grids), **keys, **definitions},
     }

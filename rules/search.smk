@@ -1,6 +1,7 @@
 """A search over settings: trainings ranked on val. Nothing is predicted on test.
 
-Needs the trained experiments. Makes search.csv and search.md in the study's results folder.
+Needs the trained experiments. Makes search.csv, search.md and searched.yaml, which another study takes as a
+second configuration file, in the study's results folder.
 """
 
 SEARCHED, OTHERS = STUDY.split_comparable()
@@ -14,11 +15,7 @@ rule search:
     """Rank the study's trainings on the val images alone."""
     input:
         (
-            [
-                f"{experiment_folder(experiment)}/{file}"
-                for experiment in SEARCHED
-                for file in ("run.json", "history.csv")
-            ]
+            [f"{experiment_folder(experiment)}/run.json" for experiment in SEARCHED]
             if SEARCHED
             else refuse_target(
                 f"study {STUDY.name} has no training that a search can rank:\n"
@@ -31,6 +28,7 @@ rule search:
     output:
         csv=result_files("search.csv"),
         markdown=result_files("search.md"),
+        found=result_files("searched.yaml"),
     params:
         code=code("search"),
         folders=[experiment_folder(experiment) for experiment in SEARCHED],
@@ -48,4 +46,4 @@ rule search:
         ENV
     shell:
         "python {input.script} --folders {params.folders} --title {params.title:q} --names {input.names} --csv {output.csv}"
-        " --markdown {output.markdown} --left-out {params.left_out:q} 2>&1 | tee {log}"
+        " --markdown {output.markdown} --found {output.found} --left-out {params.left_out:q} 2>&1 | tee {log}"

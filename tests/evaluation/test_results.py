@@ -125,6 +125,7 @@ def test_every_value_comes_from_its_file(folders):
     for name in ("dice_all", "test_mIoU", "val_Dice", "IoU@75", "AUPRC", "threshold", "fp_image_rate", "n_test"):
         assert row[name] == metrics[name]
     assert row[["batch_size", "steps", "lr", "wd", "seed"]].tolist() == [8, 120, 1e-4, 0.05, 42]
+    assert row["images_seen"] == 960
     assert row["avg_inference_time"] == 0.0125
     assert row["ckpt_path"] == "runs/tiny/unet/unet_a/model/weights.safetensors"
     assert row["timestamp"] == "2026-11-21T06:00:00+00:00"
@@ -168,6 +169,21 @@ def test_batches_taken_in_parts_are_noted(folders):
     first, *others = consolidate(settings(folders))["notes"]
     assert first.startswith("from scratch; batches in 2 parts with accumulated gradients")
     assert pd.isna(others).all()
+
+
+def test_a_row_says_what_is_wrong_with_its_training_and_that_nothing_is_predicted(dataset, folders, tmp_path):
+    silent = make_experiment(dataset, tmp_path / "runs/silent", constant_maps(dataset.truth, 0))
+    zero_shot = make_experiment(dataset, tmp_path / "runs/zero_shot", constant_maps(dataset.truth, 0))
+    edit(silent / "run.json", problems=["val_iou_fixed was 0"], settings={"lr": 2e-4, "sampler": "shuffle"})
+    edit(zero_shot / "run.json", settings={"tune": "none"})
+    edit(folders[1] / "run.json", problems=["the training made the network worse"])
+    found = consolidate(settings([*folders, silent, zero_shot])).set_index("exp_id")["problems"]
+    # Predicting nothing is what all_empty is for.
+    assert found[["unet_a", "all_empty"]].isna().all()
+    assert found["unet_b"] == "the training made the network worse"
+    assert found["silent"].startswith("val_iou_fixed was 0; no pixel of any test image is predicted. To change: ")
+    assert "another lr (now 0.0002), sampler: balanced" in found["silent"]
+    assert found["zero_shot"].endswith("other prompts or phrases, or a fine-tuned model")
 
 
 def test_what_does_not_apply_is_null_never_zero(folders):

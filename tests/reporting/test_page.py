@@ -239,6 +239,28 @@ def test_batches_taken_in_parts_are_a_caveat(page, tmp_path):
     assert found.startswith("Batches did not fit into memory")
 
 
+def test_a_model_that_predicts_nothing_is_a_caveat(page):
+    results, _ = tables_of(page.parent)
+    problem = "no pixel of any test image is predicted. To change: a larger budget (images_seen)"
+    failed = results.assign(problems=[problem, *[None] * (len(results) - 1)])
+    (found,) = set(said(page.parent, failed)[0]) - set(said(page.parent)[0])
+    assert found == f"{experiment_names(results)[results['experiment'][0]]}: {problem}."
+
+
+def test_budgets_that_differ_are_a_caveat(page):
+    results, _ = tables_of(page.parent)
+    automatic = results["track"] == "automatic"
+    first = results["experiment"] == results.loc[automatic, "experiment"].iloc[0]
+    trained = results.assign(images_seen=results["images_seen"].where(automatic))
+    within = trained.assign(images_seen=trained["images_seen"].where(~first, 641))
+    assert said(page.parent, within)[0] == said(page.parent, trained)[0]
+    below = trained.assign(images_seen=trained["images_seen"].where(~first, 639))
+    (found,) = set(said(page.parent, below)[0]) - set(said(page.parent, trained)[0])
+    name = experiment_names(results)[results.loc[first, "experiment"].iloc[0]]
+    assert found.startswith("Automatic track: budgets differ.")
+    assert f"{name} 639; the most of the track are 960" in found
+
+
 def test_several_seeds_are_named_with_their_spread_and_intervals(page):
     results, pairwise = tables_of(page.parent)
     best = results["experiment"] == pairwise.loc[pairwise["kind"] == "vs_best", "a"].iloc[0]

@@ -135,6 +135,7 @@ def write_run(folder: Path, **changes) -> None:
         "experiment": experiment | changes,
         "settings": {"batch_size": 8, "lr": 1e-4, "wd": 0.05, "steps": None},
         "steps": 120,
+        "images_seen": 960,
         "n_labels_train": 7,
         "n_labels_val": 7,
         "params_total": 14_300_000,

@@ -13,6 +13,7 @@ import pandas as pd
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.data.cross_validation import check_unseen
 from defectbench.data.splits import SplitError
+from defectbench.families.combined_records import mean_known
 from defectbench.families.ensemble.record import combined_record, combined_timing, read_members
 from defectbench.files import write_json
 from defectbench.inference.ensemble import write_joined, write_mean
@@ -47,7 +48,12 @@ def main(argv: list[str] | None = None) -> None:
         check_unseen(seen, split[split["role"] == "test"])
     n_test = write_mean([folder / "test.pred.parquet" for folder in args.folds], weights, args.test, "test")
     labelled = {image_id for ids in predicted for image_id in ids}
-    facts = {"n_labels_val": 0, "weights_path": args.run.parent.as_posix(), "n_folds": len(members)}
+    facts = {
+        "images_seen": mean_known([member.run.get("images_seen") for member in members]),
+        "n_labels_val": 0,
+        "weights_path": args.run.parent.as_posix(),
+        "n_folds": len(members),
+    }
     record = combined_record(
         identity, members[0].run["settings"], members, labelled, **facts, code_digest=args.code_digest
     )

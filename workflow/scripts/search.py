@@ -5,7 +5,7 @@ from pathlib import Path
 
 from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.files import write_text
-from defectbench.reporting.search import as_markdown, rank_trainings
+from defectbench.reporting.search import as_markdown, as_yaml, found_settings, rank_trainings
 from defectbench.script import run_script
 
 
@@ -18,12 +18,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--title", required=True, help="heading of the page")
     parser.add_argument("--csv", type=Path, required=True, help="CSV file to write")
     parser.add_argument("--markdown", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument("--found", type=Path, required=True, help="YAML file to write: a section for other studies")
     parser.add_argument("--left-out", nargs="*", default=[], help="experiments that are not ranked, with the reason")
     args = parser.parse_args(argv)
 
     table = rank_trainings(args.folders, NamesSettings.read(args.names) if args.names else NO_NAMES)
     page = as_markdown(table, args.title, args.left_out)
     write_text(args.csv, table.to_csv(index=False))
+    write_text(args.found, as_yaml(found_settings(table)))
     write_text(args.markdown, page)
     print(page)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
 from safetensors.torch import load_file
+from sklearn.metrics import average_precision_score
 from tiny_packs import call
 from tiny_study import ROOT
 from torch._dynamo import OptimizedModule
@@ -26,6 +28,7 @@ from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
+from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
 from defectbench.families.yolo import ultralytics_training
@@ -40,8 +43,9 @@ ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 
 
 def settings(**keys):
-    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "epochs": 2, "batch_size": 4, "threads": 1}
-    return YoloSettings(**{**defaults, **keys})
+    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "threads": 1}
+    budget = {"images_seen": 18, "eval_every": 2, "batch_size": 4}
+    return YoloSettings(**{**defaults, **budget, **keys})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -77,7 +81,7 @@ def trained(root):
 def test_the_record_says_how_it_was_trained(trained):
     run = read_json(trained / "run.json")
     assert run["experiment"]["track"] == "automatic"
-    assert (run["steps"], run["epochs"], run["n_labels_train"], run["n_labels_val"]) == (4, 2, 8, 2)
+    assert (run["steps"], run["images_seen"], run["n_labels_train"], run["n_labels_val"]) == (5, 20, 8, 2)
     assert run["classes"] == ["merged"]
     assert run["weights_source"] == "random"
     assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
@@ -85,12 +89,16 @@ def test_the_record_says_how_it_was_trained(trained):
     text = "; ".join(run["notes"])
     for part in ("from scratch", "loss", "fitness", "0.5"):
         assert part in text
+    found_nothing = pd.read_csv(trained / "history.csv")["fitness"].max() == 0
+    assert [text.startswith("fitness was 0 in every") for text in run["problems"]] == [True] * found_nothing
 
 
-def test_history_has_a_row_per_epoch_in_our_columns(trained):
+def test_history_has_a_row_per_evaluation_in_our_columns(trained):
     actual = pd.read_csv(trained / "history.csv")
-    assert actual["epoch"].tolist() == [0, 1]
-    assert actual["step"].tolist() == [2, 4]
+    assert actual["epoch"].tolist() == [0, 1, 2]
+    # 18 images in batches of 4, from 8 images.
+    assert actual["step"].tolist() == [2, 4, 5]
+    assert actual["images_seen"].tolist() == [8, 16, 20]
     parts = [column for column in actual if column.startswith("train_") and column.endswith("_loss")]
     summed = actual[[column for column in parts if column != "train_loss"]].sum(axis=1)
     np.testing.assert_allclose(actual["train_loss"], summed, rtol=1e-6)
@@ -100,11 +108,34 @@ def test_history_has_a_row_per_epoch_in_our_columns(trained):
 def test_only_best_and_last_are_saved(trained):
     names = sorted(path.name for path in (trained / "checkpoints").iterdir())
     assert len(names) == 2
-    assert names[0].startswith("best_epoch")
+    assert names[0].startswith("best_step")
     assert names[1] == "last.safetensors"
     assert (trained / "model" / "weights.safetensors").read_bytes() == (trained / "checkpoints" / names[0]).read_bytes()
     assert not list(trained.rglob("*.pt"))
     assert [path.name for path in (trained / "state").iterdir()] == ["lock"]
+
+
+def test_the_learning_rate_is_that_of_the_other_families_at_every_step(trained):
+    # A step of warm-up, then half a cosine over the other four, whatever ultralytics' epochs.
+    after = {step: 0.5e-3 * (1 + math.cos(math.pi * (step - 1) / 4)) for step in (2, 4, 5)}
+    history = pd.read_csv(trained / "history.csv").set_index("step")["learning_rate"]
+    assert history.to_dict() == pytest.approx(after, rel=1e-4, abs=1e-12)
+
+
+def test_out_of_memory_halves_the_batch_and_not_the_budget(root, monkeypatch):
+    plain, failures = ultralytics_training._Segmentation.preprocess_batch, [RuntimeError("CUDA out of memory")]
+
+    def preprocess(trainer, batch):
+        batch = plain(trainer, batch)
+        if failures:
+            raise failures.pop()
+        return batch
+
+    monkeypatch.setattr(ultralytics_training._Segmentation, "preprocess_batch", preprocess)
+    train(train_script, root, root / "halved", settings())
+    run = read_json(root / "halved" / "run.json")
+    assert (run["steps"], run["images_seen"]) == (5, 20)
+    assert any("batch size 2: 4 did not fit" in note for note in run["notes"])
 
 
 def process(root, folder):
@@ -121,16 +152,16 @@ def read_weights_bytes(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
 
 
-def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root, trained):
+def test_a_training_killed_after_its_first_evaluation_ends_as_an_undisturbed_one(root, trained):
     folder = root / "again"
     with process(root, folder) as killed:
-        assert any("epoch   1/2" in line for line in killed.stdout)
+        assert any("step     2/5" in line for line in killed.stdout)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
     assert not (folder / "run.json").exists()
     with process(root, folder) as again:
-        assert "starts over from epoch 0" in again.stdout.read()
+        assert "starts over from step 0" in again.stdout.read()
     assert again.returncode == 0
     assert len(read_weights_bytes(trained)) == 3
     assert read_weights_bytes(folder) == read_weights_bytes(trained)
@@ -165,6 +196,13 @@ def test_prediction_gives_a_map_of_every_image(root, trained):
         assert file.header.has_scores
         maps = dict(file)
     assert list(maps) == ["10.png", "11.png"]
+    with PredictionFile(trained / "val.pred.parquet") as file:
+        pixels = np.concatenate([codes.ravel() for _, codes in file])
+    masks = MaskPack(root / "packed")
+    truth = np.concatenate([masks.read(name, merged=True).ravel() for name in ("08.png", "09.png")])
+    scores = read_json(trained / "run.json")["val_scores"]
+    assert scores["auprc"] == pytest.approx(average_precision_score(truth, pixels), rel=1e-9)
+    assert scores["val_iou_fixed"] == 0
     assert all(codes.shape == (1, *SIZE) for codes in maps.values())
     assert len({codes.max() for codes in maps.values()} | {0}) > 1
     assert max(codes.max() for codes in maps.values()) < HALF
@@ -323,7 +361,8 @@ def test_history_of_a_detector_has_no_masks():
         {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
         | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
     )
-    actual = make_history(results, [0.1, 0.2], 7)
+    ours = [{"step": 7, "images_seen": 28, "fitness": 0.1}, {"step": 14, "images_seen": 56, "fitness": 0.2}]
+    actual = make_history(results, ours)
     assert actual["train_loss"].tolist() == [4, 6]
     assert actual["epoch_time"].tolist() == [2, 3]
     assert actual["box_map50_95"].tolist() == [0.1, 0.2]

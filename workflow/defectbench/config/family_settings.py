@@ -22,6 +22,8 @@ class Traits:
     """Where the prompts come from: 'none', 'fixed', 'oracle', or the id of the experiment that predicts them."""
     prompt_file: str | None = None
     """Path of the file of prompts below the dataset's ``prompts/``; None if prompts need no file."""
+    train_prompt_source: str = ""
+    """Id of the experiment whose out-of-fold predictions prompt the training; empty if none does."""
     img_size: str = "native"
     """Size at which the network sees the image."""
     task: str = "merged"
@@ -107,6 +109,10 @@ class FamilySettings(Settings):
     def traits(self) -> Traits:
         """Traits that everything outside the family may read."""
         return Traits()
+
+    def warnings(self, class_names: Sequence[str]) -> list[str]:
+        """What is allowed but hardly meant, with classes of these names: for the doctor, and notes of the results."""
+        return []
 
     def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
         """Key -> value, as JSON, of everything that may appear in the experiment's id.

@@ -63,6 +63,8 @@ class NamesSettings(Settings):
 
     names: dict[str, str] = Field({}, description="Experiment id -> name, of the experiments that were given one")
     unabridged_ids: dict[str, str] = Field({}, description="Experiment id -> id with all settings, if it was shortened")
+    entries: dict[str, str] = Field({}, description="Experiment id -> name of its entry, whose grid it is a point of")
+    searched: dict[str, str] = Field({}, description="Experiment id -> what a search found for it, in words")
 
     def name_of(self, exp_id: str) -> str:
         """Name of an experiment: the given one, or else its id."""

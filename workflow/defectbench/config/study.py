@@ -26,6 +26,7 @@ from defectbench.config.prompts import PromptSettings
 from defectbench.config.report import NamesSettings, RankingSettings, ReportSettings
 from defectbench.config.runtime import RuntimeSettings
 from defectbench.config.score import ScoreSettings
+from defectbench.config.searched import Searched, read_searched
 from defectbench.config.split import SplitSettings
 from defectbench.config.trackers import TrackerSettings
 from defectbench.config.weights import WeightsSettings
@@ -56,6 +57,8 @@ class Study(Sections):
     name: str
     dataset: SkipValidation[DatasetSettings]
     experiments: SkipValidation[tuple[Experiment, ...]]
+    searched: dict[str, Searched]
+    """Name of an entry -> what a search of another study found for it."""
 
     def of_family(self, family: str) -> list[Experiment]:
         """Experiments of one family, in the order of the configuration."""
@@ -98,8 +101,14 @@ class Study(Sections):
         return {one.exp_id: shared_ids[one.unabridged_without_seed] for one in self.experiments}
 
     def names(self) -> NamesSettings:
-        """Names of the experiments that were given one, and the long forms of shortened ids."""
+        """Names of the experiments and of their entries that were given one, and the long forms of shortened ids."""
         return NamesSettings(
+            entries={one.exp_id: one.entry for one in self.trained() if one.entry},
+            searched={
+                one.exp_id: self.searched[one.entry].describe()
+                for one in self.experiments
+                if one.entry in self.searched
+            },
             names={one.exp_id: one.given_name for one in self.experiments if one.given_name},
             unabridged_ids={
                 one.exp_id: one.unabridged_id for one in self.experiments if one.exp_id != one.unabridged_id
@@ -114,14 +123,17 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         ConfigError: with every problem found, each with its key path and what is allowed.
     """
     problems: list[str] = []
-    known = sorted({"study", "dataset", "defaults", "experiments", *SECTIONS})
+    known = sorted({"study", "dataset", "defaults", "experiments", "searched", *SECTIONS})
     problems += [f"{key}: unknown key; {suggest(str(key), known)}" for key in config if key not in known]
     name = config.get("study", "study")
     if not re.match(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
     dataset = _dataset(config.get("dataset"), problems)
     sections, valid = _sections({key: _group(config, key, problems) for key in SECTIONS}, problems)
-    experiments = expand(config.get("experiments"), _group(config, "defaults", problems), problems)
+    searched = read_searched(_group(config, "searched", problems), problems)
+    experiments = expand(config.get("experiments"), _group(config, "defaults", problems), problems, searched)
+    if searched and not searched.keys() & {one.entry for one in experiments}:
+        problems.append(f"searched: no entry of experiments has the name {' or '.join(searched)}")
     problems += wrong_trainings(experiments)
     if dataset is not None:
         if experiments and not dataset.has_images:
@@ -136,7 +148,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     if problems or dataset is None:
         raise ConfigError(problems)
     resolved = dict(sections) | {"report": report, "predict_images": predict_images}
-    return Study(name=str(name), dataset=dataset, experiments=tuple(experiments), **resolved)
+    return Study(name=str(name), dataset=dataset, experiments=tuple(experiments), searched=searched, **resolved)
 
 
 def load_dataset(config: dict[str, Any]) -> DatasetSettings:

@@ -181,8 +181,14 @@ _TRAINING = (
         description="Labelled images used for early stopping or the choice of the checkpoint, not for fitting.",
     ),
     Definition(name="img_size", description="Size that images are trained and predicted at, as configured."),
-    Definition(name="batch_size", null_when="not trained", description="Images per optimiser step."),
-    Definition(name="steps", null_when="not trained", description="Optimiser steps."),
+    Definition(name="batch_size", null_when="not trained", description="Images of a batch; a step may have several."),
+    Definition(name="steps", null_when="not trained", description="Optimiser steps, up to the end of the training."),
+    Definition(
+        name="images_seen",
+        null_when="not trained, or a combination, whose members or stages have a number each",
+        description="Training images seen in all steps, one counted as often as it was seen: the budget of the "
+        "training, the same unit for all families. Cross-validated: the mean over the folds' trainings.",
+    ),
     Definition(name="lr", null_when="not trained", description="Learning rate."),
     Definition(name="wd", null_when="not trained", description="Weight decay."),
     Definition(
@@ -205,6 +211,12 @@ _TRAINING = (
         name="notes",
         null_when="nothing to note",
         description="Deviations from the protocol that a reader must know of.",
+    ),
+    Definition(
+        name="problems",
+        null_when="there are none",
+        description="That the training found nothing or ended below its starting point, or that nothing is predicted, "
+        "and what to change.",
     ),
 )
 

@@ -27,9 +27,9 @@ _COLUMNS = {
     "metrics": ("val_mAP50", "val_mAP50_95", "test_mAP50", "test_mAP50_95", "n_val", "n_test", "n_test_boxes"),
     "timing": ("avg_inference_time", "infer_ms_p50", "infer_ms_p95", "peak_memory_infer_bytes", "device"),
     "run": (
-        *("steps", "n_labels_train", "n_labels_val", "params_total", "params_trainable", "weights_bytes"),
-        *("train_seconds", "peak_memory_train_bytes", "weights_source", "weights_sha256", "weights_path"),
-        *("finished_at", "code_digest", "train_device", "notes"),
+        *("steps", "images_seen", "n_labels_train", "n_labels_val", "params_total", "params_trainable"),
+        *("weights_bytes", "train_seconds", "peak_memory_train_bytes", "weights_source", "weights_sha256"),
+        *("weights_path", "finished_at", "code_digest", "train_device", "notes"),
     ),
     "compared": ("test_ids_sha256", "data_digest"),
 }
@@ -131,11 +131,12 @@ def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.
     rows = []
     for folder in folders:
         run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
-        run["notes"] = "; ".join(run.get("notes", []))
+        searched = names.searched.get(run["experiment"]["exp_id"])
+        run["notes"] = "; ".join([*run.get("notes", []), *run.get("problems", []), *([searched] if searched else [])])
         run["train_device"] = run.get("device")
         sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
         sources |= {"run": run, "compared": metrics}
-        rows.append({name: sources[source].get(name) for source, names in _COLUMNS.items() for name in names})
+        rows.append({name: sources[source].get(name) for source, columns in _COLUMNS.items() for name in columns})
     table = pd.DataFrame(rows)
     table.insert(table.columns.get_loc("task"), "name", table["exp_id"].map(names.name_of))
     for name in _COLUMNS["compared"]:

@@ -13,6 +13,7 @@ from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
 from defectbench.metrics.names import all_names
 from defectbench.script import UserError
+from defectbench.training.outcome import advise
 
 BETWEEN_FOLDS = ("dice_all", "mIoU")
 SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version", "match_iou")
@@ -56,6 +57,7 @@ _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",
     "used_val_labels": "boolean",
+    "images_seen": "Int64",
     "ema": "float64",
     "train_precision": "str",
     "n_labels_train": "Int64",
@@ -96,11 +98,13 @@ _LAST = {
     "match_iou": "float64",
     "post_processing": "str",
     "notes": "str",
+    "problems": "str",
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
 _OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
 _OF_RUN = (
     "steps",
+    "images_seen",
     "n_labels_train",
     "n_labels_val",
     "params_total",
@@ -187,16 +191,18 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "train_device": None if run.get("zero_shot") else run.get("device"),
         "train_precision": run.get("precision"),
         "notes": "; ".join(_notes(run)) or None,
+        "problems": "; ".join(_problems(run, metrics)) or None,
     }
 
 
-def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str]:
-    """Names of an experiment and of the source of its prompts, and its id with all settings."""
+def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str | None]:
+    """Names of an experiment and of the source of its prompts, its id with all settings, what was found by a search."""
     exp_id, source = row["exp_id"], row["prompt_source"]
     return {
         "name": names.name_of(exp_id),
         "unabridged_id": names.unabridged_ids.get(exp_id, exp_id),
         "prompt_source_name": names.name_of(source),
+        "notes": "; ".join(filter(None, [row["notes"], names.searched.get(exp_id)])) or None,
     }
 
 
@@ -227,6 +233,15 @@ def _notes(run: dict[str, Any]) -> list[str]:
     if (parts := run.get("batch_parts") or 1) > 1:
         notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
     return notes
+
+
+def _problems(run: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    """What shows that a model has not learned; predicting nothing is what some reference methods are for."""
+    problems = list(run.get("problems") or [])
+    # Precision is not defined where no pixel is predicted.
+    if metrics["Precision"] is None and run["experiment"]["track"] != "reference":
+        problems.append(f"no pixel of any test image is predicted. {advise(run.get('settings') or {})}")
+    return problems
 
 
 def _between_folds(folder: Path) -> dict[str, Any]:

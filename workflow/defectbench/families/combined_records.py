@@ -10,6 +10,12 @@ def sum_known(values: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(values) else None
 
 
+def mean_known(values: Sequence[int | None]) -> int | None:
+    """The mean of ``values``, rounded; None if one of them is not known."""
+    total = sum_known(values)
+    return None if total is None else round(total / len(values))
+
+
 def max_known(values: Sequence[int | None]) -> int | None:
     """The largest of the known ``values``; None if none is known."""
     return max((value for value in values if value is not None), default=None)
@@ -25,6 +31,6 @@ def inherited_label_ids(runs: Sequence[dict[str, Any]]) -> list[str]:
     return sorted({image_id for run in runs for image_id in run.get("labels_of_init_from") or []})
 
 
-def merge_notes(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """The notes of all ``runs`` (run.json), each once."""
-    return list(dict.fromkeys(note for run in runs for note in run.get("notes") or []))
+def merge_notes(runs: Sequence[dict[str, Any]], key: str = "notes") -> list[str]:
+    """The notes, or what else is under ``key``, of all ``runs`` (run.json), each once."""
+    return list(dict.fromkeys(note for run in runs for note in run.get(key) or []))

@@ -4,6 +4,7 @@ import pandas as pd
 
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER, TOO_FEW
 from defectbench.reporting import power_law
+from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.names import experiment_names
 from defectbench.reporting.verdicts import Standing
@@ -27,6 +28,11 @@ def findings(
     names = experiment_names(results)
     parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
     parts += [f"**{note}**" for note in data_notes(issues, leaks)]
+    failed = results.dropna(subset="problems")
+    parts += [
+        f"**{names[row['experiment']]}, seed {row['seed']}: {row['problems']}.**" for row in failed.to_dict("records")
+    ]
+    parts += [f"**{sentence}.**" for sentence in compare_budgets(results, names)]
     for track in pairwise["track"].drop_duplicates():
         rows = pairwise[pairwise["track"] == track]
         lines = [f"- {difference_sentence(row, names)}" for row in rows.to_dict("records")]

@@ -23,7 +23,8 @@ NOTES = (
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
     "labels: labelled training images; the val images, which choose checkpoints and thresholds, come on "
-    "top. params: parameters of the model. ms/image: mean prediction time, for a cascade also of both stages.",
+    "top. seen: training images seen, each as often as it was. params: parameters of the model. "
+    "ms/image: mean prediction time, for a cascade also of both stages.",
 )
 ZERO_SHOT_NOTE = "Zero-shot models are scored at p = 0.5, so that they owe nothing to validation images: threshold –."
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
@@ -74,6 +75,7 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
         "fp_image_rate",
         "threshold",
         "labels",
+        "seen",
         "params",
         "ms/image",
     ]
@@ -100,6 +102,7 @@ def _cells(row: pd.Series, primary: str, with_pp: bool, with_cv: bool) -> list[s
         format_decimal(row["fp_image_rate"]),
         format_decimal(row["threshold"]) if row["used_val_labels"] else DASH,
         DASH if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
+        DASH if pd.isna(row["images_seen"]) else f"{row['images_seen'] / 1000:.3g}k",
         _format_count(row["params_total"]),
         _format_milliseconds(row),
     ]

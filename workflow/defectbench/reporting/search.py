@@ -1,7 +1,8 @@
-"""A settings search: trainings ranked on the val images alone."""
+"""A settings search: the trainings of each entry of a study ranked on the val images alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -10,49 +11,76 @@ from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.files import read_json
 
 MEASURED = ("val_iou_fixed", "val_dice_fixed", "val_dice_opt", "dice_all")
-"""Columns of history.csv that the table shows, at the step of the kept weights."""
+"""Scores of the kept weights on val that the tables show."""
 
 
 def rank_trainings(folders: Sequence[Path], names: NamesSettings = NO_NAMES) -> pd.DataFrame:
-    """A row per trained experiment, best first by its monitor on val; the settings in which they differ come first.
+    """A row per trained experiment: entries in turn, best first within each by its monitor on val.
 
-    Reads run.json and history.csv only, which hold nothing of the test images.
+    An experiment without a name belongs to the entry of its model. The settings in which experiments differ come
+    first, missing where they are the same in the whole entry or have no effect. Reads run.json only, which holds
+    nothing of the test images.
     """
     runs = [read_json(folder / "run.json") for folder in folders]
     settings = pd.DataFrame([{**run["settings"], "subset": run["experiment"]["subset"]} for run in runs], dtype=object)
-    differing = [key for key in settings if settings[key].map(str).nunique() > 1]
+    entries = pd.Series([_entry(run, names) for run in runs], dtype=object)
+    for _, rows in settings.groupby(entries, sort=False):
+        common = [key for key in settings if rows[key].map(str).nunique() == 1]
+        settings.loc[rows.index, common] = None
     rows = []
-    for folder, run in zip(folders, runs, strict=True):
-        history = pd.read_csv(folder / "history.csv").set_index("step")
-        best = history.loc[run["best_step"]]
-        costs = {"best_step": run["best_step"], "steps": run["steps"], "train_seconds": round(run["train_seconds"], 1)}
+    for run in runs:
         exp_id = run["experiment"]["exp_id"]
+        monitor = run["settings"].get("monitor", MEASURED[0])
+        costs = {key: run[key] for key in ("best_step", "steps", "images_seen")}
+        scores = {name: run["val_scores"][name] for name in MEASURED}
         rows.append(
-            {**{name: best[name] for name in MEASURED}, **costs, "exp_id": exp_id, "name": names.name_of(exp_id)}
+            {**scores, **costs, "train_seconds": round(run["train_seconds"], 1)}
+            | {"exp_id": exp_id, "name": names.name_of(exp_id), "score": scores[monitor]}
         )
-    table = pd.concat([settings[differing], pd.DataFrame(rows)], axis=1)
-    monitors = {run["settings"]["monitor"] for run in runs}
-    by = monitors.pop() if len(monitors) == 1 else MEASURED[0]
-    return table.sort_values([by, "exp_id"], ascending=[False, True], ignore_index=True)
+    table = pd.concat([settings.dropna(axis="columns", how="all"), pd.DataFrame(rows)], axis=1)
+    table.insert(0, "entry", entries)
+    order = {entry: place for place, entry in enumerate(entries.unique())}
+    table = table.sort_values(
+        ["entry", "score", "exp_id"],
+        ascending=[True, False, True],
+        key=lambda column: column.map(order) if column.name == "entry" else column,
+        ignore_index=True,
+    )
+    return table.drop(columns="score")
+
+
+def _entry(run: dict[str, Any], names: NamesSettings) -> str:
+    return names.entries.get(run["experiment"]["exp_id"], run["experiment"]["model"])
+
+
+def found_settings(table: pd.DataFrame) -> dict[str, Any]:
+    """The section ``searched`` of another study: of each entry the best trial's settings, and the number of trials."""
+    n_settings = list(table).index(MEASURED[0])
+    found = {}
+    for entry, rows in table.groupby("entry", sort=False):
+        best = rows.iloc[0, 1:n_settings].dropna()
+        if len(rows) > 1:
+            found[str(entry)] = {"settings": best.to_dict(), "trials": len(rows)}
+    return {"searched": found}
+
+
+def as_yaml(section: dict[str, Any]) -> str:
+    """A section of a configuration as YAML."""
+    return yaml.safe_dump(section, sort_keys=False, default_flow_style=None)
 
 
 def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -> str:
-    """The table for reading, below it what is not ranked and why, and the best row's settings as a study has them."""
-    has_names = (table["name"] != table["exp_id"]).any()
-    display = (
-        table[[*(["name"] if has_names else []), *table.columns.drop(["exp_id", "name"])]]
-        .rename_axis("rank")
-        .reset_index()
+    """The table for reading, an entry each, what is not ranked and why, and what other studies can take."""
+    trials = table["entry"].value_counts(sort=False)
+    unequal = (
+        [
+            f"**Numbers of trials differ ({', '.join(f'{entry}: {n}' for entry, n in trials.items())}): an entry with "
+            "more had better chances. Compare what was found with that in mind, or give all the same number.**",
+            "",
+        ]
+        if trials.nunique() > 1
+        else []
     )
-    display["rank"] += 1
-    cells = [
-        [f"{value:.4f}" if name in MEASURED else str(value) for name, value in row.items()]
-        for _, row in display.iterrows()
-    ]
-    lines = [" | ".join(row) for row in (list(display), ["---"] * display.shape[1], *cells)]
-    first = table.iloc[0][: list(table).index(MEASURED[0])].to_dict()
-    # A key without a value has no effect beside the others.
-    settings = {key: value for key, value in first.items() if value == value}
     return "\n".join(
         [
             f"# {title}",
@@ -60,14 +88,31 @@ def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -
             "Ranked on the val images alone, at the weights that each training kept. Scores of the best of many are "
             "too high: train the winner again with other seeds, and read its score on test once.",
             "",
-            *(f"| {line} |" for line in lines),
-            "",
+            *unequal,
+            *(line for entry, rows in table.groupby("entry", sort=False) for line in _section(str(entry), rows)),
             *(["Not ranked:", "", *(f"- {line}" for line in left_out), ""] if left_out else []),
-            "Settings of the first, for `defaults`:",
+            "What was found, as another study takes it (`--configfile STUDY.yaml searched.yaml`):",
             "",
             "```yaml",
-            yaml.safe_dump(settings, sort_keys=False).strip(),
+            as_yaml(found_settings(table)).strip(),
             "```",
             "",
         ]
     )
+
+
+def _section(entry: str, rows: pd.DataFrame) -> list[str]:
+    """Heading and table of one entry."""
+    has_names = (rows["name"] != rows["exp_id"]).any()
+    columns = rows.drop(columns=["entry", "exp_id", "name"]).dropna(axis="columns", how="all")
+    header = ["rank", *(["name"] if has_names else []), *columns]
+    cells = [
+        [str(rank), *([row["name"]] if has_names else []), *(_format(name, row[name]) for name in columns)]
+        for rank, row in enumerate(rows.to_dict("records"), start=1)
+    ]
+    lines = [" | ".join(row) for row in (header, ["---"] * len(header), *cells)]
+    return [f"## {entry}", "", *(f"| {line} |" for line in lines), ""]
+
+
+def _format(name: str, value: Any) -> str:
+    return f"{value:.4f}" if name in MEASURED else str(value)

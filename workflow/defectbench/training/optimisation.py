@@ -54,11 +54,10 @@ def make_schedule(
     """
     match settings.schedule:
         case "cosine":
-            warmup = max(1, round(settings.warmup * total))
+            warmup = settings.warmup_steps(total)
             return lr_scheduler.LambdaLR(optimizer, lambda step: cosine_with_warmup(step, warmup, total))
         case "cosine_restarts":
-            first = math.ceil(total / (2**settings.cycles - 1))
-            return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=first, T_mult=2)
+            return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=settings.restart_steps(total), T_mult=2)
         case "one_cycle":
             return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=total, pct_start=settings.warmup)
         case "plateau":

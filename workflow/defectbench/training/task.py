@@ -28,6 +28,7 @@ TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], t
 ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
 """Loss of a batch, and logits (N, C, H, W)."""
 HistoryRow = dict[str, float | None]
+_TIE = 1e-9
 
 
 class SegmentationTask(L.LightningModule):
@@ -63,7 +64,7 @@ class SegmentationTask(L.LightningModule):
         self._average = WeightAverage(self, settings.ema)
         self._resumed_weights: dict[str, torch.Tensor] | None = None
         self._evaluation = Evaluation(classes)
-        self._metrics: dict[str, float | None] = {}
+        self.val_scores: dict[str, Any] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
         self._train_counts: torch.Tensor | int = 0
@@ -155,22 +156,28 @@ class SegmentationTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics that checkpoints and early stopping watch.
 
+        As long as they are 0, which networks of rare defects are at first, a lower validation loss counts as better.
+
         Raises:
             TrainingError: if they are not defined, because no val image has a defect.
         """
         self._average.swap()
-        metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
-        self._metrics = self.trainer.strategy.broadcast(metrics)
-        if self._metrics[self.settings.monitor] is None:
+        metrics = self._val_loss() | self._evaluation.metrics() if self.trainer.is_global_zero else {}
+        self.val_scores = self.trainer.strategy.broadcast(metrics)
+        if self.val_scores[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
-        self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
+        self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
+
+    def _watched(self, monitor: str) -> float:
+        """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""
+        return self.val_scores[monitor] + _TIE / (1 + self.val_scores["val_loss"])
 
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
         start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
         costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
-        self.history = [start | self._val_loss() | self._metrics | absent | costs]
+        self.history = [start | self.val_scores | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
@@ -185,8 +192,7 @@ class SegmentationTask(L.LightningModule):
                 "step": self.global_step,
                 "images_seen": self.global_step * self.settings.accumulate * batch_size,
                 "train_loss": train_loss.item(),
-                **self._val_loss(),
-                **self._metrics,
+                **self.val_scores,
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
                 "epoch_time": time.perf_counter() - self._started,
@@ -199,7 +205,7 @@ class SegmentationTask(L.LightningModule):
             print(self._progress(self.history[-1]), flush=True)
         track_row(self.loggers, self.history[-1])
         if self.settings.schedule == "plateau":
-            self.lr_schedulers().step(self._metrics[self.settings.monitor])
+            self.lr_schedulers().step(self._watched(self.settings.monitor))
 
     def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}

@@ -6,21 +6,22 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
+from defectbench.config.budget import BudgetSettings
+from defectbench.config.family_settings import JobNeeds, Traits
 
-_UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
+_UNSEARCHABLE = "a detector predicts boxes, which have no IoU or Dice with true masks"
 
 
-class YoloSettings(FamilySettings):
+class YoloSettings(BudgetSettings):
     """A YOLO network and its training by ultralytics: AdamW, cosine, its own losses, no mosaic.
 
-    The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
+    Ultralytics' own fitness chooses the checkpoint.
     """
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
     weights_rule: ClassVar[str | None] = "yolo_weights"
     base_pattern: ClassVar[str] = "yolo[^/]+"
-    prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
+    prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta", "score_threshold"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
         description="-seg: segmentation; the others give boxes alone and have a results table of their own"
@@ -35,28 +36,20 @@ class YoloSettings(FamilySettings):
     img_size: str = Field("640", pattern=r"^[1-9]\d*$", description="Long side in pixels; the aspect is kept")
     rect: bool = Field(
         True,
-        description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Images "
-        "of several aspects are not shuffled if true",
+        description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Of "
+        "several aspects, images of one share a batch, and only the order of batches is random, if true",
     )
-    batch_size: int = Field(16, ge=1)
-    epochs: int = Field(100, ge=1)
-    patience: int = Field(20, ge=1, description="Early stopping: epochs without a better fitness")
     lr: float = Field(1e-3, gt=0)
     wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
-    ema: float = Field(
-        0.999,
-        ge=0,
-        lt=1,
-        description="Decay per step of the exponential moving average of the weights, which is what is validated and "
-        "saved; it rises as (1 + step) / (10 + step) up to this; 0: no average",
-    )
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"
     )
     tta: Literal["none", "hflip"] = Field(
         "none", description="Segmentation: maps are averaged with those of the mirrored image"
+    )
+    score_threshold: float = Field(
+        0.25, gt=0, lt=1, description="Segmentation: p = 0.5 where the mask of an instance with this score is"
     )
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
@@ -76,7 +69,7 @@ class YoloSettings(FamilySettings):
             task=self.task,
             is_detector=self.is_detector,
             sees_image_alone=not self.is_detector,
-            unsearchable=_UNSEARCHABLE,
+            unsearchable=_UNSEARCHABLE if self.is_detector else "",
             base_name=self.network_name if self.weights == "coco" else None,
             adapts_base=False,
             label_table=self.labels,
@@ -97,7 +90,7 @@ class YoloSettings(FamilySettings):
     @property
     def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
-        return {"mask_ratio", "tta"} if self.is_detector else set()
+        return super().inactive_keys | ({"mask_ratio", "tta", "score_threshold"} if self.is_detector else set())
 
     @field_validator("img_size")
     @classmethod

@@ -1,8 +1,6 @@
 """Samples of ultralytics' loader as functions of seed, pass and image, so that the number of its processes is free."""
 
-import itertools
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -34,16 +32,3 @@ class SeededSamples(torch.utils.data.Dataset):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.samples[index]
-
-
-class NumberedPasses:
-    """Batches of (pass, index), pass after pass."""
-
-    def __init__(self, sampler: Any) -> None:
-        """``sampler`` has the batches of indices of one pass; ultralytics' loader knows it by this name."""
-        self.sampler = sampler
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for number in itertools.count():
-            for batch in self.sampler:
-                yield [(number, index) for index in batch]

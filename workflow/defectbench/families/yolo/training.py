@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 from safetensors.torch import load_file
 
+from defectbench.config.base import MERGED
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.files import write_text
@@ -25,8 +27,10 @@ from defectbench.models.checkpoint_files import write_checkpoints
 from defectbench.script import required
 from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.job import Job
+from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.trackers import close_trackers, track_row
+from defectbench.training.validation import Evaluation
 
 if TYPE_CHECKING:
     from defectbench.families.yolo.ultralytics_training import Trained
@@ -53,7 +57,7 @@ class YoloJob(Job):
         self.base = required(files.base, "--base") if settings.weights == "coco" else None
 
     def run(self) -> None:
-        """Train from the first epoch, and write all results."""
+        """Train from the first step, and write all results."""
         # Here, because ultralytics is an extra.
         from defectbench.families.yolo import ultralytics_training
         from defectbench.families.yolo.network import read_weights
@@ -67,7 +71,7 @@ class YoloJob(Job):
             report = partial(track_row, loggers)
             data = self._write_images(state / "data")
             result = ultralytics_training.train(
-                self.name, settings, classes, data, state, precision, self.runtime, report, coco
+                self.name, settings, classes, len(self.train_ids), data, state, precision, self.runtime, report, coco
             )
             self._finish(result, precision, loggers)
 
@@ -75,7 +79,7 @@ class YoloJob(Job):
         """Remove the files of an interrupted training from ``state``, with a message."""
         if not (state / "data").exists():
             return
-        print(f"{self.name}: an interrupted training; YOLO starts over from epoch 0, with the same result")
+        print(f"{self.name}: an interrupted training; YOLO starts over from step 0, with the same result")
         for leftover in ("data", folder):
             shutil.rmtree(state / leftover, ignore_errors=True)
 
@@ -100,19 +104,33 @@ class YoloJob(Job):
         checkpoints = {name: load_file(path) for name, path in result.weights.items()}
         weights = write_checkpoints(self.files.folder, checkpoints)
         write_text(self.files.folder / "history.csv", result.history.to_csv(index=False))
+        scores = {} if self.settings.is_detector else self._val_scores(next(iter(checkpoints.values())), result)
         facts = training_facts(self.settings, result) | self._origin() | file_facts(weights)
-        record = self.record(in_channels=3, precision=precision, **facts)
+        record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)
         close_trackers(loggers, record, [])
         self.write_record(record)
-        best_epoch, epochs = result.best_epoch + 1, len(result.history)
-        print(f"{self.name}: best in epoch {best_epoch} of {epochs}, {record['train_seconds']:.0f} s")
+        print(f"{self.name}: best at step {result.best_step} of {record['steps']}, {record['train_seconds']:.0f} s")
+
+    def _val_scores(self, best: dict[str, torch.Tensor], result: "Trained") -> dict[str, float | None]:
+        """Metrics of the maps of the ``best`` weights on val, as the other families have them in their history."""
+        from defectbench.families.yolo.network import YoloPredictor, build_network, load_weights
+
+        network = build_network(self.settings, self.classes)
+        load_weights(network, best, "the best weights")
+        device = next(result.network.parameters()).device
+        predictor = YoloPredictor(network, self.settings, len(self.classes), device)
+        evaluation = Evaluation(self.classes)
+        for image_id in self.val_ids:
+            truth = self.masks.read(image_id, merged=self.settings.task == MERGED)
+            evaluation.add(predictor.predict_maps(self.images[image_id]), truth)
+        return evaluation.metrics()
 
 
 def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
     """Facts of the run record about a training by ultralytics."""
     from defectbench.families.yolo import ultralytics_training as ultralytics
 
-    epochs = len(result.history)
+    last = result.history.iloc[-1]
     return {
         "loss": ultralytics.LOSS,
         "monitor": ultralytics.FITNESS,
@@ -120,9 +138,11 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "gradient_clip": ultralytics.GRADIENT_CLIP,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
         "notes": ultralytics.describe_training(settings, result.batch_size),
-        "steps": epochs * result.steps_per_epoch,
-        "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
-        "epochs": epochs,
+        "problems": find_problems(result.history, "fitness", dict(settings)),
+        "steps": int(last["step"]),
+        "images_seen": int(last["images_seen"]),
+        "best_step": result.best_step,
+        "evaluations": len(result.history),
         "train_seconds": float(result.history["epoch_time"].sum()),
         "peak_memory_train_bytes": peak_memory_bytes(),
         "device": device_name(next(result.network.parameters()).device),

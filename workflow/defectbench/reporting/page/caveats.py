@@ -6,6 +6,7 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import FEWEST_GROUPS
+from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import UNGROUPED
 from defectbench.reporting.records import MIXED, Record
 from defectbench.reporting.verdicts import Standing
@@ -30,6 +31,8 @@ def caveats(
     return [
         *_data(results, issues, leaks),
         *([UNGROUPED] if ungrouped else []),
+        *(f"{record.name}: {record.row['problems']}." for record in records if record.row["problems"]),
+        *(f"{sentence}." for sentence in compare_budgets(results, names)),
         *_training(records),
         *_leads(results, standings, names),
         *_tracks(results),

@@ -19,6 +19,7 @@ COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "AUPRC": ("AUPRC", "average precision of pixels", format_decimal),
     "fp_image_rate": ("false alarms", "share of clean images with any predicted pixel", format_decimal),
     "n_labels_train": ("labels", "labelled training images; val labels come on top", format_count),
+    "images_seen": ("images seen", "training images seen, each as often as it was: the budget", format_count),
     "params_total": ("params", "parameters of the model", format_count),
     "avg_inference_time": ("time/image", "mean prediction time", format_milliseconds),
     "peak_memory_infer_bytes": ("memory", "peak memory of prediction", format_bytes),
