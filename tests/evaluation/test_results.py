@@ -171,6 +171,15 @@ def test_batches_taken_in_parts_are_noted(folders):
     assert pd.isna(others).all()
 
 
+def test_what_a_search_found_is_noted(folders):
+    edit(folders[0] / "run.json", notes=["from scratch"])
+    found = "lr 0.03: found by a search, best of 4 on val"
+    names = NamesSettings(searched={"unet_a": found, "unet_b": found})
+    first, second, *others = consolidate(settings(folders), names)["notes"]
+    assert (first, second) == (f"from scratch; {found}", found)
+    assert pd.isna(others).all()
+
+
 def test_a_row_says_what_is_wrong_with_its_training_and_that_nothing_is_predicted(dataset, folders, tmp_path):
     silent = make_experiment(dataset, tmp_path / "runs/silent", constant_maps(dataset.truth, 0))
     zero_shot = make_experiment(dataset, tmp_path / "runs/zero_shot", constant_maps(dataset.truth, 0))
