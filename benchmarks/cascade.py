@@ -57,7 +57,7 @@ def main() -> None:
                     predict_maps(network, embedding, [[box]], True).cpu() for box in boxes
                 ],
                 "the package's predictor, a call per box": lambda boxes=boxes: [
-                    theirs.predict(box=box.points.ravel(), multimask_output=True) for box in boxes
+                    theirs.predict(box=box.points.ravel(), multimask_output=False) for box in boxes
                 ],
             }
             show(n, medians(ways, args.repeats))

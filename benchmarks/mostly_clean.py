@@ -42,7 +42,7 @@ from defectbench.training.fit import TrainingData, fit, resolve_precision
 from defectbench.training.losses import BCE, Loss, make_loss
 from defectbench.training.network_job import Training
 
-ENCODER, BATCH, CLEAN, AT_HALF = "tu-resnet10t", 8, 0.75, 127
+ENCODER, BATCH, CLEAN, AT_HALF = "tu-regnetx_002", 8, 0.75, 127
 BF16 = resolve_precision("auto") == "bf16"
 
 
@@ -139,14 +139,14 @@ def kolektor(root: Path) -> YoloFolder:
 
 
 def train_ours(data: Data, way: Way, steps: int, seed: int) -> torch.nn.Module:
-    """Train by the project's loop, which takes the best of three evaluations."""
+    """Train by the project's loop, which takes the better of two evaluations."""
     settings = UNetSettings(
         encoder=ENCODER,
         sampler=way.sampler,
         lr=way.lr,
         batch_size=BATCH,
         steps=steps,
-        eval_every=-(-steps // 3),
+        eval_every=-(-steps // 2),
         threads=1,
         seed=seed,
     )
@@ -220,7 +220,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kolektor", type=Path, help="folder with images/, labels/ and data.yaml")
-    parser.add_argument("--images", type=int, default=1600, help="images seen by each training")
+    parser.add_argument("--images", type=int, default=1200, help="images seen by each training")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="few images, two steps, one seed: does it run?")
     args = parser.parse_args()

@@ -50,7 +50,9 @@ class Step(torch.nn.Module):
         with torch.device("meta"):
             network = Sam3Model(Sam3Config())
             set_trainable(network, settings)
-        self.phrased = PhraseSam3(network, serialize_tokenizer(letter_tokenizer()), {"merged": ["crack"]}, True)
+        self.phrased = PhraseSam3(
+            network, serialize_tokenizer(letter_tokenizer()), {"merged": ["crack"]}, True, "semantic", 0.5
+        )
         # The decoder asks tensors for the size of the grid, which hold none here.
         places = network.config.image_size // network.config.vision_config.backbone_config.patch_size
         network.detr_decoder._get_coords = lambda *_, dtype, device: (torch.arange(places, dtype=dtype) / places,) * 2

@@ -56,6 +56,7 @@ for family, settings in TRAINED_FAMILIES.items():
             settings=f"runs/{{ds}}/{family}/{{exp}}/settings/train.yaml",
             identity=f"runs/{{ds}}/{family}/{{exp}}/settings/identity.yaml",
             trackers=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/trackers.yaml"),
+            runtime=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/runtime.yaml"),
             pack=multiext("runs/{ds}/packed/", *PACK_FILES),
             split=training_split,
             subset=subset_file,
@@ -87,7 +88,7 @@ for family, settings in TRAINED_FAMILIES.items():
             ENV
         shell:
             "python {params.launcher} {input.script} --settings {input.settings} --identity {input.identity}"
-            " --trackers {input.trackers} --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
+            " --trackers {input.trackers} --runtime {input.runtime} --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
             " --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
 
     rule:

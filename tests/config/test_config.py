@@ -117,9 +117,6 @@ def test_keys_that_are_numbers_are_unknown_keys():
 @pytest.mark.parametrize(
     ("model", "values"),
     [
-        ("unet", {"workers": [0, 2]}),
-        ("unet", {"checkpoint_every": [None, "5 epochs"]}),
-        ("yolov8-seg", {"workers": [0, 2]}),
         ("sam2_head", {"cache_embeddings": [False, True]}),
         # crop has no effect in mode full.
         ("unet", {"crop": ["256x512", "128x128"]}),
@@ -133,7 +130,7 @@ def test_entries_that_differ_only_in_what_no_id_names_are_one_experiment_listed_
 
 @pytest.mark.parametrize(
     ("model", "key", "value"),
-    [("yolov8-seg", "workers", 2), ("unet", "checkpoint_every", "5 epochs"), ("sam2_head", "cache_embeddings", True)],
+    [("sam2_head", "cache_embeddings", True)],
 )
 def test_experiments_that_share_a_training_must_agree_on_what_no_id_names(model, key, value):
     entries = [{"model": model, key: value}, {"model": model, "tta": "hflip"}]
@@ -142,6 +139,16 @@ def test_experiments_that_share_a_training_must_agree_on_what_no_id_names(model,
     assert load_study(changed(experiments=[{**entry, key: value} for entry in entries]))
     # No tiles: overlap has no effect.
     assert model != "unet" or load_study(changed(experiments=[{"model": model}, {**entries[1], "overlap": 7}]))
+
+
+@pytest.mark.parametrize(("key", "value"), [("workers", 2), ("checkpoint_every", "5 epochs"), ("compile", True)])
+def test_runtime_settings_are_those_of_the_study_and_in_no_id(key, value):
+    plain, other = load_study(changed()), load_study(changed(runtime={key: value}))
+    assert dict(other.runtime)[key] == value
+    assert [one.exp_id for one in plain.experiments] == [one.exp_id for one in other.experiments]
+    message = f"{key}: holds for all trainings; give it in the section runtime"
+    misplaced = changed(defaults={key: value}, experiments=[{"model": "unet", key: value}])
+    assert problems_of(misplaced) == [f"defaults.{message}", f"experiments.0.{message}"]
 
 
 def test_ensembles_that_resolve_to_the_same_members_are_listed_twice():

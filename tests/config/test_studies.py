@@ -41,6 +41,16 @@ def test_severstal_has_every_model_at_every_number_of_labels(load):
     assert {"yolov8", "cascade", "all_empty"} <= {model for model, _ in found}
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_zero_shot_sam2_also_sees_images_as_its_weights_were_trained(name, load):
+    sizes: dict[tuple[str, str], set[str]] = {}
+    for experiment in load(name).of_family("sam2"):
+        settings = experiment.settings
+        if settings.tune == "none" and settings.init == "pretrained":
+            sizes.setdefault((settings.size, settings.prompt), set()).add(f"{settings.img_size} {settings.resize}")
+    assert set(map(frozenset, sizes.values())) <= {frozenset({"native native", "1024 squash"})}
+
+
 def test_the_competition_baseline_has_every_step(load):
     study = load("severstal_baseline")
     networks = study.of_family("unet")

@@ -171,12 +171,10 @@ def test_batches_taken_in_parts_are_noted(folders):
     assert pd.isna(others).all()
 
 
-def test_what_a_search_found_is_noted(folders):
-    edit(folders[0] / "run.json", notes=["from scratch"])
+def test_what_a_search_found_stands_on_the_row(folders):
     found = "lr 0.03: found by a search, best of 4 on val"
-    names = NamesSettings(searched={"unet_a": found, "unet_b": found})
-    first, second, *others = consolidate(settings(folders), names)["notes"]
-    assert (first, second) == (f"from scratch; {found}", found)
+    first, *others = consolidate(settings(folders), NamesSettings(searched={"unet_a": found}))["searched"]
+    assert first == found
     assert pd.isna(others).all()
 
 

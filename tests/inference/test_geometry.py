@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.transforms.v2.functional import resize
 
 from defectbench.inference.geometry import Geometry
 
@@ -66,6 +68,14 @@ def test_squash_reaches_the_size_and_is_restored_to_the_image():
     back = geometry.restore(small[None].astype(np.float32), 30, 200)[0]
     assert back.shape == (30, 200)
     assert ((back > 127) == (image > 127)).mean() > 0.98
+
+
+@pytest.mark.parametrize("shape", [(256, 1600), (97, 33, 3), (30, 200), (64, 64, 3)])
+def test_images_are_scaled_as_torchvision_does_antialiased_along_each_side_that_shrinks(shape):
+    image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    planes = torch.from_numpy(image.reshape(*shape[:2], -1)).permute(2, 0, 1).contiguous()
+    expected = resize(planes, [64, 64], antialias=True).permute(1, 2, 0).numpy().reshape(64, 64, *shape[2:])
+    np.testing.assert_array_equal(Geometry.of("64", "squash").apply(image), expected)
 
 
 def test_masks_are_scaled_without_mixed_labels():

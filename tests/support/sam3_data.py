@@ -61,9 +61,10 @@ def random_network(seed: int = 0) -> Sam3Model:
 
 
 def tiny_sam3(*groups: list[str], seed: int = 0, merged: bool = True, source: str = "semantic", **keys) -> PhraseSam3:
-    """A tiny network prompted with ``groups`` of phrases, trainable by the settings ``keys``."""
+    """A tiny network prompted with ``groups`` of phrases, with the settings ``keys``."""
     network = random_network(seed)
     phrases = {str(number): group for number, group in enumerate(groups)}
-    phrased = PhraseSam3(network, TOKENIZER, phrases, merged, source)
-    set_trainable(network, Sam3Settings(init="random", **keys))
+    settings = Sam3Settings(init="random", map=source, **{"instance_weight": 1.0, **keys})
+    phrased = PhraseSam3(network, TOKENIZER, phrases, merged, source, settings.score_threshold)
+    set_trainable(network, settings)
     return phrased.eval()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from defectbench.config.families.unet import UNetSettings
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.training.fit import TrainingData, fit
 from defectbench.training.network_job import Training
 from defectbench.training.task import SegmentationTask
@@ -114,8 +115,11 @@ class WithoutNorm(TinyNetwork):
         self.layers[1] = torch.nn.Identity()
 
 
-def run_fit(name, network, loss, train, val, settings, state, classes=("merged",), loggers=(), **training):
+def run_fit(
+    name, network, loss, train, val, settings, state, classes=("merged",), loggers=(), runtime=None, **training
+):
     """The training loop with a network and a loss, as a family would build them."""
     data = TrainingData(name, train, val, classes)
     keys = {key: value for key, value in training.items() if value is not None}
-    return fit(Training(network, loss, {}, **keys), data, settings, state, loggers)
+    runtime = RuntimeSettings(**(runtime or {}))
+    return fit(Training(network, loss, {}, **keys), data, settings, state, loggers, runtime)

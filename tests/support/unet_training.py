@@ -8,6 +8,7 @@ from tiny_packs import options
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.files import read_json
 
 
@@ -20,8 +21,8 @@ def write_packs(root):
     return root
 
 
-def arguments(folder, where, **keys):
-    """Command line of a training, its settings written."""
+def arguments(folder, where, runtime=None, **keys):
+    """Command line of a training, its settings written, also those of ``runtime``."""
     defaults = {
         "encoder": "tu-test_resnet",
         "batch_size": 2,
@@ -31,11 +32,13 @@ def arguments(folder, where, **keys):
         "precision": "fp32",
     }
     UNetSettings(**{**defaults, **keys}).write(where / "train.yaml")
+    RuntimeSettings(**(runtime or {})).write(where / "runtime.yaml")
     inputs = {name: folder / f"{name}.csv" for name in ("split", "subset")}
     inputs |= {"identity": folder / "identity.yaml", "pack": folder / "packed"}
+    inputs["runtime"] = where / "runtime.yaml"
     return options(settings=where / "train.yaml", folder=where / "exp", code_digest="0", **inputs)
 
 
-def train(folder, where, **keys):
-    train_script.main(arguments(folder, where, **keys))
+def train(folder, where, runtime=None, **keys):
+    train_script.main(arguments(folder, where, runtime, **keys))
     return read_json(where / "exp" / "run.json"), where / "exp" / "model" / "weights.safetensors"

@@ -11,6 +11,7 @@ from tiny_packs import options
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.rle import encode_coco
 from defectbench.data.write_packs import pack_images, pack_masks
@@ -80,9 +81,10 @@ def write_noisy_copy(root: Path, copy: Path, roles: dict[str, str]) -> Path:
     return copy
 
 
-def write_experiment(folder: Path, settings: YoloSettings) -> None:
+def write_experiment(folder: Path, settings: YoloSettings, runtime: dict | None = None) -> None:
     """Write the settings files of an experiment."""
     settings.write(folder / "train.yaml")
+    RuntimeSettings(**(runtime or {})).write(folder / "runtime.yaml")
     named = {
         "exp_id": "x",
         "dataset": "toy",
@@ -94,14 +96,15 @@ def write_experiment(folder: Path, settings: YoloSettings) -> None:
     ExperimentIdentity(**named, **rest).write(folder / "identity.yaml")
 
 
-def train(script: object, root: Path, folder: Path, settings: YoloSettings) -> None:
+def train(script: object, root: Path, folder: Path, settings: YoloSettings, runtime: dict | None = None) -> None:
     """Run train_yolo on the files that :func:`write_files` wrote to ``root``."""
-    script.main(arguments(root, folder, settings))
+    script.main(arguments(root, folder, settings, runtime))
 
 
-def arguments(root: Path, folder: Path, settings: YoloSettings) -> list[str]:
+def arguments(root: Path, folder: Path, settings: YoloSettings, runtime: dict | None = None) -> list[str]:
     """Command line of a training on the files that :func:`write_files` wrote to ``root``; its settings are written."""
-    write_experiment(folder, settings)
-    common = {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "pack": root / "packed"}
+    write_experiment(folder, settings, runtime)
+    common = {"runtime": folder / "runtime.yaml"}
+    common |= {"settings": folder / "train.yaml", "identity": folder / "identity.yaml", "pack": root / "packed"}
     common |= {"labels": root / f"{settings.labels}.parquet", "split": root / "split.csv"}
     return options(**common, subset=root / "subset.csv", folder=folder, code_digest="c0de")

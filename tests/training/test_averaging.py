@@ -34,7 +34,7 @@ class Recorder(SegmentationTask):
         return {name: value.clone() for name, value in self.network.state_dict().items()}
 
 
-def train(folder, network=TinyNetwork, **keys):
+def train(folder, network=TinyNetwork, runtime=None, **keys):
     config = settings(steps=6, eval_every=2, **keys)
     torch.manual_seed(0)
     tasks = []
@@ -43,7 +43,8 @@ def train(folder, network=TinyNetwork, **keys):
         tasks.append(Recorder(*arguments))
         return tasks[-1]
 
-    result = run_fit("x", network(), make_loss("bce"), Squares(12), Squares(6), config, folder, make_task=make_task)
+    data, loss = (Squares(12), Squares(6)), make_loss("bce")
+    result = run_fit("x", network(), loss, *data, config, folder, make_task=make_task, runtime=runtime)
     return result, tasks[0]
 
 
@@ -69,7 +70,7 @@ def assert_close(actual, expected):
 
 @pytest.mark.parametrize("keys", [{}, {"accumulate": 2, "batch_size": 2}, {"ema": 0.3}], ids=str)
 def test_the_average_is_what_is_validated_and_saved_batchnorms_statistics_included(tmp_path, keys):
-    result, task = train(tmp_path, checkpoint_every="3 steps", **keys)
+    result, task = train(tmp_path, runtime={"checkpoint_every": "3 steps"}, **keys)
     expected = average_by_hand(task.live, keys.get("ema", 0.999))
     assert set(task.validated) == {2, 4, 6}
     for step, weights in task.validated.items():

@@ -40,10 +40,11 @@ class Rising(fit_module.SegmentationTask):
         self.log_dict({name: self.val_scores[name] for name in ("val_iou_fixed", "val_dice_fixed")}, logger=False)
 
 
-def fit_rising(folder, **keys):
+def fit_rising(folder, runtime=None, **keys):
     config = settings(steps=6, eval_every=1, **keys)
     torch.manual_seed(0)
-    return run_fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), config, folder, make_task=Rising)
+    data = Squares(12), Squares(6)
+    return run_fit("x", TinyNetwork(), make_loss("bce"), *data, config, folder, make_task=Rising, runtime=runtime)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_the_best_by_the_other_metric_is_saved_too(tmp_path, monitor, best_steps
 @pytest.mark.parametrize(("every", "names"), [("4 steps", ["step4"]), ("1 epochs", ["step3", "step6"])])
 def test_regular_checkpoints_are_all_saved(tmp_path, every, names):
     # Three steps are one pass.
-    result = fit_rising(tmp_path, checkpoint_every=every)
+    result = fit_rising(tmp_path, {"checkpoint_every": every})
     assert [name for name in result.weights if name.startswith("step")] == names
     assert not torch.equal(result.weights[names[0]]["layers.0.weight"], result.weights["last"]["layers.0.weight"])
 
@@ -172,7 +173,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
 
 
 def test_the_number_of_workers_changes_nothing(tmp_path):
-    alone, helped = (train(tmp_path / str(n), settings(steps=4, eval_every=2, workers=n)).weights for n in (0, 2))
+    config = settings(steps=4, eval_every=2)
+    alone, helped = (train(tmp_path / str(n), config, runtime={"workers": n}).weights for n in (0, 2))
     assert list(alone) == list(helped)
     assert all(torch.equal(value, helped["last"][name]) for name, value in alone["last"].items())
 

@@ -2,6 +2,8 @@
 
 import doctor
 import pytest
+import yaml
+from small_datasets import write_image
 
 
 def test_the_default_study_is_ready_here(capsys):
@@ -22,6 +24,19 @@ def test_a_missing_data_folder_is_a_problem_with_a_way_out(tmp_path, capsys):
     assert stop.value.code == 1
     assert "PROBLEM study" in (output := capsys.readouterr().out)
     assert "no such folder: nowhere; point it at your data" in output
+
+
+def test_phrases_that_describe_nothing_are_a_warning(tmp_path, capsys):
+    write_image(tmp_path / "images" / "0.png")
+    write_image(tmp_path / "masks" / "0.png")
+    study = {"dataset": {"name": "x", "format": "mask_folder", "root": str(tmp_path), "classes": {1: "class_1"}}}
+    study["experiments"] = [{"model": "sam3", "name": "zero-shot"}, {"model": "sam3", "phrases": "pit"}]
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    doctor.main(["--configfile", str(path)])
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert "zero-shot: prompted with class names that describe nothing: class_1" in warnings[0]
 
 
 def test_a_package_of_another_version_is_named(tmp_path):

@@ -65,6 +65,7 @@ EXPECTED: dict[str, Jobs] = {
         *experiment("unet", MIRRORED)[1:],
         *TABLES,
     ],
+    "the runtime settings": [],
     "the threshold policy": [
         job for job in experiments(*FAMILIES) + TABLES if not job[0].startswith(("train_", "predict_"))
     ],
@@ -139,6 +140,7 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "the name of an experiment": with_last_unet(name="by-class"),
     "a new experiment": with_one_more(subset=10),
     "a new experiment with test-time augmentation": with_one_more(tta="hflip"),
+    "the runtime settings": lambda p: p.config(runtime={"workers": 2, "checkpoint_every": "1 epochs", "compile": True}),
     "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
 }
 

@@ -27,12 +27,14 @@ def main(argv: list[str] | None = None) -> None:
 
     checks = [python_version(), packages(ROOT / "requirements.lock"), devices(), disk(), *study(args.configfile)]
     for ok, line in checks:
-        print(f"{'ok     ' if ok else 'PROBLEM'} {line}")
-    if not all(ok for ok, _ in checks):
+        print(f"{LABELS[ok]} {line}")
+    if any(ok is False for ok, _ in checks):
         raise SystemExit(1)
 
 
-Check = tuple[bool, str]
+Check = tuple[bool | None, str]
+"""Whether all is well, None for a warning; and a line that says what was found."""
+LABELS = {True: "ok     ", False: "PROBLEM", None: "warning"}
 
 
 def python_version() -> Check:
@@ -89,7 +91,13 @@ def study(configfile: Path) -> list[Check]:
     except ConfigError as error:
         return [(False, f"study: {configfile}: {problem}") for problem in error.problems]
     images = len(loaded.dataset.image_files())
-    return [(True, f"study: {loaded.name}, {len(loaded.experiments)} experiments on {images} images ({configfile})")]
+    warnings = [
+        (None, f"study: {experiment.name}: {warning}")
+        for experiment in loaded.experiments
+        for warning in experiment.settings.warnings(loaded.dataset.class_names)
+    ]
+    line = f"study: {loaded.name}, {len(loaded.experiments)} experiments on {images} images ({configfile})"
+    return [(True, line), *warnings]
 
 
 if __name__ == "__main__":

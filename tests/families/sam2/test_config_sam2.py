@@ -100,7 +100,7 @@ def test_every_size_and_version_has_a_source_and_a_digest():
             assert len(entry["sha256"]) == 64
 
 
-@pytest.mark.parametrize(("name", "n"), [("sam2_subsets", 65), ("sam2_lora", 17)])
+@pytest.mark.parametrize(("name", "n"), [("sam2_subsets", 71), ("sam2_lora", 18)])
 def test_the_studies_are_valid(name, n, tmp_path):
     config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
     write_image(tmp_path / "train_images" / "0.png")

@@ -54,9 +54,14 @@ def strips(request) -> Masks:
     )
 
 
-def draw_training(data, config: Sam2Settings, passes: int) -> tuple[list, np.ndarray, np.ndarray]:
+@pytest.fixture(scope="module")
+def objects(strips) -> list[bytes]:
+    return collect_objects(strips, Sam2Settings(tune="full"), FIXED)
+
+
+def draw_training(data, objects, config: Sam2Settings, passes: int) -> tuple[list, np.ndarray, np.ndarray]:
     """All prompts of a training, whether there is an object, and whether the whole image is clean."""
-    sampler = PromptSampler(config, FIXED, collect_objects(data, config, FIXED))
+    sampler = PromptSampler(config, FIXED, objects)
     batches = make_batches(data, config)
     prompts, present, clean = [], [], []
     for number in range(passes * batches.batches_per_pass):
@@ -77,8 +82,8 @@ def describe(prompt) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize("kind", ["box", "points"])
-def test_prompts_alone_do_not_tell_whether_there_is_an_object(strips, kind):
-    prompts, present, clean = draw_training(strips, Sam2Settings(tune="full", prompt=kind), 5)
+def test_prompts_alone_do_not_tell_whether_there_is_an_object(strips, objects, kind):
+    prompts, present, clean = draw_training(strips, objects, Sam2Settings(tune="full", prompt=kind), 5)
     shapes = np.array([describe(prompt) for prompt in prompts])
     for values in shapes.T:
         assert abs(roc_auc_score(present, values) - 0.5) <= 0.05
@@ -90,8 +95,9 @@ def test_prompts_alone_do_not_tell_whether_there_is_an_object(strips, kind):
 
 
 def test_every_clean_image_has_one_prompt_and_every_other_defective_one_a_prompt_on_a_clean_place():
-    data, config = Masks([squares(), squares((3, 3), (30, 60)), squares((10, 40))] * 100), Sam2Settings(tune="full")
-    _, present, clean = draw_training(data, config, 1)
+    data = Masks([squares(), squares((3, 3), (30, 60)), squares((10, 40))] * 100)
+    config = Sam2Settings(tune="full", batch_size=10)
+    _, present, clean = draw_training(data, collect_objects(data, config, FIXED), config, 1)
     assert (clean.sum(), present[clean].sum(), present.sum()) == (100, 0, 300)
     assert (~present & ~clean).sum() == pytest.approx(100, abs=20)
 

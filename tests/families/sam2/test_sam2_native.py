@@ -108,6 +108,20 @@ def test_an_unstable_single_mask_gives_way_to_the_best_of_three_in_evaluation_al
     assert torch.equal(decode_prompts(network.train(), embedding, [0], [BOX]).masks, masks[:, :1])
 
 
+@pytest.mark.parametrize(
+    ("keys", "gives_way"),
+    [({}, True), ({"tune": "full"}, False), ({"tune": "lora"}, False), ({"tune": "full", "mixed_prompts": True}, True)],
+)
+@torch.no_grad()
+def test_a_mask_does_not_give_way_to_three_that_the_training_left_out(network, keys, gives_way):
+    network = copy.deepcopy(network)
+    set_trainable(network, Sam2Settings(**keys))
+    embedding = network.encode(picture(0)[None])
+    actual = decode_prompts(network.eval(), embedding, [0], [BOX]).masks
+    single = decode_prompts(network.train(), embedding, [0], [BOX]).masks
+    assert torch.equal(actual, single) != gives_way
+
+
 @pytest.mark.parametrize(("prompt", "trained"), [(BOX, [0]), (POINT, [1, 2, 3])])
 def test_the_token_that_answers_is_the_one_that_trains(network, prompt, trained):
     network = copy.deepcopy(network).train()

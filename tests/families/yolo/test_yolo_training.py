@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 from tiny_packs import call
 from tiny_study import ROOT
+from torch._dynamo import OptimizedModule
 from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 
 from defectbench.config.families.unet import UNetSettings
@@ -88,6 +89,8 @@ def test_the_record_says_how_it_was_trained(trained):
     text = "; ".join(run["notes"])
     for part in ("from scratch", "loss", "fitness", "0.5"):
         assert part in text
+    found_nothing = pd.read_csv(trained / "history.csv")["fitness"].max() == 0
+    assert [text.startswith("fitness was 0 in every") for text in run["problems"]] == [True] * found_nothing
 
 
 def test_history_has_a_row_per_evaluation_in_our_columns(trained):
@@ -325,6 +328,32 @@ def test_ultralytics_decays_the_same_parameters_as_the_optimisers_of_other_famil
     ]
     assert decayed[0] == decayed[1]
     assert 0 < len(decayed[0]) < len(list(network.parameters()))
+
+
+def test_compilation_is_ultralytics_own_and_never_left_out_in_silence(root, monkeypatch, capsys):
+    compiled = []
+
+    def pretend(model, **options):
+        compiled.append(type(model).__name__)
+        return OptimizedModule(model, lambda graph, **_: graph)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "compile", pretend)
+        train(train_script, root, root / "compiled", settings(epochs=1), runtime={"compile": True})
+    assert compiled == ["SegmentationModel"]
+    assert read_json(root / "compiled" / "run.json")["runtime"]["compile"] is True
+    plain = root / "plain"
+    train(train_script, root, plain, settings(epochs=1))
+    names = [set(load_file(folder / "model" / "weights.safetensors")) for folder in (plain, root / "compiled")]
+    assert names[0] == names[1]
+
+    def no_compiler(*_, **__):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    with pytest.raises(SystemExit):
+        train(train_script, root, root / "refused", settings(epochs=1), runtime={"compile": True})
+    assert "runtime.compile: the network cannot be compiled here" in capsys.readouterr().err
 
 
 def test_history_of_a_detector_has_no_masks():

@@ -11,6 +11,7 @@ from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.names import ambiguous_names
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.config.searched import Searched, take_searched
 from defectbench.config.train_prompts import resolve_train_prompts
 
@@ -31,6 +32,7 @@ def expand(
             "experiments: a list is required, e.g. [{model: unet, encoder: resnet18}], or [] to divide data"
         )
         return []
+    defaults = _without_runtime(defaults, "defaults", problems)
     known = sorted(set().union(ExperimentKeys.model_fields, *(f.model_fields for f in FAMILIES.values())) - {"name"})
     problems += [f"defaults.{key}: unknown key; {suggest(str(key), known)}" for key in defaults if key not in known]
     experiments: list[tuple[str, Experiment]] = []
@@ -39,6 +41,7 @@ def expand(
         if not isinstance(entry, dict):
             problems.append(f"{key}: must be a group of keys, got {entry!r}")
             continue
+        entry = _without_runtime(entry, key, problems)
         entry = take_searched(entry, searched, key, problems)
         experiments += [(key, experiment) for experiment in _expand_entry(entry, defaults, key, problems)]
     experiments = _resolve_references(_drop_repeated(experiments, problems), problems)
@@ -46,6 +49,13 @@ def expand(
     # Experiments of one grid share their mistakes: report each once.
     problems[:] = list(dict.fromkeys(problems))
     return [experiment for _, experiment in experiments]
+
+
+def _without_runtime(keys: dict[str, Any], path: str, problems: list[str]) -> dict[str, Any]:
+    """``keys`` without those of the section runtime, each of which is a problem."""
+    misplaced = [key for key in keys if key in RuntimeSettings.model_fields]
+    problems += [f"{path}.{key}: holds for all trainings; give it in the section runtime" for key in misplaced]
+    return {key: value for key, value in keys.items() if key not in misplaced}
 
 
 def _expand_entry(entry: dict[str, Any], defaults: dict[str, Any], key: str, problems: list[str]) -> list[Experiment]:

@@ -24,7 +24,7 @@ RESERVED_NAMES = frozenset({ORACLE, FIXED, "full", "none", "null", "mixed"})
 # default.
 ID_PARTS = {
     *("model", "encoder", "size", "scale", "version", "init", "prompt", "img_size", "seed"),
-    *("cache_embeddings", "checkpoint_every", "workers"),
+    "cache_embeddings",
 }
 
 

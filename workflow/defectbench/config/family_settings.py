@@ -110,6 +110,10 @@ class FamilySettings(Settings):
         """Traits that everything outside the family may read."""
         return Traits()
 
+    def warnings(self, class_names: Sequence[str]) -> list[str]:
+        """What is allowed but hardly meant, with classes of these names: for the doctor, and notes of the results."""
+        return []
+
     def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
         """Key -> value, as JSON, of everything that may appear in the experiment's id.
 

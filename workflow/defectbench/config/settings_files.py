@@ -25,12 +25,14 @@ def write_settings_files(study: Study, top: Path) -> None:
         identity(study, experiment).write(folder / "identity.yaml")
         experiment.settings.write(folder / "train.yaml")
         study.trackers.write(folder / "trackers.yaml")
+        study.runtime.write(folder / "runtime.yaml")
         # An ensemble has the folds of its members.
         for fold in range(0 if experiment.traits.members else experiment.cv):
             part = folder.parent / f"fold{fold}" / "settings"
             identity(study, experiment, fold).write(part / "identity.yaml")
             experiment.settings.write(part / "train.yaml")
             study.trackers.write(part / "trackers.yaml")
+            study.runtime.write(part / "runtime.yaml")
         study.calibrate.write(folder / "calibrate.yaml")
         study.score.write(folder / "score.yaml")
         study.label_audit.write(folder / "label_audit.yaml")

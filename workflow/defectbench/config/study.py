@@ -24,6 +24,7 @@ from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings
 from defectbench.config.report import NamesSettings, RankingSettings, ReportSettings
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.searched import Searched, read_searched
 from defectbench.config.split import SplitSettings
@@ -44,6 +45,7 @@ class Sections(Settings):
     predict_images: PredictImagesSettings = PredictImagesSettings()
     weights: WeightsSettings = WeightsSettings()
     trackers: TrackerSettings = TrackerSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
 
 
 SECTIONS: dict[str, type[Settings]] = {key: type(field.default) for key, field in Sections.model_fields.items()}

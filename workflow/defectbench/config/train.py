@@ -79,23 +79,13 @@ class TrainSettings(BudgetSettings):
     cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
     lr_patience: int = Field(2, ge=0, description="plateau: evaluations without improvement before lr is reduced")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
-    checkpoint_every: str | None = Field(
-        None,
-        pattern=r"^[1-9]\d* (steps|epochs)$",
-        description="Checkpoints kept besides the best and the last, e.g. every '500 steps' or '5 epochs' (passes); no "
-        "result depends on it",
-    )
     monitor: Literal["val_iou_fixed", "val_dice_fixed"] = Field(
         "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; selects the checkpoint"
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"
     )
-    compile: bool = Field(False, description="torch.compile: minutes at the start, faster steps; needs a C++ compiler")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
-    workers: int | None = Field(
-        None, ge=0, description="Processes that load samples; null: 4 with a GPU, else none; no result depends on it"
-    )
     seed: int = Field(42, ge=0)
 
     @cached_property
@@ -117,13 +107,6 @@ class TrainSettings(BudgetSettings):
         """Height and width of ``crop``."""
         height, width = self.crop.split("x")
         return int(height), int(width)
-
-    def checkpoint_interval(self, steps_per_pass: int) -> int | None:
-        """``checkpoint_every`` in steps; None if no such checkpoints are kept."""
-        if self.checkpoint_every is None:
-            return None
-        number, unit = self.checkpoint_every.split()
-        return int(number) * (steps_per_pass if unit == "epochs" else 1)
 
     def images_per_step(self, n_images: int) -> int:
         """Images of one optimiser step if there are ``n_images``: those of all accumulated batches."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
+from torch.nn import functional
 
 STRIDE = 32
 
@@ -57,9 +59,7 @@ class Geometry:
         height, width = image.shape[:2]
         inner = self.scaled_size(height, width)
         if inner != (height, width):
-            smaller = inner[0] < height
-            method = cv2.INTER_NEAREST if mask else cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            image = cv2.resize(image, inner[::-1], interpolation=method)
+            image = cv2.resize(image, inner[::-1], interpolation=cv2.INTER_NEAREST) if mask else _scale(image, inner)
         target = size or self.input_size(height, width)
         if inner == target:
             return image
@@ -73,3 +73,15 @@ class Geometry:
         if inner == (height, width):
             return maps
         return np.stack([cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in maps])
+
+
+def _scale(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``image`` (H, W) or (H, W, C), uint8, at ``size``: bilinear, antialiased along each side that shrinks.
+
+    The same pixels as torchvision's, which the processors of SAM 2 and SAM 3 use.
+    """
+    # Copied if it is a read-only view of a pack.
+    pixels = np.require(image.reshape(*image.shape[:2], -1), requirements=["C", "W"])
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)
+    scaled = functional.interpolate(planes[None], size, mode="bilinear", antialias=True)[0]
+    return scaled.permute(1, 2, 0).contiguous().numpy().reshape(*size, *image.shape[2:])

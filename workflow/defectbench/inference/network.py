@@ -40,22 +40,29 @@ class NetworkPredictor:
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> np.ndarray:
         """Logits (n_maps, H, W), float32, of an image or tile that the network sees at once."""
+        # .cpu() waits for the device, so a caller's clock sees the whole computation.
+        logits = self.network(self.make_batch(image))[0].float().cpu().numpy()
+        return self.geometry.restore(logits, *image.shape[:2])
+
+    def make_batch(self, image: np.ndarray) -> torch.Tensor:
+        """The network's input (1, C, h, w), uint8, on its device, of a uint8 image (H, W) or (H, W, C)."""
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         # Copied if it is a read-only view of a pack.
-        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        # .cpu() waits for the device, so a caller's clock sees the whole computation.
-        logits = self.network(batch)[0].float().cpu().numpy()
-        return self.geometry.restore(logits, *image.shape[:2])
+        return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
 
 
 def make_network_predictor(
-    network: nn.Module, settings: TrainSettings, device: str, clock: Callable[[], float] = time.perf_counter
+    network: nn.Module,
+    settings: TrainSettings,
+    device: str,
+    clock: Callable[[], float] = time.perf_counter,
+    kind: type[NetworkPredictor] = NetworkPredictor,
 ) -> Predictor:
     """The trained ``network`` on ``device``, with image size, tiles and test-time augmentation of its settings."""
     hardware = resolve_device(device)
     geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
-    codes = add_tta(NetworkPredictor(network, geometry, hardware, Tiling.of(settings)), settings.tta)
+    codes = add_tta(kind(network, geometry, hardware, Tiling.of(settings)), settings.tta)
     return Predictor(codes, device_name(hardware), clock=clock)
 
 

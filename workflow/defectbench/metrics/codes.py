@@ -32,6 +32,14 @@ def codes_from_probabilities(probabilities: np.ndarray) -> np.ndarray:
         return codes_from_logits(np.log(p) - np.log1p(-p))
 
 
+def align_half(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """``codes`` (uint16) that are at least HALF exactly where ``positive``, a bool array of the same shape, is true.
+
+    Neither rounding nor interpolation of scores moves the edge of a mask that is known.
+    """
+    return np.where(positive, np.maximum(codes, HALF), np.minimum(codes, HALF - 1))
+
+
 def probabilities_from_codes(codes: np.ndarray) -> np.ndarray:
     """Probabilities (float64) in (0, 1) of ``codes``."""
     return 1 / (1 + np.exp((HALF - np.asarray(codes, dtype=np.float64)) / STEPS_PER_LOGIT))

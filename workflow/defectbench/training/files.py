@@ -26,6 +26,8 @@ class TrainingFiles:
     """For the run record, and part of the fingerprint of the training state."""
     trackers: Path | None = None
     """trackers.yaml; None: nothing is logged to experiment trackers."""
+    runtime: Path | None = None
+    """runtime.yaml; None: the defaults."""
     tiles: Path | None = None
     """Folder of the packed tiles, for mode pre_crops."""
     base: Path | None = None
@@ -55,6 +57,7 @@ def parse_training_files(description: str, argv: Sequence[str] | None) -> Traini
     }
     optional = {
         "trackers": "trackers.yaml: experiment trackers to log to",
+        "runtime": "runtime.yaml: loader processes, further checkpoints, compilation",
         "tiles": "folder of the packed tiles, for mode pre_crops",
         "base": "base weights to start from",
         "prompts": "prompts of the val images",

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from defectbench.config.base import MERGED
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.config.train import TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.training.checkpoints import (
@@ -35,6 +36,8 @@ from defectbench.training.micro_batches import halve_batch_on_oom, read_micro_ba
 from defectbench.training.sampling import BalancedBatches, MicroBatches, StepBatches
 from defectbench.training.state import TrainingError
 from defectbench.training.task import SegmentationTask
+
+DEFAULT_RUNTIME = RuntimeSettings()
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,16 @@ class Fit:
 class ResumableData(L.LightningDataModule):
     """Training batches that continue at the step a checkpoint was taken."""
 
-    def __init__(self, train: Samples, val: Samples, settings: TrainSettings, micro_batches: int) -> None:
-        """Batches of ``train`` by the settings' sampler, each in ``micro_batches``; ``val`` in order."""
+    def __init__(
+        self, train: Samples, val: Samples, settings: TrainSettings, micro_batches: int, workers: int | None
+    ) -> None:
+        """Batches of ``train`` by the settings' sampler, each in ``micro_batches``; ``val`` in order.
+
+        ``workers`` processes load samples; None: 4 with a GPU, else none.
+        """
         super().__init__()
+        gpu = torch.cuda.is_available()
+        self.workers = workers if workers is not None else 4 * gpu
         self.train, self.val, self.settings, self.micro_batches = train, val, settings, micro_batches
         self.batches = make_batches(train, settings)
         self.steps_per_pass = max(1, self.batches.batches_per_pass // settings.accumulate)
@@ -95,14 +105,12 @@ class ResumableData(L.LightningDataModule):
 
     def _loader(self, samples: Samples, batches: Iterable[list[tuple[int, int]]]) -> DataLoader:
         """Loader of ``batches``; samples depend on pass and index only, so results do not depend on the workers."""
-        gpu = torch.cuda.is_available()
-        workers = self.settings.workers
         return DataLoader(
             samples,
             batch_sampler=batches,
-            num_workers=workers if workers is not None else 4 * gpu,
+            num_workers=self.workers,
             worker_init_fn=_limit_threads,
-            pin_memory=gpu,
+            pin_memory=torch.cuda.is_available(),
         )
 
 
@@ -140,11 +148,18 @@ class Trainable(Protocol):
     @property
     def loss(self) -> Any: ...  # noqa: D102
     @property
+    def compiled(self) -> Sequence[nn.Module]: ...  # noqa: D102
+    @property
     def make_task(self) -> Callable[..., SegmentationTask]: ...  # noqa: D102
 
 
 def fit(
-    training: Trainable, data: TrainingData, settings: TrainSettings, state: Path, loggers: Sequence[Logger] = ()
+    training: Trainable,
+    data: TrainingData,
+    settings: TrainSettings,
+    state: Path,
+    loggers: Sequence[Logger] = (),
+    runtime: RuntimeSettings = DEFAULT_RUNTIME,
 ) -> Fit:
     """Train a network; a training whose ``state`` folder holds a checkpoint resumes from it.
 
@@ -156,15 +171,15 @@ def fit(
     """
     quiet_lightning()
     micro_batches = read_micro_batches(state)
-    module = ResumableData(data.train, data.val, settings, micro_batches)
+    module = ResumableData(data.train, data.val, settings, micro_batches, runtime.workers)
     network = training.network
     # Convolutions on CPUs and tensor cores run about twice as fast with channels last.
     network.to(memory_format=torch.channels_last)
-    if settings.compile:
-        network.compile()
+    if runtime.compile:
+        compile_modules(training.compiled or [network])
     task = training.make_task(data.name, network, training.loss, settings, module.total_steps, data.val, data.classes)
     task.state_folder = state
-    checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(module.steps_per_pass), state)
+    checkpoints = Checkpoints(settings.monitor, runtime.checkpoint_interval(module.steps_per_pass), state)
     stopping = make_stopping(settings, module.total_steps)
     trainer = make_trainer(settings, module, [*checkpoints.callbacks, *stopping], loggers, state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
@@ -195,6 +210,24 @@ def fit(
     )
 
 
+def compile_modules(modules: Iterable[nn.Module]) -> None:
+    """Compile the forward passes of ``modules`` in place, at their first calls.
+
+    Once for every shape of a batch: those of training, of validation, and the last of validation, if it is smaller.
+
+    Raises:
+        TrainingError: without a C++ compiler.
+    """
+    from torch._inductor.cpp_builder import get_cpp_compiler  # here, because its import takes seconds
+
+    try:
+        get_cpp_compiler()
+    except RuntimeError as error:
+        raise TrainingError(f"runtime.compile needs a C++ compiler, e.g. g++, and there is none: {error}") from None
+    for module in modules:
+        module.compile(dynamic=False)
+
+
 def make_trainer(
     settings: TrainSettings, data: ResumableData, callbacks: list[Callback], loggers: Sequence[Logger], state: Path
 ) -> L.Trainer:
@@ -214,6 +247,8 @@ def make_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        # As validation within a training, so that a compiled network need not be compiled again after it.
+        inference_mode=False,
         reload_dataloaders_every_n_epochs=1,
         default_root_dir=state,
     )

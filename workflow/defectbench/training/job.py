@@ -15,6 +15,7 @@ from defectbench.config.base import MERGED
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.files import write_json
 from defectbench.training.files import TrainingFiles
@@ -29,6 +30,7 @@ class Job:
         """Read the split and the subset named in ``files``."""
         self.files, self.settings = files, settings
         self.identity = ExperimentIdentity.read(files.identity)
+        self.runtime = RuntimeSettings.read(files.runtime) if files.runtime else RuntimeSettings()
         self.images = ImagePack(files.pack)
         self.split = pd.read_csv(files.split, dtype=str)
         self.train_ids = pd.read_csv(files.subset, dtype=str)["image_id"].tolist()
@@ -88,6 +90,7 @@ class Job:
         defaults = {
             "classes": self.classes,
             "notes": self.notes,
+            "runtime": self.runtime.model_dump(mode="json"),
             "code_digest": self.files.code_digest,
             "data_digest": self.images.digest,
         }

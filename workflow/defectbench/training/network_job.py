@@ -20,12 +20,13 @@ from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import make_samples
 from defectbench.training.extremes import write_pictures
 from defectbench.training.files import TrainingFiles, parse_training_files
-from defectbench.training.fit import Fit, TrainingData, fit, fit_facts
+from defectbench.training.fit import Fit, TrainingData, fit, fit_facts, resolve_precision
 from defectbench.training.job import Job
 from defectbench.training.losses import Loss
 from defectbench.training.outcome import find_problems
 from defectbench.training.provenance import UNKNOWN, Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import file_facts, parameter_facts
+from defectbench.training.state import note_device
 from defectbench.training.task import SegmentationTask
 from defectbench.training.trackers import close_trackers
 
@@ -48,6 +49,8 @@ class Training:
     """None: zero-shot, nothing is trained."""
     origin: Mapping[str, Any]
     """Origin of the initial weights: facts of the run record, and part of the state's fingerprint."""
+    compiled: Sequence[nn.Module] = ()
+    """Parts whose forward passes are compiled if the runtime settings say so; none: the network's."""
     make_task: Callable[..., SegmentationTask] = SegmentationTask
     """Called like :class:`SegmentationTask`; for families whose training steps need more than the image."""
     base_sha256: str | None = None
@@ -126,15 +129,19 @@ class NetworkJob(Job):
         if training.loss is None:
             self._finish_zero_shot(training)
             return
-        origin = [str(sorted(training.origin.items()))]
-        with self.open_state(*origin, *training.fingerprint) as (state, loggers):
+        origin = str(sorted(training.origin.items()))
+        device = resolve_device()
+        # Steps in one arithmetic are not continued in another, as on a GPU without bf16.
+        arithmetic = f"{resolve_precision(self.settings.precision)} {device.type}"
+        with self.open_state(origin, arithmetic, *training.fingerprint) as (state, loggers):
+            devices = note_device(state, device_name(device))
             data = TrainingData(self.name, self.train, self.val, self.classes)
-            result = fit(training, data, self.settings, state, loggers)
+            result = fit(training, data, self.settings, state, loggers, self.runtime)
             for name in training.folders:
                 replace_folder(state / name, self.files.folder / name)
-            self._finish(training, result, loggers)
+            self._finish(training, result, devices, loggers)
 
-    def _finish(self, training: Training, result: Fit, loggers: Sequence[Logger]) -> None:
+    def _finish(self, training: Training, result: Fit, devices: list[str], loggers: Sequence[Logger]) -> None:
         """Write weights, pictures, history.csv and, last, run.json."""
         folder = self.files.folder
         weights = self._write_weights(training, result.weights)
@@ -142,6 +149,7 @@ class NetworkJob(Job):
         write_text(folder / "history.csv", result.history.to_csv(index=False))
         facts = fit_facts(result, self.settings) | {
             "labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids)),
+            "devices": devices,
             "problems": find_problems(result.history, self.settings.monitor, dict(self.settings)),
         }
         record = self._network_record(training, weights, facts)

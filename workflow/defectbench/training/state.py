@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from defectbench.files import read_json, write_json
 from defectbench.script import UserError
 
 
@@ -22,6 +23,16 @@ def fingerprint(*parts: str | bytes) -> str:
         data = part.encode() if isinstance(part, str) else part
         digest.update(len(data).to_bytes(8) + data)
     return digest.hexdigest()[:16]
+
+
+def note_device(folder: Path, device: str) -> list[str]:
+    """Names of all devices that the training in the state ``folder`` has run on, now ``device`` too."""
+    path = folder / "devices.json"
+    devices = read_json(path) if path.is_file() else []
+    if device not in devices and is_first_process():
+        devices.append(device)
+        write_json(path, devices)
+    return devices
 
 
 def is_first_process() -> bool:

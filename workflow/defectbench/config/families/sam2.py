@@ -87,6 +87,11 @@ class Sam2Settings(Sam2EncoderSettings):
         return not is_oracle(source) if self.object_score_cut is None else self.object_score_cut
 
     @property
+    def trains_all_tokens(self) -> bool:
+        """Whether the mask tokens that answer one click are trained like that of boxes: by SAM 2's authors, or here."""
+        return self.tune == "none" or self.mixed_prompts
+
+    @property
     def frozen_encoder(self) -> bool:
         """Whether the image encoder is not trained, so that its embeddings can be cached."""
         frozen = {"full": self.train in ("decoder", "prompt_encoder"), "lora": self.lora_target == "decoder"}

@@ -21,7 +21,7 @@ HUB = "facebook/sam3"
 
 _BASE_NAME = re.compile(r"sam3(?:_tiny_random_s(\d+))?")
 _INFERENCE_KEYS = {
-    *("model", "task", "init", "tune", "phrases", "map", "img_size", "resize", "tta"),
+    *("model", "task", "init", "tune", "phrases", "map", "score_threshold", "img_size", "resize", "tta"),
     *("cache_embeddings", "threads", "seed"),
 }
 
@@ -44,6 +44,7 @@ class Sam3Settings(TrainSettings):
     Unless given, ``tune: lora`` has wd 0.05; ``init: random`` is a tiny network of the same classes at 112 pixels.
     """
 
+    prediction_keys: ClassVar[frozenset[str]] = TrainSettings.prediction_keys | {"score_threshold"}
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=24000, predict_mb=16000, predict_minutes=480, weights_mb=12000)
     weights_rule: ClassVar[str | None] = "weights_sam3"
     weights_listed: ClassVar[bool] = False
@@ -65,6 +66,13 @@ class Sam3Settings(TrainSettings):
     )
     map: Literal["semantic", "instances"] = Field(
         "semantic", description="Output used as map: the semantic map, or the union of the predicted instances"
+    )
+    score_threshold: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="p = 0.5 where a mask with this score is: that of an instance, for the semantic map the presence; "
+        "0: masks alone count. Unless given, 0.3 for instances, for the semantic map 0, if trained 0.5",
     )
     img_size: str = Field("1008", description="Side of the position grid in pixels: 1008, or 112 with init: random")
     resize: Literal["squash"] = "squash"
@@ -115,6 +123,13 @@ class Sam3Settings(TrainSettings):
         """Name of the file of base weights, without its suffix."""
         return f"sam3_tiny_random_s{self.seed}" if self.init == "random" else "sam3"
 
+    def warnings(self, class_names: Sequence[str]) -> list[str]:
+        """Class names that are prompts and name nothing that can be seen."""
+        numbered = [name for name in class_names if re.fullmatch(r"(class|defect|type)?[ _-]*\d+", name, re.IGNORECASE)]
+        if self.phrases is not None or not numbered:
+            return []
+        return [f"prompted with class names that describe nothing: {', '.join(numbered)}; give phrases"]
+
     def id_values(self, combined: Sequence[str]) -> dict[str, Any]:
         """Settings, with digests of phrases and expressions, whose characters an id cannot have."""
         values = super().id_values(combined)
@@ -143,7 +158,7 @@ class Sam3Settings(TrainSettings):
     @property
     def defaults(self) -> dict[str, Any]:
         """Key -> value if it is not given; some follow from ``init`` and ``tune``."""
-        return super().defaults | self._protocol(self.init, self.tune)
+        return super().defaults | self._protocol(self.init, self.tune, self.map)
 
     @property
     def inactive_keys(self) -> set[str]:
@@ -153,17 +168,18 @@ class Sam3Settings(TrainSettings):
         return super().inactive_keys
 
     @classmethod
-    def _protocol(cls, init: Any, tune: Any) -> dict[str, Any]:
+    def _protocol(cls, init: Any, tune: Any, source: Any) -> dict[str, Any]:
         size = {"img_size": cls.SIZES[init]} if isinstance(init, str) and init in cls.SIZES else {}
-        return size | ({"wd": 0.05} if tune == "lora" else {})
+        threshold = 0.3 if source == "instances" else 0.0 if tune == "none" else 0.5
+        return size | {"score_threshold": threshold} | ({"wd": 0.05} if tune == "lora" else {})
 
     @model_validator(mode="before")
     @classmethod
     def _fill_protocol(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        given = {key: values.get(key, cls.model_fields[key].default) for key in ("init", "tune")}
-        return cls._protocol(**given) | values
+        given = [values.get(key, cls.model_fields[key].default) for key in ("init", "tune", "map")]
+        return cls._protocol(*given) | values
 
     @field_validator(
         "phrases", mode="before", json_schema_input_type=str | list[str] | dict[str, str | list[str]] | None

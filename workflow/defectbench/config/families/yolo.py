@@ -21,7 +21,7 @@ class YoloSettings(BudgetSettings):
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
     weights_rule: ClassVar[str | None] = "yolo_weights"
     base_pattern: ClassVar[str] = "yolo[^/]+"
-    prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta"})
+    prediction_keys: ClassVar[frozenset[str]] = frozenset({"tta", "score_threshold"})
 
     model: Literal["yolov8-seg", "yolo11-seg", "yolo26-seg", "yolov8", "yolo11", "yolo26"] = Field(
         description="-seg: segmentation; the others give boxes alone and have a results table of their own"
@@ -48,9 +48,11 @@ class YoloSettings(BudgetSettings):
     tta: Literal["none", "hflip"] = Field(
         "none", description="Segmentation: maps are averaged with those of the mirrored image"
     )
+    score_threshold: float = Field(
+        0.25, gt=0, lt=1, description="Segmentation: p = 0.5 where the mask of an instance with this score is"
+    )
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 on GPUs that have it, else fp32")
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
-    workers: int = Field(4, ge=0, description="Loader processes beside a GPU, results depend on it; without one: none")
     seed: int = Field(42, ge=0)
 
     @property
@@ -88,7 +90,7 @@ class YoloSettings(BudgetSettings):
     @property
     def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
-        return super().inactive_keys | ({"mask_ratio", "tta"} if self.is_detector else set())
+        return super().inactive_keys | ({"mask_ratio", "tta", "score_threshold"} if self.is_detector else set())
 
     @field_validator("img_size")
     @classmethod

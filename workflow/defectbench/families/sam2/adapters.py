@@ -33,7 +33,11 @@ _MASK_PROMPT = "sam_prompt_encoder.mask_downscaling."
 
 
 def set_trainable(network: NativeSam2, settings: Sam2Settings) -> None:
-    """Make the part that the settings name trainable, and freeze everything else."""
+    """Make the part that the settings name trainable, and freeze everything else.
+
+    An unstable single mask gives way to the best of three only if the settings do not leave those three untrained.
+    """
+    network.sam_mask_decoder.dynamic_multimask_via_stability = settings.trains_all_tokens
     if settings.tune == "lora":
         add_adapters(network, settings)
         for name, parameter in network.named_parameters():

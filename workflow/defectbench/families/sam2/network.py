@@ -19,12 +19,12 @@ from defectbench.models.segmentation_heads import IMAGENET_MEAN, IMAGENET_STD
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 # The nano size is ours: tiny with fewer and narrower blocks.
 _NANO = [
-    "model.image_encoder.trunk.embed_dim=32",
-    "model.image_encoder.trunk.stages=[1,2,2,1]",
-    "model.image_encoder.trunk.global_att_blocks=[4]",
-    "model.image_encoder.neck.d_model=128",
-    "model.image_encoder.neck.position_encoding.num_pos_feats=128",
-    "model.image_encoder.neck.backbone_channel_list=[256,128,64,32]",
+    "model.image_encoder.trunk.embed_dim=16",
+    "model.image_encoder.trunk.stages=[1,1,2,1]",
+    "model.image_encoder.trunk.global_att_blocks=[3]",
+    "model.image_encoder.neck.d_model=64",
+    "model.image_encoder.neck.position_encoding.num_pos_feats=64",
+    "model.image_encoder.neck.backbone_channel_list=[128,64,32,16]",
     "model.memory_attention=null",
     "model.memory_encoder=null",
 ]
@@ -36,7 +36,7 @@ class Embedding(NamedTuple):
     """Features of B images (H, W), finest last: the input of the mask decoder."""
 
     image: torch.Tensor
-    """(B, C, H / 16, W / 16); C is 256, of the nano size 128."""
+    """(B, C, H / 16, W / 16); C is 256, of the nano size 64."""
     fine: torch.Tensor
     """(B, C / 4, H / 8, W / 8)"""
     finest: torch.Tensor

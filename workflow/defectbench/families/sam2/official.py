@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.families.sam2.network import NativeSam2
@@ -15,6 +16,8 @@ _VIDEO = (
     *("memory_attention.", "memory_encoder.", "obj_ptr_", "mask_downsample.", "maskmem_tpos_enc", "no_mem_pos_enc"),
     *("no_obj_ptr", "no_obj_embed_spatial"),
 )
+# Contrast of grey images is weak against that of natural ones, on which inputs are normalised.
+_PATCH_GAIN = 3.0
 
 
 def convert_checkpoint(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
@@ -35,7 +38,26 @@ def random_weights(name: str) -> dict[str, torch.Tensor]:
     version, size, seed = parse_base_name(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed or 0)
-        return {key: value.contiguous() for key, value in NativeSam2(version, size).state_dict().items()}
+        network = NativeSam2(version, size)
+        _start_from_contrast(network)
+        return {key: value.contiguous() for key, value in network.state_dict().items()}
+
+
+@torch.no_grad()
+def _start_from_contrast(network: NativeSam2) -> None:
+    """Initialise anew what carries an image's contrast to the masks, which with torch's defaults hardly depend on it.
+
+    Convolutions and the mask tokens' networks keep the variance (K. He et al., ICCV 2015); filters of patches are free
+    of their mean, so that layer normalisation sees contrast and not brightness.
+    """
+    for name, layer in network.named_modules():
+        is_linear = isinstance(layer, nn.Linear) and "output_hypernetworks_mlps" in name
+        if is_linear or isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    filters = network.image_encoder.trunk.patch_embed.proj.weight
+    filters -= filters.mean(dim=(1, 2, 3), keepdim=True)
+    filters *= _PATCH_GAIN
 
 
 def save_base(path: Path, values: dict[str, torch.Tensor], source: str) -> None:

@@ -42,6 +42,7 @@ def build_training(settings: Sam2Settings, job: NetworkJob) -> Training:
         network,
         Sam2Loss(settings.recipe),
         origin,
+        compiled=[network.image_encoder],
         make_task=functools.partial(PromptTask, prompting=prompting),
         base_sha256=base_sha256,
         facts={"zero_shot": False},

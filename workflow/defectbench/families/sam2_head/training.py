@@ -15,4 +15,4 @@ def build_training(settings: Sam2HeadSettings, job: NetworkJob) -> Training:
     if settings.cache_embeddings:
         cache = EmbeddingCache(network.sam, required(job.files.features, "--features"), base_sha256)
         network.use_cache(cache.encode, job.trains_on_plain_images)
-    return Training(network, make_loss(settings.loss), origin, base_sha256=base_sha256)
+    return Training(network, make_loss(settings.loss), origin, [network.sam.image_encoder], base_sha256=base_sha256)

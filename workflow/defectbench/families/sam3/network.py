@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,7 @@ from transformers import Sam3Model
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
-from defectbench.families.sam3.logits import logit_of_mean, logit_of_product
+from defectbench.families.sam3.logits import interpolate_probability, logit_of_mean, logit_of_product
 from defectbench.families.sam3.phrases import tokenize
 
 _MEAN = _STD = 0.5  # as in Sam3ImageProcessor
@@ -48,9 +49,12 @@ class PhraseSam3(nn.Module):
         tokenizer: str,
         groups: Mapping[str, Sequence[str]],
         merged: bool,
-        source: Literal["semantic", "instances"] = "semantic",
+        source: Literal["semantic", "instances"],
+        score_threshold: float,
     ) -> None:
         """The probabilities of each of ``groups`` are averaged; if ``merged``, the map is the maximum over groups.
+
+        ``score_threshold`` is that of :meth:`phrase_map`.
 
         Raises:
             PhraseError: if a phrase is too long.
@@ -59,6 +63,7 @@ class PhraseSam3(nn.Module):
         self.network = network
         self.merged = merged
         self.source = source
+        self.threshold_logit = math.log(score_threshold / (1 - score_threshold)) if score_threshold else -math.inf
         self.side = network.config.image_size
         number = itertools.count()
         self.groups = [[next(number) for _ in phrases] for phrases in groups.values()]
@@ -106,26 +111,36 @@ class PhraseSam3(nn.Module):
         logits = (output.semantic_seg[:, 0], output.presence_logits[:, 0], output.pred_masks, output.pred_logits)
         return PhraseOutput(*(values.float() for values in logits))
 
-    def phrase_map(self, output: PhraseOutput) -> torch.Tensor:
-        """Logits (B, h, w) of a phrase's map: a conditional probability times that of the presence.
+    def phrase_map(self, output: PhraseOutput, size: tuple[int, int]) -> torch.Tensor:
+        """Logits (B, *size) of a phrase's map: a fuzzy AND of mask and score, the maximum over instances.
 
-        The conditional one is that of the semantic map, or the maximum over instances of mask times score.
+        p >= 0.5 exactly where a mask is, at ``size``, whose score reaches the threshold: of an instance score times
+        presence, of the semantic map the presence.
         """
-        presence = output.presence[:, None, None]
-        if self.source == "semantic":
-            return logit_of_product(output.semantic, presence)
-        scores = logit_of_product(output.scores, output.presence[:, None])
-        return logit_of_product(output.masks, scores[:, :, None, None]).amax(dim=1)
+        masks, scores = output.semantic[:, None], output.presence[:, None]
+        if self.source == "instances":
+            masks, scores = output.masks, logit_of_product(output.scores, scores)
+        margins = (scores - self.threshold_logit)[:, :, None, None]
+        # One at a time: the masks of all instances at the size of the image would not fit into memory.
+        maps = (
+            torch.minimum(interpolate_probability(mask, size), margin)
+            for mask, margin in zip(masks.split(1, dim=1), margins.split(1, dim=1), strict=True)
+        )
+        return functools.reduce(torch.maximum, maps)[:, 0]
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits (B, n_maps, side, side) of uint8 ``images`` (B, 1 or 3, side, side), float32."""
+    def forward(self, images: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Logits (B, n_maps, *size) of uint8 ``images`` (B, 1 or 3, side, side), float32; ``size`` is theirs if None.
+
+        Masks are interpolated once, from the network's own resolution to ``size``, as ``Sam3Processor`` does.
+        """
+        size = size or (self.side, self.side)
         pyramid = self.pyramid(self._encode(images))
         maps = []
         for group in self.groups:
             phrases = zip(group, self.text_features(group), strict=True)
             outputs = [self.segment_phrase(pyramid, *phrase) for phrase in phrases]
-            maps.append(logit_of_mean([self.phrase_map(output) for output in outputs]))
-        return self.upsample(self.merge_groups(torch.stack(maps, dim=1)))
+            maps.append(logit_of_mean([self.phrase_map(output, size) for output in outputs]))
+        return self.merge_groups(torch.stack(maps, dim=1))
 
     def stack_outputs(self, outputs: Sequence[PhraseOutput]) -> PhraseOutput:
         """Outputs of G groups as one with tensors (B, G, ...); merged, (B, 1, ...) with the queries of all groups."""

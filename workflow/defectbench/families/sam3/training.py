@@ -16,7 +16,7 @@ def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
     """Network, loss and phrases of ``settings``; zero-shot has no loss. See :mod:`defectbench.families.contract`."""
     phrases = settings.phrase_groups(job.masks.class_names)
     sam, tokenizer, origin = load_base(required(job.files.base, "--base"))
-    network = PhraseSam3(sam, tokenizer, phrases, settings.task == "merged", settings.map)
+    network = PhraseSam3(sam, tokenizer, phrases, settings.task == "merged", settings.map, settings.score_threshold)
     set_trainable(sam, settings)
     if settings.gradient_checkpointing:
         network.checkpoint_layers()
@@ -25,10 +25,11 @@ def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
         network,
         None if is_zero_shot else Sam3Loss(settings),
         origin,
+        compiled=[sam.vision_encoder.backbone],
         make_task=Sam3Task,
         base_sha256=origin["base_sha256"],
         facts={"phrases": phrases, "zero_shot": is_zero_shot},
-        notes=[] if is_zero_shot else describe_loss(settings),
+        notes=settings.warnings(job.masks.class_names) + ([] if is_zero_shot else describe_loss(settings)),
         fingerprint=(json.dumps(phrases),),
         folders=(PROGRESS,),
     )

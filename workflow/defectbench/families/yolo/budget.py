@@ -12,15 +12,17 @@ import numpy as np
 from defectbench.families.yolo.network import EarlyStopping
 from defectbench.training.sampling import StepBatches
 
+Batch = Sequence[tuple[int, int]]
+
 
 class IntervalBatches:
-    """Dataset indices of batches without end; the length is the number of batches until the next evaluation.
+    """Items of batches without end, (pass, index); the length is the number of batches until the next evaluation.
 
     It takes the place of the batch sampler of ultralytics' endless loader.
     """
 
-    def __init__(self, batch: Callable[[int], Sequence[int]], interval: int, total: int) -> None:
-        """``batch`` gives the indices of a batch by its number; ``interval`` and ``total`` are numbers of batches."""
+    def __init__(self, batch: Callable[[int], Batch], interval: int, total: int) -> None:
+        """``batch`` gives the items of a batch by its number; ``interval`` and ``total`` are numbers of batches."""
         self.batch = batch
         self.interval, self.total = interval, total
         self.done = 0
@@ -35,22 +37,26 @@ class IntervalBatches:
         """Batches until the next evaluation, the last of which is at the end of the budget."""
         return min(self.interval, self.total - self.done)
 
-    def __iter__(self) -> Iterator[Sequence[int]]:
-        """Yield the indices of all batches in turn."""
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield all batches in turn."""
         return map(self.batch, itertools.count())
 
 
-def make_batches(dataset: Any, batch_size: int, seed: int) -> Callable[[int], Sequence[int]]:
-    """Indices of a batch of ultralytics' ``dataset`` by its number: passes in random order, as for other families.
+def make_batches(dataset: Any, batch_size: int, seed: int) -> Callable[[int], Batch]:
+    """Items of a batch of ultralytics' ``dataset`` by its number: passes in random order, as for other families.
 
     In a dataset of several aspects a batch has images of one shape, so only the order of the batches is random.
     """
     shapes = getattr(dataset, "batch_shapes", None)
     if shapes is None or (shapes == shapes[0]).all():
-        batches = StepBatches(len(dataset), batch_size, seed)
-        return lambda number: [index for _, index in batches.batch(number)]
+        return StepBatches(len(dataset), batch_size, seed).batch
     order = StepBatches(len(shapes), 1, seed)
-    return lambda number: np.flatnonzero(dataset.batch == order.batch(number)[0][1]).tolist()
+
+    def batch_of_one_shape(number: int) -> Batch:
+        [(pass_number, place)] = order.batch(number)
+        return [(pass_number, index) for index in np.flatnonzero(dataset.batch == place).tolist()]
+
+    return batch_of_one_shape
 
 
 class Stopping(EarlyStopping):

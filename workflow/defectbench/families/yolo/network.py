@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.files import atomic
-from defectbench.metrics.codes import codes_from_probabilities
+from defectbench.metrics.codes import align_half, codes_from_probabilities
 from defectbench.script import UserError
 
 _SETTINGS_FOLDER = tempfile.TemporaryDirectory(prefix="defectbench-ultralytics-")
@@ -44,6 +44,7 @@ try:
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint, yaml_model_load
     from ultralytics.utils import SETTINGS
     from ultralytics.utils.nms import non_max_suppression
+    from ultralytics.utils.ops import process_mask, scale_masks
     from ultralytics.utils.torch_utils import EarlyStopping as EarlyStopping
 except ImportError as error:
     raise UserError(
@@ -171,6 +172,7 @@ class YoloPredictor:
         self.network = network.to(device).eval()
         self.device = device
         self.n_classes = n_classes
+        self.score_threshold = settings.score_threshold
         size = int(settings.img_size)
         # rect: padded only to the next multiple of 32.
         self.letterbox = LetterBox(new_shape=(size, size), auto=settings.rect, stride=32)
@@ -179,32 +181,55 @@ class YoloPredictor:
     def predict_maps(self, image: np.ndarray) -> np.ndarray:
         """Codes (n_classes, H, W) of a uint8 image (H, W) or (H, W, 3) RGB, by a segmentation network.
 
-        A pixel's probability is the maximum over the instances of its class of confidence times soft mask; the mask is
-        the sigmoid of its logits inside the instance's box and 0 outside, as in ultralytics.
+        A pixel's probability is a fuzzy AND of soft mask and score, the maximum over the instances of its class. The
+        mask is the sigmoid of its logits inside the instance's box and 0 outside; the logit of the score counts from
+        that of the threshold. p >= 0.5 exactly where ultralytics draws a mask at this threshold.
         """
-        instances, prototypes, frame, size = self._forward(image)
+        instances, prototypes, frame, size = self._forward(image, multi_label=False)
         canvas = np.zeros((self.n_classes, *size), dtype=np.float32)
         logits = torch.einsum("nk,khw->nhw", instances[:, 6:], prototypes).float().cpu().numpy()
         for (x0, y0, x1, y1, score, index), mask in zip(instances[:, :6].cpu().tolist(), logits, strict=True):
-            paint_mask(canvas[int(index)], mask, (x0, y0, x1, y1), score)
+            paint_mask(canvas[int(index)], mask, (x0, y0, x1, y1), shift_score(score, self.score_threshold))
         (height, width), target = frame.inner, (frame.width, frame.height)
         inside = canvas[:, frame.top : frame.top + height, frame.left : frame.left + width]
         if (width, height) != target:
             inside = np.stack([cv2.resize(plane, target, interpolation=cv2.INTER_LINEAR) for plane in inside])
-        return codes_from_probabilities(inside)
+        return align_half(codes_from_probabilities(inside), self._draw(instances, prototypes, frame, size))
+
+    def _draw(
+        self, instances: torch.Tensor, prototypes: torch.Tensor, frame: _Frame, size: tuple[int, int]
+    ) -> np.ndarray:
+        """Masks (n_classes, H, W), bool, of the instances above the threshold, as ultralytics draws them.
+
+        It interpolates *binary* masks from the size of the input to that of the image, so an edge may be elsewhere than
+        in interpolated probabilities.
+        """
+        found = instances[instances[:, 4] > self.score_threshold]
+        masks = process_mask(prototypes, found[:, 6:], found[:, :4], size, upsample=True)
+        masks = scale_masks(masks[None].float(), (frame.height, frame.width))[0] > 0.5
+        drawn = np.zeros((self.n_classes, frame.height, frame.width), dtype=bool)
+        for index, mask in zip(found[:, 5].int().tolist(), masks.cpu().numpy(), strict=True):
+            drawn[index] |= mask
+        return drawn
 
     @torch.inference_mode()
     def predict_boxes(self, image: np.ndarray) -> Boxes:
         """Boxes of a uint8 image (H, W) or (H, W, 3) RGB, inside it."""
-        instances, _, frame, _ = self._forward(image)
+        instances, _, frame, _ = self._forward(image, multi_label=True)
         rows = instances[:, :6].double().cpu().numpy()
         scale = np.array([frame.width / frame.inner[1], frame.height / frame.inner[0]] * 2)
         corners = (rows[:, :4] - [frame.left, frame.top] * 2) * scale
         limits = [frame.width, frame.height] * 2
         return Boxes(np.clip(corners, 0, limits), rows[:, 4], rows[:, 5].astype(np.int64))
 
-    def _forward(self, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None, _Frame, tuple[int, int]]:
-        """Instances (N, 6 + k): input box, score, class, coefficients; prototypes (k, h, w); frame; input size."""
+    def _forward(
+        self, image: np.ndarray, multi_label: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None, _Frame, tuple[int, int]]:
+        """Instances (N, 6 + k): input box, score, class, coefficients; prototypes (k, h, w); frame; input size.
+
+        A box may have several classes if ``multi_label``, as in ultralytics' validation, or its best one, as in its
+        prediction.
+        """
         if image.ndim == 2:
             image = np.repeat(image[:, :, None], 3, axis=2)
         params = self.letterbox.get_params({"img": image})
@@ -217,7 +242,7 @@ class YoloPredictor:
             outputs,
             CONFIDENCE,
             NMS_IOU,
-            multi_label=True,
+            multi_label=multi_label,
             max_det=MAX_INSTANCES,
             nc=self.n_classes,
             end2end=self.network.end2end,
@@ -225,14 +250,20 @@ class YoloPredictor:
         return instances, None if prototypes is None else prototypes[0], frame, padded.shape[:2]
 
 
-def paint_mask(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, float, float], score: float) -> None:
-    """Raise ``canvas`` (H, W), in place, to ``score`` times the soft mask of one instance where that is higher.
+def shift_score(score: float, threshold: float) -> float:
+    """The probability whose logit is logit(``score``) - logit(``threshold``): 0.5 at the threshold."""
+    odds = score * (1 - threshold)
+    return odds / (odds + threshold * (1 - score))
+
+
+def paint_mask(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, float, float], limit: float) -> None:
+    """Raise ``canvas`` (H, W), in place, to the soft mask of one instance, at most ``limit``, where that is higher.
 
     Args:
         canvas: Probabilities at the size of the network's input, float32.
         logits: Of the mask, (H / 4, W / 4), upsampled bilinearly; their pixels cover 4 × 4 of the canvas.
         box: Left, top, right, bottom on the canvas; pixels with the corner (x, y) inside belong to the instance.
-        score: Confidence.
+        limit: The highest probability, by the instance's score.
     """
     x0, y0, x1, y1 = (max(0, int(np.ceil(edge))) for edge in box)
     x1, y1 = min(x1, canvas.shape[1]), min(y1, canvas.shape[0])
@@ -246,7 +277,7 @@ def paint_mask(canvas: np.ndarray, logits: np.ndarray, box: tuple[float, float, 
     top, left = y0 - rows.start * PROTO_STRIDE, x0 - columns.start * PROTO_STRIDE
     fine = fine[top : top + y1 - y0, left : left + x1 - x0]
     part = canvas[y0:y1, x0:x1]
-    np.maximum(part, score / (1 + np.exp(-np.clip(fine, -60, 60))), out=part)
+    np.maximum(part, np.minimum(1 / (1 + np.exp(-np.clip(fine, -60, 60))), limit), out=part)
 
 
 def _cells(start: int, end: int, length: int) -> slice:

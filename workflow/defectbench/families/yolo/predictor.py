@@ -31,4 +31,5 @@ def load_network(run: dict[str, Any], files: ModelFiles, device: str) -> "YoloPr
     configure_torch(settings.threads)
     network = build_network(settings, run["classes"])
     load_weights(network, read_weights(files.weights), str(files.weights))
+    network.fuse(verbose=False)  # as ultralytics does before it predicts
     return YoloPredictor(network, settings, len(run["classes"]), resolve_device(device))

@@ -71,7 +71,7 @@ class YoloJob(Job):
             report = partial(track_row, loggers)
             data = self._write_images(state / "data")
             result = ultralytics_training.train(
-                self.name, settings, classes, len(self.train_ids), data, state, precision, report, coco
+                self.name, settings, classes, len(self.train_ids), data, state, precision, self.runtime, report, coco
             )
             self._finish(result, precision, loggers)
 

@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
+from torch._dynamo import OptimizedModule
 from torch.optim.lr_scheduler import LambdaLR
 
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.config.runtime import RuntimeSettings
 from defectbench.families.yolo.budget import IntervalBatches, Stopping, make_batches
 from defectbench.families.yolo.network import (
     DetectionTrainer,
@@ -24,6 +26,7 @@ from defectbench.families.yolo.network import (
     build_network,
     cpu_state,
 )
+from defectbench.families.yolo.samples import SeededSamples
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.averaging import average_decay
 from defectbench.training.optimisation import cosine_with_warmup
@@ -91,8 +94,6 @@ def describe_training(settings: YoloSettings, batch_size: int) -> list[str]:
     """Notes on a training that ended with ``batch_size``, for readers of the results."""
     notes = [] if settings.weights == "coco" else ["from scratch"]
     notes += [f"loss: {LOSS}", f"checkpoint by {FITNESS}"]
-    if not settings.is_detector:
-        notes.append("map: confidence x soft mask, so that p = 0.5 is not what it is for a CNN")
     if batch_size != settings.batch_size:
         notes.append(f"batch size {batch_size}: {settings.batch_size} did not fit into memory")
     return notes
@@ -106,6 +107,7 @@ def train(
     data: Path,
     folder: Path,
     precision: str,
+    runtime: RuntimeSettings,
     report: Callable[[dict[str, float]], None],
     coco: dict[str, torch.Tensor] | None = None,
 ) -> Trained:
@@ -119,13 +121,14 @@ def train(
         data: See :func:`defectbench.data.yolo_labels.write_dataset`.
         folder: An empty folder.
         precision: 'bf16' or 'fp32'.
+        runtime: How it runs.
         report: Called with every row of the history.
         coco: The published weights, for ``weights: coco``.
 
     Raises:
         YoloError: if the loss is not finite, memory runs out, or ``coco`` do not fit.
     """
-    trainer = make_trainer(name, settings, n_images, data, folder, precision)
+    trainer = make_trainer(name, settings, n_images, data, folder, precision, runtime)
     trainer.report = report
     torch.set_num_threads(settings.threads)
     # The trainer has set the seeds by now, so random weights follow from the seed.
@@ -151,7 +154,13 @@ def train(
 
 
 def make_trainer(
-    name: str, settings: YoloSettings, n_images: int, data: Path, folder: Path, precision: str
+    name: str,
+    settings: YoloSettings,
+    n_images: int,
+    data: Path,
+    folder: Path,
+    precision: str,
+    runtime: RuntimeSettings,
 ) -> "TrainerMixin":
     """Ultralytics' trainer for ``settings``; see :func:`train` for the arguments. It sets the seeds."""
     kind = _Detection if settings.is_detector else _Segmentation
@@ -165,7 +174,9 @@ def make_trainer(
             "name": FOLDER,
             "exist_ok": True,
             "device": "0" if torch.cuda.is_available() else "cpu",
-            "workers": settings.workers,
+            # On a CPU ultralytics has none.
+            "workers": 4 if runtime.workers is None else runtime.workers,
+            "compile": runtime.compile,
             # 'bf16' skips ultralytics' test of mixed precision, which downloads a network.
             "amp": "bf16" if precision == "bf16" else False,
             "augmentations": list(make_augmentation(settings.augment) or ()),
@@ -235,11 +246,11 @@ class TrainerMixin(_TrainerBase):
             # Ultralytics accumulates so many batches that a step has the images of the settings.
             parts = max(round(self.settings.batch_size / batch_size), 1)
             interval, total = self.settings.eval_interval(n_images) * parts, self.total_steps * parts
-            self.batches = IntervalBatches(
-                make_batches(loader.dataset, batch_size, self.settings.seed), interval, total
-            )
-            # Its loader lets nothing but its own constructor set this.
+            batches = make_batches(loader.dataset, batch_size, self.settings.seed)
+            self.batches = IntervalBatches(batches, interval, total)
+            # A loader's parts are fixed; ultralytics itself replaces them so.
             object.__setattr__(loader, "batch_sampler", self.batches)
+            object.__setattr__(loader, "dataset", SeededSamples(loader.dataset, self.settings.seed))
         return loader
 
     def _setup_scheduler(self) -> None:
@@ -253,8 +264,17 @@ class TrainerMixin(_TrainerBase):
         return 0
 
     def _setup_train(self) -> None:
-        """Stop early by the settings, and average the weights by them: ultralytics' own decay rises slowly."""
+        """Stop early by the settings, and average the weights by them: ultralytics' own decay rises slowly.
+
+        Raises:
+            YoloError: if the network was to be compiled and cannot be.
+        """
         super()._setup_train()
+        # Ultralytics would only log that it cannot compile.
+        if self.args.compile and not isinstance(self.model, OptimizedModule):
+            raise YoloError(
+                "runtime.compile: the network cannot be compiled here: it needs a C++ compiler, on a GPU also Triton"
+            )
         self.ema.decay = partial(average_decay, decay=self.settings.ema)
         peak = self.settings.last_peak(self.total_steps)
         self.stopper = Stopping(self.settings.patience, lambda: self.n_steps >= peak)
