@@ -14,7 +14,7 @@ from tiny_study import ROOT, Project
 from defectbench.config.base import ConfigError
 from defectbench.config.report import NamesSettings
 from defectbench.config.study import load_study
-from defectbench.files import write_json
+from defectbench.files import read_json, write_json
 from defectbench.reporting.search import MEASURED, rank_trainings
 
 SCORES = {
@@ -68,6 +68,14 @@ def test_trainings_are_ranked_by_their_monitor_at_the_weights_they_kept(tmp_path
     # What all have in common is no column.
     assert list(table)[:3] == ["entry", "lr", "loss"]
     assert "wd" not in table
+
+
+def test_trainings_that_predict_nothing_at_half_are_ranked_at_their_best_threshold(tmp_path):
+    folders = write(tmp_path, "val_iou_fixed", {name: ({"lr": lr}, 0.0, 0.0) for name, lr in (("a", 0.1), ("b", 0.2))})
+    path = folders[1] / "run.json"
+    run = read_json(path)
+    write_json(path, run | {"val_scores": run["val_scores"] | {"val_dice_opt": 0.3}})
+    assert rank_trainings(folders)["exp_id"].tolist() == ["b", "a"]
 
 
 def test_another_study_takes_the_winners_settings_as_its_second_configuration_file(tmp_path):

@@ -171,6 +171,13 @@ def test_batches_taken_in_parts_are_noted(folders):
     assert pd.isna(others).all()
 
 
+def test_what_a_search_found_stands_on_the_row(folders):
+    found = "lr 0.03: found by a search, best of 4 on val"
+    first, *others = consolidate(settings(folders), NamesSettings(searched={"unet_a": found}))["searched"]
+    assert first == found
+    assert pd.isna(others).all()
+
+
 def test_a_row_says_what_is_wrong_with_its_training_and_that_nothing_is_predicted(dataset, folders, tmp_path):
     silent = make_experiment(dataset, tmp_path / "runs/silent", constant_maps(dataset.truth, 0))
     zero_shot = make_experiment(dataset, tmp_path / "runs/zero_shot", constant_maps(dataset.truth, 0))

@@ -247,6 +247,14 @@ def test_a_model_that_predicts_nothing_is_a_caveat(page):
     assert found == f"{experiment_names(results)[results['experiment'][0]]}: {problem}."
 
 
+def test_settings_found_by_a_search_are_a_caveat(page):
+    results, _ = tables_of(page.parent)
+    found = results.assign(searched=["lr 0.03: found by a search, best of 4 on val", *[None] * (len(results) - 1)])
+    (sentence,) = set(said(page.parent, found)[0]) - set(said(page.parent)[0])
+    assert sentence.startswith("Settings of 1 of ")
+    assert sentence.endswith(f": {experiment_names(results)[results['experiment'][0]]}.")
+
+
 def test_budgets_that_differ_are_a_caveat(page):
     results, _ = tables_of(page.parent)
     automatic = results["track"] == "automatic"

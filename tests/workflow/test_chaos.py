@@ -6,7 +6,7 @@ import pytest
 from chaos import leftovers, processes_in, resume, run_and_kill
 from tiny_study import CONFIG
 
-EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
+EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_threads-1_batch-size-4_steps-4_eval-every-2_s42"
 RESULTS = ("metrics.json", "model/weights.safetensors", "calibration.json", "test.pred.parquet")
 
 

@@ -19,8 +19,8 @@ from defectbench.job_failures import ADVICE, JobFailures
 # A network that predicts otherwise by the training that is there, and one that is made from nothing.
 HAVE = [{"model": "unet", "subset": 10, "tta": "hflip"}, {"model": "all_empty", "seed": 5}]
 ABSENT = [
-    {"model": "yolov8-seg", "weights": "coco", "img_size": "96", "epochs": 1},
-    {"model": "yolo11", "weights": "coco", "img_size": "96", "epochs": 1},
+    {"model": "yolov8-seg", "weights": "coco", "img_size": "96"},
+    {"model": "yolo11", "weights": "coco", "img_size": "96"},
     {"model": "sam2"},
 ]
 FILES = {"yolov8n-seg": "yolov8n-seg.pt", "yolo11n": "yolo11n.pt", "sam2.1_hiera_tiny": "sam2.1_hiera_tiny.pt"}

@@ -17,8 +17,8 @@ from defectbench.code_digest import CodeDigests
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 
-UNET = "unet-resnet18_full_none_native_steps-300_eval-every-50_lr-0.001_loss-dice-bce"
-YOLO = "yolov8-seg-p_full_none_384_batch-size-8"
+UNET = "unet-resnet18_full_none_native_lr-0.001_loss-dice-bce_images-seen-2400_eval-every-50"
+YOLO = "yolov8-seg-p_full_none_384_images-seen-2400_eval-every-50"
 MORE = [
     {"model": "unet", "tta": ["none", "hflip"], "cv": 3},
     {"model": "yolov8-seg", "scale": "p", "img_size": "384", "cv": 3},

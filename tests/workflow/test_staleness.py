@@ -16,7 +16,7 @@ PER_CLASS = "_task-per-class"
 
 
 def trained(subset: int | str, task: str = "", lr: str = "", seed: int = 42) -> str:
-    return f"unet-tu-test-resnet_{subset}_none_native{task}_batch-size-4_steps-4_eval-every-2{lr}_threads-1_s{seed}"
+    return f"unet-tu-test-resnet_{subset}_none_native{task}{lr}_threads-1_batch-size-4_steps-4_eval-every-2_s{seed}"
 
 
 # The experiments of the tiny study by family; a new family is a line here.

@@ -30,7 +30,6 @@ YOLO, YOLO_BOXES = (
     f"{model}-p_full_none_96_lr-0.01_threads-1_batch-size-1_steps-80_eval-every-40"
     for model in ("yolov8-seg", "yolov8")
 )
-SAM2 = f"sam2-2.1-tiny-random_full_full-box_native_threads-1_tune-full_train-decoder_{BUDGET}"
 # With fewer steps its maps are the same for all images.
 YOLO_KEYS = {"scale": "p", "img_size": "96", "steps": 80, "eval_every": 40, "batch_size": 1, "lr": 0.01}
 STUDY = {
@@ -47,12 +46,12 @@ STUDY = {
         {"model": "unet"},
         {"model": ["yolov8-seg", "yolov8"], **YOLO_KEYS},
         {"model": "sam2", "prompt": "full_box"},
-        {"model": "sam2", "prompt": ["full_box", "box"], "tune": "full", "train": "decoder"},
+        {"model": "sam2", "name": "tuned", "prompt": ["full_box", "box"], "tune": "full", "train": "decoder"},
         {"model": "sam2_head"},
         {"model": "sam3", "tune": ["none", "lora"], "phrases": "defect"},
         {
             "model": "cascade",
-            "segmenter": SAM2,
+            "segmenter": "tuned_prompt-full-box",
             "prompts": [{"from": YOLO_BOXES}, {"from": UNET, "kind": "mask"}, {"from": "oracle", "noise": 0.1}],
         },
         {"model": "ensemble", "members": [UNET, YOLO], "weights": "fitted"},

@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 from tiny_study import LOG
 
-UNET = "unet-tu-test-resnet_full_none_native_batch-size-4_steps-4_eval-every-2_threads-1_s42"
+UNET = "unet-tu-test-resnet_full_none_native_threads-1_batch-size-4_steps-4_eval-every-2_s42"
 FIRST_COLUMNS = (
     "exp_id,model,subset_size,variant,prompt_type,img_size,batch_size,steps,lr,wd,seed,val_mIoU,val_Dice,test_mIoU,"
     "test_Dice,IoU@50,IoU@75,IoU@90,IoU@95,Precision,Recall,F1,AUPRC,avg_inference_time,ckpt_path,timestamp"

@@ -8,8 +8,8 @@ from tiny_study import Project
 
 from defectbench.data.prediction_file import PredictionFile
 
-FOLDED = "runs/folded_steel/unet/unet-tu-test-resnet_full_none_native_task-per-class_tta-hflip_batch-size-4_steps-4"
-FOLDED += "_eval-every-2_threads-1_cv3_s42"
+FOLDED = "runs/folded_steel/unet/unet-tu-test-resnet_full_none_native_task-per-class_tta-hflip_threads-1"
+FOLDED += "_batch-size-4_steps-4_cv3_s42"
 
 
 @pytest.fixture(scope="module")

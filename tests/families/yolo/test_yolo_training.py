@@ -173,7 +173,7 @@ def test_a_training_killed_after_its_first_evaluation_ends_as_an_undisturbed_one
 def test_a_loss_that_is_not_finite_stops_with_the_images(root, monkeypatch):
     monkeypatch.setattr(torch, "isfinite", lambda _: torch.tensor(False))
     with pytest.raises(SystemExit):
-        train(train_script, root, root / "nan", settings(epochs=1))
+        train(train_script, root, root / "nan", settings(images_seen=8))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have bf16")
@@ -211,7 +211,7 @@ def test_prediction_gives_a_map_of_every_image(root, trained):
 
 def test_a_detector_is_trained_predicted_and_scored(root):
     folder = root / "boxes"
-    train(train_script, root, folder, settings(model="yolo26", task="per_class", epochs=1, augment="none"))
+    train(train_script, root, folder, settings(model="yolo26", task="per_class", images_seen=8, augment="none"))
     assert not any("0.5" in note for note in read_json(folder / "run.json")["notes"])
     predict(boxes_script, root, folder, "boxes")
     actual = read_boxes(folder / "val.boxes.parquet")
@@ -304,7 +304,7 @@ def test_the_saved_weights_are_averaged_as_in_all_families(root, monkeypatch, de
     remember_after("_setup_train")
     remember_after("optimizer_step")
     folder = root / f"average_{decay}"
-    train(train_script, root, folder, settings(ema=decay))
+    train(train_script, root, folder, settings(ema=decay, images_seen=16))
     actual = load_file(folder / "checkpoints" / "last.safetensors")
     assert len(live) == 5
     for name, value in actual.items():

@@ -208,6 +208,11 @@ _TRAINING = (
         description="Number of folds. All val metrics of such a row are out-of-fold.",
     ),
     Definition(
+        name="searched",
+        null_when="all settings are stated, or defaults",
+        description="Settings that a search found on val, and in how many trials.",
+    ),
+    Definition(
         name="notes",
         null_when="nothing to note",
         description="Deviations from the protocol that a reader must know of.",

@@ -29,7 +29,7 @@ _COLUMNS = {
     "run": (
         *("steps", "images_seen", "n_labels_train", "n_labels_val", "params_total", "params_trainable"),
         *("weights_bytes", "train_seconds", "peak_memory_train_bytes", "weights_source", "weights_sha256"),
-        *("weights_path", "finished_at", "code_digest", "train_device", "notes"),
+        *("weights_path", "finished_at", "code_digest", "train_device", "searched", "notes"),
     ),
     "compared": ("test_ids_sha256", "data_digest"),
 }
@@ -131,8 +131,8 @@ def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.
     rows = []
     for folder in folders:
         run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
-        searched = names.searched.get(run["experiment"]["exp_id"])
-        run["notes"] = "; ".join([*run.get("notes", []), *run.get("problems", []), *([searched] if searched else [])])
+        run["searched"] = names.searched.get(run["experiment"]["exp_id"])
+        run["notes"] = "; ".join([*run.get("notes", []), *run.get("problems", [])])
         run["train_device"] = run.get("device")
         sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
         sources |= {"run": run, "compared": metrics}

@@ -97,6 +97,7 @@ _LAST = {
     **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
     "match_iou": "float64",
     "post_processing": "str",
+    "searched": "str",
     "notes": "str",
     "problems": "str",
 }
@@ -202,7 +203,7 @@ def _names(row: dict[str, Any], names: NamesSettings) -> dict[str, str | None]:
         "name": names.name_of(exp_id),
         "unabridged_id": names.unabridged_ids.get(exp_id, exp_id),
         "prompt_source_name": names.name_of(source),
-        "notes": "; ".join(filter(None, [row["notes"], names.searched.get(exp_id)])) or None,
+        "searched": names.searched.get(exp_id),
     }
 
 

@@ -41,8 +41,9 @@ def rank_trainings(folders: Sequence[Path], names: NamesSettings = NO_NAMES) -> 
     table.insert(0, "entry", entries)
     order = {entry: place for place, entry in enumerate(entries.unique())}
     table = table.sort_values(
-        ["entry", "score", "exp_id"],
-        ascending=[True, False, True],
+        # Where nothing is predicted at p = 0.5, the score at the best threshold decides.
+        ["entry", "score", "val_dice_opt", "exp_id"],
+        ascending=[True, False, False, True],
         key=lambda column: column.map(order) if column.name == "entry" else column,
         ignore_index=True,
     )

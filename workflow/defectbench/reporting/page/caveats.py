@@ -70,6 +70,12 @@ def _training(records: Sequence[Record]) -> Iterator[str]:
             f"{len(random)} of {len(trained)} experiments started from random weights, not from pretrained ones: "
             f"{_names(random)}."
         )
+    searched = [record for record in trained if record.row["searched"]]
+    if searched:
+        yield (
+            f"Settings of {len(searched)} of {len(trained)} experiments were found by a search on the validation "
+            f"images (column searched), those of the others are as the study states them: {_names(searched)}."
+        )
     seeds = pd.Series([record.row["experiment"] for record in trained], dtype=object).value_counts()
     if len(seeds) and (seeds == 1).all():
         yield "Every experiment was trained with one seed: the intervals do not cover the chance of training."
