@@ -17,6 +17,7 @@ from defectbench.families.sam2.adapters import add_adapters, set_trainable
 from defectbench.families.sam2.loss import Sam2Loss
 from defectbench.families.sam2.network import NativeSam2
 from defectbench.families.sam2.object_pool import collect_objects
+from defectbench.families.sam2.official import random_weights
 from defectbench.families.sam2.prompt_sampling import PromptSampler
 from defectbench.families.sam2.task import Prompting, PromptTask
 from defectbench.families.sam2_head.network import Sam2Head
@@ -56,8 +57,8 @@ def prompting(settings, data: Strips) -> Prompting:
 def train(folder, data: Strips, **keys):
     """History of a training of the promptable model, and its weights."""
     settings = Sam2Settings(**{"init": "random", "precision": "fp32", "threads": 2, "patience": 99, **keys})
-    torch.manual_seed(0)
     network = NativeSam2(settings.version, settings.size)
+    network.load_state_dict(random_weights(settings.base_name))
     set_trainable(network, settings)
     task = functools.partial(PromptTask, prompting=prompting(settings, data))
     result = run_fit("strips", network, Sam2Loss(settings.recipe), data, data, settings, folder, make_task=task)
@@ -70,6 +71,14 @@ def test_eight_strips_are_learned_by_heart_from_box_prompts(tmp_path):
     keys = {"tune": "full", "lr": 1e-4, "batch_size": 8, "steps": 60, "eval_every": 15, "precision": "auto"}
     history, _ = train(tmp_path, Strips(8, 128, 416), **keys)
     assert history["val_iou_fixed"].max() > 0.8
+
+
+def test_the_nano_network_learns_strips_by_heart_in_seconds(tmp_path):
+    torch.set_num_threads(1)
+    keys = {"size": "nano", "tune": "full", "recipe": "dice_focal", "lr": 2e-3, "batch_size": 4}
+    history, weights = train(tmp_path, Strips(4, 64, 128), steps=80, eval_every=40, **keys)
+    assert history["val_iou_fixed"].max() > 0.6
+    assert sum(value.numel() for value in weights.values()) < 3_000_000
 
 
 @pytest.mark.parametrize("keys", [{"recipe": "published"}, {"recipe": "dice_focal", "prompt": "points"}])
