@@ -20,18 +20,20 @@ class Images:
 
 def test_every_pass_shows_every_image_once_in_another_order():
     batch = make_batches(Images([0, 0, 0, 0, 1, 1, 1, 1], [[64, 96], [64, 96]]), 4, 1)
-    passes = [[index for number in numbers for index in batch(number)] for numbers in ((0, 1), (2, 3))]
-    assert [sorted(images) for images in passes] == [list(range(8))] * 2
-    assert passes[0] != passes[1]
+    passes = [[item for number in numbers for item in batch(number)] for numbers in ((0, 1), (2, 3))]
+    assert [sorted(items) for items in passes] == [[(number, index) for index in range(8)] for number in range(2)]
+    assert [index for _, index in passes[0]] != [index for _, index in passes[1]]
 
 
 def test_images_of_several_shapes_share_batches_of_one_shape():
     images = Images([0, 0, 0, 1, 1, 1, 2], [[64, 96], [96, 64], [96, 64]])
     batch = make_batches(images, 3, 1)
     groups = {(0, 1, 2), (3, 4, 5), (6,)}
-    for first in (0, 3, 6):
-        assert {tuple(batch(number)) for number in range(first, first + 3)} == groups
-    assert len({tuple(batch(number)) for number in (0, 3, 6, 9, 12)}) > 1
+    for pass_number in range(3):
+        batches = [batch(number) for number in range(3 * pass_number, 3 * pass_number + 3)]
+        assert {tuple(index for _, index in items) for items in batches} == groups
+        assert {number for items in batches for number, _ in items} == {pass_number}
+    assert len({tuple(index for _, index in batch(number)) for number in (0, 3, 6, 9, 12)}) > 1
 
 
 def test_intervals_are_whole_batches_and_the_last_ends_with_the_budget():

@@ -87,10 +87,10 @@ def test_the_record_says_how_it_was_trained(trained):
     assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
     assert run["ultralytics"]["options"]["mosaic"] == 0
     text = "; ".join(run["notes"])
-    for part in ("from scratch", "loss", "fitness", "0.5"):
+    for part in ("from scratch", "loss", "fitness"):
         assert part in text
     found_nothing = pd.read_csv(trained / "history.csv")["fitness"].max() == 0
-    assert [text.startswith("fitness was 0 in every") for text in run["problems"]] == [True] * found_nothing
+    assert [text.startswith("fitness was 0 in every") for text in run["problems"]] == [True] * int(found_nothing)
 
 
 def test_history_has_a_row_per_evaluation_in_our_columns(trained):
@@ -339,11 +339,11 @@ def test_compilation_is_ultralytics_own_and_never_left_out_in_silence(root, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "compile", pretend)
-        train(train_script, root, root / "compiled", settings(epochs=1), runtime={"compile": True})
+        train(train_script, root, root / "compiled", settings(images_seen=8), runtime={"compile": True})
     assert compiled == ["SegmentationModel"]
     assert read_json(root / "compiled" / "run.json")["runtime"]["compile"] is True
     plain = root / "plain"
-    train(train_script, root, plain, settings(epochs=1))
+    train(train_script, root, plain, settings(images_seen=8))
     names = [set(load_file(folder / "model" / "weights.safetensors")) for folder in (plain, root / "compiled")]
     assert names[0] == names[1]
 
@@ -352,7 +352,7 @@ def test_compilation_is_ultralytics_own_and_never_left_out_in_silence(root, monk
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     with pytest.raises(SystemExit):
-        train(train_script, root, root / "refused", settings(epochs=1), runtime={"compile": True})
+        train(train_script, root, root / "refused", settings(images_seen=8), runtime={"compile": True})
     assert "runtime.compile: the network cannot be compiled here" in capsys.readouterr().err
 
 
