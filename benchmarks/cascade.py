@@ -52,9 +52,9 @@ def main() -> None:
         for n in args.boxes:
             boxes = random_boxes(n)
             ways = {
-                "ours, in batches": lambda boxes=boxes: predict_maps(network, embedding, [boxes]).cpu(),
+                "ours, in batches": lambda boxes=boxes: predict_maps(network, embedding, [boxes], True).cpu(),
                 "one after the other": lambda boxes=boxes: [
-                    predict_maps(network, embedding, [[box]]).cpu() for box in boxes
+                    predict_maps(network, embedding, [[box]], True).cpu() for box in boxes
                 ],
                 "the package's predictor, a call per box": lambda boxes=boxes: [
                     theirs.predict(box=box.points.ravel(), multimask_output=True) for box in boxes

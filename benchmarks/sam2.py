@@ -98,20 +98,20 @@ def zero_shot(size: str, repeats: int) -> None:
     theirs = SAM2ImagePredictor(sam)
     grey = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
     colour = np.repeat(grey[:, :, None], 3, axis=2)
-    single = PromptedPredictor(network, geometry, DEVICE)
+    single = PromptedPredictor(network, geometry, DEVICE, False)
 
     @torch.inference_mode()
     def ours() -> None:
         batch = torch.from_numpy(geometry.apply(grey))[None, None].to(DEVICE)
         embedding = network.encode(batch)
         for prompt in (BOX, POINTS, FULL):
-            predict_maps(network, embedding, [[prompt]]).cpu()
+            predict_maps(network, embedding, [[prompt]], False).cpu()
 
     def ask_them(prompt: Prompt) -> None:
         if prompt is POINTS:
-            theirs.predict(point_coords=prompt.points, point_labels=prompt.labels, multimask_output=True)
+            theirs.predict(point_coords=prompt.points, point_labels=prompt.labels, multimask_output=False)
         else:
-            theirs.predict(box=prompt.points.ravel(), multimask_output=True)
+            theirs.predict(box=prompt.points.ravel(), multimask_output=False)
 
     def commonly() -> None:
         for prompt in (BOX, POINTS, FULL):

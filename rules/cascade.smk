@@ -7,12 +7,7 @@ as a network's training and prediction. Labels reach only the choice of threshol
 # The experiments that make prompts; what does not fit is refused with the configuration.
 PROMPT_SOURCES = {
     experiment.traits.prompt_source for experiment in STUDY.of_family("cascade")
-}
-PROMPTING = [
-    experiment
-    for experiment in STUDY.experiments
-    if experiment.exp_id in PROMPT_SOURCES
-]
+} | {experiment.traits.train_prompt_source for experiment in STUDY.experiments}
 
 
 rule box_threshold:
@@ -44,13 +39,12 @@ rule box_threshold:
 
 
 rule cascade_prompts:
-    """Prompts from an experiment's predictions on val and test images; no label reaches this rule."""
+    """Prompts from predictions on val and test images, or out-of-fold ones for trainings; no label reaches this rule."""
     input:
         script=script("cascade_prompts"),
         settings="runs/{ds}/settings/prompts.yaml",
         run=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/run.json",
-        val=source_predictions("val"),
-        test=source_predictions("test"),
+        predictions=source_predictions,
         threshold=source_threshold,
     output:
         prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
@@ -61,7 +55,12 @@ rule cascade_prompts:
             "boxes" if EXPERIMENTS[wildcards.source].traits.is_detector else "maps"
         ),
     wildcard_constraints:
-        source=experiment_constraint(PROMPTING),
+        source="|".join(
+            re.escape(source)
+            for source in sorted(PROMPT_SOURCES)
+            if source in EXPERIMENTS
+        )
+        or "(?!)",
         kind="box|points|box_points|mask",
     log:
         "runs/{ds}/logs/cascade_prompts.{source}_{kind}.log",
@@ -75,7 +74,7 @@ rule cascade_prompts:
         ENV
     shell:
         "python {input.script} --settings {input.settings} --run {input.run} --kind {wildcards.kind}"
-        " --{params.form} {input.val} {input.test} --threshold {input.threshold}"
+        " --{params.form} {input.predictions} --threshold {input.threshold}"
         " --out {output.prompts} --timing {output.timing} 2>&1 | tee {log}"
 
 

@@ -13,6 +13,7 @@ include: "setup.smk"
 from defectbench.code_digest import CodeDigests
 from defectbench.config.base import ConfigError
 from defectbench.config.predict_images import image_files
+from defectbench.config.prompts import prompts_path
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
@@ -188,6 +189,10 @@ def training_inputs(wildcards):
         inputs["labels"] = f"runs/{ds}/yolo/{traits.label_table}.parquet"
     if traits.prompt_file:
         inputs["prompt_settings"] = f"runs/{ds}/settings/prompts.yaml"
+    if traits.train_prompt_source:
+        inputs["train_prompts"] = (
+            f"runs/{ds}/prompts/{prompts_path(traits.train_prompt_source, 'mask')}"
+        )
     if traits.init_from:
         inputs["init_from"] = traits.init_from.as_posix()
     return inputs
@@ -217,7 +222,7 @@ def input_options(wildcards, input):
     """Options of a script for those inputs that only some experiments have."""
     options = [
         f"--{name.replace('_', '-')} {input[name]}"
-        for name in ("base", "prompts", "prompt_settings", "labels")
+        for name in ("base", "prompts", "prompt_settings", "train_prompts", "labels")
         if name in input.keys()
     ]
     if "tiles" in input.keys():

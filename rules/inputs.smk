@@ -91,15 +91,15 @@ def source_file(name):
     return path
 
 
-def source_predictions(role):
-    """Input function: predictions of a role by the experiment that the wildcard ``source`` names."""
+def source_predictions(wildcards):
+    """Predictions that prompts are made from, by the experiment that the wildcard ``source`` names.
 
-    def path(wildcards):
-        source = EXPERIMENTS[wildcards.source]
-        kind = "boxes" if source.traits.is_detector else "pred"
-        return f"{experiment_folder(source)}/{role}.{kind}.parquet"
-
-    return path
+    Those of val and test images, which prompt cascades, or out-of-fold ones, which prompt trainings.
+    """
+    source = EXPERIMENTS[wildcards.source]
+    kind = "boxes" if source.traits.is_detector else "pred"
+    roles = ["oof"] if source.cv else ["val", "test"]
+    return [f"{experiment_folder(source)}/{role}.{kind}.parquet" for role in roles]
 
 
 def source_threshold(wildcards):

@@ -13,7 +13,6 @@ from scipy import ndimage
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 
-from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings, track_of
 from defectbench.data.prompt_file import PromptError, read_prompts, write_prompts
 from defectbench.data.prompts import (
@@ -28,7 +27,6 @@ from defectbench.data.prompts import (
     tight_box,
 )
 from defectbench.data.rle import decode_coco, encode_coco
-from defectbench.families.sam2.prompt_sampling import NO_POINT, PromptSampler, add_correction_click
 
 MASKS = arrays(np.uint8, (24, 40), elements=st.integers(0, 19)).map(lambda a: (a == 0).astype(np.uint8))
 
@@ -246,35 +244,3 @@ def test_a_damaged_prompt_is_refused(tmp_path, problem):
 )
 def test_only_prompts_of_the_truth_are_on_the_oracle_track(source, track):
     assert track_of(source) == track
-
-
-@pytest.mark.parametrize(
-    "keys", [{"prompt": kind} for kind in ("box", "points", "box_points", "full_box")] + [{"mixed_prompts": True}]
-)
-@settings(max_examples=20)
-@given(seed=st.integers(0, 50))
-def test_a_training_step_asks_for_objects_and_also_on_clean_images(keys, seed):
-    masks = np.stack([squares((3, 3), (30, 60)), squares(), squares((10, 10), side=20)])
-    sampler = PromptSampler(Sam2Settings(tune="full", **keys), PromptSettings())
-    drawn = sampler.draw(masks, np.random.default_rng(seed))
-    assert sorted(set(drawn.index)) == [0, 1, 2]
-    assert len({len(prompt.labels) for prompt in drawn.prompts}) == 1
-    for image, prompt, target in zip(drawn.index, drawn.prompts, drawn.targets, strict=True):
-        assert not (target & ~masks[image].astype(bool)).any()
-        assert target.any() == (image != 1)
-        assert (prompt.points >= 0).all()
-        assert (prompt.points <= [79, 39]).all()
-        if image != 1 and (prompt.labels == INSIDE).any():
-            xs, ys = prompt.points[prompt.labels == INSIDE].astype(int).T
-            assert target[ys, xs].all()
-
-
-def test_a_correction_clicks_where_the_mask_is_wrong():
-    target, predicted = squares((10, 10)), squares((10, 12)) > 0
-    box = draw_prompts("box", target, "a", PromptSettings())[0]
-    for seed in range(20):
-        clicked = add_correction_click(box, predicted, target, np.random.default_rng(seed))
-        x, y = clicked.points[-1].astype(int)
-        assert predicted[y, x] != target[y, x]
-        assert clicked.labels[-1] == (INSIDE if target[y, x] else OUTSIDE)
-    assert add_correction_click(box, target > 0, target, np.random.default_rng(0)).labels[-1] == NO_POINT

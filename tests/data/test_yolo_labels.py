@@ -56,7 +56,7 @@ def dataset(root, tmp_path, settings, ids):
     classes = ("merged",) if settings.task == "merged" else CLASSES
     images = ImagePack(root / "packed")
     data = write_dataset(tmp_path / "data", images, labels, {"train": ids, "val": ids}, classes)
-    options = yolo.ultralytics_options(settings) | {"overlap_mask": False, "batch": 1, "fliplr": 0.0, "degrees": 0.0}
+    options = yolo.ultralytics_options(settings, 8) | {"overlap_mask": False, "batch": 1, "fliplr": 0.0, "degrees": 0.0}
     trainer = yolo._Segmentation(
         overrides=options
         | {"model": "yolov8-seg.yaml", "data": str(data), "project": str(tmp_path), "device": "cpu", "plots": False}

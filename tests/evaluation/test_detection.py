@@ -153,7 +153,13 @@ def test_something_else_is_no_file_of_boxes(tmp_path):
 def detector(folder, digest="d"):
     write_json(
         folder / "run.json",
-        {"experiment": {"exp_id": folder.name}, "settings": {"lr": 0.1}, "notes": ["x", "y"], "device": "GPU"},
+        {
+            "experiment": {"exp_id": folder.name},
+            "settings": {"lr": 0.1},
+            "notes": ["x"],
+            "problems": ["y"],
+            "device": "GPU",
+        },
     )
     write_json(folder / "timing.json", {"infer_ms_p50": 3.0, "device": "CPU"})
     write_json(folder / "metrics.json", {"test_mAP50": 0.5, "test_ids_sha256": digest, "data_digest": "d"})

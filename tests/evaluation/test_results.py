@@ -170,6 +170,21 @@ def test_batches_taken_in_parts_are_noted(folders):
     assert pd.isna(others).all()
 
 
+def test_a_row_says_what_is_wrong_with_its_training_and_that_nothing_is_predicted(dataset, folders, tmp_path):
+    silent = make_experiment(dataset, tmp_path / "runs/silent", constant_maps(dataset.truth, 0))
+    zero_shot = make_experiment(dataset, tmp_path / "runs/zero_shot", constant_maps(dataset.truth, 0))
+    edit(silent / "run.json", problems=["val_iou_fixed was 0"], settings={"lr": 2e-4, "sampler": "shuffle"})
+    edit(zero_shot / "run.json", settings={"tune": "none"})
+    edit(folders[1] / "run.json", problems=["the training made the network worse"])
+    found = consolidate(settings([*folders, silent, zero_shot])).set_index("exp_id")["problems"]
+    # Predicting nothing is what all_empty is for.
+    assert found[["unet_a", "all_empty"]].isna().all()
+    assert found["unet_b"] == "the training made the network worse"
+    assert found["silent"].startswith("val_iou_fixed was 0; no pixel of any test image is predicted. To change: ")
+    assert "another lr (now 0.0002), sampler: balanced" in found["silent"]
+    assert found["zero_shot"].endswith("other prompts or phrases, or a fine-tuned model")
+
+
 def test_what_does_not_apply_is_null_never_zero(folders):
     table = consolidate(settings(folders)).set_index("exp_id")
     assert table.loc["all_empty", ["Precision", "AUPRC", "dice_kaggle", "peak_memory_train_bytes"]].isna().all()

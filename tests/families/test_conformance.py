@@ -31,12 +31,12 @@ TRUTH = {f"{i:02d}.png": shapes(*(TEST_SIZE if i == 9 else SIZE), seed=i) * (i %
 ROLES = dict(zip(TRUTH, ["train"] * 6 + ["val"] * 2 + ["test"] * 2, strict=True))
 # Given to every family that has the key.
 QUICK = {
-    **{"steps": 2, "eval_every": 1, "epochs": 1, "batch_size": 2, "accumulate": 1},
+    **{"steps": 2, "eval_every": 1, "batch_size": 2, "accumulate": 1},
     **{"threads": 1, "precision": "fp32", "init": "random"},
 }
 OVERRIDES: dict[str, dict] = {
     # With fewer steps it gives the same for all images: batch normalisation has seen too little.
-    "yolo": {"scale": "p", "img_size": "96", "epochs": 5, "batch_size": 1, "lr": 0.01},
+    "yolo": {"scale": "p", "img_size": "96", "steps": 30, "eval_every": 30, "batch_size": 1, "lr": 0.01},
     "sam2": {"tune": "full", "train": "decoder", "prompt": "full_box"},
     "sam3": {"tune": "lora", "phrases": "spot"},
     "reference": {"model": "tophat_otsu"},

@@ -27,7 +27,7 @@ TRUTH = {f"{i:02d}.png": shapes(*SIZE, seed=i) * (i % 4 > 0) for i in range(12)}
 ROLES = dict(zip(TRUTH, ["train"] * 8 + ["val"] * 2 + ["test"] * 2, strict=True))
 QUICK = {"threads": 1, "batch_size": 2, "steps": 2, "eval_every": 2, "init": "random", "precision": "fp32"}
 # With fewer steps it gives the same for all images: batch normalisation has seen too little to let a signal through.
-YOLO = {"scale": "p", "img_size": "96", "epochs": 5, "batch_size": 1, "lr": 0.01, "threads": 1}
+YOLO = {"scale": "p", "img_size": "96", "steps": 40, "batch_size": 1, "lr": 0.01, "threads": 1}
 FAMILIES = {
     "yolo": (train_yolo, predict_yolo, YoloSettings(model="yolov8-seg", **YOLO)),
     "yolo_boxes": (train_yolo, predict_yolo_boxes, YoloSettings(model="yolov8", **YOLO)),

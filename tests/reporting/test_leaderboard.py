@@ -250,6 +250,13 @@ def test_findings_say_each_comparison_and_rank_only_what_is_claimed(three):
     assert page.count("is better") == 1
 
 
+def test_findings_say_which_models_have_not_learned(three):
+    failed = three.assign(problems=[None, "no pixel of any test image is predicted", None, None])
+    page = no_findings(failed, NO_PAIRS, ISSUES, LEAKS)
+    assert "**unet-resnet18 80, seed 42: no pixel of any test image is predicted.**" in page
+    assert page.count("seed 42") == 1
+
+
 def test_findings_explain_an_interval_without_a_claim(three):
     page = no_findings(three, pairs(pair(A, B, difference_lo=0.2, p_holm=0.08)), ISSUES, LEAKS)
     but = "though the interval, which is not corrected, excludes 0"

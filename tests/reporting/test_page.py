@@ -239,6 +239,14 @@ def test_batches_taken_in_parts_are_a_caveat(page, tmp_path):
     assert found.startswith("Batches did not fit into memory")
 
 
+def test_a_model_that_predicts_nothing_is_a_caveat(page):
+    results, _ = tables_of(page.parent)
+    problem = "no pixel of any test image is predicted. To change: a larger budget (images_seen)"
+    failed = results.assign(problems=[problem, *[None] * (len(results) - 1)])
+    (found,) = set(said(page.parent, failed)[0]) - set(said(page.parent)[0])
+    assert found == f"{experiment_names(results)[results['experiment'][0]]}: {problem}."
+
+
 def test_several_seeds_are_named_with_their_spread_and_intervals(page):
     results, pairwise = tables_of(page.parent)
     best = results["experiment"] == pairwise.loc[pairwise["kind"] == "vs_best", "a"].iloc[0]

@@ -51,9 +51,17 @@ class PixelSamples:
     """Images (1, H, W), uint8."""
     truth: list[np.ndarray]
     """Masks (1, H, W), 0 and 1."""
+    image_ids: list[str]
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def masks(self) -> "PixelSamples":
+        return self
+
+    def areas(self) -> dict[str, list[int]]:
+        return {image_id: [int(mask.sum())] for image_id, mask in zip(self.image_ids, self.truth, strict=True)}
 
     def true_masks(self, index: int) -> np.ndarray:
         return self.truth[index]

@@ -13,7 +13,7 @@ from defectbench.training.augmentation import make_augmentation
 
 IMAGE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (48, 80), np.uint8), (0, 0), 3)
 MASK = (IMAGE > 128).astype(np.uint8)
-NOTHING = dict.fromkeys(("hflip", "vflip", "rotate", "tone", "noise", "blur"), 0.0)
+NOTHING = dict.fromkeys(AugmentSettings.STEPS, 0.0)
 
 
 def augmented(seed=0, **steps):
@@ -55,6 +55,47 @@ def test_noise_has_the_given_strength():
     assert 0.9 * 255 * 0.01 < min(actual) < max(actual) < 1.1 * 255 * 0.04
 
 
+@pytest.mark.parametrize("steps", [{"tone": 1.0}, {"noise": 1.0}, {"blur": 1.0}, {"rotate": 1.0}, {"elastic": 1.0}])
+def test_a_grey_picture_of_three_channels_stays_grey_and_is_that_of_one(steps):
+    augmentation = make_augmentation(AugmentSettings(**{**NOTHING, **steps}))
+    augmentation.set_random_seed(3)
+    actual = augmentation(image=np.repeat(IMAGE[:, :, None], 3, axis=2))["image"]
+    assert (actual == actual[:, :, :1]).all()
+    np.testing.assert_array_equal(actual[:, :, 0], augmented(3, **steps)[0])
+
+
+def test_quarter_turns_keep_the_size_of_the_image():
+    strips = {augmented(seed, rotate90=1.0)[0].tobytes() for seed in range(20)}
+    assert strips == {np.rot90(IMAGE, 2).tobytes()}
+    square = IMAGE[:, :48]
+    augmentation = make_augmentation(AugmentSettings(**{**NOTHING, "rotate90": 1.0}))
+    turned = set()
+    for seed in range(30):
+        augmentation.set_random_seed(seed)
+        turned.add(augmentation(image=square)["image"].tobytes())
+    assert turned == {np.rot90(square, turns).tobytes() for turns in (1, 2, 3)}
+
+
+def test_elastic_shifts_have_the_given_standard_deviation_in_pixels():
+    # On a slope of one grey level per pixel the difference is the shift.
+    slope = np.repeat(np.arange(20, 220, dtype=np.uint8)[None], 200, axis=0)
+    augmentation = make_augmentation(
+        AugmentSettings(**{**NOTHING, "elastic": 1.0, "elastic_shift": 3, "elastic_scale": 8})
+    )
+    shifts = []
+    for seed in range(20):
+        augmentation.set_random_seed(seed)
+        shifts.append((augmentation(image=slope)["image"].astype(float) - slope)[40:-40, 40:-40])
+    assert np.std(shifts) == pytest.approx(3, rel=0.1)
+
+
+def test_elastic_masks_follow_the_image():
+    for seed in range(5):
+        image, mask = augmented(seed, elastic=1.0, elastic_scale=6.0)
+        assert (image != IMAGE).any()
+        assert ((image > 128) == mask.astype(bool)).mean() > 0.97
+
+
 def test_steps_happen_as_often_as_they_say():
     flipped = sum((augmented(seed, hflip=0.3)[0] != IMAGE).any() for seed in range(400))
     # Four standard deviations.
@@ -68,6 +109,11 @@ def test_steel_never_turns_the_strip_upside_down():
         augmentation.set_random_seed(seed)
         image = augmentation(image=top)["image"].astype(int)
         assert image[:8].mean() < image[-8:].mean()
+
+
+def test_steel_has_neither_quarter_turns_nor_elastic_deformation():
+    names = {type(step).__name__ for step in make_augmentation(AugmentSettings())}
+    assert names == {"HorizontalFlip", "Rotate", "RandomBrightnessContrast", "OneOf"}
 
 
 def test_no_augmentation_is_none():

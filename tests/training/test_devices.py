@@ -40,7 +40,7 @@ def test_a_training_on_two_devices_killed_and_resumed_ends_as_on_one(tmp_path, k
     assert not (tmp_path / "result_1").exists()
     assert not list((tmp_path / "state").glob("*/"))
     one = several_devices.train(tmp_path / "one")
-    assert history["step"].tolist() == [2, 4, 6]
+    assert history["step"].tolist() == [0, 2, 4, 6]
     pd.testing.assert_frame_equal(history.drop(columns=TIMED), one.history.drop(columns=TIMED), rtol=1e-4)
     for name, values in one.weights["last"].items():
         torch.testing.assert_close(weights[name], values)

@@ -13,7 +13,7 @@ TOTAL = 100
 
 def rates(settings, metrics=None):
     """Learning rate of every step, or of every evaluation if there are ``metrics``."""
-    optimizer = make_optimizer(settings, [torch.nn.Parameter(torch.zeros(1))])
+    optimizer = make_optimizer(settings, [{"params": [torch.nn.Parameter(torch.zeros(1))]}])
     schedule = make_schedule(settings, optimizer, TOTAL)
     actual = []
     for step in range(TOTAL if metrics is None else len(metrics)):
@@ -70,8 +70,19 @@ def test_plateau_falls_to_a_tenth_after_more_than_patience_evaluations_without_a
     ],
 )
 def test_first_steps_of_the_optimisers(name, expected):
-    weight = torch.nn.Parameter(torch.ones(1))
-    optimizer = make_optimizer(UNetSettings(optimizer=name, lr=0.1, wd=0.5), [weight])
-    weight.grad = torch.full((1,), 2.0)
+    weight = torch.nn.Parameter(torch.ones(1, 1))
+    optimizer = make_optimizer(UNetSettings(optimizer=name, lr=0.1, wd=0.5), [{"params": [weight]}])
+    weight.grad = torch.full((1, 1), 2.0)
     optimizer.step()
     assert weight.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_norms_and_biases_have_no_weight_decay_and_all_other_parameters_do():
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.GroupNorm(2, 4), torch.nn.Linear(4, 2)
+    )
+    groups = make_optimizer(UNetSettings(wd=0.3), [{"params": list(network.parameters())}]).param_groups
+    decay = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
+    decayed = {"0.weight", "3.weight"}
+    expected = {id(value): 0.3 if name in decayed else 0.0 for name, value in network.named_parameters()}
+    assert decay == expected

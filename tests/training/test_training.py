@@ -1,5 +1,7 @@
 """The training loop: budget, history, checkpoints, resume."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -105,7 +107,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
 
 def test_a_step_budget_is_exact_and_ends_with_an_evaluation(tmp_path):
     result = train(tmp_path, settings(steps=7, eval_every=3))
-    assert result.history["step"].tolist() == [3, 6, 7]
+    assert result.history["step"].tolist() == [0, 3, 6, 7]
 
 
 def test_training_stops_when_the_monitor_no_longer_improves(tmp_path):
@@ -164,28 +166,28 @@ def test_accumulated_gradients_of_small_batches_equal_those_of_large_ones(tmp_pa
 
     small, large = run("small", batch_size=2, accumulate=2), run("large", batch_size=4)
     assert small.history["images_seen"].equals(large.history["images_seen"])
-    assert small.history["step"].tolist() == [2, 4, 5]
-    np.testing.assert_allclose(small.history["train_loss"], large.history["train_loss"], rtol=1e-4)
+    assert small.history["step"].tolist() == [0, 2, 4, 5]
+    np.testing.assert_allclose(small.history["train_loss"][1:], large.history["train_loss"][1:], rtol=1e-4)
     for key, values in large.weights["last"].items():
         torch.testing.assert_close(small.weights["last"][key], values)
 
 
 def test_a_pass_over_the_images_is_counted_in_steps(tmp_path):
-    result = train(tmp_path, settings(epochs=2, batch_size=2, accumulate=3))
+    result = train(tmp_path, settings(epochs=2, batch_size=2, accumulate=3, eval_every=2))
     # 12 images, 6 to a step.
-    assert result.history["step"].tolist() == [2, 4]
-    assert result.history["images_seen"].tolist() == [12, 24]
+    assert result.history["step"].tolist() == [0, 2, 4]
+    assert result.history["images_seen"].tolist() == [0, 12, 24]
 
 
 def test_history_has_a_row_per_evaluation_with_every_column_filled(tmp_path):
     history = train(tmp_path, settings(steps=16, eval_every=4)).history
-    assert len(history) == 4
+    assert history["step"].tolist() == [0, 4, 8, 12, 16]
     assert list(history)[:10] == [
         *("epoch", "step", "images_seen", "train_loss", "val_loss", "val_iou_fixed", "val_dice_fixed", "val_iou_opt"),
         *("val_dice_opt", "opt_threshold_f1"),
     ]
     assert history.iloc[-1].notna().all()
-    assert history["data_wait_share"].between(0, 1).all()
+    assert history["data_wait_share"][1:].between(0, 1).all()
     assert (history["peak_memory"] > 1e6).all()
 
 
@@ -204,7 +206,7 @@ def test_train_iou_is_that_of_all_pixels_seen(tmp_path):
     history = run_fit("x", Bright(), make_loss("bce"), data, Squares(6), config, tmp_path).history
     images, masks, _ = zip(*(data[0, index] for index in range(4)), strict=True)
     predicted, truth = np.stack(images) >= 50, np.stack(masks) == 1
-    assert history["train_iou"][0] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
+    assert history["train_iou"][1] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
 
 
 def test_a_val_set_without_defects_is_refused(tmp_path):
@@ -257,3 +259,47 @@ def test_the_state_of_a_failed_training_is_not_removed(tmp_path):
 def test_fingerprint_keeps_its_parts_apart():
     assert fingerprint("ab", "c") != fingerprint("a", "bc")
     assert fingerprint("ab", b"c") == fingerprint("ab", "c")
+
+
+class Falling(fit_module.SegmentationTask):
+    """Finds nothing; the validation loss is lowest at step 2."""
+
+    def validation_outputs(self, images, masks, indices):
+        _, logits = super().validation_outputs(images, masks, indices)
+        return torch.tensor(0.5 + abs(self.global_step - 2)), torch.full_like(logits, -9.0)
+
+
+def test_while_nothing_is_found_the_lowest_validation_loss_is_best_and_an_improvement(tmp_path):
+    config = settings(steps=9, eval_every=1, patience=2)
+    result = run_fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), config, tmp_path, make_task=Falling)
+    assert (result.history["val_iou_fixed"] == 0).all()
+    assert result.best_step == 2
+    # Early stopping counts from there.
+    assert result.steps == 4
+
+
+def test_the_validation_loss_never_outweighs_the_monitor(tmp_path):
+    class Worse(Rising):
+        def validation_outputs(self, images, masks, indices):
+            return torch.tensor(1e6 * self.global_step), super().validation_outputs(images, masks, indices)[1]
+
+        def on_validation_epoch_end(self):
+            fit_module.SegmentationTask.on_validation_epoch_end(self)
+
+    config = settings(steps=24, eval_every=4)
+    torch.manual_seed(config.seed)
+    result = run_fit("x", TinyNetwork(), make_loss("bce"), Squares(12), Squares(6), config, tmp_path, make_task=Worse)
+    assert result.best_step == result.history.loc[result.history["val_iou_fixed"].idxmax(), "step"] > 4
+
+
+def test_the_history_begins_with_the_untrained_network(tmp_path):
+    network, loss, val = TinyNetwork(), make_loss("bce"), Squares(6)
+    untrained = deepcopy(network).eval()
+    history = run_fit("x", network, loss, Squares(12), val, settings(steps=2), tmp_path).history
+    images, masks, _ = zip(*(val[0, index] for index in range(6)), strict=True)
+    with torch.inference_mode():
+        logits = untrained(torch.stack(images))
+    losses = [loss(logits[part], torch.stack(masks)[part]).item() for part in (slice(4), slice(4, 6))]
+    assert history["val_loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert history["step"].tolist() == [0, 2]
+    assert history[["train_loss", "learning_rate"]].iloc[0].isna().all()

@@ -26,6 +26,7 @@ MORE = [
     {"model": "yolov8-seg", "weights": "coco"},
     {"model": "tophat_otsu", "cv": 3},
     {"model": "sam2", "init": "random", "prompt": "full_box"},
+    {"model": "sam2", "init": "random", "tune": "full", "train_prompts": f"{UNET}_cv3"},
     {"model": "sam3", "init": "random", "phrases": "defect"},
     {"model": "ensemble", "members": [UNET, YOLO], "weights": "fitted"},
     {"model": "ensemble", "members": [f"{UNET}_cv3", f"{YOLO}_cv3"]},
@@ -161,7 +162,18 @@ def test_prediction_is_given_no_labels(listing):
             assert labels == [], (rule, exp)
     # The oracle track, whose prompts are of the truth.
     assert oracle == {exp for exp in listing.experiments if re.match(r"sam2-\S+_box_|cascade-oracle", exp)}
-    assert len(oracle) == 4
+    assert len(oracle) == 5
+
+
+def test_trainings_are_prompted_with_out_of_fold_predictions_alone(listing):
+    prompts = f"runs/steel_demo/prompts/{UNET}_cv3_s42/mask.parquet"
+    (training,) = (job for job in listing.jobs if prompts in job.inputs)
+    assert listing.experiments[training.exp].settings.train_prompts == f"{UNET}_cv3_s42"
+    assert f"--train-prompts {prompts}" in training.command
+    (drawn,) = (job for job in listing.jobs if f"--out {prompts}" in job.command)
+    assert [path for path in drawn.inputs if ".pred." in path] == [
+        f"runs/steel_demo/unet/{UNET}_cv3_s42/oof.pred.parquet"
+    ]
 
 
 def test_thresholds_are_chosen_without_anything_of_the_test_images(listing):

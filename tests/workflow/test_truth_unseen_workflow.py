@@ -24,12 +24,15 @@ pytestmark = pytest.mark.slow
 
 SIZE = (32, 96)
 ROLES = dict(zip(image_names(40), ("train", "val", "train", "test") * 10, strict=True))
-QUICK = "steps-4_eval-every-2_threads-1"
-UNET = f"unet-resnet18_full_none_native_batch-size-4_{QUICK}"
+BUDGET = "batch-size-4_steps-4_eval-every-2"
+UNET = f"unet-resnet18_full_none_native_threads-1_{BUDGET}"
 YOLO, YOLO_BOXES = (
-    f"{model}-p_full_none_96_batch-size-1_epochs-4_lr-0.01_threads-1" for model in ("yolov8-seg", "yolov8")
+    f"{model}-p_full_none_96_lr-0.01_threads-1_batch-size-1_steps-80_eval-every-40"
+    for model in ("yolov8-seg", "yolov8")
 )
-SAM2 = f"sam2-2.1-tiny-random_full_full-box_native_{QUICK}_tune-full_train-decoder"
+SAM2 = f"sam2-2.1-tiny-random_full_full-box_native_threads-1_tune-full_train-decoder_{BUDGET}"
+# With fewer steps its maps are the same for all images.
+YOLO_KEYS = {"scale": "p", "img_size": "96", "steps": 80, "eval_every": 40, "batch_size": 1, "lr": 0.01}
 STUDY = {
     "dataset": {
         "name": "unseen_steel",
@@ -42,7 +45,7 @@ STUDY = {
     "calibrate": {"objective": "f1"},
     "experiments": [
         {"model": "unet"},
-        {"model": ["yolov8-seg", "yolov8"], "scale": "p", "img_size": "96", "epochs": 4, "batch_size": 1, "lr": 0.01},
+        {"model": ["yolov8-seg", "yolov8"], **YOLO_KEYS},
         {"model": "sam2", "prompt": "full_box"},
         {"model": "sam2", "prompt": ["full_box", "box"], "tune": "full", "train": "decoder"},
         {"model": "sam2_head"},

@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     split = pd.read_csv(args.split, dtype=str)
     record = cascade_record(identity, settings, source, segmenter, split, args.code_digest)
     model = ModelFiles(args.segmenter / "model" / "weights.safetensors", args.base, args.features)
-    predictor = load_prompted(segmenter.run, model, "auto")
+    predictor = load_prompted(segmenter.run, model, "auto", settings.prompts.source)
     prompts = read_prompts(args.prompts, settings.prompts.source)
     outputs = {"val": args.val, "test": args.test}
     images = ImagePack(args.pack)

@@ -1,8 +1,5 @@
 """Cascades in parts: prompts from boxes and maps, the threshold of boxes, and what a score does to a map."""
 
-from dataclasses import replace
-
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +8,6 @@ from evaluation_fixtures import make_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sam2_reference import official, picture
 from scipy import ndimage
 from scipy.special import expit, logit
 
@@ -23,8 +19,8 @@ from defectbench.data.rle import encode_coco
 from defectbench.evaluation.box_threshold import box_iou, choose_box_threshold, f1_curve, match_boxes
 from defectbench.evaluation.truth import EvaluationError
 from defectbench.families.cascade.prompts import MAX_PROMPTS, MIN_SCORE, prompts_from_boxes, prompts_from_maps
-from defectbench.families.sam2.network import NativeSam2, upsample_masks
-from defectbench.families.sam2.prompting import NO_DEFECT, decode_prompts, mask_tensor, predict_maps, scale_prompts
+from defectbench.families.sam2.network import NativeSam2
+from defectbench.families.sam2.prompting import NO_DEFECT, mask_tensor, predict_maps, scale_prompts
 from defectbench.inference.geometry import Geometry
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 
@@ -184,12 +180,12 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 64, 96), dtype=torch.uint8))
     sure, other = box_prompt(5, 5, 30, 30), box_prompt(40, 10, 90, 60)
     doubted = Prompt(other.points, other.labels, None, 0.3, 0.6)
-    alone = [predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in (sure, other, doubted)]
+    alone = [predict_maps(network, embedding, [[prompt]], False)[0, 0] for prompt in (sure, other, doubted)]
     limit = float(logit(0.3) - logit(0.6))
     assert alone[1].max() > limit, "the test needs a mask to limit"
     torch.testing.assert_close(alone[2], alone[1].clamp(max=limit))
     assert expit(float(alone[2].max())) < 0.5
-    together = predict_maps(network, embedding, [[sure, doubted]])[0, 0]
+    together = predict_maps(network, embedding, [[sure, doubted]], False)[0, 0]
     torch.testing.assert_close(together, torch.maximum(alone[0], alone[2]), atol=1e-4, rtol=1e-4)
 
 
@@ -197,10 +193,10 @@ def test_a_score_limits_the_mask_of_its_prompt_and_leaves_the_others(network):
 def test_any_number_of_prompts_gives_the_maximum_of_their_maps(network):
     embedding = network.encode(torch.randint(0, 256, (1, 1, 32, 64), dtype=torch.uint8))
     prompts = [box_prompt(i, i % 5, i + 20, 25) for i in range(37)]
-    together = predict_maps(network, embedding, [prompts])[0, 0]
-    alone = torch.stack([predict_maps(network, embedding, [[prompt]])[0, 0] for prompt in prompts])
+    together = predict_maps(network, embedding, [prompts], False)[0, 0]
+    alone = torch.stack([predict_maps(network, embedding, [[prompt]], False)[0, 0] for prompt in prompts])
     torch.testing.assert_close(together, alone.amax(dim=0), atol=1e-3, rtol=1e-3)
-    assert (predict_maps(network, embedding, [[]]) == NO_DEFECT).all()
+    assert (predict_maps(network, embedding, [[]], False) == NO_DEFECT).all()
 
 
 @torch.inference_mode()
@@ -214,19 +210,3 @@ def test_a_mask_reaches_the_network_as_logits_of_ten_at_a_quarter_of_the_size(ne
     expected = torch.full((16, 24), -10.0)
     expected[2:6, 3:10] = 10.0
     assert torch.equal(logits[0, 0], expected)
-
-
-@torch.inference_mode()
-def test_a_mask_in_its_box_is_answered_as_by_the_package(network):
-    mask = np.zeros((256, 256), np.uint8)
-    mask[40:88, 60:124] = 1
-    box = box_prompt(60, 40, 123, 87)
-    (scaled,) = scale_prompts([replace(box, rle=encode_coco(mask))], Geometry.of("native", "native"), mask.shape)
-    image = picture(0, 256, 256, 3)
-    theirs = official(network, 256)
-    theirs.set_image(image.permute(1, 2, 0).numpy())
-    given = np.where(cv2.resize(mask, (64, 64), interpolation=cv2.INTER_AREA), 10.0, -10.0)[None]
-    masks, *_ = theirs.predict(box=box.points.ravel(), mask_input=given, multimask_output=True, return_logits=True)
-    answer, plain = (decode_prompts(network, network.encode(image[None]), [0], [prompt]) for prompt in (scaled, box))
-    assert np.abs(upsample_masks(answer.masks[0]).numpy() - masks).max() < 1e-4
-    assert (answer.masks - plain.masks).abs().max() > 1e-2

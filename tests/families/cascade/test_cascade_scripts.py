@@ -100,7 +100,7 @@ def train(root):
     for name, script, settings, more in (
         ("unet", train_unet, UNetSettings(model="unet", encoder="resnet18", encoder_weights="none", **QUICK), {}),
         ("tophat_otsu", train_reference, ReferenceSettings(model="tophat_otsu"), {}),
-        ("sam2", train_sam2, Sam2Settings(init="random", threads=1), {"prompt": "box"}),
+        ("sam2", train_sam2, Sam2Settings(init="random", threads=1, object_score_cut=False), {"prompt": "box"}),
         ("sam2_fixed", train_sam2, Sam2Settings(init="random", threads=1, prompt="full_box"), {"prompt": "full_box"}),
     ):
         folder = root / name

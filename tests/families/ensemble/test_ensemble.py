@@ -306,6 +306,11 @@ def test_an_ensemble_has_the_notes_of_its_members_each_once(dataset):
     assert read_json(run_script(dataset, choose=1)["run"])["notes"] == ["loss: its own", "of member1"]
 
 
+def test_an_ensemble_says_what_is_wrong_with_its_members(dataset):
+    runs = ({"problems": ["val_iou_fixed was 0"]}, {})
+    assert read_json(run_script(dataset, runs=runs)["run"])["problems"] == ["val_iou_fixed was 0"]
+
+
 def test_a_selected_ensemble_has_and_costs_only_the_selected_members(dataset):
     out = run_script(dataset, choose=1)
     choice, run = read_json(out["choice"]), read_json(out["run"])

@@ -17,6 +17,8 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import write_manifest
 from defectbench.data.prediction_file import PredictionFile
+from defectbench.data.prompt_file import write_prompts
+from defectbench.data.prompts import draw_prompts
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
@@ -65,6 +67,7 @@ def run(folder, where, family, **keys):
         common |= {"prompts": folder / "prompts" / f"{config.prompt}.parquet"}
         common |= {"features": folder / "embeddings"}
         training |= {"prompt_settings": folder / "prompts.yaml"}
+        training |= {"train_prompts": where / "mask.parquet"} if config.train_prompts else {}
     else:
         training |= {"features": folder / "embeddings"}
     call(train, **common, **training, folder=where / "exp", code_digest="0")
@@ -121,6 +124,41 @@ def test_a_variant_trains_only_what_it_says_and_predicts(folder, tmp_path, varia
 
 def test_the_loss_of_the_protocol_needs_no_note():
     assert describe_recipe(Sam2Settings(tune="full", recipe="dice_focal")) == []
+
+
+def write_out_of_fold(path, image_ids):
+    """Predictions of the whole defect as by a cross-validated experiment 'folds'."""
+    mask = np.zeros((32, 64), np.uint8)
+    mask[6:20, 20:50] = 1
+    path.parent.mkdir(exist_ok=True)
+    predicted = draw_prompts("mask", mask, "0.png", PromptSettings())
+    write_prompts(path, "mask", "folds", [(name, predicted if name == "0.png" else []) for name in image_ids])
+
+
+def test_labels_behind_prompts_of_a_training_are_counted(folder, tmp_path):
+    write_out_of_fold(tmp_path / "mask.parquet", ["0.png", "2.png", "4.png", "5.png"])
+    record, trained = run(folder, tmp_path, "sam2", tune="full", train="decoder", train_prompts="folds")
+    # The folds' models have learned from train and val images alike.
+    assert (record["n_labels_train"], record["n_labels_val"]) == (4, 0)
+    assert record["labels_of_init_from"] == ["4.png", "5.png"]
+    assert any("out-of-fold boxes of folds" in note for note in record["notes"])
+    assert record["experiment"]["track"] == "oracle"
+    _, plain = run(folder, tmp_path / "plain", "sam2", tune="full", train="decoder")
+    assert any(not value.equal(plain[name]) for name, value in trained.items())
+
+
+@pytest.mark.parametrize(
+    ("image_ids", "problem"),
+    [
+        (["0.png", "1.png", "2.png"], "has predictions of 1 test images, such as 1.png"),
+        (["0.png", "4.png", "5.png"], "lacks 1 training images, such as 2.png"),
+    ],
+)
+def test_prompts_of_other_images_than_those_of_the_folds_are_refused(folder, tmp_path, capsys, image_ids, problem):
+    write_out_of_fold(tmp_path / "mask.parquet", image_ids)
+    with pytest.raises(SystemExit):
+        run(folder, tmp_path, "sam2", tune="full", train="decoder", train_prompts="folds")
+    assert problem in capsys.readouterr().err
 
 
 def test_full_boxes_are_fixed_and_on_the_automatic_track(folder, tmp_path):

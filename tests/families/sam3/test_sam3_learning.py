@@ -31,7 +31,7 @@ def train(folder, data, phrases=("crack",), **keys):
     phrased = tiny_sam3(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
     torch.manual_seed(0)
     loss = Sam3Loss(settings)
-    return phrased, run_fit("x", phrased, loss, data, data, settings, folder, make_task=Sam3Task, evaluate_first=True)
+    return phrased, run_fit("x", phrased, loss, data, data, settings, folder, make_task=Sam3Task)
 
 
 def test_four_images_are_overfitted_and_zero_shot_is_epoch_0(real_data, tmp_path):

@@ -9,12 +9,15 @@ import pytest
 import torch
 from yolo_data import CLASSES, picture, shapes
 
+from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.writers import yolo_polygons
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.families.yolo import network as yolo
 from defectbench.families.yolo.network import YoloPredictor, paint_mask
+from defectbench.families.yolo.ultralytics_training import keep_thin_objects, ultralytics_options
 from defectbench.metrics.codes import HALF
+from defectbench.training.augmentation import make_augmentation
 
 # Height, width and long side of the input: as it is, enlarged, reduced; odd sizes.
 SIZES = [(96, 160, 160), (101, 223, 256), (223, 101, 256), (199, 333, 320), (399, 667, 512), (77, 383, 384)]
@@ -24,8 +27,11 @@ def iou(a, b):
     return np.count_nonzero(a & b) / np.count_nonzero(a | b)
 
 
-def dataset(folder, masks, size, rect, shift=0.0):
-    """Ultralytics' own dataset of one image, as its validation reads it, masks at the size of the input."""
+def dataset(folder, masks, size, rect, shift=0.0, augment=None):
+    """Ultralytics' own dataset of one image, as its validation reads it, masks at the size of the input.
+
+    With ``augment``, as its training does.
+    """
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.utils import DEFAULT_CFG
 
@@ -37,11 +43,15 @@ def dataset(folder, masks, size, rect, shift=0.0):
         points = np.array(numbers, float).reshape(-1, 2) + np.array([shift / width, shift / height])
         moved.append(" ".join([index, *(f"{number:.6f}" for number in points.clip(0, 1).ravel())]))
     data = write_dataset(folder, {"a": picture(masks)}, {"a": "\n".join(moved)}, {"train": ["a"]}, CLASSES)
-    hyp = DEFAULT_CFG.__class__(**{**vars(DEFAULT_CFG), "mask_ratio": 1, "overlap_mask": False})
+    options = {"mask_ratio": 1, "overlap_mask": False}
+    if augment is not None:
+        keys = YoloSettings(model="yolov8-seg", augment=augment)
+        options = ultralytics_options(keys, 1) | options | {"augmentations": list(make_augmentation(keys.augment))}
+    hyp = DEFAULT_CFG.__class__(**{**vars(DEFAULT_CFG), **options})
     return YOLODataset(
         img_path=str(data.parent / "images" / "train"),
         imgsz=size,
-        augment=False,
+        augment=augment is not None,
         rect=rect,
         batch_size=1,
         hyp=hyp,
@@ -74,6 +84,54 @@ def test_labels_of_ultralytics_are_aligned_with_the_masks(tmp_path, height, widt
 def test_labels_shifted_by_half_a_pixel_or_one_are_not(tmp_path, shift):
     masks = shapes(96, 160)
     assert iou(read_back(tmp_path, masks, 160, True, shift), masks.astype(bool)) < 0.98
+
+
+NOTHING = dict.fromkeys(AugmentSettings.STEPS, 0.0)
+GEOMETRY = ("hflip", "vflip", "rotate90", "rotate", "elastic")
+
+
+@pytest.mark.parametrize("rect", [True, False])
+@pytest.mark.parametrize("step", GEOMETRY)
+def test_the_shared_augmentation_moves_labels_with_the_image(tmp_path, step, rect):
+    masks = shapes(96, 160)
+    samples = dataset(tmp_path / "a", masks, 160, rect, augment={**NOTHING, step: 1.0})
+    plain = dataset(tmp_path / "b", masks, 160, rect)[0]["img"]
+    for seed in range(4):
+        torch.manual_seed(seed)
+        sample = samples[0]
+        assert sample["img"].shape == plain.shape
+        assert not torch.equal(sample["img"], plain)
+        # The defects are bright, so that they can be found without the labels.
+        bright, labelled = sample["img"][0].numpy() > 120, sample["masks"].numpy().any(axis=0)
+        if step in ("rotate", "elastic"):
+            # Edges are interpolated: no label that is a pixel off may fit better.
+            moved = [np.roll(labelled, by, axis) for by in (1, -1) for axis in (0, 1)]
+            assert iou(bright, labelled) > max(iou(bright, other) for other in moved)
+        else:
+            np.testing.assert_array_equal(bright, labelled)
+
+
+@pytest.mark.parametrize("step", ["rotate", "elastic", "tone", "noise", "blur"])
+def test_a_grey_picture_stays_grey(tmp_path, step):
+    masks = shapes(96, 160)
+    samples = dataset(tmp_path / "a", masks, 160, True, augment={**NOTHING, step: 1.0})
+    plain = dataset(tmp_path / "b", masks, 160, True)[0]
+    for seed in range(4):
+        torch.manual_seed(seed)
+        sample = samples[0]
+        assert (sample["img"] == sample["img"][:1]).all()
+        assert not torch.equal(sample["img"], plain["img"])
+        if step not in GEOMETRY:
+            assert torch.equal(sample["masks"], plain["masks"])
+
+
+@pytest.mark.parametrize("step", GEOMETRY)
+def test_lines_a_pixel_wide_stay_in_the_labels(tmp_path, step):
+    masks = np.zeros((2, 96, 160), np.uint8)
+    masks[0, 40, 30:120] = masks[1, 20:80, 60] = 1
+    samples = dataset(tmp_path, masks, 160, True, augment={**NOTHING, step: 1.0})
+    keep_thin_objects(samples)
+    assert sorted(samples[0]["cls"].ravel().tolist()) == [0, 1]
 
 
 def test_rect_pads_no_further_than_a_stride_and_square_to_a_square(tmp_path):

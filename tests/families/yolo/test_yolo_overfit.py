@@ -42,7 +42,6 @@ def test_24_easy_images_are_learnt(tmp_path):
         scale="p",
         img_size=str(SIDE),
         epochs=100,
-        patience=100,
         batch_size=8,
         lr=3e-3,
         augment="none",
@@ -50,7 +49,7 @@ def test_24_easy_images_are_learnt(tmp_path):
     labels = {name: "".join(yolo_polygons.label(mask[None])[0]) for name, mask in masks.items()}
     ids = {"train": list(images), "val": list(images)[:8]}
     data = write_dataset(tmp_path / "data", images, labels, ids, ["merged"])
-    trained = train("overfit", settings, ["merged"], data, tmp_path, "fp32", lambda _: None)
+    trained = train("overfit", settings, ["merged"], len(images), data, tmp_path, "fp32", lambda _: None)
     network = yolo.build_network(settings, ["merged"])
     yolo.load_weights(network, yolo.read_weights(next(iter(trained.weights.values()))), "weights")
     predictor = yolo.YoloPredictor(network, settings, 1, torch.device("cpu"))

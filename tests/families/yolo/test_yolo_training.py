@@ -22,22 +22,26 @@ from tiny_packs import call
 from tiny_study import ROOT
 from yolo_data import CLASSES, arguments, picture, shapes, train, write_files
 
+from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
+from defectbench.families.yolo import ultralytics_training
 from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
+from defectbench.training.optimisation import make_optimizer
 
 SIZE = (64, 96)
 ROLES = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 
 
 def settings(**keys):
-    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "epochs": 2, "batch_size": 4, "threads": 1}
-    return YoloSettings(**{**defaults, **keys})
+    defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "threads": 1}
+    budget = {"epochs": 2, "eval_every": 2, "batch_size": 4}
+    return YoloSettings(**{**defaults, **budget, **keys})
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -73,7 +77,7 @@ def trained(root):
 def test_the_record_says_how_it_was_trained(trained):
     run = read_json(trained / "run.json")
     assert run["experiment"]["track"] == "automatic"
-    assert (run["steps"], run["epochs"], run["n_labels_train"], run["n_labels_val"]) == (4, 2, 8, 2)
+    assert (run["steps"], run["images_seen"], run["n_labels_train"], run["n_labels_val"]) == (4, 16, 8, 2)
     assert run["classes"] == ["merged"]
     assert run["weights_source"] == "random"
     assert run["ultralytics"]["options"]["optimizer"] == "AdamW"
@@ -83,10 +87,11 @@ def test_the_record_says_how_it_was_trained(trained):
         assert part in text
 
 
-def test_history_has_a_row_per_epoch_in_our_columns(trained):
+def test_history_has_a_row_per_evaluation_in_our_columns(trained):
     actual = pd.read_csv(trained / "history.csv")
     assert actual["epoch"].tolist() == [0, 1]
     assert actual["step"].tolist() == [2, 4]
+    assert actual["images_seen"].tolist() == [8, 16]
     parts = [column for column in actual if column.startswith("train_") and column.endswith("_loss")]
     summed = actual[[column for column in parts if column != "train_loss"]].sum(axis=1)
     np.testing.assert_allclose(actual["train_loss"], summed, rtol=1e-6)
@@ -96,7 +101,7 @@ def test_history_has_a_row_per_epoch_in_our_columns(trained):
 def test_only_best_and_last_are_saved(trained):
     names = sorted(path.name for path in (trained / "checkpoints").iterdir())
     assert len(names) == 2
-    assert names[0].startswith("best_epoch")
+    assert names[0].startswith("best_step")
     assert names[1] == "last.safetensors"
     assert (trained / "model" / "weights.safetensors").read_bytes() == (trained / "checkpoints" / names[0]).read_bytes()
     assert not list(trained.rglob("*.pt"))
@@ -117,16 +122,16 @@ def read_weights_bytes(folder):
     return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.glob("[cm]*/*.safetensors"))}
 
 
-def test_a_training_killed_after_its_first_epoch_ends_as_an_undisturbed_one(root, trained):
+def test_a_training_killed_after_its_first_evaluation_ends_as_an_undisturbed_one(root, trained):
     folder = root / "again"
     with process(root, folder) as killed:
-        assert any("epoch   1/2" in line for line in killed.stdout)
+        assert any("step     2/4" in line for line in killed.stdout)
         killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert {path.name for path in folder.glob("state/*/*")} == {"data", "ultralytics"}
     assert not (folder / "run.json").exists()
     with process(root, folder) as again:
-        assert "starts over from epoch 0" in again.stdout.read()
+        assert "starts over from step 0" in again.stdout.read()
     assert again.returncode == 0
     assert len(read_weights_bytes(trained)) == 3
     assert read_weights_bytes(folder) == read_weights_bytes(trained)
@@ -246,12 +251,55 @@ def test_the_other_generations_predict_maps(model):
     assert predictor.predict_maps(picture(shapes(41, 90))).shape == (2, 41, 90)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.25, 0.999])
+def test_the_saved_weights_are_averaged_as_in_all_families(root, monkeypatch, decay):
+    live = []
+
+    def remember_after(name):
+        plain = getattr(ultralytics_training.TrainerMixin, name)
+
+        def call(trainer):
+            plain(trainer)
+            live.append({key: value.clone() for key, value in yolo.cpu_state(trainer.model).items()})
+
+        monkeypatch.setattr(ultralytics_training.TrainerMixin, name, call)
+
+    remember_after("_setup_train")
+    remember_after("optimizer_step")
+    folder = root / f"average_{decay}"
+    train(train_script, root, folder, settings(ema=decay))
+    actual = load_file(folder / "checkpoints" / "last.safetensors")
+    assert len(live) == 5
+    for name, value in actual.items():
+        if not value.is_floating_point():
+            continue
+        expected = live[0][name].double()
+        for step, weights in enumerate(live[1:], start=1):
+            d = min(decay, (1 + step) / (10 + step))
+            expected = d * expected + (1 - d) * weights[name].double()
+        torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-6)
+    assert read_json(folder / "run.json")["settings"]["ema"] == decay
+
+
+def test_ultralytics_decays_the_same_parameters_as_the_optimisers_of_other_families():
+    network = yolo.build_network(settings(), CLASSES)
+    trainer = yolo.SegmentationTrainer.__new__(yolo.SegmentationTrainer)
+    theirs = trainer.build_optimizer(network, name="AdamW", lr=0.01, decay=0.3).param_groups
+    ours = make_optimizer(UNetSettings(wd=0.3), [{"params": list(network.parameters())}]).param_groups
+    decayed = [
+        {id(p) for group in groups if group["weight_decay"] for p in group["params"]} for groups in (theirs, ours)
+    ]
+    assert decayed[0] == decayed[1]
+    assert 0 < len(decayed[0]) < len(list(network.parameters()))
+
+
 def test_history_of_a_detector_has_no_masks():
     results = pd.DataFrame(
         {"epoch": [1, 2], "time": [2.0, 5.0], "train/box_loss": [1, 2], "train/cls_loss": [3, 4]}
         | {"metrics/mAP50-95(B)": [0.1, 0.2], "val/box_loss": [5, 6], "lr/pg0": [0.1, 0.2]}
     )
-    actual = make_history(results, [0.1, 0.2], 7)
+    ours = [{"step": 7, "images_seen": 28, "fitness": 0.1}, {"step": 14, "images_seen": 56, "fitness": 0.2}]
+    actual = make_history(results, ours)
     assert actual["train_loss"].tolist() == [4, 6]
     assert actual["epoch_time"].tolist() == [2, 3]
     assert actual["box_map50_95"].tolist() == [0.1, 0.2]

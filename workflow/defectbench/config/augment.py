@@ -22,10 +22,12 @@ class AugmentSettings(Settings):
 
     model_config = ConfigDict(json_schema_extra=_allow_presets)
 
-    STEPS: ClassVar[tuple[str, ...]] = ("hflip", "vflip", "rotate", "tone", "noise", "blur")
+    STEPS: ClassVar[tuple[str, ...]] = ("hflip", "vflip", "rotate90", "rotate", "elastic", "tone", "noise", "blur")
     """Keys of the probabilities."""
     STRENGTHS: ClassVar[dict[str, str]] = {
         "degrees": "rotate",
+        "elastic_shift": "elastic",
+        "elastic_scale": "elastic",
         "brightness": "tone",
         "contrast": "tone",
         "noise_std": "noise",
@@ -35,12 +37,22 @@ class AugmentSettings(Settings):
 
     hflip: float = Field(0.5, ge=0, le=1, description="Probability of a horizontal flip")
     vflip: float = Field(0.0, ge=0, le=1, description="Probability of a vertical flip; steel strips have none")
+    rotate90: float = Field(
+        0.0, ge=0, le=1, description="Probability of 1 to 3 quarter turns; of two if an image is not square"
+    )
     rotate: float = Field(0.3, ge=0, le=1, description="Probability of a rotation, edges repeated")
     degrees: float = Field(5.0, gt=0, le=180, description="Largest angle of a rotation, either way")
+    elastic: float = Field(0.0, ge=0, le=1, description="Probability of an elastic deformation, edges repeated")
+    elastic_shift: float = Field(
+        2.0, gt=0, le=64, description="Standard deviation of the deformation's shifts, in pixels, in x and in y"
+    )
+    elastic_scale: float = Field(
+        16.0, ge=1, le=256, description="Standard deviation of the Gaussian by which shifts are smoothed, in pixels"
+    )
     tone: float = Field(0.5, ge=0, le=1, description="Probability of another brightness and contrast")
     brightness: float = Field(0.2, ge=0, le=1, description="Largest change of brightness, share of the range")
     contrast: float = Field(0.2, ge=0, le=1, description="Largest relative change of contrast")
-    noise: float = Field(0.1, ge=0, le=1, description="Probability of Gaussian noise")
+    noise: float = Field(0.1, ge=0, le=1, description="Probability of Gaussian noise, the same in all channels")
     noise_std: float = Field(
         0.04, gt=0, le=1, description="Largest standard deviation of the noise, share of the range; least: a quarter"
     )

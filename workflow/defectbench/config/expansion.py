@@ -4,11 +4,13 @@ import itertools
 from typing import Any
 
 from defectbench.config.base import suggest, validate_settings
+from defectbench.config.budget import BUDGETS
 from defectbench.config.experiment import Experiment, ExperimentKeys, id_token
 from defectbench.config.families.cascade import CascadeSettings, resolve_cascade
 from defectbench.config.families.ensemble import EnsembleSettings, resolve_ensemble
 from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.names import ambiguous_names
+from defectbench.config.train_prompts import resolve_train_prompts
 
 # Keys whose values are lists themselves.
 LISTS = ("members", "phrases")
@@ -67,7 +69,13 @@ def _experiment(
         problems.append(f"{key}.model: {model!r} is not allowed; allowed: {', '.join(families)}")
         return None
     common_keys = ExperimentKeys.model_fields
-    known = {name: value for name, value in defaults.items() if name in FAMILIES[family].model_fields | common_keys}
+    # The budget of an entry replaces the default one, in whatever unit.
+    replaced = BUDGETS if any(unit in point for unit in BUDGETS) else ()
+    known = {
+        name: value
+        for name, value in defaults.items()
+        if name in FAMILIES[family].model_fields | common_keys and name not in replaced
+    }
     values = known | point
     settings = validate_settings(
         FAMILIES[family], {name: value for name, value in values.items() if name not in common_keys}, key, problems
@@ -110,7 +118,9 @@ def _drop_repeated(experiments: list[tuple[str, Experiment]], problems: list[str
 
 
 def _resolve_references(experiments: list[tuple[str, Experiment]], problems: list[str]) -> list[tuple[str, Experiment]]:
-    """``experiments``, ensembles with the ids of their members, then cascades with those of their stages."""
+    """``experiments`` with the ids of those that they refer to: for training, then as members, then as stages."""
+    sources = [one for _, one in experiments]
+    experiments = [(key, resolve_train_prompts(one, sources, key, problems)) for key, one in experiments]
     trained = [one for _, one in experiments if not isinstance(one.settings, EnsembleSettings | CascadeSettings)]
     experiments = [
         (key, resolve_ensemble(one, one.settings, trained, key, problems))

@@ -10,11 +10,13 @@ from typing import Any, Literal, Self
 from pydantic import Field, PositiveInt, field_validator
 
 from defectbench.config.base import Settings
+from defectbench.config.budget import BudgetSettings
 from defectbench.config.family_settings import FamilySettings, Traits
 from defectbench.config.prompts import FIXED, ORACLE
 
 MAX_ID_LENGTH = 120
 """Characters of an experiment id: it is the name of a folder, and part of file names."""
+_SEED_LENGTH = len("_s4294967295")  # of the largest seed: the rest of an id is the same for all seeds
 MAX_NAME_LENGTH = 60
 RESERVED_NAMES = frozenset({ORACLE, FIXED, "full", "none", "null", "mixed"})
 
@@ -123,11 +125,13 @@ class Experiment:
         A function of this experiment alone, so it never changes with the rest of the configuration. An id of more than
         MAX_ID_LENGTH characters loses its last settings to a digest of all: ``..._{8 hex digits}[_cvK]_s{seed}``.
         """
-        if len(self.unabridged_id) <= MAX_ID_LENGTH:
+        room = MAX_ID_LENGTH - _SEED_LENGTH
+        if len(self.unabridged_without_seed) <= room:
             return self.unabridged_id
         digest = hashlib.sha256(self.unabridged_without_seed.encode()).hexdigest()[:8]
-        end = "_".join(["", digest, *self._folds, f"s{self.seed}"])
-        return _join_up_to(MAX_ID_LENGTH - len(end), self._named_parts, self._changed_settings) + end
+        end = "_".join(["", digest, *self._folds])
+        head = _join_up_to(room - len(end), self._named_parts, self._changed_settings)
+        return f"{head}{end}_s{self.seed}"
 
     @property
     def id_without_seed(self) -> str:
@@ -153,10 +157,12 @@ class Experiment:
     def _changed_settings(self) -> list[str]:
         defaults = self.settings.defaults
         excluded = ID_PARTS | self.settings.inactive_keys
+        values = self.settings.id_values(self.combined)
+        # The budget says least of a model: it comes last, where a long id is shortened.
         return [
-            id_token({key: value})
-            for key, value in self.settings.id_values(self.combined).items()
-            if key not in excluded and value != defaults.get(key)
+            id_token({key: values[key]})
+            for key in sorted(values, key=BudgetSettings.model_fields.__contains__)
+            if key not in excluded and values[key] != defaults.get(key)
         ]
 
     @property

@@ -22,6 +22,8 @@ class Traits:
     """Where the prompts come from: 'none', 'fixed', 'oracle', or the id of the experiment that predicts them."""
     prompt_file: str | None = None
     """Path of the file of prompts below the dataset's ``prompts/``; None if prompts need no file."""
+    train_prompt_source: str = ""
+    """Id of the experiment whose out-of-fold predictions prompt the training; empty if none does."""
     img_size: str = "native"
     """Size at which the network sees the image."""
     task: str = "merged"

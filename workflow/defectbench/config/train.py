@@ -1,20 +1,19 @@
 """Settings that the trainings of all families share, with the defaults of the protocol."""
 
+import math
 from functools import cached_property
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.family_settings import FamilySettings, Traits
+from defectbench.config.budget import BudgetSettings
+from defectbench.config.family_settings import Traits
 
 MONITORS = ("val_iou_fixed", "val_dice_fixed")
 
 
-class TrainSettings(FamilySettings):
-    """Budget, optimiser and hardware settings of a training.
-
-    The budget is ``epochs``, unless ``steps`` (optimiser steps) is given.
-    """
+class TrainSettings(BudgetSettings):
+    """Settings of a training by the common loop: samples, optimiser, hardware."""
 
     input_multiple: ClassVar[int] = 32
     """The network takes heights and widths that are multiples of this, in pixels."""
@@ -62,10 +61,6 @@ class TrainSettings(FamilySettings):
         description="Test-time augmentation: views averaged with the image as it is, joined by '+': hflip, and scales "
         "of height and width, e.g. hflip+0.75+1.25; mirrored views come at every scale",
     )
-    batch_size: int = Field(8, ge=1)
-    epochs: int = Field(30, ge=1)
-    steps: int | None = Field(None, ge=1)
-    eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; null: one pass over the images")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients make one step; BatchNorm sees single batches")
     devices: int = Field(
         1,
@@ -77,17 +72,13 @@ class TrainSettings(FamilySettings):
     )
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="sgd: Nesterov momentum 0.9")
     lr: float = Field(1e-4, gt=0)
-    wd: float = Field(1e-4, ge=0, description="Weight decay")
+    wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     schedule: Literal["cosine", "cosine_restarts", "plateau", "one_cycle"] = Field(
         "cosine", description="Learning-rate schedule; plateau: a tenth whenever the monitor does not improve"
-    )
-    warmup: float = Field(
-        0.05, ge=0, lt=1, description="Share of the steps in which lr rises; for cosine and one_cycle"
     )
     cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
     lr_patience: int = Field(2, ge=0, description="plateau: evaluations without improvement before lr is reduced")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
-    patience: int = Field(7, ge=1, description="Early stopping: evaluations without improvement")
     checkpoint_every: str | None = Field(
         None,
         pattern=r"^[1-9]\d* (steps|epochs)$",
@@ -134,6 +125,23 @@ class TrainSettings(FamilySettings):
         number, unit = self.checkpoint_every.split()
         return int(number) * (steps_per_pass if unit == "epochs" else 1)
 
+    def images_per_step(self, n_images: int) -> int:
+        """Images of one optimiser step if there are ``n_images``: those of all accumulated batches."""
+        return super().images_per_step(n_images) * self.accumulate
+
+    def last_peak(self, total: int) -> int:
+        """The step, of ``total``, after which the learning rate only falls: of restarts the last."""
+        match self.schedule:
+            case "cosine_restarts":
+                return self.restart_steps(total) * (2 ** (self.cycles - 1) - 1)
+            case "plateau":
+                return 0
+        return self.warmup_steps(total)
+
+    def restart_steps(self, total: int) -> int:
+        """Steps of the first of ``cycles`` that take ``total`` steps, each twice as long as the one before."""
+        return math.ceil(total / (2**self.cycles - 1))
+
     @property
     def min_images_per_device(self) -> int:
         """Fewest images that a device can train on at a time."""
@@ -151,10 +159,8 @@ class TrainSettings(FamilySettings):
             "warmup": self.schedule in ("cosine", "one_cycle"),
             "cycles": self.schedule == "cosine_restarts",
             "lr_patience": self.schedule == "plateau",
-            # A budget in steps takes the place of the one in epochs.
-            "epochs": self.steps is None,
         }
-        return {key for key, used in used_by.items() if not used}
+        return super().inactive_keys | {key for key, used in used_by.items() if not used}
 
     @model_validator(mode="after")
     def _crops_fit(self) -> Self:

@@ -185,6 +185,16 @@ _TRAINING = (
     Definition(name="steps", null_when="not trained", description="Optimiser steps."),
     Definition(name="lr", null_when="not trained", description="Learning rate."),
     Definition(name="wd", null_when="not trained", description="Weight decay."),
+    Definition(
+        name="ema",
+        null_when="not trained",
+        description="Highest decay of the exponential moving average of the weights; 0: the weights themselves.",
+    ),
+    Definition(
+        name="train_precision",
+        null_when="not trained",
+        description="Arithmetic of the training: `bf16` (mixed), `fp16` (mixed) or `fp32`.",
+    ),
     Definition(name="seed", description="Seed of the training, and of the draw of its subset."),
     Definition(
         name="cv_folds",
@@ -195,6 +205,12 @@ _TRAINING = (
         name="notes",
         null_when="nothing to note",
         description="Deviations from the protocol that a reader must know of.",
+    ),
+    Definition(
+        name="problems",
+        null_when="there are none",
+        description="That the training found nothing or ended below its starting point, or that nothing is predicted, "
+        "and what to change.",
     ),
 )
 

@@ -23,7 +23,7 @@ MAX_BOXES = 100
 # Columns of detectors.csv by the file that they are taken from.
 _COLUMNS = {
     "experiment": ("exp_id", "model", "subset", "variant", "prompt_type", "img_size", "seed", "track", "prompt_source"),
-    "settings": ("task", "batch_size", "lr", "wd"),
+    "settings": ("task", "batch_size", "lr", "wd", "ema"),
     "metrics": ("val_mAP50", "val_mAP50_95", "test_mAP50", "test_mAP50_95", "n_val", "n_test", "n_test_boxes"),
     "timing": ("avg_inference_time", "infer_ms_p50", "infer_ms_p95", "peak_memory_infer_bytes", "device"),
     "run": (
@@ -131,7 +131,7 @@ def detectors_table(folders: list[Path], names: NamesSettings = NO_NAMES) -> pd.
     rows = []
     for folder in folders:
         run, timing, metrics = (read_json(folder / f"{name}.json") for name in ("run", "timing", "metrics"))
-        run["notes"] = "; ".join(run.get("notes", []))
+        run["notes"] = "; ".join([*run.get("notes", []), *run.get("problems", [])])
         run["train_device"] = run.get("device")
         sources = {"experiment": run["experiment"], "settings": run["settings"], "metrics": metrics, "timing": timing}
         sources |= {"run": run, "compared": metrics}

@@ -13,6 +13,7 @@ from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
 from defectbench.metrics.names import all_names
 from defectbench.script import UserError
+from defectbench.training.outcome import advise
 
 BETWEEN_FOLDS = ("dice_all", "mIoU")
 SAME_WITHIN_A_TRACK = ("test_ids_sha256", "data_digest", "metric_version", "match_iou")
@@ -56,6 +57,8 @@ _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",
     "used_val_labels": "boolean",
+    "ema": "float64",
+    "train_precision": "str",
     "n_labels_train": "Int64",
     "n_labels_val": "Int64",
     "params_total": "Int64",
@@ -94,9 +97,10 @@ _LAST = {
     "match_iou": "float64",
     "post_processing": "str",
     "notes": "str",
+    "problems": "str",
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
-_OF_SETTINGS = ("batch_size", "lr", "wd")
+_OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
 _OF_RUN = (
     "steps",
     "n_labels_train",
@@ -183,7 +187,9 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "thresholds": json.dumps(metrics["thresholds"]),
         "post_processing": _post_processing(metrics),
         "train_device": None if run.get("zero_shot") else run.get("device"),
+        "train_precision": run.get("precision"),
         "notes": "; ".join(_notes(run)) or None,
+        "problems": "; ".join(_problems(run, metrics)) or None,
     }
 
 
@@ -224,6 +230,15 @@ def _notes(run: dict[str, Any]) -> list[str]:
     if (parts := run.get("batch_parts") or 1) > 1:
         notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
     return notes
+
+
+def _problems(run: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
+    """What shows that a model has not learned; predicting nothing is what some reference methods are for."""
+    problems = list(run.get("problems") or [])
+    # Precision is not defined where no pixel is predicted.
+    if metrics["Precision"] is None and run["experiment"]["track"] != "reference":
+        problems.append(f"no pixel of any test image is predicted. {advise(run.get('settings') or {})}")
+    return problems
 
 
 def _between_folds(folder: Path) -> dict[str, Any]:

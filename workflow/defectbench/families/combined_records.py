@@ -25,6 +25,6 @@ def inherited_label_ids(runs: Sequence[dict[str, Any]]) -> list[str]:
     return sorted({image_id for run in runs for image_id in run.get("labels_of_init_from") or []})
 
 
-def merge_notes(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """The notes of all ``runs`` (run.json), each once."""
-    return list(dict.fromkeys(note for run in runs for note in run.get("notes") or []))
+def merge_notes(runs: Sequence[dict[str, Any]], key: str = "notes") -> list[str]:
+    """The notes, or what else is under ``key``, of all ``runs`` (run.json), each once."""
+    return list(dict.fromkeys(note for run in runs for note in run.get(key) or []))

@@ -27,6 +27,10 @@ def findings(
     names = experiment_names(results)
     parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
     parts += [f"**{note}**" for note in data_notes(issues, leaks)]
+    failed = results.dropna(subset="problems")
+    parts += [
+        f"**{names[row['experiment']]}, seed {row['seed']}: {row['problems']}.**" for row in failed.to_dict("records")
+    ]
     for track in pairwise["track"].drop_duplicates():
         rows = pairwise[pairwise["track"] == track]
         lines = [f"- {difference_sentence(row, names)}" for row in rows.to_dict("records")]

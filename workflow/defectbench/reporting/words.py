@@ -23,7 +23,7 @@ TITLES = {
 }
 ORACLE = "Prompts come from the true masks: the ceiling of an annotation assistant, not of inspection."
 # Settings that say least of a model come last, where a long name is shortened.
-_BUDGET = ("batch size", "accumulate", "epochs", "steps", "eval every", "patience", "devices", "threads")
+_BUDGET = ("batch size", "images seen", "accumulate", "epochs", "steps", "eval every", "patience", "devices", "threads")
 _DESCRIPTIONS = {
     "dice_all": "{dataset}: mean Dice over all {n} test images, the {clean} clean ones included; "
     "both masks empty = 1, one empty = 0.",

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from defectbench.config.train import MONITORS
+from defectbench.config.train import MONITORS, TrainSettings
 from defectbench.files import atomic
 
 
@@ -78,8 +78,28 @@ def parse_step(path: str | Path) -> int:
     return int(re.findall(r"step(\d+)", Path(path).stem)[0])
 
 
+def make_stopping(settings: TrainSettings, total_steps: int) -> list["Stopping"]:
+    """Early stopping by the settings in a training of ``total_steps``; none without ``patience``."""
+    if settings.patience is None:
+        return []
+    return [Stopping(settings.monitor, settings.patience, settings.last_peak(total_steps))]
+
+
 class Stopping(EarlyStopping):
-    """Early stopping that survives a resume: a training killed after it had stopped does not continue."""
+    """Early stopping that counts from the learning rate's last peak.
+
+    It survives a resume: a training killed after it had stopped does not continue.
+    """
+
+    def __init__(self, monitor: str, patience: int, first_step: int) -> None:
+        """Stop after ``patience`` evaluations without a higher ``monitor``, ``first_step`` being the first to count."""
+        super().__init__(monitor, patience=patience, mode="max", check_on_train_epoch_end=True)
+        self.first_step = first_step
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count the evaluation, if it counts."""
+        if trainer.global_step >= self.first_step:
+            super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop again."""

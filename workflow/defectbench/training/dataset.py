@@ -53,7 +53,7 @@ class Samples(Dataset):
         number, index = item
         image_id = self.image_ids[index]
         window = self.window(number, index)
-        masks = self.masks.read(image_id, window, merged=self.task == "merged")
+        masks = self.read_masks(image_id, window)
         size = self.input_size
         image = self.geometry.apply(self.images[image_id][window], size)
         if masks.shape[1:] != size:
@@ -86,6 +86,10 @@ class Samples(Dataset):
     def _seed(self, key: str) -> int:
         """Seed of a pass and image, whatever the number of workers and resumes."""
         return int.from_bytes(hashlib.blake2b(f"{self.seed} {key}".encode(), digest_size=4).digest())
+
+    def read_masks(self, image_id: str, window: Window) -> np.ndarray:
+        """Masks (n_maps, h, w) uint8 of a window of an image, at its own size; in training they may be more planes."""
+        return self.masks.read(image_id, window, merged=self.task == "merged")
 
     def true_masks(self, index: int) -> np.ndarray:
         """Masks (n_maps, H, W) of an image at its own size, one for all classes if the task is 'merged'."""

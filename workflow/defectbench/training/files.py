@@ -34,6 +34,8 @@ class TrainingFiles:
     """Prompts of the val images."""
     prompt_settings: Path | None = None
     """prompts.yaml of the dataset, for prompts of training images."""
+    train_prompts: Path | None = None
+    """Objects of the training images that another experiment predicts out of fold."""
     labels: Path | None = None
     """Labels converted for the family's own trainer."""
     features: Path | None = None
@@ -57,6 +59,7 @@ def parse_training_files(description: str, argv: Sequence[str] | None) -> Traini
         "base": "base weights to start from",
         "prompts": "prompts of the val images",
         "prompt-settings": "prompts.yaml of the dataset",
+        "train-prompts": "out-of-fold objects of another experiment, of the training images",
         "labels": "labels converted for the family's own trainer",
         "features": "folder in which features of a frozen encoder are cached",
     }

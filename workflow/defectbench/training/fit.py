@@ -25,7 +25,7 @@ from defectbench.inference.memory import peak_memory_bytes
 from defectbench.training.checkpoints import (
     AtomicCheckpoints,
     Checkpoints,
-    Stopping,
+    make_stopping,
     parse_step,
 )
 from defectbench.training.dataset import Samples
@@ -52,6 +52,8 @@ class Fit:
     extremes: Extremes
     """Val images that the best weights segment best and worst."""
     steps: int
+    images_seen: int
+    """Training images seen in these steps, one counted as often as it was seen."""
     micro_batches: int
     """Micro-batches per batch at the end: more than 1 after running out of memory."""
     train_seconds: float
@@ -67,8 +69,8 @@ class ResumableData(L.LightningDataModule):
         self.train, self.val, self.settings, self.micro_batches = train, val, settings, micro_batches
         self.batches = make_batches(train, settings)
         self.steps_per_pass = max(1, self.batches.batches_per_pass // settings.accumulate)
-        self.interval = settings.eval_every or self.steps_per_pass
-        self.total_steps = settings.steps or settings.epochs * self.steps_per_pass
+        self.total_steps = settings.count_steps(len(train))
+        self.interval = settings.eval_interval(len(train))
 
     @property
     def n_intervals(self) -> int:
@@ -137,8 +139,6 @@ class Trainable(Protocol):
     def loss(self) -> Any: ...  # noqa: D102
     @property
     def make_task(self) -> Callable[..., SegmentationTask]: ...  # noqa: D102
-    @property
-    def evaluate_first(self) -> bool: ...  # noqa: D102
 
 
 def fit(
@@ -163,11 +163,11 @@ def fit(
     task = training.make_task(data.name, network, training.loss, settings, module.total_steps, data.val, data.classes)
     task.state_folder = state
     checkpoints = Checkpoints(settings.monitor, settings.checkpoint_interval(module.steps_per_pass), state)
-    stop = Stopping(settings.monitor, patience=settings.patience, mode="max", check_on_train_epoch_end=True)
-    trainer = make_trainer(settings, module, [*checkpoints.callbacks, stop], loggers, state)
+    stopping = make_stopping(settings, module.total_steps)
+    trainer = make_trainer(settings, module, [*checkpoints.callbacks, *stopping], loggers, state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
     with halve_batch_on_oom(data.name, state, settings, module.batches.batch_size, micro_batches):
-        if training.evaluate_first and resume is None:
+        if resume is None:
             trainer.validate(task, datamodule=module, verbose=False)
             task.begin_history()
         trainer.fit(task, datamodule=module, ckpt_path=resume)
@@ -185,6 +185,7 @@ def fit(
         best_step=parse_step(best),
         extremes=task.extremes,
         steps=int(history["step"].iloc[-1]),
+        images_seen=int(history["images_seen"].iloc[-1]),
         micro_batches=micro_batches,
         train_seconds=float(history["epoch_time"].sum()),
         peak_memory_bytes=peak_memory_bytes(),
@@ -220,10 +221,11 @@ def fit_facts(result: Fit, settings: TrainSettings) -> dict[str, object]:
     return {
         "precision": resolve_precision(settings.precision),
         "steps": result.steps,
+        "images_seen": result.images_seen,
         "batch_parts": result.micro_batches,
         "best_step": result.best_step,
         "best_checkpoints": result.best_checkpoints,
-        "epochs": len(result.history),
+        "evaluations": int(result.history["epoch"].iloc[-1]),
         "train_seconds": result.train_seconds,
         "peak_memory_train_bytes": result.peak_memory_bytes,
     }

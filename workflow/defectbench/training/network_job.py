@@ -1,7 +1,7 @@
 """Training of a family's network by the common loop: writes weights, history, pictures and record."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.fit import Fit, TrainingData, fit, fit_facts
 from defectbench.training.job import Job
 from defectbench.training.losses import Loss
+from defectbench.training.outcome import find_problems
 from defectbench.training.provenance import UNKNOWN, Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.task import SegmentationTask
@@ -57,8 +58,6 @@ class Training:
     """Notes for readers of the results."""
     fingerprint: Sequence[str | bytes] = ()
     """Further inputs of the training: a state is resumed only if they are the same."""
-    evaluate_first: bool = False
-    """Whether the untrained network is evaluated too, as step 0 of the history."""
     folders: Sequence[str] = ()
     """Folders that the task writes below the state's folder, to be copied to the results."""
 
@@ -112,6 +111,10 @@ class NetworkJob(Job):
         if others := self._provenance.trained_on.difference(pictures.values()):
             self.notes.append(f"starts from weights that were trained on {len(others)} images of other data")
 
+    def count_labels(self, image_ids: Iterable[str]) -> None:
+        """Count the labels of ``image_ids`` as seen in training: a model that prepared its inputs has learned them."""
+        self._inherited_labels.update(image_ids)
+
     def provenance(self) -> Provenance:
         """Data provenance of the trained weights, for the header of their file."""
         train, val = (picture_digests(self.images, ids).values() for ids in (self.train_ids, self.val_ids))
@@ -137,8 +140,11 @@ class NetworkJob(Job):
         weights = self._write_weights(training, result.weights)
         pictures = write_pictures(result.extremes, self.val, folder / "samples")
         write_text(folder / "history.csv", result.history.to_csv(index=False))
-        inherited = {"labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids))}
-        record = self._network_record(training, weights, fit_facts(result, self.settings) | inherited)
+        facts = fit_facts(result, self.settings) | {
+            "labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids)),
+            "problems": find_problems(result.history, self.settings.monitor, dict(self.settings)),
+        }
+        record = self._network_record(training, weights, facts)
         close_trackers(loggers, record, pictures)
         self.write_record(record)
         print(f"{self.name}: best at step {result.best_step} of {result.steps}, {result.train_seconds:.0f} s")

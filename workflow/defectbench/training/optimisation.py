@@ -2,19 +2,26 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch.optim import lr_scheduler
 
 from defectbench.config.train import TrainSettings
 
+ParameterGroup = dict[str, Any]
+"""Parameters under ``params``, with settings of the optimiser that are theirs, e.g. ``lr``."""
 PLATEAU_FACTOR = 0.1
 MOMENTUM = 0.9
 
 
-def make_optimizer(settings: TrainSettings, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimiser of the settings; only AdamW decouples weight decay from the gradient."""
+def make_optimizer(settings: TrainSettings, groups: Iterable[ParameterGroup]) -> torch.optim.Optimizer:
+    """The optimiser of the settings for ``groups`` of parameters; only AdamW decouples weight decay from the gradient.
+
+    Parameters of one dimension, biases and the scales of norms, have no weight decay.
+    """
     common = {"lr": settings.lr, "weight_decay": settings.wd}
+    parameters = [part for group in groups for part in split_by_decay(group)]
     match settings.optimizer:
         case "adamw":
             return torch.optim.AdamW(parameters, **common)
@@ -23,6 +30,14 @@ def make_optimizer(settings: TrainSettings, parameters: Iterable[torch.nn.Parame
         case "sgd":
             return torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=True, **common)
     raise ValueError(f"unknown optimiser {settings.optimizer!r}")
+
+
+def split_by_decay(group: ParameterGroup) -> list[ParameterGroup]:
+    """``group`` in two: parameters with weight decay, then those without; without empty ones."""
+    decayed = [parameter for parameter in group["params"] if parameter.ndim > 1]
+    plain = [parameter for parameter in group["params"] if parameter.ndim <= 1]
+    parts: list[ParameterGroup] = [group | {"params": decayed}, group | {"params": plain, "weight_decay": 0.0}]
+    return [part for part in parts if part["params"]]
 
 
 def make_schedule(
@@ -39,11 +54,10 @@ def make_schedule(
     """
     match settings.schedule:
         case "cosine":
-            warmup = max(1, round(settings.warmup * total))
+            warmup = settings.warmup_steps(total)
             return lr_scheduler.LambdaLR(optimizer, lambda step: cosine_with_warmup(step, warmup, total))
         case "cosine_restarts":
-            first = math.ceil(total / (2**settings.cycles - 1))
-            return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=first, T_mult=2)
+            return lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=settings.restart_steps(total), T_mult=2)
         case "one_cycle":
             return lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=total, pct_start=settings.warmup)
         case "plateau":

@@ -14,10 +14,11 @@ from defectbench.config.train import MONITORS, TrainSettings
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
+from defectbench.training.averaging import WeightAverage
 from defectbench.training.dataset import Samples
 from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
-from defectbench.training.optimisation import make_optimizer, make_schedule
+from defectbench.training.optimisation import ParameterGroup, make_optimizer, make_schedule
 from defectbench.training.state import TrainingError
 from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
@@ -27,6 +28,7 @@ TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], t
 ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
 """Loss of a batch, and logits (N, C, H, W)."""
 HistoryRow = dict[str, float | None]
+_TIE = 1e-9
 
 
 class SegmentationTask(L.LightningModule):
@@ -59,12 +61,22 @@ class SegmentationTask(L.LightningModule):
         """Folder of the training's state, in which a task may write files."""
         self.extremes: Extremes | None = None
         """If set, each validated image is added to it."""
+        self._average = WeightAverage(self, settings.ema)
+        self._resumed_weights: dict[str, torch.Tensor] | None = None
         self._evaluation = Evaluation(classes)
-        self._metrics: dict[str, float | None] = {}
+        self._metrics: dict[str, Any] = {}
         self._losses: list[torch.Tensor] = []
         self._val_losses: list[torch.Tensor] = []
         self._train_counts: torch.Tensor | int = 0
         self._started = self._waiting_since = self._waited = self._trained_seconds = 0.0
+
+    def on_train_start(self) -> None:
+        """Start the average of the weights, or resume it."""
+        self._average.start(self._resumed_weights)
+
+    def on_train_end(self) -> None:
+        """Forget the average; all that is kept of it is in the checkpoints."""
+        self._average.stop()
 
     def on_train_epoch_start(self) -> None:
         """Start the clocks of one row of the history."""
@@ -103,13 +115,19 @@ class SegmentationTask(L.LightningModule):
         logits = self.network(images)
         return self.loss(logits, masks), logits
 
+    def optimizer_step(self, *arguments: Any, **keys: Any) -> None:
+        """Average the weights after the step, which :attr:`global_step` does not count yet."""
+        super().optimizer_step(*arguments, **keys)
+        self._average.update(self.global_step + 1)
+
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Start the clock of waiting for the next batch."""
         self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_start(self) -> None:
-        """Stop the clock of the training steps, and reset the scores."""
+        """Stop the clock of the training steps, reset the scores, and let the averaged weights predict."""
         self._trained_seconds = time.perf_counter() - self._started
+        self._average.swap()
         self._val_losses, self._evaluation = [], Evaluation(self.classes)
 
     def validation_step(self, batch: tuple[torch.Tensor, ...], batch_idx: int) -> None:
@@ -138,21 +156,28 @@ class SegmentationTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the metrics that checkpoints and early stopping watch.
 
+        As long as they are 0, which networks of rare defects are at first, a lower validation loss counts as better.
+
         Raises:
             TrainingError: if they are not defined, because no val image has a defect.
         """
-        metrics = self._evaluation.metrics() if self.trainer.is_global_zero else {}
+        self._average.swap()
+        metrics = self._val_loss() | self._evaluation.metrics() if self.trainer.is_global_zero else {}
         self._metrics = self.trainer.strategy.broadcast(metrics)
         if self._metrics[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
-        self.log_dict({name: self._metrics[name] for name in MONITORS}, logger=False)
+        self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
+
+    def _watched(self, monitor: str) -> float:
+        """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""
+        return self._metrics[monitor] + _TIE / (1 + self._metrics["val_loss"])
 
     def begin_history(self) -> None:
         """Add the row of a validation before any training: step 0, no training loss."""
         absent = dict.fromkeys(("train_iou", "learning_rate", "images_per_second", "data_wait_share"))
         start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
         costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
-        self.history = [start | self._val_loss() | self._metrics | absent | costs]
+        self.history = [start | self._metrics | absent | costs]
         track_row(self.loggers, self.history[0])
 
     def on_train_epoch_end(self) -> None:
@@ -167,7 +192,6 @@ class SegmentationTask(L.LightningModule):
                 "step": self.global_step,
                 "images_seen": self.global_step * self.settings.accumulate * batch_size,
                 "train_loss": train_loss.item(),
-                **self._val_loss(),
                 **self._metrics,
                 "train_iou": float(counts.iou(*train_counts.cpu().numpy())),
                 "learning_rate": self.optimizers().param_groups[0]["lr"],
@@ -181,7 +205,7 @@ class SegmentationTask(L.LightningModule):
             print(self._progress(self.history[-1]), flush=True)
         track_row(self.loggers, self.history[-1])
         if self.settings.schedule == "plateau":
-            self.lr_schedulers().step(self._metrics[self.settings.monitor])
+            self.lr_schedulers().step(self._watched(self.settings.monitor))
 
     def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}
@@ -208,9 +232,9 @@ class SegmentationTask(L.LightningModule):
         options = by_monitor if self.settings.schedule == "plateau" else {"interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, **options}}
 
-    def parameter_groups(self) -> list[Any]:
-        """Trainable parameters, or groups of them with different optimiser settings."""
-        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Trainable parameters in groups that differ in settings of the optimiser."""
+        return [{"params": [parameter for parameter in self.network.parameters() if parameter.requires_grad]}]
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step schedules that are stepped every step.
@@ -227,15 +251,22 @@ class SegmentationTask(L.LightningModule):
         return all(parameter.requires_grad for parameter in self.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the history, and no frozen parameters: a resumed training is built with the same ones."""
+        """Save the history, the averaged weights, and no frozen parameters.
+
+        A resumed training is built with the same frozen ones.
+        """
         checkpoint["history"] = self.history
         for name, parameter in self.named_parameters():
             if not parameter.requires_grad:
                 del checkpoint["state_dict"][name]
+        checkpoint["state_dict"] |= self._average.weights()
+        # Only a resumed training needs the others: checkpoints of weights alone have no state of the optimiser either.
+        resumable = "optimizer_states" in checkpoint
+        checkpoint["live_weights"] = dict(self._average.live_weights()) if resumable else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the history."""
-        self.history = checkpoint["history"]
+        """Restore the history, and keep the weights to go on with: the network gets the averaged ones."""
+        self.history, self._resumed_weights = checkpoint["history"], checkpoint["live_weights"]
 
 
 def _confusion(outputs: torch.Tensor | tuple[torch.Tensor, ...], masks: torch.Tensor) -> torch.Tensor:

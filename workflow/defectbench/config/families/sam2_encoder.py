@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,8 +12,8 @@ from defectbench.config.base import ConfigError
 from defectbench.config.family_settings import JobNeeds, Traits
 from defectbench.config.train import TrainSettings
 
-SIZES = ("tiny", "small", "base_plus", "large")
-_BASE_NAME = re.compile(r"sam(2|2\.1)_hiera_(tiny|small|base_plus|large)(?:_random_s(\d+))?")
+SIZES = ("nano", "tiny", "small", "base_plus", "large")
+_BASE_NAME = re.compile(rf"sam(2|2\.1)_hiera_({'|'.join(SIZES)})(?:_random_s(\d+))?")
 
 
 def parse_base_name(name: str) -> tuple[str, str, int | None]:
@@ -42,7 +42,9 @@ class Sam2EncoderSettings(TrainSettings):
         tune: str
         lora_target: str
 
-    size: Literal["tiny", "small", "base_plus", "large"] = "tiny"
+    size: Literal["nano", "tiny", "small", "base_plus", "large"] = Field(
+        "tiny", description="nano: a reduced network for tests and demos, which has no published weights"
+    )
     version: Literal["2", "2.1"] = "2.1"
     init: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: weights drawn with the seed, for tests and demos; every row says so"
@@ -60,7 +62,6 @@ class Sam2EncoderSettings(TrainSettings):
         description="Keep a frozen encoder's embeddings on disk, about 16 bytes a pixel; no result depends on it",
     )
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
-    patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
     @field_validator("version", mode="before", json_schema_input_type=Literal["2", "2.1"] | float)
     @classmethod
@@ -74,6 +75,12 @@ class Sam2EncoderSettings(TrainSettings):
         if not isinstance(values, dict):
             return values
         return cls._protocol(values.get("tune", cls.model_fields["tune"].default)) | values
+
+    @model_validator(mode="after")
+    def _weights_are_published(self) -> Self:
+        if self.size == "nano" and self.init != "random":
+            raise ValueError("size 'nano' has no published weights: set init: random, or another size")
+        return self
 
     @classmethod
     def _protocol(cls, tune: Any) -> dict[str, Any]:

@@ -102,7 +102,6 @@ class Sam3Settings(TrainSettings):
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     batch_size: int = Field(1, ge=1)
     accumulate: int = Field(8, ge=1, description="Batches whose gradients make one step")
-    patience: int = Field(3, ge=1, description="Early stopping: evaluations without improvement")
 
     @cached_property
     def traits(self) -> Traits:

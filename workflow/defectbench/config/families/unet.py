@@ -36,6 +36,11 @@ class UNetSettings(TrainSettings):
     pos_weight: float | dict[str, float] = Field(
         1.0, description="Weight of defect pixels in a BCE term: one number, or class name -> number"
     )
+    presence_head: bool = Field(
+        False,
+        description="A second output for each map: whether the image or crop shows a defect at all; a pixel counts "
+        "only where both agree",
+    )
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
 
     @cached_property
@@ -86,6 +91,8 @@ class UNetSettings(TrainSettings):
     def _network_exists(self) -> Self:
         if self.encoder.startswith(UNSUPPORTED.get(self.model, ())) and not self.encoder.startswith("tu-"):
             raise ValueError(f"{self.model} cannot have the encoder {self.encoder!r}; take one of another kind")
+        if self.presence_head and self.model == "dsc_unet":
+            raise ValueError("presence_head: dsc_unet has heads of its own kind; take it off, or take the model unet")
         if self.encoder_weights == "imagenet" and self.encoder in WITHOUT_IMAGENET:
             raise ValueError(f"encoder_weights 'imagenet': the library has none for {self.encoder!r}; allowed: 'none'")
         if self.encoder_weights == "imagenet" and self.init_from is not None:

@@ -6,15 +6,16 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from defectbench.config.augment import AugmentSettings
-from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
+from defectbench.config.budget import BudgetSettings
+from defectbench.config.family_settings import JobNeeds, Traits
 
 _UNSEARCHABLE = "ultralytics trains and chooses weights by its own fitness (mAP), which is no mean IoU or Dice"
 
 
-class YoloSettings(FamilySettings):
+class YoloSettings(BudgetSettings):
     """A YOLO network and its training by ultralytics: AdamW, cosine, its own losses, no mosaic.
 
-    The budget is ``epochs``; ultralytics' own fitness chooses the checkpoint.
+    Ultralytics' own fitness chooses the checkpoint.
     """
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(train_mb=12000, weights_mb=4000)
@@ -38,12 +39,8 @@ class YoloSettings(FamilySettings):
         description="true: the short side is padded to a multiple of 32; false: padded to a square of img_size. Images "
         "of several aspects are not shuffled if true",
     )
-    batch_size: int = Field(16, ge=1)
-    epochs: int = Field(100, ge=1)
-    patience: int = Field(20, ge=1, description="Early stopping: epochs without a better fitness")
     lr: float = Field(1e-3, gt=0)
-    wd: float = Field(1e-4, ge=0, description="Weight decay")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the epochs in which lr rises")
+    wd: float = Field(1e-4, ge=0, description="Weight decay, but of biases and scales of norms")
     augment: AugmentSettings = Field(AugmentSettings(), description="steel, none, or the keys that differ from steel")
     mask_ratio: Literal[1, 2, 4] = Field(
         4, description="Segmentation: training masks are this many times smaller than the image; 1 keeps thin cracks"
@@ -94,7 +91,7 @@ class YoloSettings(FamilySettings):
     @property
     def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
-        return {"mask_ratio", "tta", "score_threshold"} if self.is_detector else set()
+        return super().inactive_keys | ({"mask_ratio", "tta", "score_threshold"} if self.is_detector else set())
 
     @field_validator("img_size")
     @classmethod

@@ -82,6 +82,7 @@ def cascade_record(
         "n_labels_val": 0 if zero_shot else int((split["role"] == "val").sum()),
         "peak_memory_train_bytes": max_known([run.get("peak_memory_train_bytes") for run in runs]),
         "notes": merge_notes(runs),
+        "problems": merge_notes(runs, "problems"),
         "batch_parts": max_known([run.get("batch_parts") for run in runs]),
         "zero_shot": zero_shot,
         "weights_source": " + ".join(str(run.get("weights_source") or "none") for run in runs),

@@ -98,6 +98,7 @@ def combined_record(
         "labels_of_init_from": inherited_label_ids(runs),
         "peak_memory_train_bytes": max_known([run.get("peak_memory_train_bytes") for run in runs]),
         "notes": merge_notes(runs),
+        "problems": merge_notes(runs, "problems"),
         "batch_parts": max_known([run.get("batch_parts") for run in runs]),
         "zero_shot": not trained and not selected_on,
         "weights_source": common_value([run.get("weights_source") for run in runs]),

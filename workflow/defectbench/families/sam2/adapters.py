@@ -23,6 +23,11 @@ PARTS = {
     "decoder": ("sam_mask_decoder.",),
     "prompt_encoder": ("sam_prompt_encoder.",),
 }
+# What LoRA trains fully beside its adapters: the decoder's output layers.
+_OUTPUT_HEADS = tuple(
+    f"sam_mask_decoder.{name}."
+    for name in ("output_upscaling", "output_hypernetworks_mlps", "iou_prediction_head", "pred_obj_score_head")
+)
 # Masks as prompts come with correction clicks only; without, these weights would get no gradient.
 _MASK_PROMPT = "sam_prompt_encoder.mask_downscaling."
 
@@ -31,6 +36,8 @@ def set_trainable(network: NativeSam2, settings: Sam2Settings) -> None:
     """Make the part that the settings name trainable, and freeze everything else."""
     if settings.tune == "lora":
         add_adapters(network, settings)
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad or name.startswith(_OUTPUT_HEADS))
     elif settings.tune == "full":
         unfreeze_part(network, settings.train, mask_prompts=settings.correction_clicks > 0)
     else:

@@ -20,14 +20,14 @@ class Recipe:
     object_score: float = 1.0
     alpha: float | None = 0.25
     """Weight of object pixels in the focal term; None: none."""
-    masks_of_empty: bool = False
-    """Whether mask terms count for empty targets."""
+    score_decides: bool = True
+    """Whether the object score alone learns of empty targets, and drops masks in training as it does in videos."""
 
 
 RECIPES = {
     # N. Ravi et al., SAM 2: Segment anything in images and videos, 2024, and its published training code.
     "published": Recipe(focal=20, dice=1),
-    "dice_focal": Recipe(focal=1, dice=1, alpha=None, masks_of_empty=True),
+    "dice_focal": Recipe(focal=1, dice=1, alpha=None, score_decides=False),
 }
 
 
@@ -35,7 +35,7 @@ class Sam2Loss:
     """Mean over prompts of weighted focal, Dice, IoU and object terms, computed in float32.
 
     Of a prompt's masks only the one with the lowest focal and Dice loss is trained; the IoU term averages all masks.
-    Mask and IoU terms are 0 for empty targets, which train the object score alone. (With ``masks_of_empty`` they have
+    Mask and IoU terms are 0 for empty targets, which train the object score alone. (Unless ``score_decides``, they have
     the focal term too; Dice is not defined.)
     """
 
@@ -52,7 +52,7 @@ class Sam2Loss:
             true_masks = targets[:, None].expand_as(masks)
             focal = self.recipe.focal * focal_per_mask(masks, true_masks, self.recipe.alpha)
             dice = self.recipe.dice * dice_per_mask(masks, true_masks) * present[:, None]
-            if not self.recipe.masks_of_empty:
+            if self.recipe.score_decides:
                 focal = focal * present[:, None]
             best = (focal + dice).amin(dim=1)
             iou_loss = functional.l1_loss(iou, true_iou(masks, true_masks), reduction="none").mean(dim=1) * present

@@ -23,8 +23,8 @@ def predict_split_with_prompts(description: str, argv: Sequence[str] | None = No
     """The command of the prediction script; ``description`` is the text of --help."""
     files = parse_prediction_files(description, argv)
     run = read_json(files.run)
-    predictor = load_prompted(run, files.model, "auto")
     source = run["experiment"]["prompt_source"]
+    predictor = load_prompted(run, files.model, "auto", source)
     prompts = read_prompts(required(files.prompts, "--prompts"), source)
     images = ImagePack(files.pack)
     seconds = predict_prompted(predictor, images, files.read_split(), prompts, files.outputs, source)

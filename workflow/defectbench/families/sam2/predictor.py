@@ -35,13 +35,18 @@ class PromptedPredictor:
         network: NativeSam2,
         geometry: Geometry,
         device: torch.device,
+        object_score_cut: bool,
         encoder: TimedEncoder[Embedding] | None = None,
         tiling: Tiling | None = None,
     ) -> None:
-        """With ``encoder``, embeddings are cached; with ``tiling``, the network sees an image tile by tile."""
+        """With ``encoder``, embeddings are cached; with ``tiling``, the network sees an image tile by tile.
+
+        ``object_score_cut``: as in :func:`predict_maps`.
+        """
         self.network = network.to(device).eval()
         self.geometry = geometry
         self.device = device
+        self.object_score_cut = object_score_cut
         self._encode = self.network.encode if encoder is None else encoder.encode
         self._clock = time.perf_counter if encoder is None else encoder.clock
         self.tiling = tiling
@@ -76,12 +81,15 @@ class PromptedPredictor:
         pixels = self.geometry.apply(image)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None].to(self.device)
-        logits = predict_maps(self.network, self._encode(batch), [scale_prompts(prompts, self.geometry, image.shape)])
+        scaled = scale_prompts(prompts, self.geometry, image.shape)
+        logits = predict_maps(self.network, self._encode(batch), [scaled], self.object_score_cut)
         return self.geometry.restore(logits[0].cpu().numpy(), *image.shape[:2])
 
 
-def load_prompted(run: dict[str, Any], files: ModelFiles, device: str) -> PromptedPredictor:
+def load_prompted(run: dict[str, Any], files: ModelFiles, device: str, source: str) -> PromptedPredictor:
     """The promptable predictor of a run record (run.json), with the CPU threads of its settings.
+
+    ``source`` is where the prompts come from: it may be another one than that of the run.
 
     Raises:
         WeightsError: if the trained weights do not fit the base weights.
@@ -97,7 +105,8 @@ def load_prompted(run: dict[str, Any], files: ModelFiles, device: str) -> Prompt
         cache = EmbeddingCache(network, required(files.features, "--features"), origin["base_sha256"])
         encoder = TimedEncoder(cache)
     geometry = Geometry.of(settings.img_size, settings.resize)
-    return PromptedPredictor(network, geometry, resolve_device(device), encoder, Tiling.of(settings))
+    cut = settings.cuts_at_object_score(source)
+    return PromptedPredictor(network, geometry, resolve_device(device), cut, encoder, Tiling.of(settings))
 
 
 def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predictor:
@@ -110,7 +119,7 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
     if SOURCES[kind] != FIXED:
         exp_id = run["experiment"]["exp_id"]
         raise PromptError(f"{exp_id} is prompted with {kind} of the true masks: it cannot predict from an image alone")
-    prompted = load_prompted(run, files, device)
+    prompted = load_prompted(run, files, device, FIXED)
 
     def codes(image: np.ndarray) -> np.ndarray:
         return prompted(image, [full_box_prompt(*image.shape[:2])])

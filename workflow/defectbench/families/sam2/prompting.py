@@ -10,7 +10,15 @@ from torch.nn import functional
 
 from defectbench.data.prompts import Prompt
 from defectbench.data.rle import decode_coco
-from defectbench.families.sam2.network import STRIDE, DecoderOutput, Embedding, NativeSam2, best_masks, upsample_masks
+from defectbench.families.sam2.network import (
+    STRIDE,
+    DecoderOutput,
+    Embedding,
+    NativeSam2,
+    best_masks,
+    cut_masks,
+    upsample_masks,
+)
 from defectbench.inference.geometry import Geometry
 
 # Logit outside of all masks: p below 1e-13.
@@ -52,8 +60,12 @@ def decode_prompts(
     return network.decode(embedding, points, labels, mask_tensor(prompts, device))
 
 
-def predict_maps(network: NativeSam2, embedding: Embedding, prompts: Sequence[Sequence[Prompt]]) -> torch.Tensor:
+def predict_maps(
+    network: NativeSam2, embedding: Embedding, prompts: Sequence[Sequence[Prompt]], object_score_cut: bool
+) -> torch.Tensor:
     """Logits (B, 1, H, W) of the images in ``embedding``, float32: in each pixel the maximum over their prompts' masks.
+
+    With ``object_score_cut``, a prompt has no mask where SAM 2 sees no object (:func:`cut_masks`).
 
     The margin of a prompt's score over its threshold limits the logits of its mask: a fuzzy AND, so that p >= 0.5 only
     where both the mask and the model that made the prompt predict a defect. Scores of 1 change nothing.
@@ -71,7 +83,9 @@ def predict_maps(network: NativeSam2, embedding: Embedding, prompts: Sequence[Se
     for members in groups.values():
         for start in range(0, len(members), size):
             index, batch = zip(*members[start : start + size], strict=True)
-            masks = upsample_masks(best_masks(decode_prompts(network, embedding, index, batch)))
+            output = decode_prompts(network, embedding, index, batch)
+            masks = best_masks(output)
+            masks = upsample_masks(cut_masks(masks, output.object_score) if object_score_cut else masks)
             for image, mask, prompt in zip(index, masks, batch, strict=True):
                 torch.maximum(maps[image, 0], mask.clamp(max=prompt.margin), out=maps[image, 0])
     return maps

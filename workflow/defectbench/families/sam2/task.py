@@ -10,7 +10,14 @@ import torch
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.data.prompts import Prompt
 from defectbench.families.sam2.loss import Sam2Loss
-from defectbench.families.sam2.network import DecoderOutput, Embedding, NativeSam2, highest_iou_masks, upsample_masks
+from defectbench.families.sam2.network import (
+    DecoderOutput,
+    Embedding,
+    NativeSam2,
+    best_masks,
+    drop_absent_masks,
+    upsample_masks,
+)
 from defectbench.families.sam2.prompt_sampling import PromptSampler, add_correction_click
 from defectbench.families.sam2.prompting import predict_maps, prompt_tensors, scale_prompts
 from defectbench.training.losses import make_loss
@@ -50,7 +57,8 @@ class PromptTask(SegmentationTask):
         """Loss of random prompts and of the clicks that correct their masks; the masks after the last click."""
         # torch's generator is seeded for each batch, so this one is the same in a resumed training too.
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        batch = self.prompting.sampler.draw(masks[:, 0].cpu().numpy(), rng)
+        truth, *predicted = masks.cpu().numpy().swapaxes(0, 1)
+        batch = self.prompting.sampler.draw(truth, rng, *predicted)
         targets = torch.from_numpy(batch.targets).to(images.device)
         embedding = self.encode(images)
         if batch.index != list(range(len(images))):
@@ -58,11 +66,14 @@ class PromptTask(SegmentationTask):
         prompts, earlier, loss = batch.prompts, None, 0.0
         for click in range(self.settings.correction_clicks + 1):
             output = self.network.decode(embedding, *prompt_tensors(prompts, images.device), earlier)
+            if self.loss.recipe.score_decides:
+                output = drop_absent_masks(output)
             loss = loss + self.loss(output, _upsample_all(output), targets)
-            best = highest_iou_masks(output)
+            best = best_masks(output)
             if click < self.settings.correction_clicks:
-                earlier = best[:, None].detach()
-                predicted = (upsample_masks(earlier[:, 0]) > 0).cpu().numpy()
+                # With its gradient: the loss after a click trains the masks before it too, as in the package.
+                earlier = best[:, None]
+                predicted = (upsample_masks(best) > 0).cpu().numpy()
                 triples = zip(prompts, predicted, batch.targets, strict=True)
                 prompts = [add_correction_click(*triple, rng) for triple in triples]
         return loss, upsample_masks(best)[:, None], targets[:, None]
@@ -70,7 +81,8 @@ class PromptTask(SegmentationTask):
     def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:
         """Maps of the prompts of the file; the loss is Dice + focal BCE of the maps."""
         prompts = [self._prompts(index) for index in indices.tolist()]
-        logits = predict_maps(self.network, self.encode_val(images), prompts)
+        cut = self.settings.cuts_at_object_score(self.settings.traits.prompt_source)
+        logits = predict_maps(self.network, self.encode_val(images), prompts, cut)
         return self._map_loss(logits, masks), logits
 
     def _prompts(self, index: int) -> list[Prompt]:

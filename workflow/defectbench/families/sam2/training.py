@@ -8,6 +8,8 @@ from defectbench.data.prompt_file import read_prompts
 from defectbench.families.sam2.adapters import set_trainable
 from defectbench.families.sam2.embeddings import EmbeddingCache
 from defectbench.families.sam2.loss import Sam2Loss
+from defectbench.families.sam2.object_pool import collect_objects
+from defectbench.families.sam2.predicted_objects import add_predicted_objects
 from defectbench.families.sam2.prompt_sampling import PromptSampler
 from defectbench.families.sam2.task import Prompting, PromptTask
 from defectbench.families.sam2.weights import load_base
@@ -28,9 +30,14 @@ def build_training(settings: Sam2Settings, job: NetworkJob) -> Training:
     if settings.cache_embeddings:
         encode_val = EmbeddingCache(network, required(job.files.features, "--features"), base_sha256).encode
         encode = encode_val if job.trains_on_plain_images else None
-    sampler = PromptSampler(settings, PromptSettings.read(prompt_settings))
+    fingerprint = [prompts.read_bytes(), prompt_settings.read_bytes()]
+    if settings.train_prompts:
+        add_predicted_objects(job, settings.train_prompts)
+        fingerprint.append(required(job.files.train_prompts, "--train-prompts").read_bytes())
+    fixed = PromptSettings.read(prompt_settings)
+    others = () if settings.prompt == "full_box" else collect_objects(job.train, settings, fixed)
     val_prompts = read_prompts(prompts, settings.traits.prompt_source)
-    prompting = Prompting(sampler, val_prompts, encode, encode_val)
+    prompting = Prompting(PromptSampler(settings, fixed, others), val_prompts, encode, encode_val)
     return Training(
         network,
         Sam2Loss(settings.recipe),
@@ -39,7 +46,7 @@ def build_training(settings: Sam2Settings, job: NetworkJob) -> Training:
         base_sha256=base_sha256,
         facts={"zero_shot": False},
         notes=describe_recipe(settings),
-        fingerprint=(prompts.read_bytes(), prompt_settings.read_bytes()),
+        fingerprint=fingerprint,
     )
 
 

@@ -1,6 +1,6 @@
 """Light segmentation head on SAM 2's encoder: no prompts, one map of any defect or one per class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -15,9 +15,6 @@ from defectbench.models.segmentation_heads import init_output_layer
 
 Encoder = Callable[[torch.Tensor], Embedding]
 
-# Channels of the embedding's levels, finest first.
-_LEVELS = (32, 64, 256)
-
 
 class FpnHead(nn.Module):
     """Feature pyramid: levels projected to a common width and summed from coarse to fine, with a block of convolutions
@@ -26,11 +23,11 @@ class FpnHead(nn.Module):
     T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017; the widths are our choice.
     """
 
-    def __init__(self, n_maps: int, channels: int = 128) -> None:
-        """``n_maps`` logit maps, from feature maps of ``channels``."""
+    def __init__(self, levels: Sequence[int], n_maps: int, channels: int = 128) -> None:
+        """``n_maps`` logit maps, from feature maps of ``channels``; ``levels``: channels of the input, finest first."""
         super().__init__()
-        self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in _LEVELS)
-        self.smooth = nn.ModuleList(_block(channels) for _ in _LEVELS)
+        self.lateral = nn.ModuleList(nn.Conv2d(n, channels, 1) for n in levels)
+        self.smooth = nn.ModuleList(_block(channels) for _ in levels)
         self.last = nn.Conv2d(channels, n_maps, 1)
         init_output_layer(self.last)
 
@@ -60,7 +57,7 @@ class Sam2Head(nn.Module):
         """Freeze ``sam``; the head trains. Adapters, if any, come afterwards."""
         super().__init__()
         self.sam = sam.requires_grad_(False)
-        self.head = FpnHead(n_maps, channels)
+        self.head = FpnHead(sam.embedding_channels[::-1], n_maps, channels)
         self._cached_encode: Encoder | None = None
         self._caches_training = False
 

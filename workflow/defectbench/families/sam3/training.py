@@ -30,7 +30,6 @@ def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
         facts={"phrases": phrases, "zero_shot": is_zero_shot},
         notes=settings.warnings(job.masks.class_names) + ([] if is_zero_shot else describe_loss(settings)),
         fingerprint=(json.dumps(phrases),),
-        evaluate_first=True,
         folders=(PROGRESS,),
     )
 

@@ -43,9 +43,11 @@ class UNet(nn.Module):
         super().__init__()
         architectures = {"dsc_unet": DeeplySupervisedUnet, **smp.MODEL_ARCHITECTURES_MAPPING}
         weights = "imagenet" if pretrained else None
+        self.has_presence = settings.presence_head
+        presence = {"aux_params": {"classes": n_maps}} if self.has_presence else {}
         try:
             self.network = architectures[settings.model](
-                settings.encoder, encoder_weights=weights, in_channels=in_channels, classes=n_maps
+                settings.encoder, encoder_weights=weights, in_channels=in_channels, classes=n_maps, **presence
             )
         except (ValueError, RuntimeError, KeyError) as error:
             raise NetworkError(
@@ -68,10 +70,16 @@ class UNet(nn.Module):
         """Logits (B, n_maps, H, W) of uint8 ``images`` (B, C, H, W); H and W are multiples of 32.
 
         With deep supervision and in training, a tuple of such logits: the final ones, then one for each level of the
-        decoder, finest first.
+        decoder, finest first. With a presence head and in training, the maps and the logits (B, n_maps) of presence.
         """
         x = (images.float() / 255 - self.mean) / self.std
-        return self.network(x.contiguous(memory_format=torch.channels_last))
+        outputs = self.network(x.contiguous(memory_format=torch.channels_last))
+        return outputs if self.training or not self.has_presence else mask_and_presence(*outputs)
+
+
+def mask_and_presence(maps: torch.Tensor, presence: torch.Tensor) -> torch.Tensor:
+    """Fuzzy AND of ``maps`` (B, n, H, W) and ``presence`` (B, n), in logits: p ≥ 0.5 only where both are."""
+    return torch.minimum(maps, presence[..., None, None])
 
 
 class DeeplySupervisedUnet(smp.Unet):

@@ -2,10 +2,12 @@
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.families.unet.network import UNet
+from defectbench.families.unet.task import PresenceTask
 from defectbench.families.unet.weights import fetch_encoder, load_weights
 from defectbench.files import file_sha256
 from defectbench.training.losses import make_loss
 from defectbench.training.network_job import NetworkJob, Training
+from defectbench.training.task import SegmentationTask
 
 
 def build_training(settings: UNetSettings, job: NetworkJob) -> Training:
@@ -13,7 +15,8 @@ def build_training(settings: UNetSettings, job: NetworkJob) -> Training:
     network, origin = build_network(settings, job.in_channels, len(job.classes))
     if settings.init_from is not None:
         job.inherit_provenance(settings.init_from)
-    return Training(network, make_loss(settings.loss, settings.pos_weights(job.classes)), origin)
+    loss = make_loss(settings.loss, settings.pos_weights(job.classes))
+    return Training(network, loss, origin, make_task=PresenceTask if settings.presence_head else SegmentationTask)
 
 
 def build_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tuple[UNet, dict[str, str]]:

@@ -45,6 +45,7 @@ try:
     from ultralytics.utils import SETTINGS
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import process_mask, scale_masks
+    from ultralytics.utils.torch_utils import EarlyStopping as EarlyStopping
 except ImportError as error:
     raise UserError(
         f"YOLO needs ultralytics, an extra under AGPL-3.0 ({error}); install it with: pip install 'defectbench[yolo]'"

@@ -25,6 +25,7 @@ from defectbench.models.checkpoint_files import write_checkpoints
 from defectbench.script import required
 from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.job import Job
+from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.trackers import close_trackers, track_row
 
@@ -53,7 +54,7 @@ class YoloJob(Job):
         self.base = required(files.base, "--base") if settings.weights == "coco" else None
 
     def run(self) -> None:
-        """Train from the first epoch, and write all results."""
+        """Train from the first step, and write all results."""
         # Here, because ultralytics is an extra.
         from defectbench.families.yolo import ultralytics_training
         from defectbench.families.yolo.network import read_weights
@@ -66,14 +67,16 @@ class YoloJob(Job):
             self._clear(state, ultralytics_training.FOLDER)
             report = partial(track_row, loggers)
             data = self._write_images(state / "data")
-            result = ultralytics_training.train(self.name, settings, classes, data, state, precision, report, coco)
+            result = ultralytics_training.train(
+                self.name, settings, classes, len(self.train_ids), data, state, precision, report, coco
+            )
             self._finish(result, precision, loggers)
 
     def _clear(self, state: Path, folder: str) -> None:
         """Remove the files of an interrupted training from ``state``, with a message."""
         if not (state / "data").exists():
             return
-        print(f"{self.name}: an interrupted training; YOLO starts over from epoch 0, with the same result")
+        print(f"{self.name}: an interrupted training; YOLO starts over from step 0, with the same result")
         for leftover in ("data", folder):
             shutil.rmtree(state / leftover, ignore_errors=True)
 
@@ -102,26 +105,26 @@ class YoloJob(Job):
         record = self.record(in_channels=3, precision=precision, **facts)
         close_trackers(loggers, record, [])
         self.write_record(record)
-        best_epoch, epochs = result.best_epoch + 1, len(result.history)
-        print(f"{self.name}: best in epoch {best_epoch} of {epochs}, {record['train_seconds']:.0f} s")
+        print(f"{self.name}: best at step {result.best_step} of {record['steps']}, {record['train_seconds']:.0f} s")
 
 
 def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
     """Facts of the run record about a training by ultralytics."""
     from defectbench.families.yolo import ultralytics_training as ultralytics
 
-    epochs = len(result.history)
+    last = result.history.iloc[-1]
     return {
         "loss": ultralytics.LOSS,
         "monitor": ultralytics.FITNESS,
         "optimizer": "adamw",
         "gradient_clip": ultralytics.GRADIENT_CLIP,
-        "augmentation_not_shared": {} if settings.augment.is_none else ultralytics.NOT_SHARED,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
         "notes": ultralytics.describe_training(settings, result.batch_size),
-        "steps": epochs * result.steps_per_epoch,
-        "best_step": (result.best_epoch + 1) * result.steps_per_epoch,
-        "epochs": epochs,
+        "problems": find_problems(result.history, "fitness", dict(settings)),
+        "steps": int(last["step"]),
+        "images_seen": int(last["images_seen"]),
+        "best_step": result.best_step,
+        "evaluations": len(result.history),
         "train_seconds": float(result.history["epoch_time"].sum()),
         "peak_memory_train_bytes": peak_memory_bytes(),
         "device": device_name(next(result.network.parameters()).device),

@@ -30,6 +30,7 @@ def caveats(
     return [
         *_data(results, issues, leaks),
         *([UNGROUPED] if ungrouped else []),
+        *(f"{record.name}: {record.row['problems']}." for record in records if record.row["problems"]),
         *_training(records),
         *_leads(results, standings, names),
         *_tracks(results),

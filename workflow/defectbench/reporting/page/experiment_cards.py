@@ -88,6 +88,8 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "of these trained", format_count(row["params_trainable"])
     yield "weights file", format_bytes(row["weights_bytes"])
     yield "training", format_duration(row["train_seconds"])
+    yield "averaged weights", "" if row["ema"] is None else _describe_average(row["ema"])
+    yield "arithmetic of training", row["train_precision"] or ""
     yield "device of training", row["train_device"] or ""
     yield "peak memory of training", format_bytes(row["peak_memory_train_bytes"])
     yield "prediction, mean", format_milliseconds(row["avg_inference_time"])
@@ -105,6 +107,10 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "prompts",
         "" if row["prompt_type"] in (None, "none") else f"{row['prompt_type']} ({row['prompt_source_name']})",
     )
+
+
+def _describe_average(decay: float) -> str:
+    return f"exponential moving average, decay {decay:g}" if decay else "no"
 
 
 def _metrics(metrics: dict[str, Any]) -> list[list[str]]:

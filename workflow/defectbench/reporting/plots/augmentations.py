@@ -83,7 +83,9 @@ def _describe(settings: AugmentSettings) -> str:
     steps = {
         "horizontal flip": settings.hflip,
         "vertical flip": settings.vflip,
+        "quarter turns": settings.rotate90,
         f"rotation up to {settings.degrees:g}°": settings.rotate,
+        f"elastic shifts of {settings.elastic_shift:g} px": settings.elastic,
         f"brightness ±{settings.brightness:.0%}, contrast ±{settings.contrast:.0%}": settings.tone,
         f"noise of up to {255 * settings.noise_std:.0f} grey levels": settings.noise,
         f"blur of up to {settings.blur_kernel} px": settings.blur,

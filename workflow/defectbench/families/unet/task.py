@@ -1,0 +1,18 @@
+"""Training steps of CNNs with a presence head."""
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from defectbench.families.unet.network import mask_and_presence
+from defectbench.training.task import SegmentationTask, TrainingOutputs
+
+
+class PresenceTask(SegmentationTask):
+    """Trains maps and presence, each with its own loss; validates their combination, as prediction does."""
+
+    def training_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> TrainingOutputs:
+        """The settings' loss of the maps + BCE of the presence in each sample and map."""
+        maps, presence = self.network(images)
+        present = masks.flatten(2).any(dim=2).float()
+        loss = self.loss(maps, masks) + binary_cross_entropy_with_logits(presence.float(), present)
+        return loss, mask_and_presence(maps.detach(), presence.detach()), masks

@@ -1,0 +1,39 @@
+"""What shows that a training has failed, and what to change; without torch, for the reports too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+
+def find_problems(history: pd.DataFrame, monitor: str, settings: Mapping[str, Any]) -> list[str]:
+    """Sentences on a training that found nothing, or that ended below its starting point; none if it did neither.
+
+    ``history`` has a row per evaluation with the columns step and ``monitor``, the metric that chose the weights; step
+    0, if it is there, is before training.
+    """
+    trained = history.loc[history["step"] > 0, monitor]
+    start = history.loc[history["step"] == 0, monitor].max()
+    best = trained.max()
+    if not best > 0:
+        return [f"{monitor} was 0 in every evaluation of the training. {advise(settings)}"]
+    if best < start:
+        return [
+            f"the training made the network worse: {monitor} was {start:.3f} before it and {best:.3f} at its best. "
+            f"To change: a lower lr (now {settings['lr']:g}), a longer warm-up"
+        ]
+    return []
+
+
+def advise(settings: Mapping[str, Any]) -> str:
+    """What to change in the ``settings`` of a model that predicts nothing."""
+    if settings.get("tune") == "none" or "lr" not in settings:
+        return "To change: other prompts or phrases, or a fine-tuned model"
+    changes = ["a larger budget (images_seen)", f"another lr (now {settings['lr']:g})"]
+    if settings.get("sampler") == "shuffle":
+        changes.append("sampler: balanced")
+    if settings.get("loss", "dice_bce") != "dice_bce":
+        changes.append("loss: dice_bce")
+    if settings.get("encoder_weights") == "none" or settings.get("weights") == "none":
+        changes.append("pretrained weights")
+    return f"To change: {', '.join(changes)}"
