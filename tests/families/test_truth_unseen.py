@@ -32,7 +32,7 @@ FAMILIES = {
     "yolo": (train_yolo, predict_yolo, YoloSettings(model="yolov8-seg", **YOLO)),
     "yolo_boxes": (train_yolo, predict_yolo_boxes, YoloSettings(model="yolov8", **YOLO)),
     "sam2_head": (train_sam2_head, predict_sam2_head, Sam2HeadSettings(**QUICK)),
-    "sam3": (train_sam3, predict_sam3, Sam3Settings(tune="lora", phrases="spot", accumulate=1, **QUICK)),
+    "sam3": (train_sam3, predict_sam3, Sam3Settings(size="nano", tune="lora", phrases="spot", accumulate=1, **QUICK)),
 }
 
 

@@ -14,10 +14,10 @@ from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3.adapters import set_trainable
 from defectbench.families.sam3.network import PhraseSam3
 from defectbench.families.sam3.phrases import letter_tokenizer, serialize_tokenizer
-from defectbench.families.sam3.weights import TINY_SIDE, tiny_config
+from defectbench.families.sam3.weights import init_patches, nano_config
 from defectbench.inference.geometry import Geometry
 
-SIZE = (TINY_SIDE, TINY_SIDE)
+SIZE = (112, 112)
 TOKENIZER = serialize_tokenizer(letter_tokenizer())
 
 
@@ -25,7 +25,7 @@ class Squashed(PixelSamples):
     """Grey images (N, H, W) and their masks at the tiny network's size; samples of training and validation alike."""
 
     def __init__(self, images: list[np.ndarray], masks: list[np.ndarray]) -> None:
-        self.task, self.geometry = "merged", Geometry.of(str(TINY_SIDE), "squash", 14)
+        self.task, self.geometry = "merged", Geometry.of("112", "squash", 1)
         self.image_ids = [str(index) for index in range(len(images))]
         self.pixels = [self.geometry.apply(image)[None] for image in images]
         self.truth = [self.geometry.apply(mask, mask=True)[None] for mask in masks]
@@ -55,16 +55,20 @@ def write_official(folder: Path, network: Sam3Model, tracker: bool = True) -> No
 
 
 def random_network(seed: int = 0) -> Sam3Model:
-    """An untrained tiny network."""
+    """An untrained nano."""
     torch.manual_seed(seed)
-    return Sam3Model(tiny_config())
+    config = nano_config()
+    config.image_size = SIZE
+    network = Sam3Model(config)
+    init_patches(network)
+    return network
 
 
 def tiny_sam3(*groups: list[str], seed: int = 0, merged: bool = True, source: str = "semantic", **keys) -> PhraseSam3:
-    """A tiny network prompted with ``groups`` of phrases, with the settings ``keys``."""
+    """A nano prompted with ``groups`` of phrases, with the settings ``keys``."""
     network = random_network(seed)
     phrases = {str(number): group for number, group in enumerate(groups)}
-    settings = Sam3Settings(init="random", map=source, **{"instance_weight": 1.0, **keys})
+    settings = Sam3Settings(size="nano", init="random", map=source, **{"instance_weight": 1.0, **keys})
     phrased = PhraseSam3(network, TOKENIZER, phrases, merged, source, settings.score_threshold)
     set_trainable(network, settings)
     return phrased.eval()

@@ -27,7 +27,7 @@ MORE = [
     {"model": "tophat_otsu", "cv": 3},
     {"model": "sam2", "init": "random", "prompt": "full_box"},
     {"model": "sam2", "init": "random", "tune": "full", "train_prompts": f"{UNET}_cv3"},
-    {"model": "sam3", "init": "random", "phrases": "defect"},
+    {"model": "sam3", "size": "nano", "init": "random", "phrases": "defect"},
     {"model": "ensemble", "members": [UNET, YOLO], "weights": "fitted"},
     {"model": "ensemble", "members": [f"{UNET}_cv3", f"{YOLO}_cv3"]},
 ]

@@ -48,7 +48,7 @@ STUDY = {
         {"model": "sam2", "prompt": "full_box"},
         {"model": "sam2", "name": "tuned", "prompt": ["full_box", "box"], "tune": "full", "train": "decoder"},
         {"model": "sam2_head"},
-        {"model": "sam3", "tune": ["none", "lora"], "phrases": "defect"},
+        {"model": "sam3", "size": "nano", "tune": ["none", "lora"], "phrases": "defect"},
         {
             "model": "cascade",
             "segmenter": "tuned_prompt-full-box",

@@ -31,14 +31,30 @@ def test_defaults_are_the_protocols():
     assert (lora.lr, lora.wd, lora.batch_size, lora.optimizer, lora.img_size) == (1e-4, 0.05, 1, "adamw", "1008")
     assert lora.accumulate > 1
     assert Sam3Settings(tune="lora", wd=0.01).wd == 0.01
-    assert Sam3Settings(init="random").img_size == "112"
+    full = Sam3Settings(tune="full")
+    assert (full.lr, full.wd) == (1e-5, 0.05)
+    assert Sam3Settings(size="nano", init="random").img_size == "112"
+
+
+def test_the_score_threshold_follows_from_what_the_map_is_and_whether_the_presence_is_trained():
+    def threshold(**keys):
+        return Sam3Settings(**keys).score_threshold
+
+    assert (threshold(), threshold(map="instances")) == (0, 0.3)
+    assert (threshold(tune="lora"), threshold(tune="lora", presence_weight=0)) == (0.5, 0)
+    assert threshold(tune="full", map="instances", instance_weight=1) == 0.3
+    assert threshold(tune="lora", score_threshold=0.1) == 0.1
+    # It changes predictions alone.
+    experiment = Experiment("sam3", 100, Sam3Settings(tune="lora", score_threshold=0.1))
+    assert experiment.training.settings == Sam3Settings(tune="lora")
 
 
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
         ({}, "sam3_100_text_1008_s42"),
-        ({"init": "random"}, "sam3-tiny-random_100_text_112_s42"),
+        ({"size": "nano", "init": "random"}, "sam3-nano-random_100_text_112_s42"),
+        ({"size": "nano", "init": "random", "img_size": "64x384"}, "sam3-nano-random_100_text_64x384_s42"),
         ({"tune": "lora", "lora_rank": 4}, "sam3_100_text_1008_tune-lora_lora-rank-4_s42"),
         # What zero-shot does not use, and what changes no result, is no part of the id.
         ({"lr": 0.5, "lora_rank": 4, "cache_embeddings": True}, "sam3_100_text_1008_s42"),
@@ -89,7 +105,11 @@ def test_numbers_in_place_of_names_are_no_phrases(keys, numbered):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"img_size": "512"}, "position grid of init 'pretrained' has side 1008"),
+        ({"img_size": "512"}, "position grid of the official network has side 1008"),
+        ({"size": "nano", "init": "random", "img_size": "64x380"}, "multiples of 8"),
+        ({"size": "nano"}, "no published weights"),
+        ({"init": "random"}, "is for size 'nano'"),
+        ({"map": "instances", "tune": "full"}, "instance_weight above 0"),
         ({"resize": "longest_pad"}, "squash"),
         ({"task": "per_class", "phrases": ["crack"]}, "needs phrases by class"),
         ({"cache_embeddings": True, "tune": "lora"}, "frozen image encoder"),
@@ -108,7 +128,7 @@ def test_meaningless_combinations_are_refused(keys, message):
 
 def test_a_base_name_says_which_weights_it_is():
     assert parse_base_name(Sam3Settings().base_name) is None
-    assert parse_base_name(Sam3Settings(init="random", seed=7).base_name) == 7
+    assert parse_base_name(Sam3Settings(size="nano", init="random", seed=7).base_name) == 7
     with pytest.raises(ConfigError, match="names no weights"):
         parse_base_name("sam3_huge")
 

@@ -242,7 +242,7 @@ def test_official_files_are_read_and_give_the_same_maps(tmp_path):
     base = official.read_official(tmp_path / "sam3")
     assert base.source == "facebook/sam3"
     save_base(tmp_path / "base.safetensors", base)
-    loaded, tokenizer, origin = load_base(tmp_path / "base.safetensors")
+    loaded, tokenizer, origin = load_base(tmp_path / "base.safetensors", SIZE)
     assert origin["weights_source"] == "facebook/sam3"
     assert (loaded.state_dict().keys(), tokenizer) == (network.state_dict().keys(), TOKENIZER)
     with torch.no_grad():
@@ -281,7 +281,7 @@ def test_files_of_other_models_are_refused_with_a_reason(tmp_path):
         official.read_official(tmp_path / "sam3")
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="is no file of base weights of SAM 3"):
-        load_base(tmp_path / "other.safetensors")
+        load_base(tmp_path / "other.safetensors", SIZE)
 
 
 def test_absent_weights_say_which_files_where_from_and_where_to(tmp_path, monkeypatch):
@@ -299,6 +299,6 @@ def test_absent_weights_say_which_files_where_from_and_where_to(tmp_path, monkey
 
 
 def test_random_weights_follow_from_the_seed():
-    one, again, other = (random_base(f"sam3_tiny_random_s{seed}").values for seed in (1, 1, 2))
+    one, again, other = (random_base(f"sam3_nano_random_s{seed}").values for seed in (1, 1, 2))
     assert all(one[name].equal(again[name]) for name in one)
     assert not all(one[name].equal(other[name]) for name in one)

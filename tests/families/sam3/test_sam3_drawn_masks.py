@@ -31,7 +31,7 @@ def blurred_noise(height, width, channels=3, seed=0):
 
 
 def network(source, presence, *groups, **keys):
-    """A tiny network with the presence logit about ``presence``, whose maps and scores are on both sides of 0."""
+    """A nano with the presence logit about ``presence``, whose maps and scores are on both sides of 0."""
     phrased = tiny_sam3(*groups, source=source, **keys)
     sam = phrased.network
     with torch.no_grad():
@@ -71,8 +71,8 @@ SHAPES = [SIZE, (75, 333), (301, 97), (64, 384)]
         ("semantic", 1, 2.0, 0),
         ("semantic", 3, -5.0, 0),
         # Scores on both sides of the threshold.
-        ("instances", 1, 2.0, 1),
-        ("instances", 3, -1.1, 3),
+        ("instances", 1, 2.0, 2),
+        ("instances", 3, 2.0, 2),
     ],
 )
 def test_the_map_at_one_half_is_what_the_processor_draws_by_default(source, channels, presence, seed, shape):

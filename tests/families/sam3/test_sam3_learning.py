@@ -26,8 +26,8 @@ torch.set_num_threads(1)
 
 
 def train(folder, data, phrases=("crack",), **keys):
-    """A training of the tiny network's adapters on ``data``, which is val too."""
-    settings = Sam3Settings(init="random", tune="lora", precision="fp32", threads=1, patience=99, **keys)
+    """A training of the nano's weights or adapters on ``data``, which is val too."""
+    settings = Sam3Settings(size="nano", init="random", tune="lora", precision="fp32", threads=1, patience=99, **keys)
     phrased = tiny_sam3(list(phrases), tune="lora", **{key: keys[key] for key in keys if key.startswith("lora")})
     torch.manual_seed(0)
     loss = Sam3Loss(settings)
@@ -86,13 +86,14 @@ def folder(tmp_path_factory):
     """Packs and random weights; images 0, 1, 4 have a defect; 4 and 5 are val, 1 and 3 test."""
     root = tmp_path_factory.mktemp("sam3")
     write_packs(root, (32, 64), np.s_[6:20, 20:50], ["train", "test", "train", "test", "val", "val"])
-    call(weights_sam3, name="sam3_tiny_random_s42", folder=root, out=root / "base.safetensors")
+    call(weights_sam3, name="sam3_nano_random_s42", folder=root, out=root / "base.safetensors")
     return root
 
 
 def run(folder, where, **keys):
     """Train and predict; the run record and the tensors that were trained."""
-    quick = {"init": "random", "steps": 2, "eval_every": 1, "accumulate": 1, "threads": 1, "precision": "fp32"}
+    quick = {"steps": 2, "eval_every": 1, "accumulate": 1, "threads": 1, "precision": "fp32"}
+    quick |= {"size": "nano", "init": "random"}
     config = Sam3Settings(**quick | keys)
     config.write(where / "train.yaml")
     named = {
@@ -123,29 +124,35 @@ VARIANTS = {
     "zero-shot": {"phrases": ["crack", "scratch on steel"]},
     "cached features": {"cache_embeddings": True},
     "LoRA": {"tune": "lora", "phrases": "crack"},
+    "all weights": {"tune": "full", "phrases": "crack", "img_size": "32x64", "presence_weight": 0},
     "per class": {"tune": "lora", "task": "per_class", "dora": True, "lora_target": r"mask_decoder.*\.[qkvo]_proj"},
     "instances": {"tune": "lora", "map": "instances", "instance_weight": 0.5, "gradient_checkpointing": True},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_trains_only_adapters_and_predicts_every_image(folder, tmp_path, variant):
+def test_a_variant_trains_only_adapters_or_all_weights_and_predicts_every_image(folder, tmp_path, variant):
     keys = VARIANTS[variant]
     before = file_sha256(folder / "base.safetensors")
     record, trained = run(folder, tmp_path, **keys)
-    lora = keys.get("tune") == "lora"
-    assert bool(trained) == lora
-    assert all("lora_" in name for name in trained)
-    assert any("lora_B" in name and value.abs().max() > 0 for name, value in trained.items()) == lora
+    lora, full = (keys.get("tune") == tune for tune in ("lora", "full"))
+    if full:
+        base = load_file(folder / "base.safetensors")
+        assert {f"network.{name}" for name in base if not name.startswith("geometry_encoder")} == trained.keys()
+        assert not all(base[name.removeprefix("network.")].equal(value) for name, value in trained.items())
+    else:
+        assert bool(trained) == lora
+        assert all("lora_" in name for name in trained)
+        assert any("lora_B" in name and value.abs().max() > 0 for name, value in trained.items()) == lora
     assert sum(value.numel() for value in trained.values()) == record["params_trainable"]
     assert sum(record["params_by_module"].values()) == record["params_trainable"]
     assert record["params_by_module"].keys() >= {"vision_encoder", "text_encoder", "mask_decoder"}
     assert (record["weights_source"], record["base_sha256"]) == ("random", before)
     assert file_sha256(folder / "base.safetensors") == before
     assert (record["experiment"]["track"], record["experiment"]["prompt_source"]) == ("automatic", "fixed")
-    assert record["experiment"]["variant"] == "tiny-random"
-    assert record["zero_shot"] is not lora
-    assert record["n_labels_train"] == 2 * lora
+    assert record["experiment"]["variant"] == "nano-random"
+    assert record["zero_shot"] is not (lora or full)
+    assert record["n_labels_train"] == 2 * (lora or full)
     instances = " + 0.5 x instances" if variant == "instances" else ""
     assert record.get("notes", []) == ([f"loss: dice_focal of the map + 1 x presence{instances}"] if lora else [])
     n_maps = 4 if variant == "per class" else 1
@@ -209,7 +216,7 @@ def test_cached_features_change_no_prediction(folder, tmp_path):
 
 def test_prediction_without_the_base_of_the_training_is_refused(folder, tmp_path, capsys):
     run(folder, tmp_path, tune="lora")
-    call(weights_sam3, name="sam3_tiny_random_s7", folder=tmp_path, out=tmp_path / "other.safetensors")
+    call(weights_sam3, name="sam3_nano_random_s7", folder=tmp_path, out=tmp_path / "other.safetensors")
     weights = tmp_path / "exp" / "model" / "weights.safetensors"
     outputs = dict.fromkeys(("val", "test", "timing", "features"), tmp_path / "out")
     inputs = {"pack": folder / "packed", "split": folder / "split.csv", "run": tmp_path / "exp" / "run.json"}

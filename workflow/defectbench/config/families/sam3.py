@@ -1,9 +1,9 @@
-"""Settings of SAM 3, prompted with text: zero-shot or with LoRA. Fixed phrases: the automatic track."""
+"""Settings of SAM 3, prompted with text: zero-shot, with LoRA or fine-tuned. Fixed phrases: the automatic track."""
 
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -19,9 +19,9 @@ from defectbench.config.train import TrainSettings
 HUB = "facebook/sam3"
 """Repository of the official weights on the model hub: gated, so a token and an accepted licence are needed."""
 
-_BASE_NAME = re.compile(r"sam3(?:_tiny_random_s(\d+))?")
+_BASE_NAME = re.compile(r"sam3(?:_nano_random_s(\d+))?")
 _INFERENCE_KEYS = {
-    *("model", "task", "init", "tune", "phrases", "map", "score_threshold", "img_size", "resize", "tta"),
+    *("model", "task", "size", "init", "tune", "phrases", "map", "score_threshold", "img_size", "resize", "tta"),
     *("cache_embeddings", "threads", "seed"),
 }
 
@@ -34,14 +34,14 @@ def parse_base_name(name: str) -> int | None:
     """
     match = _BASE_NAME.fullmatch(name)
     if match is None:
-        raise ConfigError([f"{name!r} names no weights; allowed: sam3, sam3_tiny_random_sSEED"])
+        raise ConfigError([f"{name!r} names no weights; allowed: sam3, sam3_nano_random_sSEED"])
     return None if match[1] is None else int(match[1])
 
 
 class Sam3Settings(TrainSettings):
     """SAM 3 prompted with text. Every image is squashed to the size of its position grid.
 
-    Unless given, ``tune: lora`` has wd 0.05; ``init: random`` is a tiny network of the same classes at 112 pixels.
+    Unless given, ``tune: full`` has lr 1e-5, and both ``full`` and ``lora`` wd 0.05; ``size: nano`` has img_size 112.
     """
 
     prediction_keys: ClassVar[frozenset[str]] = TrainSettings.prediction_keys | {"score_threshold"}
@@ -50,15 +50,23 @@ class Sam3Settings(TrainSettings):
     weights_listed: ClassVar[bool] = False
     base_pattern: ClassVar[str] = "sam3[^/]*"
 
-    # The size of the grid, by the value of ``init``.
-    SIZES: ClassVar[dict[str, str]] = {"pretrained": "1008", "random": "112"}
-    input_multiple: ClassVar[int] = 14
+    # Side of the position grid unless given, and of the patches that it is a multiple of, by ``size``.
+    SIDES: ClassVar[dict[str, str]] = {"official": "1008", "nano": "112"}
+    PATCHES: ClassVar[dict[str, int]] = {"official": 14, "nano": 8}
+    input_multiple: ClassVar[int] = 1
+    _DECIDING: ClassVar[tuple[str, ...]] = ("size", "tune", "map", "presence_weight")
+    """Keys that defaults of others follow from."""
 
     model: Literal["sam3"] = "sam3"
-    init: Literal["pretrained", "random"] = Field(
-        "pretrained", description="random: a tiny network, its weights drawn with the seed; every row says so"
+    size: Literal["official", "nano"] = Field(
+        "official", description="nano: a reduced network for tests and demos, which has no published weights"
     )
-    tune: Literal["none", "lora"] = Field("none", description="none: zero-shot, the weights as they are")
+    init: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: the weights of a nano drawn with the seed; every row says so"
+    )
+    tune: Literal["none", "lora", "full"] = Field(
+        "none", description="none: zero-shot, the weights as they are; lora: adapters; full: all weights"
+    )
     phrases: list[str] | dict[str, list[str]] | None = Field(
         None,
         description="Text prompts: phrases of one merged map, or class name -> phrases; null: the class names. "
@@ -72,9 +80,13 @@ class Sam3Settings(TrainSettings):
         ge=0,
         lt=1,
         description="p = 0.5 where a mask with this score is: that of an instance, for the semantic map the presence; "
-        "0: masks alone count. Unless given, 0.3 for instances, for the semantic map 0, if trained 0.5",
+        "0: masks alone count. Unless given, 0.3 for instances; for the semantic map 0.5, if no presence is trained 0",
     )
-    img_size: str = Field("1008", description="Side of the position grid in pixels: 1008, or 112 with init: random")
+    img_size: str = Field(
+        "1008",
+        pattern=r"^[1-9]\d*(x[1-9]\d*)?$",
+        description="Side of the position grid in pixels, for a nano any, or HEIGHTxWIDTH, in multiples of 8",
+    )
     resize: Literal["squash"] = "squash"
     lora_target: str = Field(
         r".*\.[qkvo]_proj", description="Regular expression of the names of the layers that get adapters"
@@ -105,10 +117,10 @@ class Sam3Settings(TrainSettings):
 
     @cached_property
     def traits(self) -> Traits:
-        """Traits of a network prompted with phrases, the same for all images; the variant marks a tiny random one."""
+        """Traits of a network prompted with phrases, the same for all images; the variant marks a nano."""
         return replace(
             super().traits,
-            variant="tiny-random" if self.init == "random" else "",
+            variant="nano-random" if self.size == "nano" else "",
             prompt="text",
             prompt_source=SOURCES["text"],
             uses_labels=self.tune != "none",
@@ -121,7 +133,13 @@ class Sam3Settings(TrainSettings):
     @property
     def base_name(self) -> str:
         """Name of the file of base weights, without its suffix."""
-        return f"sam3_tiny_random_s{self.seed}" if self.init == "random" else "sam3"
+        return f"sam3_nano_random_s{self.seed}" if self.size == "nano" else "sam3"
+
+    @property
+    def grid_size(self) -> tuple[int, int]:
+        """Height and width of the position grid, pixels."""
+        sides = [int(side) for side in self.img_size.split("x")]
+        return sides[0], sides[-1]
 
     def warnings(self, class_names: Sequence[str]) -> list[str]:
         """Class names that are prompts and name nothing that can be seen."""
@@ -157,29 +175,39 @@ class Sam3Settings(TrainSettings):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Key -> value if it is not given; some follow from ``init`` and ``tune``."""
-        return super().defaults | self._protocol(self.init, self.tune, self.map)
+        """Key -> value if it is not given; some follow from others."""
+        return super().defaults | self._protocol({key: getattr(self, key) for key in self._DECIDING})
 
     @property
     def inactive_keys(self) -> set[str]:
         """Keys that have no effect beside the others."""
         if self.tune == "none":
             return set(type(self).model_fields) - _INFERENCE_KEYS
-        return super().inactive_keys
+        lora = {"lora_target", "lora_rank", "lora_alpha", "lora_dropout", "dora"}
+        return super().inactive_keys | (lora if self.tune == "full" else set())
 
     @classmethod
-    def _protocol(cls, init: Any, tune: Any, source: Any) -> dict[str, Any]:
-        size = {"img_size": cls.SIZES[init]} if isinstance(init, str) and init in cls.SIZES else {}
-        threshold = 0.3 if source == "instances" else 0.0 if tune == "none" else 0.5
-        return size | {"score_threshold": threshold} | ({"wd": 0.05} if tune == "lora" else {})
+    def _protocol(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Defaults that follow from the values of the keys ``_DECIDING``, which may be invalid."""
+        trained = given["tune"] != "none"
+        uses_presence = trained and given["presence_weight"] != 0
+        defaults: dict[str, Any] = {"score_threshold": 0.5 if uses_presence else 0.0}
+        if given["map"] == "instances":
+            defaults["score_threshold"] = 0.3
+        if given["size"] == "nano":
+            defaults["img_size"] = cls.SIDES["nano"]
+        if trained:
+            defaults["wd"] = 0.05
+        if given["tune"] == "full":
+            defaults["lr"] = 1e-5
+        return defaults
 
     @model_validator(mode="before")
     @classmethod
     def _fill_protocol(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        given = [values.get(key, cls.model_fields[key].default) for key in ("init", "tune", "map")]
-        return cls._protocol(*given) | values
+        return cls._protocol({key: values.get(key, cls.model_fields[key].default) for key in cls._DECIDING}) | values
 
     @field_validator(
         "phrases", mode="before", json_schema_input_type=str | list[str] | dict[str, str | list[str]] | None
@@ -210,12 +238,18 @@ class Sam3Settings(TrainSettings):
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> Self:
-        if self.img_size != (size := self.SIZES[self.init]):
-            raise ValueError(f"img_size {self.img_size}: the position grid of init {self.init!r} has side {size}")
+        if self.size == "nano" and self.init != "random":
+            raise ValueError("size 'nano' has no published weights: set init: random, or another size")
+        if self.init == "random" and self.size != "nano":
+            raise ValueError("init 'random' is for size 'nano': the official network does not learn from scratch here")
+        if self.size == "official" and self.img_size != self.SIDES["official"]:
+            raise ValueError(f"img_size {self.img_size}: the position grid of the official network has side 1008")
+        if any(side % self.PATCHES[self.size] for side in self.grid_size):
+            raise ValueError(f"img_size {self.img_size}: allowed: multiples of {self.PATCHES[self.size]}")
         if self.task == "per_class" and isinstance(self.phrases, list):
             raise ValueError("task 'per_class' needs phrases by class: class name -> phrases")
         if self.cache_embeddings and self.tune != "none":
             raise ValueError("cache_embeddings needs a frozen image encoder: tune 'none'")
-        if self.map == "instances" and self.tune == "lora" and not self.instance_weight:
-            raise ValueError("map 'instances' with tune 'lora' needs instance_weight above 0: else none is trained")
+        if self.map == "instances" and self.tune != "none" and not self.instance_weight:
+            raise ValueError("a trained map 'instances' needs instance_weight above 0: else no instance is trained")
         return self

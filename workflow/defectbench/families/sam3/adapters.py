@@ -1,4 +1,4 @@
-"""LoRA adapters of SAM 3."""
+"""What of SAM 3 is trained."""
 
 from transformers import Sam3Model
 
@@ -7,12 +7,15 @@ from defectbench.models.adapters import add_lora
 
 
 def set_trainable(network: Sam3Model, settings: Sam3Settings) -> None:
-    """Freeze the network and, for LoRA, add the adapters of the settings, in place.
+    """Freeze the network, or add the adapters of LoRA, or let all weights be trained, in place.
+
+    The geometry encoder reads boxes and never runs with phrases: its weights are frozen in any case.
 
     Raises:
         WeightsError: if ``lora_target`` matches no layer.
     """
-    network.requires_grad_(False)
+    network.requires_grad_(settings.tune == "full")
+    network.geometry_encoder.requires_grad_(False)
     if settings.tune == "lora":
         add_lora(
             network,

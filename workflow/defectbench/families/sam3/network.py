@@ -64,7 +64,9 @@ class PhraseSam3(nn.Module):
         self.merged = merged
         self.source = source
         self.threshold_logit = math.log(score_threshold / (1 - score_threshold)) if score_threshold else -math.inf
-        self.side = network.config.image_size
+        side = network.config.image_size
+        self.size: tuple[int, int] = (side, side) if isinstance(side, int) else (side[1], side[0])
+        """Height and width of the position grid, pixels; the configuration has the width first."""
         number = itertools.count()
         self.groups = [[next(number) for _ in phrases] for phrases in groups.values()]
         """Numbers of the phrases of each group."""
@@ -79,14 +81,14 @@ class PhraseSam3(nn.Module):
         self._encode = encode
 
     def encode(self, images: torch.Tensor) -> Features:
-        """Features of uint8 ``images`` (B, 1 or 3, side, side)."""
+        """Features of uint8 ``images`` (B, 1 or 3, H, W) of the size of the position grid."""
         pixels = (images.float() / 255 - _MEAN) / _STD
         return Features(self.network.vision_encoder.backbone(pixels.expand(-1, 3, -1, -1)).last_hidden_state)
 
     def pyramid(self, features: Features) -> Sam3VisionEncoderOutput:
         """The feature maps of several sizes that the other parts read."""
-        patches = self.side // self.network.config.vision_config.backbone_config.patch_size
-        maps = features.tokens.transpose(1, 2).unflatten(2, (patches, patches))
+        patch = self.network.config.vision_config.backbone_config.patch_size
+        maps = features.tokens.transpose(1, 2).unflatten(2, tuple(side // patch for side in self.size))
         states, positions = self.network.vision_encoder.neck(maps)
         return Sam3VisionEncoderOutput(fpn_hidden_states=states, fpn_position_encoding=positions)
 
@@ -129,11 +131,11 @@ class PhraseSam3(nn.Module):
         return functools.reduce(torch.maximum, maps)[:, 0]
 
     def forward(self, images: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """Logits (B, n_maps, *size) of uint8 ``images`` (B, 1 or 3, side, side), float32; ``size`` is theirs if None.
+        """Logits (B, n_maps, *size) of uint8 ``images`` (B, 1 or 3, H, W), float32; ``size`` is theirs if None.
 
         Masks are interpolated once, from the network's own resolution to ``size``, as ``Sam3Processor`` does.
         """
-        size = size or (self.side, self.side)
+        size = size or self.size
         pyramid = self.pyramid(self._encode(images))
         maps = []
         for group in self.groups:
@@ -155,7 +157,7 @@ class PhraseSam3(nn.Module):
 
     def upsample(self, maps: torch.Tensor) -> torch.Tensor:
         """``maps`` (B, n, h, w) at the input's size."""
-        return functional.interpolate(maps, size=(self.side, self.side), mode="bilinear", align_corners=False)
+        return functional.interpolate(maps, size=self.size, mode="bilinear", align_corners=False)
 
     def checkpoint_layers(self) -> None:
         """Turn on gradient checkpointing: the image encoder's layers are computed again in the backward pass."""

@@ -47,8 +47,8 @@ def _absence_message(folder: Path, name: str, error: Exception) -> str:
         f"pretrained weights are absent: {name} of SAM 3, and the download failed ({reason}; {token}).\n"
         f"From: https://huggingface.co/{HUB}: accept the licence there, then set HF_TOKEN to a token of your account, "
         f"or call `hf auth login`.\nSHA-256: the page of {WEIGHTS} shows it; run.json has that of the weights used.\n"
-        f"To use it on a machine without network, put {', '.join(FILES)} into {folder}; or start from a tiny random "
-        "network with init: random."
+        f"To use it on a machine without network, put {', '.join(FILES)} into {folder}; or start from a "
+        "reduced network with random weights: size: nano, init: random."
     )
 
 

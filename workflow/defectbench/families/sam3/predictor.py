@@ -27,7 +27,7 @@ def load_predictor(run: dict[str, Any], files: ModelFiles, device: str) -> Predi
     """
     settings = Sam3Settings.model_validate(run["settings"])
     configure_torch(settings.threads)
-    sam, tokenizer, origin = load_base(required(files.base, "--base"))
+    sam, tokenizer, origin = load_base(required(files.base, "--base"), settings.grid_size)
     network = PhraseSam3(
         sam, tokenizer, run["phrases"], settings.task == "merged", settings.map, settings.score_threshold
     )

@@ -44,8 +44,7 @@ class Sam3Task(SegmentationTask):
         stacked = network.stack_outputs(outputs)
         loss = self.loss(stacked, network.upsample(stacked.semantic), masks)
         with torch.no_grad():
-            size = (network.side, network.side)
-            maps = torch.stack([network.phrase_map(output, size) for output in outputs], dim=1)
+            maps = torch.stack([network.phrase_map(output, network.size) for output in outputs], dim=1)
             return loss, network.merge_groups(maps), masks
 
     def validation_outputs(self, images: torch.Tensor, masks: torch.Tensor, indices: torch.Tensor) -> ValidationOutputs:

@@ -1,4 +1,4 @@
-"""Training of LoRA adapters on SAM 3, which is prompted with phrases."""
+"""Training of SAM 3, or of adapters on it, prompted with phrases."""
 
 import json
 
@@ -15,7 +15,7 @@ from defectbench.training.network_job import NetworkJob, Training
 def build_training(settings: Sam3Settings, job: NetworkJob) -> Training:
     """Network, loss and phrases of ``settings``; zero-shot has no loss. See :mod:`defectbench.families.contract`."""
     phrases = settings.phrase_groups(job.masks.class_names)
-    sam, tokenizer, origin = load_base(required(job.files.base, "--base"))
+    sam, tokenizer, origin = load_base(required(job.files.base, "--base"), settings.grid_size)
     network = PhraseSam3(sam, tokenizer, phrases, settings.task == "merged", settings.map, settings.score_threshold)
     set_trainable(sam, settings)
     if settings.gradient_checkpointing:

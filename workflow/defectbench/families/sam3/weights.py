@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 from transformers import Sam3Config, Sam3Model
 from transformers.utils import logging
 
-from defectbench.config.families.sam3 import parse_base_name
+from defectbench.config.families.sam3 import Sam3Settings, parse_base_name
 from defectbench.families.sam3.phrases import LENGTH, letter_tokenizer, serialize_tokenizer
 from defectbench.files import atomic, file_sha256
 from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
-TINY_SIDE = 112
+PATCH = Sam3Settings.PATCHES["nano"]
 
 logging.disable_progress_bar()
 
@@ -39,8 +39,10 @@ def save_base(path: Path, base: BaseWeights) -> None:
         save_file({name: value.contiguous() for name, value in base.values.items()}, temporary, metadata)
 
 
-def load_base(path: Path) -> tuple[Sam3Model, str, dict[str, str]]:
+def load_base(path: Path, size: tuple[int, int]) -> tuple[Sam3Model, str, dict[str, str]]:
     """Network and tokenizer of the base weights in ``path``, and their origin, for the run record.
+
+    ``size`` is the height and width of the position grid in pixels; no weight depends on it.
 
     Raises:
         WeightsError: if the file is missing, damaged, or of another kind.
@@ -50,6 +52,7 @@ def load_base(path: Path) -> tuple[Sam3Model, str, dict[str, str]]:
     if not {"config", "tokenizer", "source"} <= metadata.keys():
         raise WeightsError(f"{path} is no file of base weights of SAM 3: no configuration, no tokenizer{remedy}")
     config = Sam3Config(**json.loads(metadata["config"]))
+    config.image_size = size[::-1]  # the width first
     with torch.device("meta"):
         check_fit(Sam3Model(config), values, path, "its own configuration")
     network = Sam3Model.from_pretrained(None, config=config, state_dict=values, dtype=torch.float32)
@@ -58,29 +61,49 @@ def load_base(path: Path) -> tuple[Sam3Model, str, dict[str, str]]:
 
 
 def random_base(name: str) -> BaseWeights:
-    """An untrained tiny network, initialised with the seed in ``name``."""
-    config = tiny_config()
+    """An untrained nano, initialised with the seed in ``name``."""
+    config = nano_config()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(parse_base_name(name) or 0)
-        values = Sam3Model(config).state_dict()
-    return BaseWeights(values, config, serialize_tokenizer(letter_tokenizer()), "random")
+        network = Sam3Model(config)
+        init_patches(network)
+    return BaseWeights(network.state_dict(), config, serialize_tokenizer(letter_tokenizer()), "random")
 
 
-def tiny_config() -> Sam3Config:
-    """A tiny SAM 3 with all parts of the full one: 112 pixels, 8 × 8 patches, windows, FPN, DETR, queries."""
+@torch.no_grad()
+def init_patches(network: Sam3Model) -> None:
+    """Draw the first layer of an untrained network so that contrast reaches the others, in place.
+
+    The layer norm behind it divides each token by its own spread. With the package's initial weights that is the
+    brightness of the patch, so that neither brightness nor texture is left. Here it is that of a large vector which all
+    tokens have in common, and filters answer to texture and to brightness alike.
+    """
+    embeddings = network.vision_encoder.backbone.embeddings
+    embeddings.position_embeddings.normal_()
+    filters = embeddings.patch_embeddings.projection.weight
+    brightness = torch.randn(len(filters), 1, 1, 1) / filters[0].numel()
+    filters.sub_(filters.mean(dim=(1, 2, 3), keepdim=True)).mul_(4).add_(brightness)
+
+
+def nano_config() -> Sam3Config:
+    """A reduced SAM 3 with all parts of the full one: patches of 8 pixels, windows, FPN, DETR, queries."""
     tokenizer = letter_tokenizer()
-    width, heads, spread = 32, 4, 0.15
+    width, heads, spread = 32, 4, 0.1
     # Larger than the full network's 0.02, with which so narrow a network would lose the image.
     common = {"hidden_size": width, "num_attention_heads": heads, "initializer_range": spread}
-    detr = common | {"num_layers": 2, "intermediate_size": 2 * width}
-    backbone = common | {
+    detr = common | {"num_layers": 1, "intermediate_size": 4 * width, "dropout": 0.0}
+    backbone = {
         "model_type": "sam3_vit_model",
-        "intermediate_size": 2 * width,
-        "num_hidden_layers": 4,
-        "image_size": TINY_SIDE,
-        "pretrain_image_size": TINY_SIDE // 2,
-        "window_size": 4,
-        "global_attn_indexes": [1, 3],
+        "hidden_size": 2 * width,
+        "num_attention_heads": heads,
+        "initializer_range": spread,
+        "intermediate_size": 8 * width,
+        "num_hidden_layers": 3,
+        "patch_size": PATCH,
+        # The embeddings of positions are tiled from this size: one for all. Rotary embeddings have the positions.
+        "pretrain_image_size": PATCH,
+        "window_size": 8,
+        "global_attn_indexes": [2],
     }
     text = common | {
         "model_type": "clip_text_model",
@@ -93,19 +116,12 @@ def tiny_config() -> Sam3Config:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    side = TINY_SIDE // 14
-    vision = {
-        "backbone_config": backbone,
-        "fpn_hidden_size": width,
-        "backbone_feature_sizes": [[scale * side, scale * side] for scale in (4, 2, 1)],
-        "initializer_range": spread,
-    }
     return Sam3Config(
-        vision_config=vision,
+        vision_config={"backbone_config": backbone, "fpn_hidden_size": width, "initializer_range": spread},
         text_config=text,
         geometry_encoder_config=detr,
         detr_encoder_config=detr,
         detr_decoder_config=detr | {"num_queries": 8},
-        mask_decoder_config=common,
+        mask_decoder_config=common | {"dropout": 0.0},
         initializer_range=spread,
     )
