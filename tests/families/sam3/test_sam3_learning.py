@@ -178,8 +178,8 @@ def test_the_predictions_of_every_epoch_are_saved_and_match_its_row(folder, tmp_
     first = codes(tmp_path / "exp" / "progress" / "epoch0.pred.parquet")["4.png"]
     zero_shot = codes(tmp_path / "zero" / "val.pred.parquet")["4.png"]
     # While training, the map is interpolated to the size of the network's input, and from there to the image's pixels.
-    assert ((first >= HALF) == (zero_shot >= HALF)).mean() > 0.97
-    assert np.corrcoef(first.ravel(), zero_shot.ravel())[0, 1] > 0.97
+    assert ((first >= HALF) == (zero_shot >= HALF)).mean() > 0.95
+    assert np.corrcoef(first.ravel(), zero_shot.ravel())[0, 1] > 0.95
 
 
 def test_a_kill_while_predictions_are_copied_leaves_those_that_were_there(tmp_path, monkeypatch):
