@@ -32,8 +32,8 @@ def advise(settings: Mapping[str, Any]) -> str:
     changes = ["a larger budget (images_seen)", f"another lr (now {settings['lr']:g})"]
     if settings.get("sampler") == "shuffle":
         changes.append("sampler: balanced")
-    if settings.get("loss", "dice_bce") != "dice_bce":
-        changes.append("loss: dice_bce")
+    if settings.get("loss", "dice_focal") != "dice_focal":
+        changes.append("loss: dice_focal")
     if settings.get("encoder_weights") == "none" or settings.get("weights") == "none":
         changes.append("pretrained weights")
     return f"To change: {', '.join(changes)}"
