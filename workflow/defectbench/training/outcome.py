@@ -5,6 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+_SCRATCH_LR = 1e-3
+"""Learns from random weights at small budgets: docs/losses.md."""
+
 
 def find_problems(history: pd.DataFrame, monitor: str, settings: Mapping[str, Any]) -> list[str]:
     """Sentences on a training that found nothing, or that ended below its starting point; none if it did neither.
@@ -29,11 +32,13 @@ def advise(settings: Mapping[str, Any]) -> str:
     """What to change in the ``settings`` of a model that predicts nothing."""
     if settings.get("tune") == "none" or "lr" not in settings:
         return "To change: other prompts or phrases, or a fine-tuned model"
-    changes = ["a larger budget (images_seen)", f"another lr (now {settings['lr']:g})"]
+    lr, from_scratch = settings["lr"], "none" in (settings.get("encoder_weights"), settings.get("weights"))
+    faster = f"lr: {_SCRATCH_LR:g}" if from_scratch and lr < _SCRATCH_LR else "another lr"
+    changes = ["a larger budget (images_seen)", f"{faster} (now {lr:g})"]
     if settings.get("sampler") == "shuffle":
         changes.append("sampler: balanced")
     if settings.get("loss", "dice_focal") != "dice_focal":
         changes.append("loss: dice_focal")
-    if settings.get("encoder_weights") == "none" or settings.get("weights") == "none":
+    if from_scratch:
         changes.append("pretrained weights")
     return f"To change: {', '.join(changes)}"
