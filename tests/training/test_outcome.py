@@ -35,6 +35,14 @@ def test_a_training_that_found_nothing_says_what_to_change(values):
         assert change in problem
 
 
+def test_a_training_that_found_nothing_says_so_though_clean_images_score():
+    rows = history([0.0, 0.0, 0.0]).assign(dice_all=[0.1, 0.48, 0.48])
+    (problem,) = find_problems(rows, "dice_all", UNET)
+    assert problem.startswith("val_iou_fixed was 0 in every evaluation")
+    rows = history([0.1, 0.2, 0.3]).assign(dice_all=[0.48, 0.2, 0.4])
+    assert "dice_all was 0.480 before it and 0.400 at its best" in find_problems(rows, "dice_all", UNET)[0]
+
+
 def test_a_training_that_ends_below_its_start_says_what_to_change():
     (problem,) = find_problems(history([0.412, 0.2, 0.355]), "val_iou_fixed", UNET)
     assert "0.412 before it and 0.355 at its best" in problem

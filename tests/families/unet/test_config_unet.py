@@ -36,7 +36,7 @@ def exp_id(**keys):
         ({"loss": "bce", "pos_weight": 0}, "must be greater than 0"),
         ({"loss": "bce", "task": "per_class", "pos_weight": {}}, "must be greater than 0"),
         ({"loss": "bce", "pos_weight": WEIGHTS}, "needs task 'per_class'"),
-        ({"monitor": "val_mIoU"}, "Input should be 'val_iou_fixed' or 'val_dice_fixed'"),
+        ({"monitor": "val_mIoU"}, "Input should be 'val_iou_fixed', 'val_dice_fixed' or 'dice_all'"),
     ],
 )
 def test_impossible_settings_are_refused(keys, expected):

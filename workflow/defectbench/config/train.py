@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from defectbench.config.budget import BudgetSettings
 from defectbench.config.family_settings import Traits
 
-MONITORS = ("val_iou_fixed", "val_dice_fixed")
+MONITORS = ("val_iou_fixed", "val_dice_fixed", "dice_all")
 
 
 class TrainSettings(BudgetSettings):
@@ -79,8 +79,10 @@ class TrainSettings(BudgetSettings):
     cycles: int = Field(3, ge=1, description="Cycles of cosine_restarts; each is twice as long as the one before")
     lr_patience: int = Field(2, ge=0, description="plateau: evaluations without improvement before lr is reduced")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 switches clipping off")
-    monitor: Literal["val_iou_fixed", "val_dice_fixed"] = Field(
-        "val_iou_fixed", description="Mean over defective val images at fixed p = 0.5; selects the checkpoint"
+    monitor: Literal["val_iou_fixed", "val_dice_fixed", "dice_all"] = Field(
+        "val_iou_fixed",
+        description="Selects the checkpoint, on val at p = 0.5: mean IoU or Dice of defective images, or the mean Dice "
+        "of all images, in which false alarms on clean ones count",
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"

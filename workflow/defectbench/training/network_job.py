@@ -32,7 +32,7 @@ from defectbench.training.trackers import close_trackers
 
 RESULTS = """
 Writes into --folder: model/weights.safetensors (the best by the settings' monitor; on base weights, only the trained
-tensors), run.json and history.csv; in checkpoints/, the best three, the best by the other metric and the last; in
+tensors), run.json and history.csv; in checkpoints/, the best three, the best by each other metric and the last; in
 samples/, pictures of the val images that the best weights segment best and worst. A killed training resumes from its
 last checkpoint, which is in --folder/state until all results are written.
 """

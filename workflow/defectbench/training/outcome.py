@@ -15,11 +15,12 @@ def find_problems(history: pd.DataFrame, monitor: str, settings: Mapping[str, An
     ``history`` has a row per evaluation with the columns step and ``monitor``, the metric that chose the weights; step
     0, if it is there, is before training.
     """
-    trained = history.loc[history["step"] > 0, monitor]
-    start = history.loc[history["step"] == 0, monitor].max()
-    best = trained.max()
-    if not best > 0:
-        return [f"{monitor} was 0 in every evaluation of the training. {advise(settings)}"]
+    is_trained = history["step"] > 0
+    # dice_all is not 0 where nothing is found.
+    found = "val_iou_fixed" if "val_iou_fixed" in history else monitor
+    if not history.loc[is_trained, found].max() > 0:
+        return [f"{found} was 0 in every evaluation of the training. {advise(settings)}"]
+    best, start = history.loc[is_trained, monitor].max(), history.loc[~is_trained, monitor].max()
     if best < start:
         return [
             f"the training made the network worse: {monitor} was {start:.3f} before it and {best:.3f} at its best. "
