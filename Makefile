@@ -14,6 +14,9 @@ CONFIG ?= config/config.yaml
 WORKERS ?= 2
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.installed
+# Trainings at a time: one for each GPU; without any, one for each core.
+GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
+DEVICES := $(if $(filter-out 0,$(GPUS)),$(GPUS),$(shell getconf _NPROCESSORS_ONLN))
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
 
@@ -25,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: demo test test-slow test-slurm chaos resume plan docs doctor env lock
 
 demo: $(READY)
-	snakemake --cores all --resources gpu=1
+	snakemake --cores all --resources gpu=$(DEVICES)
 
 test: $(READY)
 	ruff check
