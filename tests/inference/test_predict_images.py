@@ -207,7 +207,7 @@ def test_experiments_that_need_more_than_an_image_are_refused_before_any_trainin
     config = {"dataset": {"name": "d", "format": "severstal_csv", "root": "data", "classes": {1: "a"}}}
     config["dataset"]["synthetic"] = {"n_images": 10}
     config["experiments"] = [{"model": model} for model in ("unet", "all_full", "yolov8-seg", "yolov8", "sam2_head")]
-    config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "init": "random"}]
+    config["experiments"] += [{"model": "sam2", "init": "random"}, {"model": "sam3", "size": "nano", "init": "random"}]
     ids = {actual.model: actual.exp_id for actual in load_study(config).experiments}
     pairs = [["unet", "sam2_head"]]
     config["experiments"] += [{"model": "ensemble", "members": [ids[model] for model in pair]} for pair in pairs]

@@ -9,6 +9,7 @@ from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.calibration import best_candidate
 from defectbench.evaluation.detection import CORNERS, true_boxes
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
+from defectbench.metrics.boxes import box_iou
 from defectbench.metrics.codes import N_BINS
 
 MATCH_IOU = 0.5
@@ -81,15 +82,6 @@ def match_boxes(boxes: np.ndarray, true: np.ndarray) -> np.ndarray:
             hits[number] = True
             iou[:, best] = -1
     return hits
-
-
-def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of ``boxes`` (N, 4) and ``others`` (M, 4), corners x0, y0, x1, y1."""
-    first = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    last = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.clip(last - first, 0, None).prod(axis=2)
-    areas = [(corners[:, 2:] - corners[:, :2]).prod(axis=1) for corners in (boxes, others)]
-    return shared / np.maximum(areas[0][:, None] + areas[1] - shared, 1e-9)
 
 
 def f1_curve(scores: np.ndarray, hits: np.ndarray, n_true: int) -> np.ndarray:

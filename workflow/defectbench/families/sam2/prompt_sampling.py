@@ -6,8 +6,6 @@ from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-import torch
-from torchvision.ops import box_iou
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
@@ -22,6 +20,7 @@ from defectbench.data.prompts import (
     tight_box,
 )
 from defectbench.data.rle import decode_coco
+from defectbench.metrics.boxes import box_iou
 
 # SAM's label of padding points.
 NO_POINT = -1
@@ -117,7 +116,7 @@ class PromptSampler:
     def _predicted_regions(self, mask: np.ndarray, predicted: np.ndarray, rng: np.random.Generator) -> list[_Region]:
         objects, found = (find_objects(one, self.fixed.merge_distance) for one in (mask, predicted))
         regions = []
-        for place, iou in zip(found, box_iou(_boxes(found), _boxes(objects)).numpy(), strict=True):
+        for place, iou in zip(found, box_iou(_boxes(found), _boxes(objects)), strict=True):
             left, top, right, bottom = tight_box(place)
             if iou.max(initial=0) >= _MATCH_IOU:
                 regions.append(_Region(place, objects[iou.argmax()], 0))
@@ -126,10 +125,10 @@ class PromptSampler:
         return select_objects(regions, self.settings, rng)
 
 
-def _boxes(masks: Sequence[np.ndarray]) -> torch.Tensor:
+def _boxes(masks: Sequence[np.ndarray]) -> np.ndarray:
     """Corners (N, 4), the last ones excluded, of the boxes around ``masks``."""
     corners = np.array([tight_box(mask) for mask in masks], np.float64).reshape(-1, 4)
-    return torch.from_numpy(corners + np.array([0, 0, 1, 1]))
+    return corners + np.array([0, 0, 1, 1])
 
 
 def _noisy_box(region: _Region, rng: np.random.Generator) -> Prompt:
