@@ -41,7 +41,7 @@ QUICK = {
 }
 OVERRIDES: dict[str, dict] = {
     # With fewer steps it gives the same for all images: batch normalisation has seen too little.
-    "yolo": {"scale": "p", "img_size": "96", "steps": 30, "eval_every": 30, "batch_size": 1, "lr": 0.01},
+    "yolo": {"scale": "p", "img_size": "96", "steps": 60, "eval_every": 60, "batch_size": 1, "lr": 0.01},
     "sam2": {"tune": "full", "train": "decoder", "prompt": "full_box"},
     "sam3": {"size": "nano", "tune": "full", "img_size": "64x96", "phrases": "spot"},
     "reference": {"model": "tophat_otsu"},
