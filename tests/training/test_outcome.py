@@ -41,6 +41,7 @@ def test_a_training_that_found_nothing_says_so_though_clean_images_score():
     assert problem.startswith("val_iou_fixed was 0 in every evaluation")
     rows = history([0.1, 0.2, 0.3]).assign(dice_all=[0.48, 0.2, 0.4])
     assert "dice_all was 0.480 before it and 0.400 at its best" in find_problems(rows, "dice_all", UNET)[0]
+    assert find_problems(rows.assign(val_iou_fixed=[0.0, 0.2, 0.3]), "dice_all", UNET) == []
 
 
 def test_a_training_that_ends_below_its_start_says_what_to_change():

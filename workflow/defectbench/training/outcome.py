@@ -20,7 +20,9 @@ def find_problems(history: pd.DataFrame, monitor: str, settings: Mapping[str, An
     found = "val_iou_fixed" if "val_iou_fixed" in history else monitor
     if not history.loc[is_trained, found].max() > 0:
         return [f"{found} was 0 in every evaluation of the training. {advise(settings)}"]
-    best, start = history.loc[is_trained, monitor].max(), history.loc[~is_trained, monitor].max()
+    # A network that finds nothing yet is no starting point, though clean images may score.
+    starts = ~is_trained & (history[found] > 0)
+    best, start = history.loc[is_trained, monitor].max(), history.loc[starts, monitor].max()
     if best < start:
         return [
             f"the training made the network worse: {monitor} was {start:.3f} before it and {best:.3f} at its best. "
