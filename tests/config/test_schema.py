@@ -58,7 +58,7 @@ def test_every_study_fits_the_schema_and_names_it(path):
         (["experiments", 0, "batch_size"], [8, 0], "experiments.0.batch_size"),
         (["experiments", 0, "augment"], {"hflop": 0.5}, "experiments.0.augment"),
         (["experiments", 0, "scale"], "n", "experiments.0"),
-        (["experiments", 10, "prompts", "kinds"], "box", "experiments.10.prompts"),
+        (["experiments", 6, "prompts", "kinds"], "box", "experiments.6.prompts"),
     ],
 )
 def test_mistakes_do_not_fit_the_schema(keys, value, where):

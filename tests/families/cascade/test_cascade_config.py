@@ -114,7 +114,7 @@ def test_files_of_prompts_are_named_by_source_kind_and_noise():
     assert prompts_path("oracle", "box_points", 0.05) == "oracle/box_points_noise-0.05.parquet"
 
 
-@pytest.mark.parametrize(("name", "n"), [("config", 3), ("severstal", 12)])
+@pytest.mark.parametrize(("name", "n"), [("config", 4), ("severstal", 12)])
 def test_the_cascades_of_the_given_studies_name_experiments_that_are_there(name, n):
     config = yaml.safe_load((Path(__file__).parents[3] / "config" / f"{name}.yaml").read_text())
     config["dataset"]["synthetic"] = DATASET["synthetic"]
