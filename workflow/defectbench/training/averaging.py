@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights: what is validated, selected and saved, while training goes on without it.
+"""Exponential moving average of the weights: validated, selected and saved; training continues from the weights.
 
 Lightning's callback for it does not serve here: it leaves the average out of checkpoints of weights alone, and copies
 the whole module, frozen encoder and samples included.

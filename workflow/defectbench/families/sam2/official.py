@@ -45,7 +45,7 @@ def random_weights(name: str) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def _start_from_contrast(network: NativeSam2) -> None:
-    """Initialise anew what carries an image's contrast to the masks, which with torch's defaults hardly depend on it.
+    """Initialise so that masks depend on the image's contrast, which with torch's defaults they hardly do.
 
     Convolutions and the mask tokens' networks keep the variance (K. He et al., ICCV 2015); filters of patches are free
     of their mean, so that layer normalisation sees contrast and not brightness.
