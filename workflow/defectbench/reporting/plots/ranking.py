@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from defectbench.config.report import RankingSettings
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.evaluation.statistics import FEWEST_GROUPS
 from defectbench.reporting import palette, words
 from defectbench.reporting.plots import style
 from defectbench.reporting.verdicts import Standing
@@ -139,11 +138,11 @@ def _explanations(panel: Panel) -> list[str]:
 
 
 def _explain_dots(panel: Panel, standing: Standing) -> str:
-    if not standing.tested:
-        return f"Too few groups of test images for a test: {FEWEST_GROUPS} are needed, so no dot is hollow."
+    if standing.untested:
+        return f"No dot is hollow: {standing.untested}."
     tests = "each tested against the best on val; Wilcoxon and bootstrap by groups of images, Holm"
     if not any(map(panel.is_beaten, panel.rows.to_dict("records"))):
-        return f"No model is significantly worse than another ({tests})."
+        return f"No model is significantly worse than the best on val ({tests})."
     # No compact letter display: that needs all pairs, and a study tests only declared ones.
     return f"● no test shows another model to be better; ○ significantly worse than another ({tests})."
 
