@@ -56,6 +56,14 @@ class BoardRow:
             return self.values["infer_ms_p50"], True
         return 1000 * self.values["avg_inference_time"], False
 
+    def format_spread(self, column: str) -> str:
+        """The interval of ``column``, with several seeds ± their standard deviation; empty where it is not known."""
+        if len(self.trainings) > 1:
+            sd = self.trainings[column].std()
+            return "" if pd.isna(sd) else f"± {format_decimal(sd)}"
+        low, high = (self.values.get(f"{column}_{end}") for end in ("lo", "hi"))
+        return "" if pd.isna(low) or pd.isna(high) else f"{format_decimal(low, 2)} – {format_decimal(high, 2)}"
+
     def format_mean(self) -> str:
         """The mean, ± the standard deviation between seeds if there are several."""
         return format_decimal(self.mean) + ("" if pd.isna(self.sd) else f" ± {format_decimal(self.sd)}")

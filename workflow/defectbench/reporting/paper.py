@@ -37,7 +37,8 @@ def paper_tables(
             metric = PRIMARY[track]
             spread = " ±: standard deviation between seeds." if any(pd.notna(row.sd) for row in rows) else ""
             sentences = [
-                f"{track.capitalize()} track by {metric}: {METRIC_MEANINGS[metric]}. Brackets: 95 % interval.{spread}",
+                f"{track.capitalize()} track by {metric}: {METRIC_MEANINGS[metric]}. Brackets: 95 % interval; those of "
+                f"the other columns are in results.csv.{spread}",
                 *board_notes(rows, ranks, track),
             ]
             tables[track] = (" ".join(sentences), _track(rows, metric))

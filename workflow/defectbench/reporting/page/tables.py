@@ -27,14 +27,17 @@ COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "milliseconds": ("time/image", "median prediction time; ~ of ensembles and cascades the mean", str),
     "peak_memory_infer_bytes": ("memory", "peak memory of prediction", format_bytes),
 }
+SHARES = [name for name, (_, _, write) in COLUMNS.items() if write is format_decimal and not name.startswith("cv_")]
+"""Columns of which the interval is shown, or of several seeds their spread"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell, and the number by which the column is sorted; None is last."""
+    """Text of a cell, the number by which the column is sorted (None is last), and how uncertain it is, if known."""
 
     text: str
     value: float | None
+    spread: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def _cell(row: BoardRow, name: str, write: Callable[[Any], str]) -> Cell:
         return Cell("–", None)
     if name == "milliseconds":
         return Cell(f"{'' if row.milliseconds()[1] else '~'}{value:.1f} ms", value)
-    return Cell(write(value) + row.mark(name), float(value))
+    return Cell(write(value) + row.mark(name), float(value), row.format_spread(name) if name in SHARES else "")
 
 
 def _interval(low: float | None, high: float | None) -> str:
