@@ -87,6 +87,12 @@ def board_rows(results: pd.DataFrame, ranks: pd.DataFrame, track: str) -> list[B
     return sorted(rows, key=lambda row: -1.0 if pd.isna(row.mean) else row.mean, reverse=True)
 
 
+def clean_share(rows: list[BoardRow]) -> float | None:
+    """The share of clean images on the line, for which dice_all is given too; None if the study states none."""
+    known = [row for row in rows if pd.notna(row.values["dice_at_clean_share"])]
+    return known[0].values["clean_share"] if known else None
+
+
 def board_notes(rows: list[BoardRow], ranks: pd.DataFrame, track: str) -> list[str]:
     """Notes below the table of ``track``: luck of the first row, rows that predict nothing, marks."""
     notes = luck_note(rows, ranks, track)

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from defectbench.evaluation.statistics import FEW_GROUPS, FEWEST_GROUPS
-from defectbench.reporting.names import is_trained, list_names
+from defectbench.evaluation.intervals import FEWEST_GROUPS
+from defectbench.evaluation.pairwise import is_trained
+from defectbench.evaluation.statistics import FEW_GROUPS
+from defectbench.reporting.names import list_names
 from defectbench.reporting.verdicts import TESTED
 
 CLEARLY_FEWER = 0.8

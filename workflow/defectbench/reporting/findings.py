@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from defectbench.evaluation.statistics import A_BETTER, B_BETTER, FEWEST_GROUPS, IDENTICAL, NO_CLAIM, TOO_FEW
+from defectbench.evaluation.intervals import FEWEST_GROUPS
+from defectbench.evaluation.power import MOST_TIMES
+from defectbench.evaluation.statistics import A_BETTER, B_BETTER, IDENTICAL, NO_CLAIM, TOO_FEW
 from defectbench.reporting import power_law
 from defectbench.reporting.boards import board_rows, luck_note
 from defectbench.reporting.budgets import compare_budgets
@@ -15,8 +17,6 @@ from defectbench.reporting.numbers import format_points
 from defectbench.reporting.verdicts import LOSERS, Standing, is_true
 
 MINUS = "−"
-MOST_IMAGES = 20
-"""Times the test images up to which images_needed of pairwise.csv is looked for"""
 LABELS_NOTE = "Of training images; those of the val images, which choose checkpoints and thresholds, come on top."
 
 
@@ -104,7 +104,9 @@ def _claim(row: dict, subjects: Mapping[str, str]) -> str:
         return f": {subjects[row[winner]]} is better than {subjects[row[loser]]}"
     if row["difference_lo"] <= 0 <= row["difference_hi"]:
         return ", not significant"
-    return ", not significant, though the interval, which is not corrected, excludes 0"
+    explanation = str(row["reason"]).partition(": ")[2]
+    why = f" ({explanation})" if explanation else ""
+    return f", not significant, though the interval, which is not corrected, excludes 0{why}"
 
 
 def format_holm(row: dict) -> str:
@@ -118,7 +120,7 @@ def _margin(row: dict, subjects: Mapping[str, str]) -> Iterator[str]:
     """Whether b is shown to be not worse than a by more than the margin, unless a claim says more."""
     if pd.isna(row["margin"]) or row["claim"] == B_BETTER:
         return
-    a, b, most = subjects[row["a"]], subjects[row["b"]], f"by more than {100 * row['margin']:g} pp"
+    a, b, most = subjects[row["a"]], subjects[row["b"]], f"by more than {row['margin']:g} pp"
     if is_true(row["not_worse"]):
         yield f"Not worse {most}: {b} than {a} (Holm p = {row['p_not_worse']:.2g})."
     elif row["claim"] != A_BETTER:
@@ -127,18 +129,19 @@ def _margin(row: dict, subjects: Mapping[str, str]) -> Iterator[str]:
 
 def _power(row: dict) -> Iterator[str]:
     """What the test images of a comparison without a claim could have shown, and how many would show the difference."""
-    if row["claim"] not in (NO_CLAIM, TOO_FEW):
+    if row["claim"] not in (NO_CLAIM, TOO_FEW) or row["n_groups"] < 2 or row["difference"] == 0:
         return
-    parts, observed = [], f"the observed {abs(row['difference']):.2g} pp would take"
+    parts, observed = [], f"{abs(row['difference']):.2g} pp"
     if pd.notna(row["smallest_difference"]):
         parts.append(f"these images would show {row['smallest_difference']:.1f} pp in four of five studies")
-    if pd.notna(row["images_needed"]):
-        parts.append(f"{observed} about {_round(row['images_needed']):,} test images")
-    elif parts:
-        parts.append(f"{observed} more than {MOST_IMAGES} times as many")
-    if parts:
-        text = "; ".join(parts)
-        yield f"{text[0].upper()}{text[1:]}."
+    if pd.isna(row["images_needed"]):
+        parts.append(f"the observed {observed} would take more than {MOST_TIMES} times as many")
+    elif row["images_needed"] > row["n_images"]:
+        parts.append(f"the observed {observed} would take about {_round(row['images_needed']):,} test images")
+    else:
+        parts.append(f"the observed {observed} would be shown by as many images in four of five studies")
+    text = "; ".join(parts)
+    yield f"{text[0].upper()}{text[1:]}."
 
 
 def _round(number: float) -> int:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.policies import AT_HALF
-from defectbench.reporting.boards import BoardRow, board_notes, board_rows
+from defectbench.reporting.boards import BoardRow, board_notes, board_rows, clean_share
 from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.data_notes import UNGROUPED, data_notes
 from defectbench.reporting.names import experiment_names, training_names
@@ -31,6 +31,10 @@ NOTES = (
     "ms/image: median prediction time; ~ of ensembles and cascades the mean, of cascades also of both stages.",
 )
 ZERO_SHOT_NOTE = "Zero-shot models are scored at p = 0.5, so that they owe nothing to validation images: threshold –."
+CLEAN_SHARE_NOTE = (
+    "at … % clean: dice_all if that share of the images were clean, as report.clean_share says of the line; brackets: "
+    "95 % interval, of several seeds ± their standard deviation."
+)
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
@@ -60,6 +64,8 @@ def leaderboard(
     notes = [*(f"**{note}**" for note in of_study), *([UNGROUPED] if ungrouped else []), *NOTES]
     if ((results["policy"] == AT_HALF) & (results["track"] != "reference")).any():
         notes.append(ZERO_SHOT_NOTE)
+    if results["dice_at_clean_share"].notna().any():
+        notes.append(CLEAN_SHARE_NOTE)
     if results["cv_folds"].notna().any():
         notes.append(CV_NOTE)
     parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in notes))
@@ -70,14 +76,17 @@ def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Seq
     primary = PRIMARY[track]
     first = rows[0].trainings.iloc[0]
     with_sd = any(pd.notna(row.sd) for row in rows)
+    share = clean_share(rows)
     with_pp, with_cv = (any(pd.notna(row.values[name]) for row in rows) for name in ("post_processing", "cv_folds"))
     cells = [
-        [row.name, "●" if row.experiment in marked else "", *_cells(row, primary, with_pp, with_cv)] for row in rows
+        [row.name, "●" if row.experiment in marked else "", *_cells(row, primary, share, with_pp, with_cv)]
+        for row in rows
     ]
     header = [
         "experiment",
         "top",
         f"{primary} {'± sd ' if with_sd else ''}[95 % CI]",
+        *([f"at {100 * share:g} % clean"] if share else []),
         *([f"{primary}_pp"] if with_pp else []),
         *(["CV"] if with_cv else []),
         "test_mIoU",
@@ -112,10 +121,11 @@ def _bounds(seed: dict, primary: str) -> tuple[float, float]:
     return seed[f"{primary}_lo"], seed[f"{primary}_hi"]
 
 
-def _cells(row: BoardRow, primary: str, with_pp: bool, with_cv: bool) -> list[str]:
+def _cells(row: BoardRow, primary: str, share: float | None, with_pp: bool, with_cv: bool) -> list[str]:
     values, processed = row.values, row.processed(f"{primary}_pp")
     return [
         f"{row.format_mean()} {_format_interval(row.low, row.high)}",
+        *([_format_at_clean_share(row)] if share else []),
         *([format_decimal(processed) + ("" if pd.isna(processed) else row.mark("_pp"))] if with_pp else []),
         *([_format_folds(values)] if with_cv else []),
         format_decimal(values["test_mIoU"]),
@@ -151,6 +161,11 @@ def _wrapped(text: str, bullet: str = "") -> str:
     return textwrap.fill(
         text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_on_hyphens=False
     )
+
+
+def _format_at_clean_share(row: BoardRow) -> str:
+    value, spread = row.values["dice_at_clean_share"], row.format_spread("dice_at_clean_share")
+    return f"{format_decimal(value)} ({spread})" if spread else format_decimal(value)
 
 
 def _format_folds(values: dict) -> str:

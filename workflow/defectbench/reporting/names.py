@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from defectbench.evaluation.policies import AT_HALF
+from defectbench.evaluation.pairwise import is_trained
 
 MOST_NAMES = 4
 """In a sentence"""
@@ -66,12 +66,6 @@ def training_names(results: pd.DataFrame) -> dict[str, str]:
         else name
         for experiment, name in experiment_names(results).items()
     }
-
-
-def is_trained(results: pd.DataFrame) -> pd.Series:
-    """Whether each value of ``experiment`` was trained: zero-shot and reference methods owe nothing to a seed."""
-    firsts = results.drop_duplicates("experiment").set_index("experiment")
-    return (firsts["track"] != "reference") & (firsts["policy"] != AT_HALF)
 
 
 def list_names(names: Sequence[str]) -> str:

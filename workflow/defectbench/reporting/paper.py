@@ -14,6 +14,7 @@ from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 # Column of results.parquet -> column of the table, and places after the point; None: a count.
 COLUMNS: dict[str, tuple[str, int | None]] = {
+    "dice_at_clean_share": ("at the line's clean share", 3),
     "test_mIoU": ("mIoU", 3),
     "IoU@50": ("IoU@50", 3),
     "cv_dice_all_mean": ("CV dice_all", 3),

@@ -6,8 +6,9 @@ from typing import Any, Self
 
 import pandas as pd
 
+from defectbench.evaluation.intervals import FEWEST_GROUPS
 from defectbench.evaluation.pairwise import VS_BEST, VS_REFERENCE
-from defectbench.evaluation.statistics import A_BETTER, B_BETTER, FEWEST_GROUPS, IDENTICAL, NO_CLAIM, TOO_FEW
+from defectbench.evaluation.statistics import A_BETTER, B_BETTER, IDENTICAL, NO_CLAIM, TOO_FEW
 from defectbench.reporting.names import list_names
 
 LOSERS = {A_BETTER: "b", B_BETTER: "a"}

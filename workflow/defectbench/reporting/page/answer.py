@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.evaluation.pairwise import is_trained
 from defectbench.evaluation.statistics import NO_CLAIM
 from defectbench.reporting.boards import BoardRow, board_rows
-from defectbench.reporting.names import experiment_names, is_trained, training_names
+from defectbench.reporting.names import experiment_names, training_names
 from defectbench.reporting.numbers import format_bytes, format_count, format_decimal, format_duration
 from defectbench.reporting.records import MIXED
 from defectbench.reporting.verdicts import LOSERS, Standing, is_true
@@ -59,6 +60,10 @@ def _sure(row: BoardRow, metric: str, pairwise: pd.DataFrame, track: str) -> lis
         f"{row.name}: {row.format_interval()}{seeds}; {metric} is the {METRIC_MEANINGS[metric]}.",
         f"{first['n_test']:,} test images in {first['n_test_groups']:,} groups; brackets: {interval}.",
     ]
+    if pd.notna(at_share := row.values["dice_at_clean_share"]):
+        spread = row.format_spread("dice_at_clean_share")
+        share = f"{100 * row.values['clean_share']:g} %"
+        texts.append(f"With {share} clean images, as on the line: {format_decimal(at_share)} ({spread}).")
     if len(pairwise):
         claims = pairwise["claim"].isin(LOSERS).sum()
         texts.append(f"Comparisons declared: {len(pairwise)}; significant: {claims}.")
@@ -98,7 +103,7 @@ def _cheaper_ones(focus: BoardRow, rows: list[BoardRow], standing: Standing, pai
             f"{question} That was not tested. Set report.margin to the difference that you can live with, as 0.02 for "
             "2 pp: the tests then say which models are not worse by more than that."
         ]
-    margin = f"not worse by more than {100 * pairwise['margin'].max():g} pp"
+    margin = f"not worse by more than {pairwise['margin'].max():g} pp"
     tested = pairwise[(pairwise["a"] == focus.experiment) & pairwise["not_worse"].map(is_true)]
     shown = [row for row in cheaper if row.experiment in set(tested["b"])]
     if not shown:

@@ -15,6 +15,11 @@ from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 # Column -> header, meaning and formatter of its values.
 COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
+    "dice_at_clean_share": (
+        "at the line's share",
+        "dice_all with the share of clean images that the line has, report.clean_share",
+        format_decimal,
+    ),
     "test_mIoU": ("mIoU", "mean IoU over defective test images", format_decimal),
     "IoU@50": ("IoU@50", "share of defective images with IoU of at least 0.5", format_decimal),
     "cv_dice_all_mean": ("CV", "dice_all out of fold, mean over the folds of a cross-validation", format_decimal),
