@@ -63,7 +63,9 @@ def test_several_seeds_on_both_sides_are_spoken_of_as_methods():
     results = table(*seeds("unet_full_none_native_s1+2", (0.6, 0.7)), *seeds("unet_80_none_native_s1+2", (0.5, 0.6)))
     of_seeds = {"claim": A_BETTER, "n_seeds_a": 2, "n_seeds_b": 2}
     names = list(experiment_names(results).values())
-    assert f": {names[0]} is better than {names[1]};" in sentence(results, **of_seeds, p_seeds=0.01)
+    text = sentence(results, **of_seeds, p_seeds=0.01)
+    assert f": {names[0]} is better than {names[1]}; Holm p = 0.21, the chance of training included, 87 images" in text
+    assert "the chance of training included" not in sentence(claim=A_BETTER)
     one = table(*seeds("unet_full_none_native_s1+2", (0.6, 0.7)), row("unet-resnet18_80_s1"))
     assert ": the average of " in sentence(one, claim=A_BETTER, n_seeds_a=2)
     assert "is better than this training of " in sentence(one, claim=A_BETTER, n_seeds_a=2)

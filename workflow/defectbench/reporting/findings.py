@@ -17,6 +17,7 @@ from defectbench.reporting.numbers import format_points
 from defectbench.reporting.verdicts import LOSERS, Standing, is_true
 
 MINUS = "−"
+CHANCE = ", the chance of training included"
 LABELS_NOTE = "Of training images; those of the val images, which choose checkpoints and thresholds, come on top."
 
 
@@ -79,12 +80,13 @@ def difference_sentence(row: dict, names: Mapping[str, str], trainings: Mapping[
         return f"{a} and {b} are equal on every test image ({row['metric']}, {counts})."
     if row["n_groups_differ"] < row["n_groups"]:
         counts += f", {row['n_groups_differ']:,} of which differ"
-    subjects = trainings if pd.isna(row["p_seeds"]) else names
+    with_chance = pd.notna(row["p_seeds"])
+    subjects = names if with_chance else trainings
     value = f"{a} {MINUS} {b}: {_format_difference(row)}"
     if row["claim"] == TOO_FEW:
         text = f"{value}, too few groups for a test ({counts}; {FEWEST_GROUPS} that differ are needed)."
     else:
-        text = f"{value}{_claim(row, subjects)}; Holm p {format_holm(row)}, {counts}."
+        text = f"{value}{_claim(row, subjects)}; Holm p {format_holm(row)}{CHANCE if with_chance else ''}, {counts}."
     return " ".join([text, *_margin(row, subjects), *_power(row)])
 
 
