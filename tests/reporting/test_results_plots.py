@@ -107,6 +107,15 @@ def test_several_seeds_are_one_row_at_their_mean_and_not_at_the_luckiest():
     assert "0.860" not in said
 
 
+def test_the_first_seed_of_the_best_mean_stands_first():
+    lucky, steady = "sam-tiny_full_none_native_s1+2", "unet-resnet18_full_none_native_s1+2"
+    rows = [row(f"sam-tiny_full_none_native_s{s}", v, experiment=lucky) for s, v in ((1, 0.5), (2, 0.9))]
+    rows += [row(f"unet-resnet18_full_none_native_s{s}", v, experiment=steady) for s, v in ((1, 0.74), (2, 0.76))]
+    ordered = words.label_rows(table(*rows), "automatic", "dice_all")
+    assert ordered["experiment"].tolist() == [steady, steady, lucky, lucky]
+    assert ordered["seed"].tolist() == [1, 2, 1, 2]
+
+
 @pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
 def test_empty_tracks_are_no_error(rows, tmp_path):
     style.save(
