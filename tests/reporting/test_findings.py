@@ -90,6 +90,9 @@ def test_identical_experiments_are_equal_and_not_merely_not_significant():
     zero = dict.fromkeys(("difference", "difference_lo", "difference_hi"), 0.0)
     text = sentence(claim=IDENTICAL, n_groups_differ=0, **zero)
     assert text == f"{FULL} and {B80} are equal on every test image (dice_all, 87 images in 80 groups)."
+    asked = sentence(claim=IDENTICAL, n_groups_differ=0, margin=5.0, p_not_worse=0.04, not_worse=True, **zero)
+    assert asked.startswith(text)
+    assert "Not worse by more than 5 pp" in asked
 
 
 def test_what_a_test_without_a_claim_could_have_shown_stands_beside_it():
@@ -150,6 +153,8 @@ def test_the_cheap_one_is_recommended_only_if_it_is_shown_to_be_not_worse():
     refused = "None of the 2 with less measured time is shown to be not worse by more than 2 pp."
     assert answered(results, asked.assign(not_worse=False)).cost[1:] == [f"May I take a cheaper one than B? {refused}"]
     assert len(answered(results.assign(infer_ms_p50=12.0), asked).cost) == 1
+    alike = asked.assign(claim=TOO_FEW, n_groups_differ=3)  # equal scores are evidence of being not worse
+    assert answered(results, alike).cost == answered(results, asked).cost
     elsewhere = results.assign(device=["CPU", "GPU", "CPU"])
     assert len(answered(elsewhere, asked).cost) == 1
 

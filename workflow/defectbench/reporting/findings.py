@@ -77,7 +77,8 @@ def difference_sentence(row: dict, names: Mapping[str, str], trainings: Mapping[
         return f"{a} {MINUS} {b}: no image has a value of {row['metric']} for both."
     counts = f"{row['n_images']:,} images in {row['n_groups']:,} groups"
     if row["claim"] == IDENTICAL:
-        return f"{a} and {b} are equal on every test image ({row['metric']}, {counts})."
+        text = f"{a} and {b} are equal on every test image ({row['metric']}, {counts})."
+        return " ".join([text, *_margin(row, trainings)])
     if row["n_groups_differ"] < row["n_groups"]:
         counts += f", {row['n_groups_differ']:,} of which differ"
     with_chance = pd.notna(row["p_seeds"])

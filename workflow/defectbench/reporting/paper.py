@@ -45,9 +45,9 @@ def paper_tables(
             tables[track] = (" ".join(sentences), _track(rows, metric))
     if len(pairwise):
         caption = (
-            "Differences in percentage points. p: Wilcoxon's signed rank test, the bootstrap of the mean and, with several "
-            "seeds on both sides, a t test with the variance between trainings together, by groups of images, with "
-            "Holm's correction."
+            "Differences in percentage points. p: Wilcoxon's signed rank test, the bootstrap of the mean and, with "
+            "several seeds on both sides, a t test with the variance between trainings together, by groups of images, "
+            "with Holm's correction."
         )
         tables["tests"] = (caption, _tests(pairwise, names))
     return tables

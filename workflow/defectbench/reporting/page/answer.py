@@ -44,7 +44,7 @@ def answer(
         which.append(f"By test value: {listed}{more}.")
     focus = standing.winner or standing.best
     row = next((row for row in rows if row.experiment == focus), rows[0])
-    cost = [_cost(row), *([] if standing.untested else _cheaper_ones(row, rows, standing, pairwise))]
+    cost = [_cost(row), *_cheaper_ones(row, rows, standing, pairwise)]
     return Answer(which, _sure(row, PRIMARY[track], pairwise, track), cost)
 
 
@@ -99,6 +99,8 @@ def _cheaper_ones(focus: BoardRow, rows: list[BoardRow], standing: Standing, pai
         return []
     question = f"May I take a cheaper one than {focus.name}?"
     if pairwise["margin"].isna().all():
+        if standing.untested:
+            return []
         return [
             f"{question} That was not tested. Set report.margin to the difference that you can live with, as 0.02 for "
             "2 pp: the tests then say which models are not worse by more than that."
