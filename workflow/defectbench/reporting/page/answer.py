@@ -116,8 +116,8 @@ def _cheaper_ones(focus: BoardRow, rows: list[BoardRow], standing: Standing, pai
 
 def _is_faster(row: BoardRow, other: BoardRow) -> bool:
     """Whether ``row`` takes less measured time per image, on the same device."""
-    devices = {*row.trainings["device"], *other.trainings["device"]}
-    if len(devices) > 1 or MIXED in devices:
+    devices = pd.concat([row.trainings["device"], other.trainings["device"]])
+    if devices.isna().any() or devices.nunique() > 1 or MIXED in set(devices):
         return False
     (time, is_median), (other_time, other_is_median) = row.milliseconds(), other.milliseconds()
     if is_median != other_is_median:  # a median is compared with no mean
