@@ -11,8 +11,10 @@ from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.findings import findings
 from defectbench.reporting.leaderboard import markdown_table
 from defectbench.reporting.names import experiment_names, short_names
+from defectbench.reporting.page.answer import answer
 from defectbench.reporting.paper import as_markdown, paper_tables
 from defectbench.reporting.power_law import FITS
+from defectbench.reporting.verdicts import Standing
 
 
 def leaderboard(results, pairwise=NO_PAIRS, issues=ISSUES, leaks=LEAKS, ungrouped=False):
@@ -312,3 +314,20 @@ def test_times_are_medians_and_means_are_marked_as_such():
     stages = {"infer_ms_p50": None, "avg_inference_time": 0.03, "infer_ms_stage1": 20.0, "infer_ms_stage2": 10.0}
     page = leaderboard(table(row("unet-resnet18_a"), row("cascade_b", dice=0.7, model="cascade", variant="", **stages)))
     assert [line.split("|")[-2].strip() for line in lines_of(page, "| ")[2:4]] == ["12.3", "~30.0 = 20.0 + 10.0"]
+
+
+def test_dice_at_the_clean_share_of_the_line_stands_beside_dice_all_where_it_is_set():
+    share = {"clean_share": 0.98, "dice_at_clean_share": 0.912}
+    bounds = {"dice_at_clean_share_lo": 0.88, "dice_at_clean_share_hi": 0.94}
+    two = seeds("unet-resnet18_full_none_native_s1+2", (0.6, 0.7), **share)
+    two[1]["dice_at_clean_share"] = 0.932
+    results = table(row("sam3", model="sam3", variant="", **share, **bounds), *two)
+    page = leaderboard(results)
+    (header,) = lines_of(page, "| experiment")
+    assert header.split("|")[4].strip() == "at 98 % clean"
+    cells = [line.split("|")[4].strip() for line in lines_of(page, "| ")[2:4]]
+    assert cells == ["0.912 (0.88 – 0.94)", "0.922 (± 0.014)"]
+    assert "at … % clean: dice_all if that share of the images were clean" in page
+    assert "clean" not in lines_of(leaderboard(table(row("unet-resnet18_a"))), "| experiment")[0]
+    told = answer(results, ranks(results), NO_PAIRS, {"automatic": Standing.of(results, NO_PAIRS, "automatic")})
+    assert "With 98 % clean images, as on the line: 0.912 (0.88 – 0.94)." in told.sure

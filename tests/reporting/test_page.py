@@ -17,6 +17,7 @@ from defectbench.files import read_json, write_json, write_text
 from defectbench.reporting.names import experiment_names
 from defectbench.reporting.page.answer import answer, standings_by_track
 from defectbench.reporting.page.caveats import caveats
+from defectbench.reporting.page.experiment_cards import experiment_card
 from defectbench.reporting.records import read_records
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
@@ -295,6 +296,20 @@ def test_several_seeds_are_one_row_that_unfolds(tmp_path):
     assert not found["early"]
     assert found["card"] == found["expected"]
     assert len({results["experiment"][int(index)] for index in found["pair"]}) == 2
+
+
+def test_cards_of_zero_shot_rows_say_what_used_val_labels(page, tmp_path):
+    study = shutil.copytree(page.parent, tmp_path / "study")
+    folder = sorted((study / "experiments").iterdir())[-1]
+    metrics = read_json(folder / "metrics.json")
+    results = tables_of(study)[0]
+    (record,) = read_records(results[results["exp_id"] == folder.name], [folder])
+    assert "with val labels" not in " ".join(experiment_card(record).metrics[0])
+    write_json(folder / "metrics.json", metrics | {"zero_shot": True, "dice_all_calibrated": 0.5})
+    (record,) = read_records(results[results["exp_id"] == folder.name], [folder])
+    header = experiment_card(record).metrics[0]
+    assert "calibrated with val labels" in header
+    assert "post-processed with val labels" in header
 
 
 def test_times_of_prediction_and_training_are_told_with_their_own_devices(page):
