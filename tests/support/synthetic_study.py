@@ -48,7 +48,7 @@ class Study:
     @property
     def page_arguments(self) -> list[str]:
         """Arguments of page.py but for plots, captions and the page itself."""
-        files = ("results.parquet", "pairwise.csv", "issues.csv", "leaks.csv", "split.csv")
+        files = ("results.parquet", "ranks.csv", "pairwise.csv", "issues.csv", "leaks.csv", "split.csv")
         named = [text for file in files for text in (f"--{Path(file).stem}", str(self.folder / file))]
         settings = ["--experiments", str(self.folder / "results.yaml"), "--pack", str(self.folder / "packed")]
         return ["--study", "made_up", *named, *settings]

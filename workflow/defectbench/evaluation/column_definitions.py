@@ -249,6 +249,12 @@ _AT_THE_LINE = (
         null_when="`report.clean_share` is not set, or images of one kind are missing",
         description="dice_all as it would be at the line's share of clean images.",
     ),
+    Definition(
+        name="clean_share",
+        value_range=SHARE,
+        null_when="`report.clean_share` is not set",
+        description="Share of clean images on the line, as configured.",
+    ),
 )
 
 GROUPS: dict[str, tuple[Definition, ...]] = {

@@ -102,6 +102,7 @@ _LAST = {
     "searched": "str",
     "notes": "str",
     "problems": "str",
+    "clean_share": "float64",
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
 _OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
@@ -197,6 +198,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "train_precision": run.get("precision"),
         "notes": "; ".join(_notes(run)) or None,
         "problems": "; ".join(_problems(run, metrics)) or None,
+        "clean_share": settings.clean_share,
     }
 
 
