@@ -2,6 +2,7 @@
 
 import re
 
+from defectbench.evaluation.pixel_curves import FEWEST_GROUPS
 from defectbench.metrics.definition import SHARE, Definition
 from defectbench.metrics.names import DEFINITIONS
 
@@ -12,7 +13,12 @@ NAME_PARTS = {
     "_pp": "with post-processing and threshold chosen on val; null if none was sought",
     "_calibrated": "of zero-shot methods, whose unsuffixed metrics are at p = 0.5: at the threshold chosen on val; "
     "null for all other methods, whose unsuffixed metrics are that already",
-    "_lo": "lower bound of the 95 % confidence interval: studentised bootstrap of whole groups of images",
+    "_lo": "lower bound of the 95 % confidence interval over groups of test images: of a mean over images by Gaffke's "
+    "bound; of a ratio of totals by a linearised jackknife; of AUPRC by percentiles of a bootstrap, null with fewer "
+    f"than {FEWEST_GROUPS} groups, where these cover too rarely. None for val metrics, on which thresholds were chosen; "
+    "for other suffixes, which no table puts beside the primary metric; for recall_at_fp_*, whose score cut depends on "
+    "the test images; for miou_with_background, which background decides; for fp_area_on_clean, whose bound the largest "
+    "false alarm that may yet come would decide; and for dice_kaggle, as the competition reports it",
     "_hi": "upper bound of the same interval",
     "cv_": "of a cross-validated experiment, between its folds, each at the thresholds chosen on the other folds",
     "_mean": "mean over the folds",
@@ -255,11 +261,11 @@ COLUMN_DEFINITIONS: tuple[Definition, ...] = tuple(definition for group in GROUP
 _BY_NAME = {definition.name: definition for definition in COLUMN_DEFINITIONS}
 _PREFIX = "|".join(re.escape(part) for part in NAME_PARTS if part.endswith("_"))
 _SUFFIX = "|".join(re.escape(part) for part in NAME_PARTS if part.startswith("_"))
-_FULL_NAME = re.compile(rf"(?:{_PREFIX})?(?P<name>.+?)(?:{_SUFFIX})?")
+_FULL_NAME = re.compile(rf"(?:{_PREFIX})?(?P<name>.+?)(?:{_SUFFIX})*")
 
 
 def definition_of(column: str) -> Definition:
-    """The definition of a column of results.csv, whose name may have a prefix and a suffix.
+    """The definition of a column of results.csv, whose name may have a prefix and suffixes.
 
     Raises:
         KeyError: if there is no such column.

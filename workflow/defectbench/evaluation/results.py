@@ -10,6 +10,7 @@ import pandas as pd
 from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
+from defectbench.evaluation.metric_intervals import WITH_INTERVAL, metric_intervals
 from defectbench.files import atomic, read_json, write_text
 from defectbench.metrics.names import all_names
 from defectbench.script import UserError
@@ -51,7 +52,10 @@ _FIRST = {
     "dice_all": "float64",
     "threshold": "float64",
 }
-_BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")), "float64")
+_BOUNDS, _FURTHER_BOUNDS = (
+    dict.fromkeys((f"{metric}_{end}" for metric in metrics for end in ("lo", "hi")), "float64")
+    for metrics in (METRICS, [metric for metric in WITH_INTERVAL if metric not in METRICS])
+)
 _METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
 _LAST = {
     "n_pixels": "Int64",
@@ -100,6 +104,7 @@ _LAST = {
     "searched": "str",
     "notes": "str",
     "problems": "str",
+    **_FURTHER_BOUNDS,
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
 _OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
@@ -182,7 +187,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         **metrics,
         **run["experiment"],
         **(_between_folds(folder) if "n_folds" in run else {}),
-        **_intervals(scores, metrics, settings),
+        **_intervals(folder, scores, metrics, settings),
         "experiment": settings.experiment_of.get(run["experiment"]["exp_id"], run["experiment"]["exp_id"]),
         "subset_size": run["experiment"]["subset"],
         "ckpt_path": run.get("weights_path"),
@@ -259,15 +264,12 @@ def _read(path: Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
 
 
-def _intervals(scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings) -> dict[str, float]:
-    """Bounds of the means over test images, where ``metrics`` has these, and the number of groups of images."""
+def _intervals(
+    folder: Path, scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings
+) -> dict[str, float]:
+    """Bounds of the metrics that have an interval, and the number of groups of images."""
     bootstrap = GroupBootstrap(scores["group"].to_numpy(str), settings.bootstrap_draws, settings.bootstrap_seed)
-    intervals: dict[str, float] = {"n_test_groups": bootstrap.n_groups}
-    for metric in METRICS:
-        if metrics[metric] is not None:
-            bounds = bootstrap.interval(scores[metric].to_numpy(), 0, 1)
-            intervals |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
-    return intervals
+    return {"n_test_groups": bootstrap.n_groups, **metric_intervals(folder, metrics, scores, bootstrap)}
 
 
 def _check_comparable(table: pd.DataFrame) -> None:

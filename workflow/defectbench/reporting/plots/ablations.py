@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.evaluation.image_scores import PRIMARY, read_image_scores
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.pairwise import ABLATION
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
 from defectbench.reporting import palette
 from defectbench.reporting.numbers import format_points
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.lines import best_of, with_track
 from defectbench.reporting.records import Record
 
@@ -99,7 +98,7 @@ def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:
                 continue
             scores, base_scores = (read_image_scores(record.folder, name) for name in (policy, base))
             differences = 100 * (scores[PRIMARY[track]] - base_scores[PRIMARY[track]]).to_numpy()
-            bootstrap = GroupBootstrap(scores["group"].to_numpy(str), DRAWS, SEED)
+            bootstrap = bootstrap_of(scores["group"].to_numpy())
             interval = bootstrap.interval(differences, -100, 100)
             effects.append(Effect(with_track(record), float(np.nanmean(differences)), *interval, None))
     return effects

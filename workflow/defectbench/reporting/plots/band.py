@@ -1,14 +1,12 @@
-"""Pointwise 95 % bands of curves that are functions of sums over images: a bootstrap of groups."""
-
-import warnings
-from collections.abc import Callable
+"""Pointwise 95 % bands of curves over test images, which come in groups."""
 
 import numpy as np
 
-from defectbench.evaluation.intervals import TAILS, GroupBootstrap
+from defectbench.evaluation.intervals import GroupBootstrap
 
-DRAWS, SEED = 500, 42
-EXPLANATION = "Bands: pointwise 95 % intervals, percentiles of a bootstrap over groups of test images."
+DRAWS, SEED = 2000, 42
+SHARES = "Bands: pointwise 95 % intervals over groups of images, which hold at shares of 0 and 1 too."
+RATIOS = "Bands: pointwise 95 % intervals of ratios of totals over groups of images."
 
 
 def bootstrap_of(groups: np.ndarray) -> GroupBootstrap:
@@ -16,19 +14,17 @@ def bootstrap_of(groups: np.ndarray) -> GroupBootstrap:
     return GroupBootstrap(groups.astype(str), DRAWS, SEED)
 
 
-def group_sums(values: np.ndarray, bootstrap: GroupBootstrap) -> np.ndarray:
-    """Sums (n_groups, K) over the images of each group of ``values`` (N, K)."""
-    sums = np.zeros((bootstrap.n_groups, values.shape[1]))
-    np.add.at(sums, bootstrap.group_of, values)
-    return sums
+def share_band(values: np.ndarray, bootstrap: GroupBootstrap) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (n,) of the means over images of ``values`` (N, n) in [0, 1]."""
+    # Neighbouring points of a curve often have the same values.
+    columns, place = np.unique(values, axis=1, return_inverse=True)
+    bounds = np.array([bootstrap.interval(column, 0, 1) for column in columns.T])
+    return bounds[place, 0], bounds[place, 1]
 
 
-def band(
-    parts: tuple[np.ndarray, ...], bootstrap: GroupBootstrap, curve: Callable[..., np.ndarray]
+def ratio_band(
+    numerators: np.ndarray, denominators: np.ndarray, bootstrap: GroupBootstrap
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (n,) of ``curve``, a function of sums over images to (..., n); ``parts`` are its arguments (N, K) each."""
-    resampled = curve(*(bootstrap.counts @ group_sums(part, bootstrap) for part in parts))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # the band has no value where no draw has one
-        low, high = np.nanquantile(resampled, TAILS, axis=0)
-    return low, high
+    """Bounds (n,) of the ratios, in [0, 1], of the totals over images of both arguments, (N, n)."""
+    bounds = np.array([bootstrap.ratio_interval(*pair) for pair in zip(numerators.T, denominators.T, strict=True)])
+    return bounds[:, 0], bounds[:, 1]

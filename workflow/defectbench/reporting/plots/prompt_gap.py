@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from defectbench.config.prompts import track_of
 from defectbench.evaluation.image_scores import read_image_scores
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.reporting import palette
 from defectbench.reporting.numbers import format_points
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.prompting import METRIC, describe_prompts, group_by_segmenter, is_oracle
 from defectbench.reporting.records import Record
 
@@ -99,7 +98,7 @@ def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
     )
     both = first.index.intersection(second.index)
     differences = 100 * (first.loc[both, METRIC] - second.loc[both, METRIC]).to_numpy()
-    bootstrap = GroupBootstrap(first.loc[both, "group"].to_numpy(str), DRAWS, SEED)
+    bootstrap = bootstrap_of(first.loc[both, "group"].to_numpy())
     return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.interval(differences, -100, 100))
 
 
