@@ -157,7 +157,7 @@ def test_labels_that_are_all_right_are_hardly_ever_called_shifted(tmp_path):
     empty = {name: {f"{name}.png": np.zeros((2, *SHAPE), bool)} for name in ("train", "test")}
     dataset = make_dataset(tmp_path, empty | {"val": labels})
     maps = {i: codes_from_logits(np.where(m, 4.0, -4.0)) for i, m in seen.items()}
-    table, findings, _ = audit(dataset, dataset.predict("val", maps, classes=dataset.classes))
+    _, findings, _ = audit(dataset, dataset.predict("val", maps, classes=dataset.classes))
     shifted = [finding.image_id for finding in findings if finding.reason == "shifted outline"]
     assert "odd.png" in shifted
     assert len(shifted) <= 0.05 * len(labels)

@@ -199,20 +199,20 @@ def test_cost_shows_every_value_with_its_interval(records):
     assert set(values) == set(intervals) == {record.exp_id for record in own}
     for record in own:
         (x,), (y,) = values[record.exp_id].get_data()
-        assert (x, y) == (pytest.approx(1000 * record.row["avg_inference_time"]), record.row["dice_all"])
+        assert (x, y) == (record.row["infer_ms_p50"], record.row["dice_all"])
 
 
 def test_times_of_another_device_are_hollow_and_on_no_front(records):
     own = [record for record in records if record.row["track"] == "automatic"]
-    fastest = min(own, key=lambda record: record.row["avg_inference_time"])
+    fastest = min(own, key=lambda record: record.row["infer_ms_p50"])
     moved = replace(fastest, row=fastest.row | {"device": "another"})
     figure = cost_figure([moved if record is fastest else record for record in records])
     faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [fastest.exp_id]
     (line,) = drawn(figure.axes[0], "front").values()
     others = [record.row for record in own if record is not fastest]
-    kept = pareto_front([row["avg_inference_time"] for row in others], [row["dice_all"] for row in others])
-    np.testing.assert_allclose(line.get_xdata(), [1000 * others[i]["avg_inference_time"] for i in kept])
+    kept = pareto_front([row["infer_ms_p50"] for row in others], [row["dice_all"] for row in others])
+    np.testing.assert_allclose(line.get_xdata(), [others[i]["infer_ms_p50"] for i in kept])
     assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
 
 

@@ -13,12 +13,12 @@ NAME_PARTS = {
     "_pp": "with post-processing and threshold chosen on val; null if none was sought",
     "_calibrated": "of zero-shot methods, whose unsuffixed metrics are at p = 0.5: at the threshold chosen on val; "
     "null for all other methods, whose unsuffixed metrics are that already",
-    "_lo": "lower bound of the 95 % confidence interval over groups of test images: of a mean over images by Gaffke's "
-    "bound; of a ratio of totals by a linearised jackknife; of AUPRC by percentiles of a bootstrap, null with fewer "
-    f"than {FEWEST_GROUPS} groups, where these cover too rarely. None for val metrics, on which thresholds were chosen; "
-    "for other suffixes, which no table puts beside the primary metric; for recall_at_fp_*, whose score cut depends on "
-    "the test images; for miou_with_background, which background decides; for fp_area_on_clean, whose bound the largest "
-    "false alarm that may yet come would decide; and for dice_kaggle, as the competition reports it",
+    "_lo": "lower bound of the 95 % confidence interval, over groups of test images. Of means over images: Gaffke's "
+    "bound; of ratios of totals: linearised jackknife; of AUPRC: percentiles of a bootstrap, null with fewer than "
+    f"{FEWEST_GROUPS} groups, where these cover too rarely. No interval have val metrics (thresholds were chosen by "
+    "them) and those of other suffixes; `recall_at_fp_*` (the score cut depends on the same images); "
+    "`fp_area_on_clean` (the largest possible false alarm would decide); `miou_with_background` and `dice_kaggle` "
+    "(for comparison with figures that have none)",
     "_hi": "upper bound of the same interval",
     "cv_": "of a cross-validated experiment, between its folds, each at the thresholds chosen on the other folds",
     "_mean": "mean over the folds",
@@ -93,18 +93,24 @@ _COST = (
         null_when="not measured",
         description="Time of prediction of all images (val and test).",
     ),
-    *(
-        Definition(
-            name=f"infer_ms_p{percent}",
-            value_range="milliseconds",
-            null_when="not measured, or an ensemble or cascade: percentiles of a sum are not known",
-            description=f"Time of prediction per image, {percent}th percentile.",
-        )
-        for percent in (50, 95)
+    Definition(
+        name="infer_ms_p50",
+        averaging="median over the predicted images; of ensembles and cascades the sum of the medians of their parts",
+        value_range="milliseconds",
+        null_when="not measured",
+        description="Time of prediction per image. Of tables and plots, since a few images that waited for other work "
+        "raise the mean several times.",
+    ),
+    Definition(
+        name="infer_ms_p95",
+        averaging="95th percentile over the predicted images",
+        value_range="milliseconds",
+        null_when="not measured, or an ensemble or cascade: percentiles of a sum are not known",
+        description="Time of prediction per image.",
     ),
     Definition(
         name="infer_ms_stage1",
-        averaging="mean over the predicted images",
+        averaging="median over the predicted images, plus the mean time of making the prompts",
         value_range="milliseconds",
         null_when="no cascade",
         description="Time per image of a cascade's first stage: prediction by the experiment that makes the prompts, "
@@ -112,10 +118,18 @@ _COST = (
     ),
     Definition(
         name="infer_ms_stage2",
-        averaging="mean over the predicted images",
+        averaging="median over the predicted images",
         value_range="milliseconds",
         null_when="no cascade",
         description="Time per image of a cascade's second stage: prediction by the prompted segmenter.",
+    ),
+    Definition(
+        name="load",
+        formula="processes that ran or waited for a CPU, mean of one minute/CPUs",
+        averaging="the higher one of start and end of the prediction, and of the parts of ensembles and cascades",
+        value_range="0 and more",
+        null_when="not measured",
+        description="Load of the machine while prediction was timed. Above 1, times are too long: see `notes`.",
     ),
     Definition(
         name="train_seconds",

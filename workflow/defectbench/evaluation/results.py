@@ -97,6 +97,7 @@ _LAST = {
     "prompt_noise": "float64",
     "infer_ms_stage1": "float64",
     "infer_ms_stage2": "float64",
+    "load": "float64",
     "cv_folds": "Int64",
     **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
     "match_iou": "float64",
@@ -133,6 +134,7 @@ _OF_TIMING = (
     "infer_ms_stage1",
     "infer_ms_stage2",
     "device",
+    "load",
 )
 _NAMES = {"name": "str"}
 COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
@@ -196,7 +198,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "post_processing": _post_processing(metrics),
         "train_device": None if run.get("zero_shot") else run.get("device"),
         "train_precision": run.get("precision"),
-        "notes": "; ".join(_notes(run)) or None,
+        "notes": "; ".join(_notes(run, timing)) or None,
         "problems": "; ".join(_problems(run, metrics)) or None,
     }
 
@@ -234,10 +236,12 @@ def _post_processing(metrics: dict[str, Any]) -> str | None:
     return json.dumps(steps) if set(steps.values()) - {"none"} else None
 
 
-def _notes(run: dict[str, Any]) -> list[str]:
+def _notes(run: dict[str, Any], timing: dict[str, Any]) -> list[str]:
     notes = list(run.get("notes") or [])
     if (parts := run.get("batch_parts") or 1) > 1:
         notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
+    if (load := timing.get("load") or 0) > 1:
+        notes.append(f"timed while other work ran (load {load:.1f} per CPU): its times are too long")
     return notes
 
 
