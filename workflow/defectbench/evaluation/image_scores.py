@@ -18,8 +18,8 @@ class ScoresError(UserError):
     """Scores per image that are missing or do not match."""
 
 
-def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
-    """Scores of the test images of the experiment in ``folder``, in the order of their ids.
+def read_image_scores(folder: Path, policy: str, role: str = "test") -> pd.DataFrame:
+    """Scores of the images of ``role`` of the experiment in ``folder``, in the order of their ids.
 
     Columns image_id, group and METRICS, each in [0, 1]; NaN where a metric leaves an image out. Their means are the
     metrics of the same names. ``policy`` is the policy of unsuffixed names in metrics.json.
@@ -27,28 +27,26 @@ def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
     Raises:
         ScoresError: if the experiment has no per_image.parquet, or it has no rows of this policy.
     """
-    rows = read_image_rows(folder, policy)
+    rows = read_image_rows(folder, policy, role)
     images = image_counts(rows)
     dice, iou = images.dice(), images.iou()
     on_defective = [np.where(images.defective, values, np.nan) for values in (dice, iou)]
     return rows[["image_id", "group"]].assign(**dict(zip(METRICS, (dice, *on_defective), strict=True)))
 
 
-def read_image_rows(folder: Path, policy: str) -> pd.DataFrame:
-    """Rows of per_image.parquet of the merged masks of the test images by ``policy``, in the order of their ids.
+def read_image_rows(folder: Path, policy: str, role: str = "test") -> pd.DataFrame:
+    """Rows of per_image.parquet of the merged masks of the images of ``role`` by ``policy``, in the order of their ids.
 
     Raises:
         ScoresError: as of :func:`read_image_scores`.
     """
     path = folder / "per_image.parquet"
     try:
-        rows = pd.read_parquet(
-            path, filters=[("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", policy)]
-        )
+        rows = pd.read_parquet(path, filters=[("role", "==", role), ("class", "==", MERGED), ("policy", "==", policy)])
     except FileNotFoundError:
         raise ScoresError(f"{path}: no such file; is the experiment finished?") from None
     if rows.empty:
-        raise ScoresError(f"{path}: no test images with policy {policy!r}: score again")
+        raise ScoresError(f"{path}: no {role} images with policy {policy!r}: score again")
     return rows.sort_values("image_id", ignore_index=True)
 
 

@@ -1,6 +1,7 @@
 """Consolidation of experiments: results.csv, one row each, from the files of their folders alone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ _BOUNDS, _FURTHER_BOUNDS = (
     dict.fromkeys((f"{metric}_{end}" for metric in metrics for end in ("lo", "hi")), "float64")
     for metrics in (METRICS, [metric for metric in WITH_INTERVAL if metric not in METRICS])
 )
+_AT_CLEAN_SHARE = dict.fromkeys(("dice_at_clean_share", "dice_at_clean_share_lo", "dice_at_clean_share_hi"), "float64")
 _METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
 _LAST = {
     "n_pixels": "Int64",
@@ -137,7 +139,9 @@ _OF_TIMING = (
     "load",
 )
 _NAMES = {"name": "str"}
-COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
+COLUMNS = _FIRST | {
+    name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST | _AT_CLEAN_SHARE).items() if name not in _FIRST
+}
 
 
 class ResultsError(UserError):
@@ -273,7 +277,33 @@ def _intervals(
 ) -> dict[str, float]:
     """Bounds of the metrics that have an interval, and the number of groups of images."""
     bootstrap = GroupBootstrap(scores["group"].to_numpy(str), settings.bootstrap_draws, settings.bootstrap_seed)
-    return {"n_test_groups": bootstrap.n_groups, **metric_intervals(folder, metrics, scores, bootstrap)}
+    intervals = {"n_test_groups": bootstrap.n_groups, **metric_intervals(folder, metrics, scores, bootstrap)}
+    if settings.clean_share is not None and metrics["dice_all"] is not None:
+        values = dice_at_clean_share(scores, bootstrap, settings.clean_share)
+        intervals |= dict(zip(_AT_CLEAN_SHARE, values, strict=True))
+    return intervals
+
+
+def dice_at_clean_share(
+    scores: pd.DataFrame, bootstrap: GroupBootstrap, clean_share: float
+) -> tuple[float, float, float]:
+    """dice_all, and its bounds, if ``clean_share`` of the images were clean; NaN without images of either kind.
+
+    The means over clean and over defective images are weighted by their shares. Their distances from the bounds add up
+    as squares (Zou and Donner, Statistics in Medicine 27, 2008).
+    """
+    defective = scores["test_Dice"].notna().to_numpy()
+    dice = scores["dice_all"].to_numpy()
+    mean, low, high = 0.0, 0.0, 0.0
+    for of_kind, share in ((~defective, clean_share), (defective, 1 - clean_share)):
+        values = np.where(of_kind, dice, np.nan)
+        if not of_kind.any():
+            return np.nan, np.nan, np.nan
+        mean_of_kind, (first, last) = np.nanmean(values), bootstrap.interval(values)
+        mean += share * float(mean_of_kind)
+        low = math.hypot(low, share * (mean_of_kind - first))
+        high = math.hypot(high, share * (last - mean_of_kind))
+    return float(mean), float(max(mean - low, 0)), float(min(mean + high, 1))
 
 
 def _check_comparable(table: pd.DataFrame) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from defectbench.evaluation.pixel_curves import FEWEST_GROUPS, percentile_interval
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import sweep
-from defectbench.reporting.plots.band import RATIOS, bootstrap_of, ratio_band
+from defectbench.reporting.plots.band import EXPLANATION, bootstrap_of, ratio_band
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
@@ -32,10 +32,10 @@ def precision_recall_figure(records: Sequence[Record]) -> Figure:
             panels = [Panel("recall", "precision", left), Panel("threshold p", "F1 of all pixels", right)]
             rows.append(Row(track, panels, n_hidden))
     texts = [
-        "Pixels of all test images together. Left: every distinct score is a threshold; the mean height of a curve is "
-        "AUPRC. Its band, percentiles of a bootstrap over groups, is drawn where neighbouring thresholds k/256 are at "
-        f"most {RESOLVED:g} of recall apart, and from {FEWEST_GROUPS} groups on. Right: thresholds "
-        f"k/256. {RATIOS} Dot: the threshold of the results; it was chosen on val images."
+        f"Pixels of all test images together. {EXPLANATION} Dot: the threshold of the results; it was chosen on val "
+        "images. Left: every distinct score is a threshold, and the mean height of a curve is AUPRC; bands only where "
+        f"neighbouring thresholds k/256 are at most {RESOLVED:g} of recall apart, and from {FEWEST_GROUPS} groups on. "
+        "Right: thresholds k/256."
     ]
     return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.", hues_of(records))
 
@@ -81,7 +81,8 @@ def precision_at_recall(histogram: np.ndarray) -> np.ndarray:
     tp = np.cumsum(positive)
     if not tp[-1]:
         return np.full(len(RECALL), np.nan)
-    first = np.searchsorted(tp, RECALL * tp[-1], side="left")
+    # Pixels are whole numbers, wanted ones rounded: where these should be equal, they are.
+    first = np.searchsorted(tp, RECALL * tp[-1] - 1e-6, side="left")
     return tp[first] / (tp + np.cumsum(negative))[first]
 
 
