@@ -50,7 +50,7 @@ def ablations_figure(records: Sequence[Record], pairwise: pd.DataFrame) -> Figur
         return style.message_figure(TITLE, "No pair was declared under report.ablations, and no experiment has scores.")
     texts = [
         "Differences on the same test images, percentage points of dice_all, or of test_Dice in the oracle track, with "
-        "95 % intervals (bootstrap over groups). Filled: significant after Holm's correction; hollow: not; grey: "
+        "95 % intervals over groups of images. Filled: significant after Holm's correction; hollow: not; grey: "
         "described, not tested, so no claim is made."
     ]
     if ABLATION not in set(pairwise["kind"]):

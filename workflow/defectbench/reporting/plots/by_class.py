@@ -38,8 +38,8 @@ def by_class_figure(records: Sequence[Record]) -> Figure:
     if not panels:
         return style.message_figure(TITLE, "No test image is defective.")
     texts = [
-        "Mean IoU over defective test images, merged masks by size, each class by itself. Whiskers: 95 % intervals, "
-        "bootstrap over groups of test images.",
+        "Mean IoU over defective test images, merged masks by size, each class by itself. Whiskers: 95 % intervals "
+        "over groups of test images.",
     ]
     if not with_classes:
         texts[0] += " None of these models tells classes apart."

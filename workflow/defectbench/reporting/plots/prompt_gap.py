@@ -46,8 +46,8 @@ def prompt_gap_figure(records: Sequence[Record]) -> Figure:
             TITLE, "No promptable model has an experiment with true prompts and one with others."
         )
     texts = [
-        f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals (bootstrap over "
-        "groups). Grey square: prompts by the truth (oracle track); black dot: by a model (automatic track). Gap: "
+        f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals over groups of "
+        "images. Grey square: prompts by the truth (oracle track); black dot: by a model (automatic track). Gap: "
         "automatic − oracle on the same images, percentage points. Clean images, on which a detector can only be "
         "wrong, play no part here: see dice_all in the leaderboard."
     ]
