@@ -2,7 +2,7 @@
 
 Every model is trained on three numbers of labels with some seeds; scores of an image are its own difficulty plus the
 training's noise on it, plus the chance of the training as a whole. A claim: the exponent of any model's law is above 0
-after Holm's correction over the study. `described`: the share of laws that are not tested.
+after Holm's correction over the study.
 
     python benchmarks/power_laws.py [--simulations 500]
 """
@@ -11,9 +11,9 @@ import argparse
 
 import numpy as np
 
-from defectbench.evaluation.intervals import GroupBootstrap
+from defectbench.evaluation.intervals import TAILS, GroupBootstrap
 from defectbench.evaluation.statistics import ALPHA, holm
-from defectbench.reporting.power_law import fit_trainings
+from defectbench.reporting.power_law import fit_law, fit_trainings
 
 SIZES = (100, 200, 336)
 N_SERIES = 5
@@ -25,29 +25,36 @@ ERROR = 0.25  # mean error at the smallest number of labels
 def power_law_claims(
     n_images: int, n_seeds: int, seed_sd: float, exponent: float = 0.0, simulations: int = 500
 ) -> dict[str, float]:
-    """Shares of studies with any claim, of laws claimed, of laws whose interval excludes 0, and of laws not tested.
+    """Shares of studies with any claim, and with one by images alone, as if training had no chance; and shares of laws.
+
+    Of laws: those claimed, those whose interval is above 0, and those that are not tested.
 
     ``seed_sd`` is the standard deviation of a training's mean score between seeds. With ``exponent`` 0 labels do not
     help, and every claim is false; otherwise the error falls as n^-exponent.
     """
     bootstrap = GroupBootstrap(np.arange(n_images).astype(str), DRAWS, 0)
-    counted = np.zeros(4)
+    counted = np.zeros(5)
     for simulation in range(simulations):
         rng = np.random.default_rng([simulation, n_images, n_seeds, round(1e4 * seed_sd), round(100 * exponent)])
         labels = np.repeat(SIZES, n_seeds)
-        fits = []
+        fits, by_images = [], []
         difficulty = rng.normal(0, DIFFICULTY_SD, n_images)
         for _ in range(N_SERIES):
             chance = rng.normal(0, seed_sd, len(labels)) if seed_sd else np.zeros(len(labels))
             noise = rng.normal(0, IMAGE_SD / np.sqrt(2), (len(labels), n_images))
             means = 1 - ERROR * (labels / SIZES[0]) ** -exponent + chance
-            fits.append(fit_trainings(labels, means[:, None] + difficulty + noise, bootstrap, simulation))
+            scores = means[:, None] + difficulty + noise
+            fits.append(fit_trainings(labels, scores, bootstrap, simulation))
+            exponents = fit_law(labels, np.column_stack([bootstrap.means(row) for row in scores])).exponent
+            by_images.append(np.quantile(exponents, TAILS[0]) > 0)
         p = holm(np.array([fit.p for fit in fits]))
         rises = np.array([float(fit.law.exponent) > 0 for fit in fits])
         claimed = (p < ALPHA) & rises
         alone = [fit.tested and fit.interval[0] > 0 for fit in fits]
-        counted += claimed.any(), claimed.mean(), np.mean(alone), np.mean([not fit.tested for fit in fits])
-    return dict(zip(("any claim", "claimed", "alone", "described"), counted / simulations, strict=True))
+        described = np.mean([not fit.tested for fit in fits])
+        counted += claimed.any(), any(by_images), claimed.mean(), np.mean(alone), described
+    names = ("any claim", "any by images", "claimed", "alone", "described")
+    return dict(zip(names, counted / simulations, strict=True))
 
 
 CASES = [(n_images, n_seeds, seed_sd) for n_images in (90, 500, 2000) for n_seeds in (1, 2, 3) for seed_sd in (0, 0.01)]
@@ -58,13 +65,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=500, help="studies of a cell")
     args = parser.parse_args()
-    print("| images | seeds | sd between seeds | any false claim | one law alone | 5 laws of b = 0.1, found |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| images | seeds | sd between seeds | any false claim | by images alone | one law alone | b = 0.1, found |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for n_images, n_seeds, seed_sd in CASES:
         none, some = (
             power_law_claims(n_images, n_seeds, seed_sd, exponent, args.simulations) for exponent in (0.0, 0.1)
         )
-        cells = (f"{share:.1%}" for share in (none["any claim"], none["alone"], some["claimed"]))
+        shares = none["any claim"], none["any by images"], none["alone"], some["claimed"]
+        cells = (f"{100 * share:.1f} %" for share in shares)
         print(f"| {n_images} | {n_seeds} | {100 * seed_sd:g} pp | {' | '.join(cells)} |", flush=True)
 
 

@@ -216,6 +216,15 @@ def test_times_of_another_device_are_hollow_and_on_no_front(records):
     assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
 
 
+def test_times_of_a_busy_machine_are_named(records):
+    busy = [r.name for r in records if r.row["track"] == "automatic" and r.row["load"] > 1]
+    assert busy
+    said = " ".join(" ".join(text.get_text() for text in cost_figure(records).texts).split())
+    assert f"as other work ran (load above 1 per CPU), of {', '.join(busy)}." in said
+    idle = [replace(record, row=record.row | {"load": 1.0}) for record in records]
+    assert "other work ran" not in " ".join(text.get_text() for text in cost_figure(idle).texts)
+
+
 def test_times_whose_parts_are_of_several_devices_make_no_front(records):
     own = [record for record in records if record.row["track"] == "automatic"]
     figure = cost_figure([replace(record, row=record.row | {"device": "mixed"}) for record in own])
