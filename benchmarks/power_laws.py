@@ -8,6 +8,8 @@ after Holm's correction over the study.
 """
 
 import argparse
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -23,24 +25,24 @@ ERROR = 0.25  # mean error at the smallest number of labels
 
 
 def power_law_claims(
-    n_images: int, n_seeds: int, seed_sd: float, exponent: float = 0.0, simulations: int = 500
+    n_images: int, n_seeds: int, seed_sds: Sequence[float], exponent: float = 0.0, simulations: int = 500
 ) -> dict[str, float]:
     """Shares of studies with any claim, and with one by images alone, as if training had no chance; and shares of laws.
 
     Of laws: those claimed, those whose interval is above 0, and those that are not tested.
 
-    ``seed_sd`` is the standard deviation of a training's mean score between seeds. With ``exponent`` 0 labels do not
-    help, and every claim is false; otherwise the error falls as n^-exponent.
+    ``seed_sds`` are the standard deviations of a training's mean score between seeds, one for each of SIZES. With
+    ``exponent`` 0 labels do not help, and every claim is false; otherwise the error falls as n^-exponent.
     """
     bootstrap = GroupBootstrap(np.arange(n_images).astype(str), DRAWS, 0)
     counted = np.zeros(5)
     for simulation in range(simulations):
-        rng = np.random.default_rng([simulation, n_images, n_seeds, round(1e4 * seed_sd), round(100 * exponent)])
-        labels = np.repeat(SIZES, n_seeds)
+        rng = np.random.default_rng([simulation, n_images, n_seeds, round(100 * exponent)])
+        labels, sds = np.repeat(SIZES, n_seeds), np.repeat(seed_sds, n_seeds)
         fits, by_images = [], []
         difficulty = rng.normal(0, DIFFICULTY_SD, n_images)
         for _ in range(N_SERIES):
-            chance = rng.normal(0, seed_sd, len(labels)) if seed_sd else np.zeros(len(labels))
+            chance = rng.normal(0, 1, len(labels)) * sds
             noise = rng.normal(0, IMAGE_SD / np.sqrt(2), (len(labels), n_images))
             means = 1 - ERROR * (labels / SIZES[0]) ** -exponent + chance
             scores = means[:, None] + difficulty + noise
@@ -57,7 +59,8 @@ def power_law_claims(
     return dict(zip(names, counted / simulations, strict=True))
 
 
-CASES = [(n_images, n_seeds, seed_sd) for n_images in (90, 500, 2000) for n_seeds in (1, 2, 3) for seed_sd in (0, 0.01)]
+SEED_SDS = ((0.0, 0.0, 0.0), (0.01, 0.01, 0.01), (0.03, 0.01, 0.01))
+CASES = list(product((90, 500, 2000), (1, 2, 3), SEED_SDS))
 
 
 def main() -> None:
@@ -67,13 +70,14 @@ def main() -> None:
     args = parser.parse_args()
     print("| images | seeds | sd between seeds | any false claim | by images alone | one law alone | b = 0.1, found |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for n_images, n_seeds, seed_sd in CASES:
+    for n_images, n_seeds, seed_sds in CASES:
         none, some = (
-            power_law_claims(n_images, n_seeds, seed_sd, exponent, args.simulations) for exponent in (0.0, 0.1)
+            power_law_claims(n_images, n_seeds, seed_sds, exponent, args.simulations) for exponent in (0.0, 0.1)
         )
         shares = none["any claim"], none["any by images"], none["alone"], some["claimed"]
         cells = (f"{100 * share:.1f} %" for share in shares)
-        print(f"| {n_images} | {n_seeds} | {100 * seed_sd:g} pp | {' | '.join(cells)} |", flush=True)
+        chance = ", ".join(f"{100 * sd:g}" for sd in seed_sds)
+        print(f"| {n_images} | {n_seeds} | {chance} pp | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

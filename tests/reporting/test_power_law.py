@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
 from scipy.stats import t as student
+from statsmodels.api import OLS, add_constant
 from synthetic_study import write_study
 from tiny_study import ROOT
 
@@ -86,18 +87,19 @@ def test_without_noise_of_images_the_interval_is_that_of_a_regression_line():
     scores[:] = scores.mean(axis=1, keepdims=True)
     fit = fit_trainings(labels, scores, IMAGES, 0)
     line = linregress(np.log(labels), np.log(1 - scores[:, 0]))
-    half = student.ppf(0.975, 7) * line.stderr
+    ols = OLS(np.log(1 - scores[:, 0]), add_constant(np.log(labels)))
+    error = max(line.stderr, ols.fit(cov_type="HC3").bse[1])
+    half = student.ppf(0.975, 7) * error
     assert fit.interval == pytest.approx((-line.slope - half, -line.slope + half))
-    assert fit.p == pytest.approx(line.pvalue)
-    # The draws of laws have the same quantiles, and there the band of the line's mean.
+    assert fit.p == pytest.approx(2 * student.sf(abs(line.slope) / error, 7))
+    # The draws of laws have the same quantiles, and in the middle those of the line's mean.
     assert np.quantile(fit.draws.exponent, (0.025, 0.975)) == pytest.approx(fit.interval, abs=0.1 * half)
-    at = np.array([100.0])
-    x = np.log(labels) - np.log(labels).mean()
-    there = np.log(100) - np.log(labels).mean()
+    middle = np.exp(np.log(labels).mean())
     residual = np.log(1 - scores[:, 0]) - line.intercept - line.slope * np.log(labels)
-    error = np.sqrt((residual**2).sum() / 7 * (1 / 9 + there**2 / (x**2).sum()))
-    expected = 1 - np.exp(line.intercept + line.slope * np.log(100) + student.ppf((0.975, 0.025), 7) * error)
-    assert np.quantile(fit.draws.score(at)[:, 0], (0.025, 0.975)) == pytest.approx(expected, abs=0.005)
+    error = np.sqrt((residual**2).sum() / 7 / 9)
+    expected = 1 - np.exp(line.intercept + line.slope * np.log(middle) + student.ppf((0.975, 0.025), 7) * error)
+    drawn = fit.draws.score(np.array([middle]))[:, 0]
+    assert np.quantile(drawn, (0.025, 0.975)) == pytest.approx(expected, abs=0.002)
 
 
 def test_images_add_to_the_error_of_the_trainings():
@@ -109,7 +111,8 @@ def test_images_add_to_the_error_of_the_trainings():
     x = np.log(labels) - np.log(labels).mean()
     expected = np.sqrt((x**2 * (0.01**2 + 0.005**2) / error**2).sum()) / (x**2).sum()
     found = [fit_trainings(*scores_of([100, 200, 400], 2, 0.3, 0.01, seed=s), IMAGES, 0).error for s in range(40)]
-    assert np.sqrt(np.mean(np.square(found))) == pytest.approx(expected, rel=0.2)
+    # The larger one of two estimates is above it.
+    assert expected < np.sqrt(np.mean(np.square(found))) < 1.5 * expected
 
 
 @pytest.mark.parametrize(("seeds", "groups"), [(1, 400), ([2, 2, 1], 400), (2, 19)])
@@ -127,16 +130,18 @@ def test_equal_scores_show_nothing():
 
 
 @pytest.mark.parametrize("n_seeds", [1, 2, 3])
-def test_labels_that_do_not_help_are_hardly_ever_said_to_help(n_seeds):
-    """Five models, seeds with a sd of 1 pp, 2,000 images: at most 5 % of studies, where one seed alone gave 79 %."""
-    found = power_law_claims(2000, n_seeds, 0.01, simulations=40)
+@pytest.mark.parametrize("seed_sds", [(0.01, 0.01, 0.01), (0.03, 0.01, 0.01)])
+def test_labels_that_do_not_help_are_hardly_ever_said_to_help(n_seeds, seed_sds):
+    """Five models, seeds with a sd of 1 pp, 2,000 images; by images alone a claim in 87 % of studies."""
+    found = power_law_claims(2000, n_seeds, seed_sds, simulations=40)
     assert found["any claim"] <= 0.05
+    assert found["any by images"] > 0.5
     assert found["alone"] <= 0.05
     assert found["described"] == (n_seeds == 1)
 
 
 def test_labels_that_help_are_found():
-    assert power_law_claims(2000, 3, 0.01, exponent=0.3, simulations=10)["claimed"] > 0.9
+    assert power_law_claims(2000, 3, (0.01, 0.01, 0.01), exponent=0.3, simulations=10)["claimed"] > 0.9
 
 
 ROW = {"label": "unet", "metric": "dice_all", "n_sizes": 3, "n_trainings": 6, "n_least": 100, "n_full": 1600}

@@ -109,8 +109,9 @@ def fit_trainings(n: np.ndarray, scores: np.ndarray, bootstrap: GroupBootstrap, 
     """Fit the law of T trainings with ``n`` (T,) labels, of whose test images ``scores`` (T, N) are the scores.
 
     The variance of the exponent is that over draws of groups of images, plus that of a regression line's slope by the
-    chance of training: the variance of the residuals, T - 2 degrees of freedom, less what the images have of it over
-    the same draws. ``seed`` is that of the draws of laws from Student's t distribution of both coefficients.
+    chance of training: what follows from the residuals, less what follows from the images' part in them over the same
+    draws. ``seed`` is that of the draws of laws, whose coefficients have Student's t distribution with T - 2 degrees of
+    freedom.
     """
     law = fit_law(n, np.nanmean(scores, axis=1))
     df = len(n) - 2
@@ -122,13 +123,25 @@ def fit_trainings(n: np.ndarray, scores: np.ndarray, bootstrap: GroupBootstrap, 
     of_images = fit_law(n, drawn)
     residuals = _log_error(np.nanmean(scores, axis=1)) - _log_error(law.score(n))
     moved = _log_error(drawn) - _log_error(of_images.score(n)) - residuals
-    scatter = np.sqrt(max(((residuals**2).sum() - np.nanmean((moved**2).sum(axis=1))) / df, 0))
-    error = float(np.hypot(scatter / np.sqrt((x**2).sum()), np.nanstd(of_images.exponent, ddof=1)))
-    rng = np.random.default_rng(seed)
-    scatters = scatter * np.sqrt(df / rng.chisquare(df, len(of_images.exponent)))
-    level, slope = scatters * rng.normal(size=(2, len(scatters))) / np.sqrt([[len(n)], [(x**2).sum()]])
+    # What remains of the variance around the law when that of the images is taken off is the chance of training.
+    level, slope = np.sqrt(np.maximum(_variances(x, residuals) - np.nanmean(_variances(x, moved), axis=1), 0))
+    error = float(np.hypot(slope, np.nanstd(of_images.exponent, ddof=1)))
+    level, slope = np.array([[level], [slope]]) * np.random.default_rng(seed).standard_t(df, (2, len(drawn)))
     draws = Law(of_images.factor * np.exp(level + slope * np.log(n).mean()), of_images.exponent + slope)
     return Fit(law, True, error, df, draws)
+
+
+def _variances(x: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+    """Variances of level and slope, (2, ...), of a line with ``residuals`` (..., T) at centred ``x`` (T,).
+
+    That of the slope is the larger one of the usual and of HC3 (MacKinnon and White, Journal of Econometrics 29, 1985),
+    which holds if few labels scatter more than many.
+    """
+    n, spread = len(x), (x**2).sum()
+    common = (residuals**2).sum(axis=-1) / (n - 2)
+    leverage = 1 / n + x**2 / spread
+    hc3 = (x**2 * (residuals / (1 - leverage)) ** 2).sum(axis=-1) / spread**2
+    return np.array([common / n, np.maximum(common / spread, hc3)])
 
 
 def _log_error(scores: np.ndarray) -> np.ndarray:
