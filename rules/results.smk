@@ -79,6 +79,7 @@ CONSOLIDATION = {
             "metrics.json",
             "calibration.json",
             "per_image.parquet",
+            "hist.parquet",
         )
         + CV,
         inputs=study_files("names", settings="results"),

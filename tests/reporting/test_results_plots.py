@@ -149,13 +149,21 @@ def test_the_labels_that_are_nearly_enough_are_marked_on_the_fitted_line():
     law = pd.DataFrame({"series": name, "n_labels": n, "score": 1 - 2 * n**-0.5})
     law = law.assign(score_lo=law["score"] - 0.02, score_hi=law["score"] + 0.02)
     known = {"track": "automatic", "series": name, "n_enough": 217.0, "n_enough_lo": 190.0, "n_enough_hi": 250.0}
-    fits = pd.DataFrame([known | {"exponent_lo": low} for low in (0.4, -0.1)], columns=list(FITS))
+    known |= {"tested": True, "exponent": 0.5}
+    changes = ({"p_holm": 0.01}, {"p_holm": 0.06}, {"p_holm": np.nan, "tested": False})
+    fits = pd.DataFrame([known | change for change in changes], columns=list(FITS))
     figure = data_efficiency_figure(table(*rows), law, fits[:1])
     (mark,) = drawn(figure.axes[0], "enough").values()
     (x,), (y,) = mark.get_data()
     assert (x, y) == (217, pytest.approx(1 - 2 * 217**-0.5, abs=1e-3))
     assert "labels for 95 % of the fitted score" in texts(figure)
-    assert not drawn(data_efficiency_figure(table(*rows), law, fits[1:]).axes[0], "enough"), "no fall was shown"
+    assert not drawn(data_efficiency_figure(table(*rows), law, fits[1:2]).axes[0], "enough"), "no fall was shown"
+    single = law.assign(score_lo=np.nan, score_hi=np.nan)
+    figure = data_efficiency_figure(table(*rows), single, fits[2:])
+    assert set(drawn(figure.axes[0], "fit")) == {name}
+    assert not drawn(figure.axes[0], "enough")
+    assert not drawn(figure.axes[0], "band")
+    assert "described, not tested" in " ".join(texts(figure).split())
 
 
 def test_one_number_of_labels_gives_points_and_a_note():
