@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.prediction_file import PredictionFile
-from defectbench.evaluation.calibration import best_candidate, calibrate, objective
+from defectbench.evaluation.calibration import calibrate
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import EvaluationError, ValidationData, ids_sha256
 from defectbench.files import read_json
 from defectbench.metrics.codes import probabilities_from_codes, threshold_code
 
 OBJECTIVES = ("dice_all", "f1", "youden")
+best_candidate = Objective("dice_all").best_candidate
 
 
 @pytest.fixture
@@ -134,9 +136,9 @@ def test_the_chosen_value_is_never_below_that_at_half(values):
 
 def test_objectives_of_totals_by_hand():
     tp, fp, fn, n = np.array([3, 0]), np.array([1, 2]), np.array([1, 0]), np.array([10, 10])
-    assert objective("dice_all", tp, fp, fn, n) == pytest.approx((6 / 8 + 0) / 2)
-    assert objective("f1", tp, fp, fn, n) == pytest.approx(6 / 10)
-    assert objective("youden", tp, fp, fn, n) == pytest.approx(3 / 4 + 13 / 16 - 1)
+    assert Objective("dice_all")(tp, fp, fn, n) == pytest.approx((6 / 8 + 0) / 2)
+    assert Objective("f1")(tp, fp, fn, n) == pytest.approx(6 / 10)
+    assert Objective("youden")(tp, fp, fn, n) == pytest.approx(3 / 4 + 13 / 16 - 1)
 
 
 def test_a_class_called_merged_is_refused(tmp_path):

@@ -325,7 +325,9 @@ def test_two_runs_of_the_script_write_the_same_bytes(dataset, tmp_path, capsys):
 def test_what_the_script_writes_can_be_read_and_summarised_again(dataset, tmp_path):
     run_script(dataset, tmp_path / "a")
     hist = pd.read_parquet(tmp_path / "a" / "hist.parquet")
-    assert list(hist.columns) == ["role", "image_id", "class", "positive", "negative"]
+    assert list(hist.columns) == [
+        *("role", "image_id", "class", "positive", "negative", "predicted_components", "found_components")
+    ]
     pooled = pd.read_parquet(tmp_path / "a" / "pooled_hist.parquet")
     n_pixels = sum(m[0].size for m in dataset.truth["test"].values())
     assert pooled.loc[pooled["role"] == "test", ["positive", "negative"]].sum().sum() == n_pixels

@@ -27,10 +27,12 @@ from defectbench.evaluation.results import consolidate, write_results
 from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
 from defectbench.files import read_json, write_json, write_text
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits
-from defectbench.metrics.definitions import METRIC_VERSION, METRICS, ImageCounts
+from defectbench.metrics.component_sweep import SWEPT_K
+from defectbench.metrics.definitions import METRICS, ImageCounts
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram
 from defectbench.metrics.names import all_names, full_name
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
+from defectbench.metrics.version import METRIC_VERSION
 
 HEIGHT, WIDTH = 32, 96
 MODELS = (("unet", "resnet18"), ("unetpp", "resnet34"), ("yolo", "n"), ("sam2", "tiny"), ("sam2_head", "tiny"))
@@ -154,9 +156,9 @@ def _write_experiment(folder: Path, made: Made, truth: dict, prompt: str, index:
             writer.add(image_id, codes[None])
             full = full_histogram(codes, mask)
             pooled += full
-            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1]))
+            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1], *np.zeros((2, len(SWEPT_K)), int)))
             for policy, cut in (("calibrated", HALF), ("at_0.5", HALF), ("post_processed", HALF + 300)):
-                keys = {"image_id": image_id, "group": group, "policy": policy}
+                keys = {"image_id": image_id, "group": group, "policy": policy, "max_code": int(codes.max())}
                 per_image.append(keys | _counts(mask, codes >= cut))
     rows = pd.DataFrame(per_image).assign(**{"class": "merged"})
     counted = pd.concat([rows.assign(role=role) for role in ("test", "val")])
@@ -233,6 +235,10 @@ def _calibration(has_scores: bool) -> dict:
         "value": {"merged": 0.8},
         "value_at_half": {"merged": 0.8},
         "curve": {"merged": [0.8] * len(THRESHOLD_CODES)},
+        "recall": None,
+        "noise_draws": 200,
+        "threshold_range": {"merged": [0.4, 0.6] if has_scores else None},
+        "value_range": {"merged": [0.7, 0.9] if has_scores else None},
         "post_processed": {"merged": merged} if has_scores else {},
         "candidates": {"merged": {"none": 0.8, "opening 1": 0.81}} if has_scores else {},
     }

@@ -2,7 +2,9 @@
 
 import re
 
+from defectbench.metrics.component_metrics import RECALL_AT_FP
 from defectbench.metrics.definition import SHARE, Definition
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
 from defectbench.metrics.names import DEFINITIONS
 
 NAME_PARTS = {
@@ -41,6 +43,8 @@ _PIXELS = (
     Definition(name="n_pixels", value_range="pixels", description="Number of pixels of the test images."),
 )
 
+_IMAGES = (*IMAGE_RANKING.values(), *OPERATING_RATES.values())
+
 _OPERATING_POINT = (
     Definition(
         name="threshold",
@@ -68,7 +72,7 @@ _OPERATING_POINT = (
     Definition(
         name="match_iou",
         value_range=SHARE,
-        description="IoU from which components are matched by `recall_at_fp_*`.",
+        description="IoU from which the components of `component_recall`, `recall_at_fp_*` and so on match.",
     ),
 )
 
@@ -243,6 +247,8 @@ _PROVENANCE = (
 GROUPS: dict[str, tuple[Definition, ...]] = {
     "Metrics at a threshold": tuple(DEFINITIONS.values()),
     "Metrics of pixels over all thresholds": _PIXELS,
+    "Metrics of components over all thresholds": tuple(RECALL_AT_FP.values()),
+    "Metrics of images over all thresholds": _IMAGES,
     "Thresholds and post-processing": _OPERATING_POINT,
     "Cost": _COST,
     "Experiment": _IDENTITY,

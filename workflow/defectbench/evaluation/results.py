@@ -11,7 +11,9 @@ from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.names import all_names
+from defectbench.metrics.component_metrics import RECALL_AT_FP
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
+from defectbench.metrics.names import all_names, full_name
 from defectbench.script import UserError
 from defectbench.training.outcome import advise
 
@@ -52,7 +54,18 @@ _FIRST = {
     "threshold": "float64",
 }
 _BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")), "float64")
-_METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
+_OVER_THRESHOLDS = [full_name(name, role) for role in ("test", "val") for name in (*RECALL_AT_FP, *IMAGE_RANKING)]
+_METRICS = dict.fromkeys(
+    (
+        *all_names("test"),
+        *all_names("val", suffixes=("",)),
+        *_OVER_THRESHOLDS,
+        *OPERATING_RATES,
+        "val_AUPRC",
+        "prevalence",
+    ),
+    "float64",
+)
 _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",

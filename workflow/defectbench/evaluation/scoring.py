@@ -17,6 +17,7 @@ from defectbench.evaluation.component_records import HELD, ComponentRecords
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256, merge_masks
 from defectbench.files import atomic
 from defectbench.metrics.codes import N_BINS
+from defectbench.metrics.component_sweep import SWEPT_K, sweep_components
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
 from defectbench.metrics.shape import Shapes
@@ -32,13 +33,14 @@ PER_IMAGE = pa.schema(
         ("policy", pa.string()),  # calibrated, at_0.5 or post_processed
         ("n_pixels", _PIXELS),
         ("n_truth", _PIXELS),
+        ("max_code", pa.uint16()),  # highest code of the map: the defect score of the image
         ("tp", _PIXELS),
         ("fp", _PIXELS),
         ("fn", _PIXELS),
         *((column, pa.type_for_alias(metric.dtype)) for metric in SHAPE_METRICS.values() for column in metric.columns),
     ]
 )
-_BINS = pa.list_(pa.int32(), N_BINS)
+_BINS, _SWEPT = pa.list_(pa.int32(), N_BINS), pa.list_(pa.int32(), len(SWEPT_K))
 HISTOGRAMS = pa.schema(
     [
         ("role", pa.string()),
@@ -46,6 +48,8 @@ HISTOGRAMS = pa.schema(
         ("class", pa.string()),
         ("positive", _BINS),  # pixels whose truth is positive, per threshold bin
         ("negative", _BINS),
+        ("predicted_components", _SWEPT),  # components of the map at each of SWEPT_K
+        ("found_components", _SWEPT),  # those that match a true one
     ]
 )
 POOLED = pa.schema(
@@ -92,7 +96,8 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
     pooled: dict[tuple[str, str], np.ndarray] = {}
     for data in (val, test):
         for sample in data:
-            rows += _count(data.role, sample, calibration, components)
+            shapes = Shapes()
+            rows += _count(data.role, sample, calibration, components, shapes)
             if len(rows) >= HELD:
                 tables.append(pa.Table.from_pylist(rows, schema=PER_IMAGE))
                 rows = []
@@ -101,7 +106,8 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
                 pooled.setdefault((data.role, name), np.zeros(full.shape, np.int64))
                 pooled[data.role, name] += full
                 negative, positive = coarsen(full)
-                histograms.append((data.role, sample.image_id, name, positive, negative))
+                swept = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
+                histograms.append((data.role, sample.image_id, name, positive, negative, *swept))
     return Scores(
         per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
@@ -122,19 +128,19 @@ def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibr
 
 
 def _count(
-    role: str, sample: Sample, calibration: Calibration, components: ComponentRecords
+    role: str, sample: Sample, calibration: Calibration, components: ComponentRecords, shapes: Shapes
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of per_image.parquet of one image, and add its components to the records."""
     maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
-    shapes = Shapes()
+    max_codes = {name: int(codes.max()) for name, codes in maps.items()}
     for policy, masks in policies.masks(sample.codes, calibration, sample.image).items():
         for name, prediction, truth in _layers(sample, masks, merge_masks(masks)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
             sides = shapes.of(prediction), shapes.of(truth)
             components.add(keys, *sides, maps[name])
-            counted = {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
-            yield keys | counted | count_shapes(*sides)
+            image = {"n_pixels": truth.size, "n_truth": tp + fn, "max_code": max_codes[name]}
+            yield keys | image | {"tp": tp, "fp": fp, "fn": fn} | count_shapes(*sides)
 
 
 def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

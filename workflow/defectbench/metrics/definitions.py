@@ -21,10 +21,6 @@ from defectbench.metrics.definition import (
     Metric,
     first_paragraph,
 )
-from defectbench.metrics.froc import FALSE_PER_IMAGE
-
-# Raised with any change of a definition: results of different versions are never put in one table.
-METRIC_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,20 @@ def _metric(name: str, **definition: str) -> Callable[[Function], Function]:
 def dice_all(images: ImageCounts) -> float | None:
     """Dice of the masks; the primary metric of the automatic track, which clean images count in."""
     return _mean(images.dice())
+
+
+@_metric(
+    "dice_skill",
+    formula="(d - e)/(1 - e); d = `dice_all`, e = share of clean images, the `dice_all` of predicting nothing",
+    averaging=ALL_IMAGES,
+    value_range="up to 1; below 0 where predicting nothing scores higher",
+    null_when="no image is defective",
+    track=NOT_ORACLE,
+)
+def dice_skill(images: ImageCounts) -> float | None:
+    """Gain of `dice_all` over predicting nothing, as a share of the largest possible gain."""
+    empty = float(np.mean(~images.defective))
+    return (float(np.mean(images.dice())) - empty) / (1 - empty) if empty < 1 else None
 
 
 @_metric("mIoU", formula="tp/(tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")
@@ -205,30 +215,6 @@ def miou_with_background(images: ImageCounts) -> float | None:
         return None
     return float(counts.iou(tp, fp, fn) + counts.iou(background, fp, fn)) / 2
 
-
-@dataclass(frozen=True, kw_only=True)
-class RecallAtFp(Definition):
-    """Recall of components at ``at_most`` false components per image."""
-
-    at_most: float
-
-
-RECALL_AT_FP: dict[str, RecallAtFp] = {
-    f"recall_at_fp_{at_most}": RecallAtFp(
-        name=f"recall_at_fp_{at_most}",
-        at_most=at_most,
-        formula="matched true components/all true components, at the score cut that keeps the most predicted "
-        f"components with at most {at_most} false ones per image",
-        averaging=TOTALS,
-        value_range=SHARE,
-        null_when="no component is true, the truth is fragmented (as cracks are), or the method has no scores",
-        source="FROC: Bunch et al., Proc. SPIE 127, 1977; LUNA16: Setio et al., Medical Image Analysis 42, 2017",
-        track=NOT_ORACLE,
-        description="Share of defects (8-connected components) found. A component's score is the highest p inside; "
-        "components are matched one to one, by descending score, from IoU `match_iou` on.",
-    )
-    for at_most in FALSE_PER_IMAGE
-}
 
 _KAGGLE = {
     "averaging": "mean over image × class",
