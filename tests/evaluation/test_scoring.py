@@ -20,8 +20,9 @@ from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import EvaluationError, ids_sha256
 from defectbench.files import read_json, write_json
 from defectbench.metrics.codes import HALF, threshold_code
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from defectbench.metrics.codes import codes_from_logits, threshold_code
 from defectbench.metrics.component_metrics import component_recall
 from defectbench.metrics.component_sweep import SWEPT_K
 from defectbench.metrics.counts import confusion
-from defectbench.metrics.definitions import ImageCounts, mean_iou
+from defectbench.metrics.image_counts import ImageCounts, mean_iou
 from defectbench.metrics.shape import Shape
 from defectbench.metrics.shape_metrics import SHAPE_METRICS, count_shapes
 

@@ -13,8 +13,9 @@ from torchmetrics.functional.segmentation import dice_score
 
 from defectbench.metrics import counts, names
 from defectbench.metrics.codes import BIN_OF_CODE, HALF, codes_from_logits, probabilities_from_codes, threshold_code
-from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import METRICS, dice_kaggle
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, joint_histogram, sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 NONE, FULL = np.zeros((4, 5), bool), np.ones((4, 5), bool)
 PIXEL = NONE.copy()
@@ -142,6 +143,16 @@ def test_kaggle_without_classes_or_defects():
 
 
 # --- against other implementations ----------------------------------------------------------------------------------
+
+
+def test_skill_is_the_share_of_the_largest_gain_over_predicting_nothing():
+    clean, missed, found, alarm = (NONE, NONE), (PIXEL, NONE), (FULL, FULL), (NONE, FULL)
+    assert metric("dice_skill", clean, clean, clean, missed) == 0
+    assert metric("dice_skill", clean, clean, clean, found) == 1
+    assert metric("dice_skill", clean, clean, missed, found) == pytest.approx((0.75 - 0.5) / 0.5)
+    assert metric("dice_skill", clean, alarm, missed, missed) == pytest.approx((0.25 - 0.5) / 0.5)
+    assert metric("dice_skill", clean, alarm) is None
+    assert metric("dice_skill", found, missed) == metric("dice_all", found, missed) == 0.5
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -28,8 +28,9 @@ from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
 from defectbench.files import read_json, write_json, write_text
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits
 from defectbench.metrics.component_sweep import SWEPT_K
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.metrics.names import all_names, full_name
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
 from defectbench.metrics.version import METRIC_VERSION

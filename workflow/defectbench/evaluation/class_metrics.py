@@ -14,8 +14,9 @@ from defectbench.evaluation.invariants import check_metrics, check_recalls, chec
 from defectbench.evaluation.policies import CALIBRATED
 from defectbench.evaluation.scoring import Scores
 from defectbench.metrics.component_metrics import COMPONENT_METRICS, RECALL_AT_FP
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.metrics.image_level import (
     IMAGE_RANKING,
     OPERATING_RATES,

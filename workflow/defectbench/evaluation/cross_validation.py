@@ -17,8 +17,9 @@ from defectbench.evaluation.policies import AT_HALF, CALIBRATED
 from defectbench.evaluation.truth import EvaluationError, ValidationData, merge_masks
 from defectbench.metrics.codes import N_BINS, threshold_code
 from defectbench.metrics.counts import confusion
-from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import METRICS, dice_kaggle
 from defectbench.metrics.histograms import sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 Thresholds = dict[int, dict[str, int]]
 """fold -> class -> k: a pixel is predicted where p ≥ k/256"""

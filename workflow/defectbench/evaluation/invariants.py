@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from defectbench.metrics.definitions import ImageCounts
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
 from defectbench.script import UserError
 

@@ -16,7 +16,8 @@ from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
 from defectbench.metrics.component_metrics import RECALL_AT_FP
 from defectbench.metrics.definition import NOT_ORACLE
-from defectbench.metrics.definitions import ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import dice_kaggle
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
 from defectbench.metrics.names import DEFINITIONS, all_names, full_name
 from defectbench.metrics.version import METRIC_VERSION
