@@ -121,7 +121,13 @@ def test_run_json_says_so_and_the_results_follow(dataset, tmp_path, zero_shot):
     inputs = {"settings": folder / "score.yaml", "manifest": dataset.manifest, "split": dataset.split}
     inputs |= {role: dataset.folder / f"{role}.pred.parquet" for role in ("val", "test")}
     inputs |= {name: folder / f"{name}.json" for name in ("calibration", "run", "metrics")}
-    outputs = {"per-image": "per_image", "hist": "hist", "pooled": "pooled_hist", "components": "components"}
+    outputs = {
+        "per-image": "per_image",
+        "hist": "hist",
+        "pooled": "pooled_hist",
+        "components": "components",
+        "froc": "froc",
+    }
     inputs |= {name: folder / f"{file}.parquet" for name, file in outputs.items()}
     script.main([part for name, path in inputs.items() for part in (f"--{name}", str(path))])
     row = consolidate(ResultsSettings(experiments=[folder], bootstrap_draws=200)).iloc[0]

@@ -302,6 +302,7 @@ def run_script(dataset, folder, classes=(MERGED,)):
         "hist": folder / "hist.parquet",
         "pooled": folder / "pooled_hist.parquet",
         "components": folder / "components.parquet",
+        "froc": folder / "froc.parquet",
         "metrics": folder / "metrics.json",
     }
     script.main([text for name, path in arguments.items() for text in (f"--{name}", str(path))])
@@ -316,6 +317,7 @@ def test_two_runs_of_the_script_write_the_same_bytes(dataset, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "calibration.json",
         "components.parquet",
+        "froc.parquet",
         "hist.parquet",
         "metrics.json",
         "per_image.parquet",
@@ -326,9 +328,7 @@ def test_two_runs_of_the_script_write_the_same_bytes(dataset, tmp_path, capsys):
 def test_what_the_script_writes_can_be_read_and_summarised_again(dataset, tmp_path):
     run_script(dataset, tmp_path / "a")
     hist = pd.read_parquet(tmp_path / "a" / "hist.parquet")
-    assert list(hist.columns) == [
-        *("role", "image_id", "class", "positive", "negative", "predicted_components", "found_components")
-    ]
+    assert list(hist.columns) == ["role", "image_id", "class", "positive", "negative"]
     pooled = pd.read_parquet(tmp_path / "a" / "pooled_hist.parquet")
     n_pixels = sum(m[0].size for m in dataset.truth["test"].values())
     assert pooled.loc[pooled["role"] == "test", ["positive", "negative"]].sum().sum() == n_pixels

@@ -28,9 +28,9 @@ from defectbench.evaluation.component_records import COMPONENTS, ComponentRecord
 from defectbench.evaluation.invariants import InvariantError, SuspiciousMetrics, check_recalls, check_shapes
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
-from defectbench.metrics.codes import codes_from_logits, threshold_code
+from defectbench.metrics.codes import codes_from_logits
 from defectbench.metrics.component_metrics import component_recall
-from defectbench.metrics.component_sweep import SWEPT_K
+from defectbench.metrics.component_sweep import CUTS, THRESHOLDS
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.image_counts import ImageCounts, mean_iou
 from defectbench.metrics.shape import Shape
@@ -192,24 +192,25 @@ def test_recall_at_fp_equals_a_slow_sweep_over_the_maps(dataset, by_class):
             )
             for i, codes in maps["test"].items()
         ]
-        points = [slow_point(pairs, threshold_code(k)) for k in SWEPT_K]
+        points = [point for threshold in THRESHOLDS for point in slow_points(pairs, codes_from_logits([threshold])[0])]
         for at_most in (0.5, 1, 2):
             best = max([recall for false, recall in points if false <= at_most * 6], default=0)
             assert values[f"recall_at_fp_{at_most}"] == pytest.approx(best)
     assert len({metrics[f"recall_at_fp_{x}"] for x in (0.5, 1, 2)}) > 1
 
 
-def slow_point(pairs, cut):
-    """False components and recall at one threshold, component by component; IoUs above 0.5 exclude each other."""
-    false = found = n_true = 0
+def slow_points(pairs, threshold):
+    """False components and recall at a threshold for every cut of scores; IoUs above 0.5 exclude each other."""
+    scores, hits, n_true = [], [], 0
     for codes, truth in pairs:
-        predicted, true = ([labels == i + 1 for i in range(n)] for labels, n in map(label, (codes >= cut, truth)))
-        hits = [
-            (p, t) for p, a in enumerate(predicted) for t, b in enumerate(true) if 2 * (a & b).sum() >= (a | b).sum()
-        ]
-        assert len({p for p, _ in hits}) == len({t for _, t in hits}) == len(hits)
-        false, found, n_true = false + len(predicted) - len(hits), found + len(hits), n_true + len(true)
-    return false, found / n_true
+        predicted, true = ([labels == i + 1 for i in range(n)] for labels, n in map(label, (codes >= threshold, truth)))
+        for a in predicted:
+            scores.append(codes[a].max())
+            hits.append(sum(2 * (a & b).sum() >= (a | b).sum() for b in true))
+        n_true += len(true)
+    scores, hits = np.array(scores), np.array(hits)
+    assert hits.max(initial=0) <= 1
+    return [((hits[scores >= c] == 0).sum(), hits[scores >= c].sum() / n_true) for c in codes_from_logits(CUTS)]
 
 
 def label(mask):

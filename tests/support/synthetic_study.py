@@ -27,7 +27,6 @@ from defectbench.evaluation.results import consolidate, write_results
 from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
 from defectbench.files import read_json, write_json, write_text
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits
-from defectbench.metrics.component_sweep import SWEPT_K
 from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram
 from defectbench.metrics.image_counts import ImageCounts
@@ -157,7 +156,7 @@ def _write_experiment(folder: Path, made: Made, truth: dict, prompt: str, index:
             writer.add(image_id, codes[None])
             full = full_histogram(codes, mask)
             pooled += full
-            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1], *np.zeros((2, len(SWEPT_K)), int)))
+            histograms.append(("test", image_id, "merged", *coarsen(full)[::-1]))
             for policy, cut in (("calibrated", HALF), ("at_0.5", HALF), ("post_processed", HALF + 300)):
                 keys = {"image_id": image_id, "group": group, "policy": policy, "max_code": int(codes.max())}
                 per_image.append(keys | _counts(mask, codes >= cut))

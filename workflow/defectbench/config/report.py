@@ -27,7 +27,25 @@ class AblationSettings(Settings):
     )
 
 
-class ReportSettings(BootstrapSettings, AblationSettings):
+class CostSettings(Settings):
+    """What wrong decisions on images cost, in any one unit."""
+
+    escape: float = Field(gt=0, description="Cost of a defective image that is missed")
+    overkill: float = Field(gt=0, description="Cost of a clean image that is flagged")
+
+
+class InspectionSettings(Settings):
+    """The line that images are inspected on."""
+
+    costs: CostSettings | None = Field(
+        None, description="With them, operating points have an expected cost, and there is one of the least cost"
+    )
+    clean_share: Share | None = Field(
+        None, description="Share of clean images on the line; if it is not set, that of the study's images"
+    )
+
+
+class ReportSettings(BootstrapSettings, AblationSettings, InspectionSettings):
     """Statistics and pictures of a study."""
 
     gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
@@ -50,6 +68,12 @@ class ResultsSettings(BootstrapSettings):
     experiment_of: dict[str, str] = Field(
         {}, description="Experiment id -> name that all seeds of the experiment share; the id itself if it is missing"
     )
+
+
+class OperatingPointsSettings(BootstrapSettings, InspectionSettings):
+    """Experiments whose operating points are found."""
+
+    experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")
 
 
 class PairwiseSettings(BootstrapSettings, AblationSettings):

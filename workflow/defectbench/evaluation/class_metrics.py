@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.by_size import by_size
@@ -14,6 +13,7 @@ from defectbench.evaluation.invariants import check_metrics, check_recalls, chec
 from defectbench.evaluation.policies import CALIBRATED
 from defectbench.evaluation.scoring import Scores
 from defectbench.metrics.component_metrics import COMPONENT_METRICS, RECALL_AT_FP
+from defectbench.metrics.component_sweep import CUTS, THRESHOLDS
 from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision
 from defectbench.metrics.image_counts import ImageCounts
@@ -29,7 +29,6 @@ from defectbench.metrics.names import full_name
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
 
 ROLES = ("test", "val")
-SWEPT = ("predicted_components", "found_components")
 
 Key = tuple[str, str, str]
 """(role, class, policy)"""
@@ -58,7 +57,7 @@ class Records:
         self.components = scores.components.to_pandas(strings_to_categorical=True)
         self._components = dict(iter(self.components.groupby(["role", "class", "policy"], observed=True)))
         self._pooled = scores.pooled.to_pandas()
-        self._swept = scores.histograms.select(["role", "class", *SWEPT])
+        self._froc = scores.froc.to_pandas()
         self._max_codes = {key: rows["max_code"].to_numpy(np.int64) for key, rows in groups.items()}
 
     def components_of(self, key: Key) -> pd.DataFrame:
@@ -70,10 +69,13 @@ class Records:
         rows = self._pooled[(self._pooled["role"] == role) & (self._pooled["class"] == name)].sort_values("code")
         return rows[["negative", "positive"]].to_numpy(np.int64).T
 
-    def swept_components(self, role: str, name: str) -> tuple[np.ndarray, ...]:
-        """Predicted and found components of each image at each of SWEPT_K, both (N, K)."""
-        rows = self._swept.filter((pc.field("role") == role) & (pc.field("class") == name))
-        return tuple(pc.list_flatten(rows[column]).to_numpy().reshape(len(rows), -1) for column in SWEPT)
+    def swept_components(self, role: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted and found components of all images by threshold and score, both (T, S)."""
+        rows = self._froc[(self._froc["role"] == role) & (self._froc["class"] == name)]
+        cells = np.searchsorted(THRESHOLDS, rows["threshold"]), np.searchsorted(CUTS, rows["score"])
+        predicted, found = np.zeros((2, len(THRESHOLDS), len(CUTS)), np.int64)
+        predicted[cells], found[cells] = rows["predicted"], rows["found"]
+        return predicted, found
 
     def image_scores(self, role: str, name: str) -> ImageScores:
         """Defect scores of the images, and which are defective."""
@@ -109,8 +111,7 @@ def class_metrics(
 
 def _recalls(records: Records, role: str, name: str) -> dict[str, float | None]:
     n_truth = int((records.components_of((role, name, CALIBRATED))["side"] == TRUTH).sum())
-    predicted, found = records.swept_components(role, name)
-    values = recalls(predicted, found, n_truth)
+    values = recalls(*records.swept_components(role, name), n_truth, len(records.counts[role, name, CALIBRATED].tp))
     check_recalls(values, f"{role}, {name}")
     return values
 

@@ -1,4 +1,4 @@
-"""Metrics of components from the scored tables: components.parquet, and the sweep in hist.parquet."""
+"""Metrics of components from the scored tables: components.parquet and froc.parquet."""
 
 import numpy as np
 import pandas as pd
@@ -43,10 +43,9 @@ def count_components(components: pd.DataFrame, n_images: int) -> ComponentCounts
     )
 
 
-def recalls(predicted: np.ndarray, found: np.ndarray, n_truth: int) -> dict[str, float | None]:
+def recalls(predicted: np.ndarray, found: np.ndarray, n_truth: int, n_images: int) -> dict[str, float | None]:
     """The ``recall_at_fp_*`` of one role and class; None if no component is true.
 
-    ``predicted`` and ``found`` (N, K) are the components of the N images of the role at each of SWEPT_K.
+    ``predicted`` and ``found`` (T, S) are the sums of :func:`sweep_components` over all ``n_images`` of the role.
     """
-    totals = predicted.sum(axis=0), found.sum(axis=0)
-    return {name: recall_at_fp(*totals, n_truth, len(predicted), of.at_most) for name, of in RECALL_AT_FP.items()}
+    return {name: recall_at_fp(predicted, found, n_truth, n_images, of.at_most) for name, of in RECALL_AT_FP.items()}

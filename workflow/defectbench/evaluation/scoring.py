@@ -17,7 +17,7 @@ from defectbench.evaluation.component_records import HELD, ComponentRecords
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256, merge_masks
 from defectbench.files import atomic
 from defectbench.metrics.codes import N_BINS
-from defectbench.metrics.component_sweep import SWEPT_K, sweep_components
+from defectbench.metrics.component_sweep import CUTS, THRESHOLDS, sweep_components
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
 from defectbench.metrics.shape import Shapes
@@ -40,7 +40,7 @@ PER_IMAGE = pa.schema(
         *((column, pa.type_for_alias(metric.dtype)) for metric in SHAPE_METRICS.values() for column in metric.columns),
     ]
 )
-_BINS, _SWEPT = pa.list_(pa.int32(), N_BINS), pa.list_(pa.int32(), len(SWEPT_K))
+_BINS = pa.list_(pa.int32(), N_BINS)
 HISTOGRAMS = pa.schema(
     [
         ("role", pa.string()),
@@ -48,8 +48,6 @@ HISTOGRAMS = pa.schema(
         ("class", pa.string()),
         ("positive", _BINS),  # pixels whose truth is positive, per threshold bin
         ("negative", _BINS),
-        ("predicted_components", _SWEPT),  # components of the map at each of SWEPT_K
-        ("found_components", _SWEPT),  # those that match a true one
     ]
 )
 POOLED = pa.schema(
@@ -59,6 +57,16 @@ POOLED = pa.schema(
         ("code", pa.uint16()),  # only codes that occur
         ("positive", _PIXELS),  # pixels of all images of the role
         ("negative", _PIXELS),
+    ]
+)
+FROC = pa.schema(
+    [
+        ("role", pa.string()),
+        ("class", pa.string()),
+        ("threshold", pa.float64()),  # logit from which a pixel belongs to a component
+        ("score", pa.float64()),  # highest value of CUTS that the component's highest logit reaches
+        ("predicted", _PIXELS),  # components of all images of the role; pairs without any have no row
+        ("found", _PIXELS),  # those that match a true one
     ]
 )
 
@@ -71,11 +79,12 @@ class Scores:
     histograms: pa.Table
     pooled: pa.Table
     components: pa.Table
+    froc: pa.Table
 
-    def write(self, per_image: Path, histograms: Path, pooled: Path, components: Path) -> None:
-        """Write the four tables as Parquet, each atomically."""
-        tables = (self.per_image, self.histograms, self.pooled, self.components)
-        for path, table in zip((per_image, histograms, pooled, components), tables, strict=True):
+    def write(self, per_image: Path, histograms: Path, pooled: Path, components: Path, froc: Path) -> None:
+        """Write the five tables as Parquet, each atomically."""
+        tables = (self.per_image, self.histograms, self.pooled, self.components, self.froc)
+        for path, table in zip((per_image, histograms, pooled, components, froc), tables, strict=True):
             with atomic(path) as temporary:
                 pq.write_table(table, temporary, compression="zstd")
 
@@ -94,6 +103,7 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
     rows: list[dict[str, Any]] = []
     tables, histograms, components = [], [], ComponentRecords(settings.match_iou)
     pooled: dict[tuple[str, str], np.ndarray] = {}
+    swept: dict[tuple[str, str], np.ndarray] = {}
     for data in (val, test):
         for sample in data:
             shapes = Shapes()
@@ -106,14 +116,23 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
                 pooled.setdefault((data.role, name), np.zeros(full.shape, np.int64))
                 pooled[data.role, name] += full
                 negative, positive = coarsen(full)
-                swept = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
-                histograms.append((data.role, sample.image_id, name, positive, negative, *swept))
+                histograms.append((data.role, sample.image_id, name, positive, negative))
+                counted = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
+                swept[data.role, name] = swept.get((data.role, name), 0) + np.stack(counted)
     return Scores(
         per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
         pooled=pa.concat_tables(_pooled_table(*key, histogram) for key, histogram in pooled.items()),
         components=components.table(),
+        froc=pa.concat_tables(_froc_table(*key, counted) for key, counted in swept.items()),
     )
+
+
+def _froc_table(role: str, name: str, counted: np.ndarray) -> pa.Table:
+    """Rows of the pairs of threshold and score that some of ``counted`` (2, T, S) components have."""
+    threshold, score = np.nonzero(counted[0])
+    keys = [role] * len(score), [name] * len(score), np.array(THRESHOLDS, float)[threshold], CUTS[score]
+    return pa.table([*keys, *counted[:, threshold, score]], schema=FROC)
 
 
 def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibration) -> None:

@@ -35,7 +35,7 @@ def summarise(
     zero_shot: bool = False,
     oracle: bool = False,
 ) -> dict[str, Any]:
-    """Every metric of the rows of per_image.parquet, pooled_hist.parquet and components.parquet.
+    """Every metric of the rows of per_image.parquet, pooled_hist.parquet, components.parquet and froc.parquet.
 
     Unsuffixed names are at the calibrated thresholds, ``_at_0.5`` at p = 0.5, ``_pp`` with post-processing; None is
     what is not defined. If ``zero_shot`` (trained without labels), unsuffixed names are at p = 0.5 too, and

@@ -67,16 +67,16 @@ RECALL_AT_FP: dict[str, RecallAtFp] = {
     f"recall_at_fp_{at_most}": RecallAtFp(
         name=f"recall_at_fp_{at_most}",
         at_most=at_most,
-        formula="highest matched true components/all true components of the thresholds that leave at most "
-        f"{at_most} false components per image",
+        formula="highest matched true components/all true components of all pairs of a threshold and a score cut that "
+        f"leave at most {at_most} false components per image",
         averaging=TOTALS,
         value_range=SHARE,
         null_when=f"no component is true, {_NOT_COUNTABLE}, or the method has no scores",
         source="FROC: Bunch et al., Proc. SPIE 127, 1977; LUNA16: Setio et al., Medical Image Analysis 42, 2017",
         track=NOT_ORACLE,
         description="Share of defects (8-connected components) found, whatever the chosen threshold: components of the "
-        "map at each of 17 thresholds k/256, k = 1, 2, 4 … 252, 254, 255, without post-processing, matched one to one "
-        "from IoU `match_iou` on. Equal at several numbers of false ones: no threshold leaves more.",
+        "map at each of 21 thresholds of the logit from -6 to 20, without post-processing, of which those are kept "
+        "whose highest logit reaches a cut, in steps of 1/8; matched one to one from IoU `match_iou` on.",
     )
     for at_most in FALSE_PER_IMAGE
 }
