@@ -13,7 +13,8 @@ from statsmodels.stats.multitest import multipletests
 from tiny_study import ROOT
 
 from defectbench.evaluation.intervals import GroupBootstrap
-from defectbench.evaluation.statistics import Comparison, bootstrap_ranks, compare, holm, judge, seed_spread
+from defectbench.evaluation.ranking import bootstrap_ranks, seed_spread
+from defectbench.evaluation.statistics import Comparison, compare, holm, judge
 
 sys.path.append(str(ROOT / "benchmarks"))
 import statistical_tests as simulated

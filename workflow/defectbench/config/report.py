@@ -19,11 +19,29 @@ class BootstrapSettings(Settings):
     bootstrap_seed: int = Field(42, ge=0)
 
 
-class AblationSettings(Settings):
+class ComparisonSettings(Settings):
     """Comparisons declared beforehand."""
 
     ablations: tuple[tuple[str, str], ...] = Field(
         (), description="Pairs of experiments, by name or id, that are tested besides each against the best"
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Difference of the primary metric, e.g. 0.02, that does not matter: the second of each pair is "
+        "tested for being not worse than the first by so much",
+    )
+
+
+class CleanShareSettings(Settings):
+    """Images as the line brings them."""
+
+    clean_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of clean images on the line, e.g. 0.98: dice_all is also given for that share",
     )
 
 
@@ -34,18 +52,15 @@ class CostSettings(Settings):
     overkill: float = Field(gt=0, description="Cost of a clean image that is flagged")
 
 
-class InspectionSettings(Settings):
-    """The line that images are inspected on."""
+class InspectionSettings(CleanShareSettings):
+    """Inspection of images on the line."""
 
     costs: CostSettings | None = Field(
-        None, description="With them, operating points have an expected cost, and there is one of the least cost"
-    )
-    clean_share: Share | None = Field(
-        None, description="Share of clean images on the line; if it is not set, that of the study's images"
+        None, description="With them, operating points have an expected cost, and one has the least"
     )
 
 
-class ReportSettings(BootstrapSettings, AblationSettings, InspectionSettings):
+class ReportSettings(BootstrapSettings, ComparisonSettings, InspectionSettings):
     """Statistics and pictures of a study."""
 
     gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
@@ -61,7 +76,7 @@ class ReportSettings(BootstrapSettings, AblationSettings, InspectionSettings):
         return bands
 
 
-class ResultsSettings(BootstrapSettings):
+class ResultsSettings(BootstrapSettings, CleanShareSettings):
     """Experiments of a results table."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments, in the table's order")
@@ -76,7 +91,7 @@ class OperatingPointsSettings(BootstrapSettings, InspectionSettings):
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")
 
 
-class PairwiseSettings(BootstrapSettings, AblationSettings):
+class PairwiseSettings(BootstrapSettings, ComparisonSettings):
     """Experiments that are tested against each other."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")

@@ -46,10 +46,18 @@ def write_settings_files(study: Study, top: Path) -> None:
     folders = [experiment_folder(study, experiment) for experiment in mapping]
     draws, seed = study.report.bootstrap_draws, study.report.bootstrap_seed
     ResultsSettings(
-        experiments=folders, experiment_of=study.experiment_of(), bootstrap_draws=draws, bootstrap_seed=seed
+        experiments=folders,
+        experiment_of=study.experiment_of(),
+        bootstrap_draws=draws,
+        bootstrap_seed=seed,
+        clean_share=study.report.clean_share,
     ).write(results / "results.yaml")
     PairwiseSettings(
-        experiments=folders, ablations=study.report.ablations, bootstrap_draws=draws, bootstrap_seed=seed
+        experiments=folders,
+        ablations=study.report.ablations,
+        margin=study.report.margin,
+        bootstrap_draws=draws,
+        bootstrap_seed=seed,
     ).write(results / "pairwise.yaml")
     OperatingPointsSettings(
         experiments=folders,

@@ -18,8 +18,8 @@ class ScoresError(UserError):
     """Scores per image that are missing or do not match."""
 
 
-def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
-    """Scores of the test images of the experiment in ``folder``, in the order of their ids.
+def read_image_scores(folder: Path, policy: str, role: str = "test") -> pd.DataFrame:
+    """Scores of the images of ``role`` of the experiment in ``folder``, in the order of their ids.
 
     Columns image_id, group and METRICS, each in [0, 1]; NaN where a metric leaves an image out. Their means are the
     metrics of the same names. ``policy`` is the policy of unsuffixed names in metrics.json.
@@ -29,13 +29,11 @@ def read_image_scores(folder: Path, policy: str) -> pd.DataFrame:
     """
     path = folder / "per_image.parquet"
     try:
-        rows = pd.read_parquet(
-            path, filters=[("role", "==", "test"), ("class", "==", MERGED), ("policy", "==", policy)]
-        )
+        rows = pd.read_parquet(path, filters=[("role", "==", role), ("class", "==", MERGED), ("policy", "==", policy)])
     except FileNotFoundError:
         raise ScoresError(f"{path}: no such file; is the experiment finished?") from None
     if rows.empty:
-        raise ScoresError(f"{path}: no test images with policy {policy!r}: score again")
+        raise ScoresError(f"{path}: no {role} images with policy {policy!r}: score again")
     rows = rows.sort_values("image_id", ignore_index=True)
     images = ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))
     dice, iou = images.dice(), images.iou()

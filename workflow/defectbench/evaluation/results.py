@@ -1,6 +1,7 @@
 """Consolidation of experiments: results.csv, one row each, from the files of their folders alone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ _FIRST = {
     "threshold": "float64",
 }
 _BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")), "float64")
+_AT_CLEAN_SHARE = dict.fromkeys(("dice_at_clean_share", "dice_at_clean_share_lo", "dice_at_clean_share_hi"), "float64")
 _OVER_THRESHOLDS = [full_name(name, role) for role in ("test", "val") for name in (*RECALL_AT_FP, *IMAGE_RANKING)]
 _METRICS = dict.fromkeys(
     (
@@ -143,7 +145,9 @@ _OF_TIMING = (
     "device",
 )
 _NAMES = {"name": "str"}
-COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
+COLUMNS = _FIRST | {
+    name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST | _AT_CLEAN_SHARE).items() if name not in _FIRST
+}
 
 
 class ResultsError(UserError):
@@ -280,7 +284,32 @@ def _intervals(scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsS
         if metrics[metric] is not None:
             bounds = bootstrap.interval(scores[metric].to_numpy(), 0, 1)
             intervals |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
+    if settings.clean_share is not None and metrics["dice_all"] is not None:
+        values = dice_at_clean_share(scores, bootstrap, settings.clean_share)
+        intervals |= dict(zip(_AT_CLEAN_SHARE, values, strict=True))
     return intervals
+
+
+def dice_at_clean_share(
+    scores: pd.DataFrame, bootstrap: GroupBootstrap, clean_share: float
+) -> tuple[float, float, float]:
+    """dice_all, and its bounds, if ``clean_share`` of the images were clean; NaN without images of either kind.
+
+    The means over clean and over defective images are weighted by their shares. Their distances from the bounds add up
+    as squares (Zou and Donner, Statistics in Medicine 27, 2008).
+    """
+    defective = scores["test_Dice"].notna().to_numpy()
+    dice = scores["dice_all"].to_numpy()
+    mean, low, high = 0.0, 0.0, 0.0
+    for of_kind, share in ((~defective, clean_share), (defective, 1 - clean_share)):
+        values = np.where(of_kind, dice, np.nan)
+        if not of_kind.any():
+            return np.nan, np.nan, np.nan
+        mean_of_kind, (first, last) = np.nanmean(values), bootstrap.interval(values)
+        mean += share * float(mean_of_kind)
+        low = math.hypot(low, share * (mean_of_kind - first))
+        high = math.hypot(high, share * (last - mean_of_kind))
+    return float(mean), float(max(mean - low, 0)), float(min(mean + high, 1))
 
 
 def _check_comparable(table: pd.DataFrame) -> None:

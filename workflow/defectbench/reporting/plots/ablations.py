@@ -100,7 +100,7 @@ def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:
             scores, base_scores = (read_image_scores(record.folder, name) for name in (policy, base))
             differences = 100 * (scores[PRIMARY[track]] - base_scores[PRIMARY[track]]).to_numpy()
             bootstrap = GroupBootstrap(scores["group"].to_numpy(str), DRAWS, SEED)
-            interval = bootstrap.interval(differences, -100, 100)
+            interval = bootstrap.difference_interval(differences, 100)
             effects.append(Effect(with_track(record), float(np.nanmean(differences)), *interval, None))
     return effects
 

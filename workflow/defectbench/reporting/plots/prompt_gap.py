@@ -100,7 +100,7 @@ def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
     both = first.index.intersection(second.index)
     differences = 100 * (first.loc[both, METRIC] - second.loc[both, METRIC]).to_numpy()
     bootstrap = GroupBootstrap(first.loc[both, "group"].to_numpy(str), DRAWS, SEED)
-    return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.interval(differences, -100, 100))
+    return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.difference_interval(differences, 100))
 
 
 def _draw(axes: Axes, section_gaps: Sequence[Gap], labels: float) -> None:
