@@ -14,6 +14,7 @@ OPTIONS = {
     "experiments": "results.yaml: folders of the experiments",
     "results": "results.parquet",
     "pairwise": "pairwise.csv",
+    "points": "operating_points.csv",
     "curves": "data_efficiency_curves.csv",
     "fits": "data_efficiency.csv",
     "manifest": "manifest.parquet of the dataset",
