@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet
 from evaluation_fixtures import write_run
 
-from defectbench.config.report import PairwiseSettings, ResultsSettings
+from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
 from defectbench.data.manifest import Manifest, write_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.by_size import by_size
+from defectbench.evaluation.operating_points import operating_points
 from defectbench.evaluation.pairwise import pairwise_tables
 from defectbench.evaluation.results import consolidate, write_results
 from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
@@ -48,11 +49,23 @@ class Study:
     experiments: list[Path]
 
     @property
+    def points(self) -> str:
+        """Path of the operating points."""
+        return str(self.folder / "operating_points.csv")
+
+    @property
     def page_arguments(self) -> list[str]:
         """Arguments of page.py but for plots, captions and the page itself."""
         files = ("results.parquet", "pairwise.csv", "issues.csv", "leaks.csv", "split.csv")
         named = [text for file in files for text in (f"--{Path(file).stem}", str(self.folder / file))]
-        settings = ["--experiments", str(self.folder / "results.yaml"), "--pack", str(self.folder / "packed")]
+        settings = [
+            "--experiments",
+            str(self.folder / "results.yaml"),
+            "--points",
+            self.points,
+            "--pack",
+            str(self.folder / "packed"),
+        ]
         return ["--study", "made_up", *named, *settings]
 
 
@@ -90,6 +103,8 @@ def write_study(folder: Path, n_experiments: int, n_images: int, *, bare: bool =
     tables = pairwise_tables(results, PairwiseSettings(experiments=folders, bootstrap_draws=200))
     for name in ("pairwise", "ranks", "seeds"):
         write_text(folder / f"{name}.csv", getattr(tables, name).to_csv(index=False))
+    points = operating_points(OperatingPointsSettings(experiments=folders, bootstrap_draws=200))
+    write_text(folder / "operating_points.csv", points.to_csv(index=False))
     return Study(folder, folders)
 
 

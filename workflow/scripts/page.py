@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--experiments", type=Path, required=True, help="results.yaml: folders of the experiments")
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--points", type=Path, required=True, help="operating_points.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         study=args.study,
         results=pd.read_parquet(args.results),
         pairwise=pd.read_csv(args.pairwise),
+        points=pd.read_csv(args.points),
         issues=issues,
         leaks=leaks,
         split=pd.read_csv(args.split, dtype={"image_id": str, "group": str}),

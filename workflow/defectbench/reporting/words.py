@@ -1,6 +1,7 @@
 """Wording of tracks, metrics and labels, shared by tables, pictures and sentences."""
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -30,6 +31,12 @@ _DESCRIPTIONS = {
     "test_Dice": "{dataset}: mean Dice over the {defective} defective of {n} test images.",
     "test_mIoU": "{dataset}: mean IoU over the {defective} defective of {n} test images.",
 }
+
+
+def list_names(names: Sequence[str], most: int = 4) -> str:
+    """The first ``most`` of ``names``, and the number of the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def describe_metric(metric: str, rows: pd.DataFrame) -> str:

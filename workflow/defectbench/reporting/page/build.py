@@ -35,6 +35,8 @@ class Inputs:
     study: str
     results: pd.DataFrame
     pairwise: pd.DataFrame
+    points: pd.DataFrame
+    """operating_points.csv"""
     issues: pd.DataFrame
     leaks: pd.DataFrame
     split: pd.DataFrame
@@ -70,7 +72,7 @@ def build_page(inputs: Inputs) -> str:
         tables=tables(records, standings),
         families=family_colours(results["family"], results["track"]),
         records=records,
-        cards=[experiment_card(record) for record in records],
+        cards=[experiment_card(record, inputs.points) for record in records],
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),

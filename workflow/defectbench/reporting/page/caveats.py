@@ -9,10 +9,11 @@ from defectbench.evaluation.statistics import FEWEST_GROUPS
 from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import UNGROUPED
 from defectbench.reporting.records import MIXED, Record
+from defectbench.reporting.threshold_noise import threshold_caveat
 from defectbench.reporting.verdicts import Standing
+from defectbench.reporting.words import list_names
 
 FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
-_MOST_NAMES = 4
 
 
 def caveats(
@@ -34,6 +35,7 @@ def caveats(
         *(f"{record.name}: {record.row['problems']}." for record in records if record.row["problems"]),
         *(f"{sentence}." for sentence in compare_budgets(results, names)),
         *_training(records),
+        *threshold_caveat(records),
         *_leads(results, standings, names),
         *_tracks(results),
         *_missing(results, records),
@@ -107,11 +109,10 @@ def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], names: Mapp
         if len(shared) > 1:
             yield f"{track.capitalize()} track: {', '.join(shared)} share the highest {metric} on the test images."
         elif first in standing.unbeaten and equal:
-            others = ", ".join(names[name] for name in equal[:_MOST_NAMES])
-            more = f" and {len(equal) - _MOST_NAMES} more" if len(equal) > _MOST_NAMES else ""
+            others = list_names([names[name] for name in equal])
             yield (
                 f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images, but that "
-                f"lead is not significant over {others}{more}."
+                f"lead is not significant over {others}."
             )
         if standing.best and names[standing.best] not in shared:
             yield (
@@ -150,6 +151,4 @@ def _missing(results: pd.DataFrame, records: Sequence[Record]) -> Iterator[str]:
 
 
 def _names(records: Sequence[Record]) -> str:
-    names = [record.name for record in records]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    return list_names([record.name for record in records])
