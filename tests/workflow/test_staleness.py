@@ -58,7 +58,8 @@ EXPECTED: dict[str, Jobs] = {
     "one learning rate": experiment("unet", trained("full", PER_CLASS, "_lr-0.01")) + TABLES,
     # Every seed draws its own images.
     "one seed": [("subset", ""), *experiment("unet", trained("full", PER_CLASS, seed=7)), *TABLES],
-    "the name of an experiment": TABLES,
+    # Operating points are of ids alone.
+    "the name of an experiment": [job for job in TABLES if job[0] != "operating_points"],
     "a new experiment": experiment("unet", trained(10, PER_CLASS)) + TABLES,
     "a new experiment with test-time augmentation": [
         ("share_training", MIRRORED),

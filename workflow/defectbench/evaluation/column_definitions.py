@@ -244,12 +244,24 @@ _PROVENANCE = (
     Definition(name="metric_version", description="Version of these definitions."),
 )
 
+_AT_THE_LINE = (
+    Definition(
+        name="dice_at_clean_share",
+        formula="clean_share (1 - fp_image_rate) + (1 - clean_share) test_Dice",
+        averaging="over clean and over defective images, weighted",
+        value_range=SHARE,
+        null_when="`report.clean_share` is not set, or images of one kind are missing",
+        description="dice_all as it would be at the line's share of clean images.",
+    ),
+)
+
 GROUPS: dict[str, tuple[Definition, ...]] = {
     "Metrics at a threshold": tuple(DEFINITIONS.values()),
     "Metrics of pixels over all thresholds": _PIXELS,
     "Metrics of components over all thresholds": tuple(RECALL_AT_FP.values()),
     "Metrics of images over all thresholds": _IMAGES,
     "Thresholds and post-processing": _OPERATING_POINT,
+    "At the line": _AT_THE_LINE,
     "Cost": _COST,
     "Experiment": _IDENTITY,
     "Training": _TRAINING,

@@ -54,7 +54,7 @@ class GroupBootstrap:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Weights of a Bayesian bootstrap (Rubin 1981), not normalised, (draws, 1 + n_groups); first an unseen group."""
+        """Weights of a Bayesian bootstrap (Rubin 1981), not normalised, first of an unseen group: (draws, 1 + G)."""
         return np.random.default_rng([self._seed, 1]).standard_exponential((self._draws, 1 + self.n_groups))
 
     def group_sums(self, values: np.ndarray) -> np.ndarray:

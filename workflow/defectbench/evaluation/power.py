@@ -7,8 +7,8 @@ bootstrap of the mean is replaced by the t test that it refines: the same, but f
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import norm, wilcoxon
 from scipy.stats import t as student
-from scipy.stats import wilcoxon
 
 from defectbench.evaluation.intervals import FEWEST_GROUPS, GroupBootstrap
 from defectbench.evaluation.statistics import ALPHA, FEW_GROUPS
@@ -85,11 +85,11 @@ class Study:
 def _enough_groups(groups: np.ndarray, level: float) -> np.ndarray:
     """Whether each study, (R, G) differences by group, has enough groups that differ, as judge and compare ask."""
     n_groups, n_differ = groups.shape[1], np.count_nonzero(groups, axis=1)
-    one_way = (groups > 0).sum(axis=1) == n_differ
-    # The worst-case bound, if all groups had the mean: the unseen group has a weight of Beta(1, n).
+    # The worst-case bound: its unseen group has a weight of Beta(1, n), beside the error of the mean.
+    means, errors = groups.mean(axis=1), groups.std(axis=1, ddof=1) / np.sqrt(n_groups)
     unseen = 1 - (level / 2) ** (1 / n_groups)
-    survives = groups.mean(axis=1) * (1 - unseen) > unseen
-    return (n_differ >= FEWEST_GROUPS) & ((n_differ >= FEW_GROUPS) | ~one_way | survives)
+    survives = means > np.hypot(unseen * (1 + means), norm.isf(level / 2) * errors)
+    return (n_differ >= FEWEST_GROUPS) & ((n_differ >= FEW_GROUPS) | survives)
 
 
 def smallest_difference(study: Study) -> float:

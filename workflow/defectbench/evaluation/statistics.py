@@ -18,7 +18,7 @@ from defectbench.evaluation.intervals import (
 
 ALPHA = 0.05
 FEW_GROUPS = 50
-"""Groups that differ, below which they are too few to show what happens in one of ten or fewer"""
+"""Groups that differ, below which they are too few to show what happens in one of ten, and the worst case counts"""
 A_BETTER, B_BETTER, NO_CLAIM, TOO_FEW, IDENTICAL = "a better", "b better", "no claim", "too few groups", "identical"
 
 
@@ -49,7 +49,7 @@ class Comparison:
     """Of the two-sided t test with the variance between trainings; NaN unless both sides have several, or one has and
     the other is not trained"""
     p_worst_case: float
-    """Of the worst-case bound; NaN unless fewer than FEW_GROUPS groups differ and all of them point one way"""
+    """Of the worst-case bound; NaN unless fewer than FEW_GROUPS groups differ"""
     p: float
     """Of all together: near 1 if they point to different sides; not yet corrected"""
     p_not_worse: float
@@ -107,8 +107,8 @@ def compare(
       are skewed, and may favour the worse mean;
     - if both sides have several seeds, a t test whose error holds the variance between the trainings of each side.
       ``trained``: a method that is not trained has none;
-    - if fewer than FEW_GROUPS groups differ, all of them one way: the worst-case bound of the mean difference. What is
-      not in the sample may point the other way.
+    - if fewer than FEW_GROUPS groups differ: the worst-case bound of the mean difference. A failure in one group of ten
+      may be in none of them, and turn the difference round.
 
     With ``margin`` (share), the test that b is not worse than a by so much takes the mean's tests, against -margin: the
     bootstrap, the worst-case bound, and the one with the trainings. Equal scores are evidence there.
@@ -119,7 +119,7 @@ def compare(
     sums, sizes = bootstrap.totals(differences)
     n_groups, n_differ = int((sizes > 0).sum()), count_different(sums, sizes)
     if n_groups == 0:
-        return Comparison(0, 0, 0, 0, len(a), len(b), 0.0, *[np.nan] * 11)
+        return Comparison(0, 0, 0, 0, len(a), len(b), 0.0, *[np.nan] * 12)
     mean, of_groups = bootstrap.studentised(sums, sizes), group_means(sums, sizes)
     chance = _training_chance(a[:, both], b[:, both], trained)
     tests: dict[str, tuple[float, float] | None] = {
@@ -127,8 +127,7 @@ def compare(
         "mean": mean.p_values(),
     }
     tests["seeds"] = _t_test(mean, chance, n_groups) if chance else None
-    one_way = abs(np.sign(of_groups).sum()) == n_differ
-    tests["worst"] = bootstrap.worst_case(sums, sizes).p_values(-1, 1) if n_differ < FEW_GROUPS and one_way else None
+    tests["worst"] = bootstrap.worst_case(sums, sizes).p_values(-1, 1) if n_differ < FEW_GROUPS else None
     applied = [p for p in tests.values() if p is not None]
     mean_a, mean_b = float(a[:, both].mean()), float(b[:, both].mean())
     low, high = bootstrap.difference_interval(differences)
@@ -253,8 +252,8 @@ def _claim(c: Comparison, p_holm: float) -> tuple[str, str]:
         reason += ", interval includes 0"
     elif c.p == c.p_worst_case:
         reason += (
-            f": all {c.n_groups_differ} groups that differ point one way, but they are fewer than {FEW_GROUPS}, and "
-            "rare failures may be in none of them"
+            f": fewer than {FEW_GROUPS} groups differ ({c.n_groups_differ}), which may lack a rare failure, and the "
+            "worst case is not excluded"
         )
     elif c.p > np.nanmax([c.p_wilcoxon, c.p_mean, c.p_seeds]):
         reason += ": ranks and interval point to different sides"
