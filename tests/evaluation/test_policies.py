@@ -22,6 +22,7 @@ from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
 from defectbench.metrics.codes import threshold_code
 from defectbench.metrics.definitions import METRICS
+from defectbench.metrics.image_level import OPERATING_RATES
 from defectbench.metrics.names import full_name
 
 
@@ -102,6 +103,9 @@ def test_unsuffixed_metrics_of_a_zero_shot_method_owe_nothing_to_val_labels(data
             assert zero_shot[pp] == trained[pp]
             assert trained[calibrated] is None
     assert (trained["policy"], trained["used_val_labels"]) == ("calibrated", True)
+    assert trained["overkill_at_escape_0"] is not None
+    assert {zero_shot[name] for name in OPERATING_RATES} == {None}
+    assert zero_shot["image_auroc"] == trained["image_auroc"]
     assert (zero_shot["policy"], zero_shot["used_val_labels"]) == ("at_0.5", False)
     assert zero_shot["thresholds"] == dict.fromkeys(CLASSES, 0.5)
     assert zero_shot["thresholds_calibrated"] == trained["thresholds"] == calibration.threshold

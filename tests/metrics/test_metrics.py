@@ -277,7 +277,9 @@ def any_images(draw):
 @given(any_images())
 def test_invariants_hold_for_any_counts(images):
     v = {name: function(images) for name, function in METRICS.items()}
+    skill = v.pop("dice_skill")
     assert all(value is None or 0 <= value <= 1 for value in v.values())
+    assert skill is None or skill <= v["dice_all"] + 1e-12
     if images.defective.any():
         assert v["mIoU"] <= v["Dice"] + 1e-12
         assert v["Dice"] <= 2 * v["mIoU"] / (1 + v["mIoU"]) + 1e-12
@@ -296,6 +298,7 @@ def test_an_all_empty_submission_scores_the_empty_fraction(images):
     truth = images.tp + images.fn
     nothing = ImageCounts(0 * truth, 0 * truth, truth, images.n_pixels)
     assert METRICS["dice_all"](nothing) == pytest.approx(np.mean(truth == 0))
+    assert METRICS["dice_skill"](nothing) == (0 if truth.any() else None)
     assert dice_kaggle([nothing])["dice_kaggle"] == pytest.approx(np.mean(truth == 0))
 
 

@@ -108,8 +108,8 @@ def _explanations(rows: Sequence[Row], dataset: str) -> list[str]:
     texts = [
         f"{dataset}: {OBJECTIVES[first['objective']][0]}; {first['n_images']:,} images. The test images played no part "
         "in these choices.",
-        "Left: every threshold; dot: the chosen one; shaded: 95 % of those chosen on resampled val images; dotted line: "
-        "p = 0.5.",
+        "Left: every threshold; dot: the chosen one; shaded: 95 % of those that resampled val images choose; dotted "
+        "line: p = 0.5.",
     ]
     if any(row.calibration["candidates"] for row in rows):
         texts[-1] += (
