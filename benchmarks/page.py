@@ -56,6 +56,7 @@ def _measured(n: int, folder: Path, repeats: int) -> str:
     out = folder / "index.html"
     files = [folder / name for name in ("ranks.csv", "issues.csv", "leaks.csv", "split.csv")]
     tables = [text for path in files for text in (f"--{path.stem}", str(path))]
+    tables += ["--points", str(folder / "operating_points.csv")]
     shown = ["--plots", *map(str, plots), "--captions", str(ROOT / "resources" / "captions")]
     arguments = ["--study", f"of_{n}", *common, *pairwise, *tables, "--pack", str(folder / "packed"), *shown]
     seconds = [_run("page", [*arguments, "--out", str(out)])]

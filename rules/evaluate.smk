@@ -56,6 +56,7 @@ rule score:
         hist="runs/{ds}/{fam}/{exp}/hist.parquet",
         pooled="runs/{ds}/{fam}/{exp}/pooled_hist.parquet",
         components="runs/{ds}/{fam}/{exp}/components.parquet",
+        froc="runs/{ds}/{fam}/{exp}/froc.parquet",
         metrics="runs/{ds}/{fam}/{exp}/metrics.json",
     wildcard_constraints:
         exp=constraint_without(detectors(), EVALUATED),
@@ -76,4 +77,4 @@ rule score:
         "python {input.script} --settings {input.settings} --val {input.val} --test {input.test}"
         " --calibration {input.calibration} --run {input.run} --manifest {input.manifest} --split {input.split}"
         " {params.pack} --per-image {output.per_image} --hist {output.hist} --pooled {output.pooled}"
-        " --components {output.components} --metrics {output.metrics} 2>&1 | tee {log}"
+        " --components {output.components} --froc {output.froc} --metrics {output.metrics} 2>&1 | tee {log}"

@@ -10,6 +10,7 @@ PAGE_TABLES = (
     "results",
     "ranks",
     "pairwise",
+    "points",
     "issues",
     "leaks",
     "split",

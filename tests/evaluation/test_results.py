@@ -69,7 +69,7 @@ def make_experiment(dataset, folder, maps, has_scores=True, classes=(MERGED,), *
     scores = score(val, test, calibration, ScoreSettings())
     digest = dataset.read().manifest.digest()
     metrics = summarise(scores, calibration, digest, ScoreSettings())
-    names = ("per_image", "hist", "pooled_hist", "components")
+    names = ("per_image", "hist", "pooled_hist", "components", "froc")
     scores.write(*(folder / f"{name}.parquet" for name in names))
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "calibration.json", vars(calibration))

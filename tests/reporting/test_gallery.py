@@ -98,6 +98,7 @@ def calibrated(classes, **steps):
     """calibration.json at k = 100 with the post-processing ``steps``; without any where there are none."""
     chosen = {name: {"k": 100, **PostProcessing(**steps).record(), "value": 0.9} for name in classes if steps}
     unused = {key: {} for key in ("threshold", "value", "value_at_half", "curve", "candidates")}
+    unused |= {"recall": None, "noise_draws": 0, "threshold_range": {}, "value_range": {}}
     header = {"role": "val", "objective": "dice_all", "has_scores": True, "used_val_labels": True, "n_images": 9}
     thresholds = dict.fromkeys(classes, 100)
     return {**header, **unused, "val_ids_sha256": "", "thresholds": thresholds, "post_processed": chosen}

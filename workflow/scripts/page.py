@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
     parser.add_argument("--ranks", type=Path, required=True, help="ranks.csv: mean and interval of each experiment")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--points", type=Path, required=True, help="operating_points.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
@@ -36,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         results=pd.read_parquet(args.results),
         ranks=pd.read_csv(args.ranks),
         pairwise=pd.read_csv(args.pairwise),
+        points=pd.read_csv(args.points),
         issues=issues,
         leaks=leaks,
         split=pd.read_csv(args.split, dtype={"image_id": str, "group": str}),

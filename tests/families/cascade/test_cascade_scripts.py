@@ -202,7 +202,7 @@ def true_boxes(root, score=1.0):
 def per_image(root, folder):
     """Counts of an experiment as scoring writes them."""
     choose_thresholds(root, folder)
-    written = {name: folder / f"{name}.parquet" for name in ("per_image", "hist", "pooled", "components")}
+    written = {name: folder / f"{name}.parquet" for name in ("per_image", "hist", "pooled", "components", "froc")}
     given = {"manifest": root / "manifest.parquet", "split": root / "split.csv", "settings": root / "score.yaml"}
     given |= {name: folder / f"{name}.pred.parquet" for name in ("val", "test")}
     given |= {"calibration": folder / "calibration.json", "run": folder / "run.json"}

@@ -45,7 +45,22 @@ class CleanShareSettings(Settings):
     )
 
 
-class ReportSettings(BootstrapSettings, ComparisonSettings, CleanShareSettings):
+class CostSettings(Settings):
+    """What wrong decisions on images cost, in any one unit."""
+
+    escape: float = Field(gt=0, description="Cost of a defective image that is missed")
+    overkill: float = Field(gt=0, description="Cost of a clean image that is flagged")
+
+
+class InspectionSettings(CleanShareSettings):
+    """Inspection of images on the line."""
+
+    costs: CostSettings | None = Field(
+        None, description="With them, operating points have an expected cost, and one has the least"
+    )
+
+
+class ReportSettings(BootstrapSettings, ComparisonSettings, InspectionSettings):
     """Statistics and pictures of a study."""
 
     gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
@@ -68,6 +83,12 @@ class ResultsSettings(BootstrapSettings, CleanShareSettings):
     experiment_of: dict[str, str] = Field(
         {}, description="Experiment id -> name that all seeds of the experiment share; the id itself if it is missing"
     )
+
+
+class OperatingPointsSettings(BootstrapSettings, InspectionSettings):
+    """Experiments whose operating points are found."""
+
+    experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")
 
 
 class PairwiseSettings(BootstrapSettings, ComparisonSettings):

@@ -3,7 +3,9 @@
 import re
 
 from defectbench.evaluation.pixel_curves import FEWEST_GROUPS
+from defectbench.metrics.component_metrics import RECALL_AT_FP
 from defectbench.metrics.definition import SHARE, Definition
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
 from defectbench.metrics.names import DEFINITIONS
 
 NAME_PARTS = {
@@ -47,6 +49,8 @@ _PIXELS = (
     Definition(name="n_pixels", value_range="pixels", description="Number of pixels of the test images."),
 )
 
+_IMAGES = (*IMAGE_RANKING.values(), *OPERATING_RATES.values())
+
 _OPERATING_POINT = (
     Definition(
         name="threshold",
@@ -74,7 +78,7 @@ _OPERATING_POINT = (
     Definition(
         name="match_iou",
         value_range=SHARE,
-        description="IoU from which components are matched by `recall_at_fp_*`.",
+        description="IoU from which the components of `component_recall`, `recall_at_fp_*` and so on match.",
     ),
 )
 
@@ -280,6 +284,8 @@ _AT_THE_LINE = (
 GROUPS: dict[str, tuple[Definition, ...]] = {
     "Metrics at a threshold": tuple(DEFINITIONS.values()),
     "Metrics of pixels over all thresholds": _PIXELS,
+    "Metrics of components over all thresholds": tuple(RECALL_AT_FP.values()),
+    "Metrics of images over all thresholds": _IMAGES,
     "Thresholds and post-processing": _OPERATING_POINT,
     "At the line": _AT_THE_LINE,
     "Cost": _COST,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.base import MERGED
-from defectbench.metrics.definitions import ImageCounts
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.script import UserError
 
 # Track -> its primary metric, which it is ranked and tested by.

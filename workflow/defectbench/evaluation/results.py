@@ -13,7 +13,9 @@ from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.metric_intervals import WITH_INTERVAL, metric_intervals
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.names import all_names
+from defectbench.metrics.component_metrics import RECALL_AT_FP
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
+from defectbench.metrics.names import all_names, full_name
 from defectbench.script import UserError
 from defectbench.training.outcome import advise
 
@@ -58,7 +60,18 @@ _BOUNDS, _FURTHER_BOUNDS = (
     for metrics in (METRICS, [metric for metric in WITH_INTERVAL if metric not in METRICS])
 )
 _AT_CLEAN_SHARE = dict.fromkeys(("dice_at_clean_share", "dice_at_clean_share_lo", "dice_at_clean_share_hi"), "float64")
-_METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
+_OVER_THRESHOLDS = [full_name(name, role) for role in ("test", "val") for name in (*RECALL_AT_FP, *IMAGE_RANKING)]
+_METRICS = dict.fromkeys(
+    (
+        *all_names("test"),
+        *all_names("val", suffixes=("",)),
+        *_OVER_THRESHOLDS,
+        *OPERATING_RATES,
+        "val_AUPRC",
+        "prevalence",
+    ),
+    "float64",
+)
 _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",

@@ -37,6 +37,8 @@ class Inputs:
     results: pd.DataFrame
     ranks: pd.DataFrame
     pairwise: pd.DataFrame
+    points: pd.DataFrame
+    """operating_points.csv"""
     issues: pd.DataFrame
     leaks: pd.DataFrame
     split: pd.DataFrame
@@ -77,7 +79,7 @@ def build_page(inputs: Inputs) -> str:
         families=family_colours(results["family"], results["track"]),
         records=records,
         n_experiments=results["experiment"].nunique(),
-        cards=[experiment_card(record) for record in records],
+        cards=[experiment_card(record, inputs.points) for record in records],
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),

@@ -10,6 +10,7 @@ from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import UNGROUPED
 from defectbench.reporting.names import list_names
 from defectbench.reporting.records import MIXED, Record
+from defectbench.reporting.threshold_noise import threshold_caveat
 from defectbench.reporting.verdicts import Standing
 
 FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
@@ -34,6 +35,7 @@ def caveats(
         *(f"{record.name}: {record.row['problems']}." for record in records if record.row["problems"]),
         *(f"{sentence}." for sentence in compare_budgets(results, names)),
         *_training(records),
+        *threshold_caveat(records),
         *_leads(results, standings, names),
         *_tracks(results),
         *_missing(results, records),

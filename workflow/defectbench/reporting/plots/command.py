@@ -15,6 +15,7 @@ OPTIONS = {
     "results": "results.parquet",
     "ranks": "ranks.csv",
     "pairwise": "pairwise.csv",
+    "points": "operating_points.csv",
     "curves": "data_efficiency_curves.csv",
     "fits": "data_efficiency.csv",
     "manifest": "manifest.parquet of the dataset",

@@ -61,6 +61,7 @@ _TABLE = (
     Plot("image_scores", IMAGES, files=("per_image.parquet",)),
     Plot("score_histograms", IMAGES, files=("per_image.parquet",)),
     Plot("by_class", IMAGES, files=("per_image.parquet", "metrics.json")),
+    Plot("operating_points", THRESHOLDS, (*RECORDS, "points"), files=("per_image.parquet",)),
     Plot("precision_recall", THRESHOLDS, files=HISTOGRAMS),
     Plot("reliability", THRESHOLDS, files=HISTOGRAMS),
     Plot("calibration", THRESHOLDS, files=("calibration.json",), memory_mb=2000, minutes=10),
