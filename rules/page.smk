@@ -8,6 +8,7 @@ PAGE_PLOTS = [plot.name for plot in plots_of_study() if plot.on_page]
 PAGE_TABLES = (
     "experiments",
     "results",
+    "ranks",
     "pairwise",
     "points",
     "issues",

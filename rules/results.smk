@@ -22,6 +22,7 @@ STUDY_FILES = {
     "names": result_files("settings/names.yaml")[0],
     "results": result_files("results.parquet")[0],
     "pairwise": result_files("pairwise.csv")[0],
+    "ranks": result_files("tables/ranks.csv")[0],
     "points": result_files("operating_points.csv")[0],
     "seeds": result_files("tables/seeds.csv")[0],
     "fits": result_files("tables/data_efficiency.csv")[0],
@@ -80,6 +81,7 @@ CONSOLIDATION = {
             "metrics.json",
             "calibration.json",
             "per_image.parquet",
+            "hist.parquet",
         )
         + CV,
         inputs=study_files("names", settings="results"),
@@ -91,9 +93,7 @@ CONSOLIDATION = {
     "pairwise": dict(
         experiments=experiment_files("per_image.parquet"),
         inputs=study_files("results", settings="pairwise"),
-        outputs=in_results(
-            pairwise="pairwise.csv", ranks="tables/ranks.csv", seeds="tables/seeds.csv"
-        ),
+        outputs=study_files("pairwise", "ranks", "seeds"),
         memory=memory(4000),
         runtime=minutes(60),
     ),
@@ -114,12 +114,14 @@ CONSOLIDATION = {
     ),
     # The tests in sentences.
     "findings": dict(
-        inputs=study_files("results", "pairwise", "seeds", "fits", "issues", "leaks"),
+        inputs=study_files(
+            "results", "ranks", "pairwise", "seeds", "fits", "issues", "leaks"
+        ),
         outputs=in_report("Leaderboard", out="findings.md"),
     ),
     # The table that a person reads.
     "leaderboard": dict(
-        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        inputs=study_files("results", "ranks", "pairwise", "issues", "leaks"),
         outputs=in_report("Leaderboard", out="leaderboard.md"),
         flags=ungrouped_option(),
     ),
@@ -130,7 +132,7 @@ CONSOLIDATION = {
     ),
     # The tables of a paper, from the same records.
     "tables": dict(
-        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        inputs=study_files("results", "ranks", "pairwise", "issues", "leaks"),
         outputs=in_results(tex="tables/tables.tex")
         | in_report("Leaderboard", md="tables/tables.md"),
     ),

@@ -131,6 +131,11 @@ def test_the_interval_of_a_difference_is_that_of_its_test_where_enough_groups_di
         else:
             assert found == draws.studentised(sums, sizes).interval(-1, 1)
         assert draws.difference_interval(100 * values, 100) == pytest.approx(tuple(100 * end for end in found))
+    # Three large differences among many small ones: a bootstrap alone can say nearly anything.
+    spiked = np.r_[np.ones(3), np.linspace(-0.02, 0.02, 57)]
+    sums, sizes = draws.totals(spiked)
+    assert draws.studentised(sums, sizes).interval(-1, 1)[1] > 0.9
+    assert draws.difference_interval(spiked)[1] == draws.worst_case(sums, sizes).interval(-1, 1)[1] < 0.15
 
 
 def test_p_of_the_worst_case_is_below_alpha_where_its_interval_excludes_the_null():

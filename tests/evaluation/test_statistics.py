@@ -171,6 +171,16 @@ def test_few_groups_may_lack_the_rare_failure(n, gain, claim):
     assert ("rare failure" in verdict.reason) == (claim == "no claim")
 
 
+def test_few_groups_that_have_failures_of_either_side_are_tested_as_many():
+    rng = np.random.default_rng(4)
+    differences = np.r_[rng.uniform(0.05, 0.15, 25), rng.uniform(-0.12, -0.08, 5)]
+    against = -differences[25:].sum() / differences[:25].sum()
+    assert 0.15 < against < 0.25
+    found = compare(differences, np.zeros(30), GroupBootstrap(np.arange(30), 1000, 0))
+    assert np.isnan(found.p_worst_case)
+    assert judge([found])[0].claim == "a better"
+
+
 def test_the_variance_of_trainings_is_that_of_welchs_test_where_images_tell_all():
     """With images that all say the same, only trainings are left: Welch's t test of their means."""
     a, b = np.array([0.70, 0.74, 0.75]), np.array([0.66, 0.65, 0.69, 0.64])

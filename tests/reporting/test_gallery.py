@@ -12,7 +12,7 @@ import pytest
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, ROWS, table
+from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, NO_RANKS, ROWS, table
 from pydantic import ValidationError
 from scipy import ndimage
 from small_datasets import HEIGHT, WIDTH, write_severstal
@@ -130,6 +130,7 @@ def study(tmp_path):
     write_json(folder / "calibration.json", calibrated(masks.class_names))
     table(*ROWS).to_parquet(tmp_path / "results.parquet")
     NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
+    NO_RANKS.to_csv(tmp_path / "ranks.csv", index=False)
     NO_CURVES.to_csv(tmp_path / "curves.csv", index=False)
     NO_FITS.to_csv(tmp_path / "fits.csv", index=False)
     (tmp_path / "results.yaml").write_text(f"experiments: [elsewhere, {folder}]")
@@ -229,7 +230,7 @@ def test_the_same_numbers_give_the_same_bytes(study):
     results = ["--results", str(study / "results.parquet")]
     for name in ("first", "second"):
         pictures = ["--png", str(study / name / "plot.png"), "--svg", str(study / name / "plot.svg")]
-        tests = ["--pairwise", str(study / "pairwise.csv")]
+        tests = ["--pairwise", str(study / "pairwise.csv"), "--ranks", str(study / "ranks.csv")]
         plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *tests, *pictures])
         run_plot_gallery(study, f"{name}/gallery.png")
         pictures = [part.replace("plot.", "data.") for part in pictures]

@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--experiments", type=Path, required=True, help="results.yaml: folders of the experiments")
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--ranks", type=Path, required=True, help="ranks.csv: mean and interval of each experiment")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--points", type=Path, required=True, help="operating_points.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
@@ -34,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     inputs = Inputs(
         study=args.study,
         results=pd.read_parquet(args.results),
+        ranks=pd.read_csv(args.ranks),
         pairwise=pd.read_csv(args.pairwise),
         points=pd.read_csv(args.points),
         issues=issues,
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     page = build_page(inputs)
     write_text(args.out, page)
-    print(f"{len(inputs.results)} experiments, {len(page) / 1e6:.1f} MB: {args.out}")
+    print(f"{inputs.results['experiment'].nunique()} experiments, {len(page) / 1e6:.1f} MB: {args.out}")
 
 
 if __name__ == "__main__":

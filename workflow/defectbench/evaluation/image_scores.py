@@ -27,6 +27,19 @@ def read_image_scores(folder: Path, policy: str, role: str = "test") -> pd.DataF
     Raises:
         ScoresError: if the experiment has no per_image.parquet, or it has no rows of this policy.
     """
+    rows = read_image_rows(folder, policy, role)
+    images = image_counts(rows)
+    dice, iou = images.dice(), images.iou()
+    on_defective = [np.where(images.defective, values, np.nan) for values in (dice, iou)]
+    return rows[["image_id", "group"]].assign(**dict(zip(METRICS, (dice, *on_defective), strict=True)))
+
+
+def read_image_rows(folder: Path, policy: str, role: str = "test") -> pd.DataFrame:
+    """Rows of per_image.parquet of the merged masks of the images of ``role`` by ``policy``, in the order of their ids.
+
+    Raises:
+        ScoresError: as of :func:`read_image_scores`.
+    """
     path = folder / "per_image.parquet"
     try:
         rows = pd.read_parquet(path, filters=[("role", "==", role), ("class", "==", MERGED), ("policy", "==", policy)])
@@ -34,8 +47,9 @@ def read_image_scores(folder: Path, policy: str, role: str = "test") -> pd.DataF
         raise ScoresError(f"{path}: no such file; is the experiment finished?") from None
     if rows.empty:
         raise ScoresError(f"{path}: no {role} images with policy {policy!r}: score again")
-    rows = rows.sort_values("image_id", ignore_index=True)
-    images = ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))
-    dice, iou = images.dice(), images.iou()
-    on_defective = [np.where(images.defective, values, np.nan) for values in (dice, iou)]
-    return rows[["image_id", "group"]].assign(**dict(zip(METRICS, (dice, *on_defective), strict=True)))
+    return rows.sort_values("image_id", ignore_index=True)
+
+
+def image_counts(rows: pd.DataFrame) -> ImageCounts:
+    """The counts in ``rows`` of per_image.parquet."""
+    return ImageCounts(*(rows[name].to_numpy(np.int64) for name in ("tp", "fp", "fn", "n_pixels")))

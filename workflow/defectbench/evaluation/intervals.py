@@ -81,13 +81,15 @@ class GroupBootstrap:
     def difference_interval(self, differences: np.ndarray, largest: float = 1) -> tuple[float, float]:
         """Interval of the mean of paired ``differences``, (N,) float in [-largest, largest]; NaN: left out.
 
-        It is the studentised bootstrap's, which tests use too. Where fewer than FEWEST_GROUPS groups differ, that
-        cannot know what rarely happens, and it is the worst-case bound.
+        It is the studentised bootstrap's, which tests use too, but no wider than the worst-case bound, as it may be
+        where few groups differ. Below FEWEST_GROUPS it cannot know what rarely happens, and the bound stands alone.
         """
         sums, sizes = self.totals(differences)
+        low, high = self.worst_case(sums, sizes).interval(-largest, largest)
         if count_different(sums, sizes) < FEWEST_GROUPS:
-            return self.worst_case(sums, sizes).interval(-largest, largest)
-        return self.studentised(sums, sizes).interval(-largest, largest)
+            return low, high
+        first, last = self.studentised(sums, sizes).interval(-largest, largest)
+        return max(low, first), min(high, last)
 
     def _interval(self, sums: np.ndarray, sizes: np.ndarray, lowest: float, highest: float) -> tuple[float, float]:
         low, high = self.worst_case(sums, sizes).interval(lowest, highest)

@@ -10,6 +10,7 @@ import pandas as pd
 from defectbench.config.report import PairwiseSettings
 from defectbench.evaluation.image_scores import PRIMARY, ScoresError, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap, effective_groups
+from defectbench.evaluation.policies import AT_HALF
 from defectbench.evaluation.power import Study, groups_needed, smallest_difference
 from defectbench.evaluation.ranking import bootstrap_ranks, estimate_mean, seed_spread
 from defectbench.evaluation.statistics import ALPHA, NO_CLAIM, TOO_FEW, Comparison, Verdict, compare, judge
@@ -132,7 +133,7 @@ class _TrackStudy:
     def read(cls, rows: pd.DataFrame, metric: str, folders: dict[str, Path]) -> "_TrackStudy":
         """Read the scores of the experiments of ``rows``."""
         scores, groups = _scores(rows, metric, folders)
-        trained = rows.groupby("experiment")["n_labels_train"].first().notna().to_dict()
+        trained = is_trained(rows).to_dict()
         names = {track: list(of_track.unique()) for track, of_track in rows.groupby("track", sort=False)["experiment"]}
         return cls(metric, scores, trained, groups, names)
 
@@ -177,6 +178,12 @@ class _TrackStudy:
             for name in names:
                 if len(scores := self.scores[name]) > 1:
                     yield (track, self.metric, name, len(scores), *vars(seed_spread(scores)).values())
+
+
+def is_trained(results: pd.DataFrame) -> pd.Series:
+    """Whether each value of ``experiment`` was trained: zero-shot and reference methods owe nothing to a seed."""
+    firsts = results.drop_duplicates("experiment").set_index("experiment")
+    return (firsts["track"] != "reference") & (firsts["policy"] != AT_HALF)
 
 
 def declared_pairs(results: pd.DataFrame, ablations: tuple[tuple[str, str], ...]) -> list[Pair]:

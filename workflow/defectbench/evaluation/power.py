@@ -11,7 +11,7 @@ from scipy.stats import norm, wilcoxon
 from scipy.stats import t as student
 
 from defectbench.evaluation.intervals import FEWEST_GROUPS, GroupBootstrap
-from defectbench.evaluation.statistics import ALPHA, FEW_GROUPS
+from defectbench.evaluation.statistics import ALPHA, FEW_GROUPS, is_one_sided
 
 POWER = 0.8
 """Share of studies in which the difference would be shown"""
@@ -89,7 +89,7 @@ def _enough_groups(groups: np.ndarray, level: float) -> np.ndarray:
     means, errors = groups.mean(axis=1), groups.std(axis=1, ddof=1) / np.sqrt(n_groups)
     unseen = 1 - (level / 2) ** (1 / n_groups)
     survives = means > np.hypot(unseen * (1 + means), norm.isf(level / 2) * errors)
-    return (n_differ >= FEWEST_GROUPS) & ((n_differ >= FEW_GROUPS) | survives)
+    return (n_differ >= FEWEST_GROUPS) & ((n_differ >= FEW_GROUPS) | ~is_one_sided(groups) | survives)
 
 
 def smallest_difference(study: Study) -> float:

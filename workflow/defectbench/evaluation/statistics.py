@@ -18,7 +18,9 @@ from defectbench.evaluation.intervals import (
 
 ALPHA = 0.05
 FEW_GROUPS = 50
-"""Groups that differ, below which they are too few to show what happens in one of ten, and the worst case counts"""
+"""Groups that differ, below which they may lack what happens in one of ten"""
+ONE_SIDED = 0.15
+"""Differences against, as a share of those for, below which few groups are one-sided and the worst case counts"""
 A_BETTER, B_BETTER, NO_CLAIM, TOO_FEW, IDENTICAL = "a better", "b better", "no claim", "too few groups", "identical"
 
 
@@ -49,7 +51,7 @@ class Comparison:
     """Of the two-sided t test with the variance between trainings; NaN unless both sides have several, or one has and
     the other is not trained"""
     p_worst_case: float
-    """Of the worst-case bound; NaN unless fewer than FEW_GROUPS groups differ"""
+    """Of the worst-case bound; NaN unless fewer than FEW_GROUPS groups differ and they are one-sided"""
     p: float
     """Of all together: near 1 if they point to different sides; not yet corrected"""
     p_not_worse: float
@@ -107,8 +109,8 @@ def compare(
       are skewed, and may favour the worse mean;
     - if both sides have several seeds, a t test whose error holds the variance between the trainings of each side.
       ``trained``: a method that is not trained has none;
-    - if fewer than FEW_GROUPS groups differ: the worst-case bound of the mean difference. A failure in one group of ten
-      may be in none of them, and turn the difference round.
+    - if fewer than FEW_GROUPS groups differ, and nearly all one way: the worst-case bound of the mean difference. A
+      failure in one group of ten may be in none of them, and turn the difference round.
 
     With ``margin`` (share), the test that b is not worse than a by so much takes the mean's tests, against -margin: the
     bootstrap, the worst-case bound, and the one with the trainings. Equal scores are evidence there.
@@ -127,7 +129,8 @@ def compare(
         "mean": mean.p_values(),
     }
     tests["seeds"] = _t_test(mean, chance, n_groups) if chance else None
-    tests["worst"] = bootstrap.worst_case(sums, sizes).p_values(-1, 1) if n_differ < FEW_GROUPS else None
+    lacks_failures = n_differ < FEW_GROUPS and bool(is_one_sided(of_groups))
+    tests["worst"] = bootstrap.worst_case(sums, sizes).p_values(-1, 1) if lacks_failures else None
     applied = [p for p in tests.values() if p is not None]
     mean_a, mean_b = float(a[:, both].mean()), float(b[:, both].mean())
     low, high = bootstrap.difference_interval(differences)
@@ -154,6 +157,12 @@ def compare(
         smallest_p=2 / (1 + len(mean.ratios)),
         training_variance=sum(chance.variances) if chance else 0.0,
     )
+
+
+def is_one_sided(differences: np.ndarray) -> np.ndarray:
+    """Whether groups' differences, (..., G), of one side amount to less than ONE_SIDED of the other: (...)."""
+    sides = np.stack([np.maximum(sign * differences, 0).sum(axis=-1) for sign in (1, -1)])
+    return sides.min(axis=0) < ONE_SIDED * sides.max(axis=0)
 
 
 def _signed_rank_test(differences: np.ndarray) -> tuple[float, float]:
@@ -252,8 +261,8 @@ def _claim(c: Comparison, p_holm: float) -> tuple[str, str]:
         reason += ", interval includes 0"
     elif c.p == c.p_worst_case:
         reason += (
-            f": fewer than {FEW_GROUPS} groups differ ({c.n_groups_differ}), which may lack a rare failure, and the "
-            "worst case is not excluded"
+            f": the {c.n_groups_differ} groups that differ point one way, but they are fewer than {FEW_GROUPS} and may "
+            "lack a rare failure"
         )
     elif c.p > np.nanmax([c.p_wilcoxon, c.p_mean, c.p_seeds]):
         reason += ": ranks and interval point to different sides"

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from defectbench.config.base import MERGED
 from defectbench.evaluation.policies import CALIBRATED
+from defectbench.reporting.names import list_names
 from defectbench.reporting.records import Record
-from defectbench.reporting.words import list_names
 
 WIDE = 0.3
 """Range of p from which a threshold is hardly determined"""

@@ -8,10 +8,10 @@ from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import FEWEST_GROUPS
 from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import UNGROUPED
+from defectbench.reporting.names import list_names
 from defectbench.reporting.records import MIXED, Record
 from defectbench.reporting.threshold_noise import threshold_caveat
 from defectbench.reporting.verdicts import Standing
-from defectbench.reporting.words import list_names
 
 FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
 
@@ -78,11 +78,6 @@ def _training(records: Sequence[Record]) -> Iterator[str]:
             f"Settings of {len(searched)} of {len(trained)} experiments were found by a search on the validation "
             f"images (column searched), those of the others are as the study states them: {_names(searched)}."
         )
-    seeds = pd.Series([record.row["experiment"] for record in trained], dtype=object).value_counts()
-    if len(seeds) and (seeds == 1).all():
-        yield "Every experiment was trained with one seed: the intervals do not cover the chance of training."
-    elif (seeds == 1).any():
-        yield f"{(seeds == 1).sum()} of {len(seeds)} experiments were trained with one seed only."
     labels = {record.row["n_labels_train"] for record in trained} - {None}
     if len(labels) > 1:
         yield (
@@ -105,23 +100,18 @@ def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], names: Mapp
             continue
         first = means.idxmax()
         shared = [names[name] for name in means.index[means.round(12) == means.round(12).max()]]
-        equal = [name for name in standing.unbeaten if name != first]
+        doubts = standing.doubts(first, names)
         if len(shared) > 1:
             yield f"{track.capitalize()} track: {', '.join(shared)} share the highest {metric} on the test images."
-        elif first in standing.unbeaten and equal:
-            others = list_names([names[name] for name in equal])
-            yield (
-                f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images, but that "
-                f"lead is not significant over {others}."
-            )
+        elif doubts:
+            lead = f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images"
+            yield f"{lead}, but {doubts}."
         if standing.best and names[standing.best] not in shared:
             yield (
                 f"{track.capitalize()} track: the highest validation score has {names[standing.best]}, the highest "
                 f"test score {names[first]}; tests are against the former."
             )
-        if standing.best and standing.not_above:
-            references = ", ".join(names[name] for name in standing.not_above)
-            yield f"{names[standing.best]} is not shown to be better than the reference: {references}."
+        yield from standing.against_references(names)
 
 
 def _tracks(results: pd.DataFrame) -> Iterator[str]:

@@ -51,6 +51,8 @@ POLICIES = {
     "_calibrated": "calibrated",
     "_pp": "post-processed",
 }
+OF_ZERO_SHOT = {suffix: f"{POLICIES[suffix]} with val labels" for suffix in ("_calibrated", "_pp")}
+"""Titles of what owes something to val labels, where the headline does not"""
 _MOST_POINTS = 64  # enough for a small picture
 Points = list[tuple[float, float]]
 
@@ -129,7 +131,8 @@ def _describe_average(decay: float) -> str:
 
 def _metrics(metrics: dict[str, Any]) -> list[list[str]]:
     suffixes = [suffix for suffix in POLICIES if any(metrics.get(f"{name}{suffix}") is not None for name in METRICS)]
-    rows = [["metric", *(POLICIES[suffix] for suffix in suffixes)]]
+    titles = POLICIES | (OF_ZERO_SHOT if metrics["zero_shot"] else {})
+    rows = [["metric", *(titles[suffix] for suffix in suffixes)]]
     for name in METRICS:
         values = [metrics.get(f"{name}{suffix}") for suffix in suffixes]
         if any(value is not None for value in values):

@@ -13,6 +13,7 @@ OPTIONS = {
     "settings": "settings file of the plot",
     "experiments": "results.yaml: folders of the experiments",
     "results": "results.parquet",
+    "ranks": "ranks.csv",
     "pairwise": "pairwise.csv",
     "points": "operating_points.csv",
     "curves": "data_efficiency_curves.csv",
