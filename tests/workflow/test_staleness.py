@@ -146,7 +146,9 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "a new experiment": with_one_more(subset=10),
     "a new experiment with test-time augmentation": with_one_more(tta="hflip"),
     "the runtime settings": lambda p: p.config(runtime={"workers": 2, "checkpoint_every": "1 epochs", "compile": True}),
-    "the costs of wrong decisions": lambda p: p.config(report={"costs": {"escape": 100, "overkill": 1}}),
+    "the costs of wrong decisions": lambda p: p.config(
+        report={"bootstrap_draws": 200, "gallery_images": 2, "costs": {"escape": 100, "overkill": 1}}
+    ),
     "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
 }
 
