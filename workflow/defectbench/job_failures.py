@@ -10,7 +10,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 MAX_LOGS = 5
 LINES_PER_LOG = 12
 ADVICE = (
-    "Finished work is kept: the same command resumes from it; --keep-going also runs all jobs that do not depend on the failed ones.\n"
+    "Finished work is kept, and the same command resumes from it; --keep-going also runs whatever does not depend on a "
+    "failed job.\n"
     "A leaderboard of what is scored: docs/running.md, 'When a job fails'.\n"
 )
 

@@ -13,8 +13,8 @@ from defectbench.reporting.verdicts import TESTED
 CLEARLY_FEWER = 0.8
 """Effective groups per group below which sizes differ enough to be said"""
 WORTH_OF_FEW_GROUPS = (
-    "must survive the worst case if nearly all groups agree, and were false in at most 3 % of simulated studies; but they "
-    "say nothing of failures on one group in ten or fewer"
+    "must survive the worst case if nearly all groups agree, and were false in at most 3 % of simulated studies; but "
+    "they say nothing of failures on one group in ten or fewer"
 )
 """What claims from FEWEST_GROUPS to FEW_GROUPS groups that differ are worth (docs/statistics.md)"""
 
