@@ -26,7 +26,8 @@ from loading import PRIOR
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.unet import UNetSettings
-from defectbench.config.ingest import DatasetSettings, SeverstalCsv, YoloFolder
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import SeverstalCsv, YoloFolder
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.synthetic import AreaPrior, SteelPrior, load_prior, write_steel

@@ -27,7 +27,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import HEIGHT, WIDTH, drawn, write_masks, write_severstal
 
-from defectbench.config.ingest import FORMATS, DatasetSettings
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import FORMATS
 from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, image_ids
 from defectbench.script import UserError

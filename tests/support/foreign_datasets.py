@@ -14,7 +14,8 @@ from PIL import Image
 from pycocotools import mask as coco_tools
 from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_severstal
 
-from defectbench.config.ingest import CocoFiles, DatasetSettings, SuperviselyProject, YoloFolder
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import CocoFiles, SuperviselyProject, YoloFolder
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import BadLabels
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from defectbench.config.dataset import DatasetSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.fetch import fetch_command
-from defectbench.config.ingest import DatasetSettings
 from defectbench.config.names import find_one
-from defectbench.config.predict_images import SUFFIXES, PredictImagesSettings, image_files
+from defectbench.config.predict_images import PredictImagesSettings, image_files
 from defectbench.config.prompts import is_oracle
 from defectbench.config.report import ReportSettings
+from defectbench.walk import IMAGE_SUFFIXES, WalkError
 
 
 def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
@@ -120,10 +121,12 @@ def resolve_predict_images(
     if settings.images is None or settings.experiment is None:
         problems.append("predict_images: give both images and experiment")
         return settings
-    if not image_files(settings.images):
-        problems.append(
-            f"predict_images.images: no image below {settings.images}; names end with {', '.join(SUFFIXES)}"
-        )
+    try:
+        if not image_files(settings.images):
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+            problems.append(f"predict_images.images: no image below {settings.images}; names end with {suffixes}")
+    except WalkError as error:
+        problems.append(f"predict_images.images: {error}")
     key = "predict_images.experiment"
     experiment = find_one(settings.experiment, experiments, key, problems)
     if experiment is None:

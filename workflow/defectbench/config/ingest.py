@@ -1,84 +1,14 @@
-"""Settings of a dataset: its images, its labels, and their format."""
+"""Settings of a dataset, by the format of its labels."""
 
-from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, field_validator
 
-from defectbench.config.base import MERGED, ConfigError, Settings
-from defectbench.config.fetch import FetchSettings
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-
-
-class DatasetSettings(Settings):
-    """Settings that every dataset has, whatever its label format."""
-
-    has_images: ClassVar[bool] = True
-    """Whether there are images and masks, or only a table of the defects' areas."""
-
-    name: str = Field(pattern=NAME, description="Folder name under runs/")
-    format: str
-    root: Path = Field(description="Folder that holds images and labels")
-    # Not in ingest.yaml: the content of the files does not depend on where they were downloaded.
-    fetch: FetchSettings | None = Field(None, exclude=True, description="Where rules/fetch.smk downloads root from")
-    images_dir: str = Field("images", description="Folder of the images, inside root")
-    classes: dict[int, str] = Field(min_length=1, description="Value in the label files -> class name")
-    images: Literal["all", "defective"] = Field("all", description="'defective' leaves out clean images")
-    on_bad_sample: Literal["error", "quarantine"] = Field(
-        "error", description="Stop at samples that cannot be used, or go on without them and say so"
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct_names(cls, classes: dict[int, str]) -> dict[int, str]:
-        if len(set(classes.values())) < len(classes):
-            raise ValueError(f"class names must differ, got {list(classes.values())}")
-        if MERGED in classes.values():
-            raise ValueError(f"{MERGED!r} names the union of all classes; call the class something else")
-        return classes
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in the order of the label values: the order of every per-class list in the project."""
-        return tuple(self.classes[value] for value in sorted(self.classes))
-
-    @property
-    def class_values(self) -> tuple[int, ...]:
-        """Label values in the same order as :attr:`class_names`."""
-        return tuple(sorted(self.classes))
-
-    def image_files(self) -> list[Path]:
-        """All image files below ``images_dir``, sorted."""
-        folder = self.root / self.images_dir
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-    @property
-    def generator(self) -> "SyntheticSteel | None":
-        """Settings of the generator that makes the images; None if they are given."""
-        return None
-
-    @abstractmethod
-    def label_files(self) -> list[Path]:
-        """All files that hold labels, sorted."""
-
-    def source_files(self) -> list[Path]:
-        """Every file that ingest reads: Snakemake watches each of them."""
-        return self.image_files() + self.label_files()
-
-    def missing(self) -> list[str]:
-        """Problems of files that are not there, one line each."""
-        if not self.root.is_dir():
-            advice = "point it at your data, e.g. --config 'dataset={root: /path/to/data}'"
-            return [f"dataset.root: no such folder: {self.root}; {advice}"]
-        if not (self.root / self.images_dir).is_dir():
-            return [f"dataset.images_dir: no such folder: {self.root / self.images_dir}"]
-        if not self.image_files():
-            return [f"dataset.images_dir: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {self.images_dir}"]
-        return []
+from defectbench.config.base import ConfigError, Settings
+from defectbench.config.dataset import DatasetSettings, missing_file
+from defectbench.walk import IMAGE_SUFFIXES, with_suffix
 
 
 def _renamed(path: Path, folder: str, other: str) -> Path:
@@ -124,26 +54,31 @@ class SeverstalCsv(DatasetSettings):
 
     def missing(self) -> list[str]:
         """See :meth:`DatasetSettings.missing`; generated data are never missing."""
-        if self.synthetic is not None:
-            return []
-        problems = super().missing()
-        if not problems and not (self.root / self.csv).is_file():
-            problems.append(f"dataset.csv: no such file: {self.root / self.csv}")
-        return problems
+        return [] if self.synthetic is not None else super().missing()
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return missing_file("csv", self.root / self.csv)
 
 
 class MaskFolder(DatasetSettings):
     """A folder of images and a folder of masks with the same stems.
 
-    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn above ``threshold``; ``colour``
-    masks a colour per class, on black.
+    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn in 1 or 255, or above ``threshold``;
+    ``colour`` masks a colour per class, on black.
     """
 
     format: Literal["mask_folder"]
     masks_dir: str = Field("masks", description="Folder of the masks, inside root")
     mask_kind: Literal["index", "binary", "colour"] = "index"
-    threshold: int = Field(
-        127, ge=0, le=254, description="binary masks: a pixel is defect if its grey value is above this"
+    mask_suffix: str = Field("", description="What the stem of a mask has more than its image's, e.g. _mask")
+    missing_mask: Literal["error", "clean"] = Field("error", description="What an image without a mask is")
+    threshold: int | None = Field(
+        None,
+        ge=0,
+        le=254,
+        description="binary masks: a pixel is defect if its grey value is above this. If it is not set, masks hold two "
+        "values, 0 and 1 or 0 and 255; those saved as JPEG are cut at 127",
     )
     colours: dict[str, tuple[int, int, int]] = Field(
         {}, description="colour masks: class name -> [red, green, blue], each 0 ... 255"
@@ -151,9 +86,14 @@ class MaskFolder(DatasetSettings):
 
     @field_validator("mask_kind")
     @classmethod
-    def _one_class_if_binary(cls, kind: str, info: Any) -> str:
-        if kind == "binary" and len(info.data.get("classes", {0: ""})) != 1:
+    def _fits_classes(cls, kind: str, info: Any) -> str:
+        classes = info.data.get("classes", {1: ""})
+        if kind == "binary" and len(classes) != 1:
             raise ValueError("'binary' masks hold exactly one class; list one under dataset.classes")
+        if kind == "index" and min(classes) < 1:
+            raise ValueError(
+                f"0 is the background of 'index' masks, and values are positive: leave {min(classes)} out of classes"
+            )
         return kind
 
     @field_validator("colours")
@@ -178,15 +118,12 @@ class MaskFolder(DatasetSettings):
 
     def label_files(self) -> list[Path]:
         """All mask files below ``masks_dir``, sorted."""
-        folder = self.root / self.masks_dir
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        return with_suffix(self.walk(self.masks_dir).files, IMAGE_SUFFIXES)
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / self.masks_dir).is_dir():
-            problems.append(f"dataset.masks_dir: no such folder: {self.root / self.masks_dir}")
-        return problems
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        folder = self.root / self.masks_dir
+        return [] if folder.is_dir() else [f"masks_dir: no such folder: {folder}"]
 
 
 class SuperviselyProject(DatasetSettings):
@@ -207,20 +144,17 @@ class SuperviselyProject(DatasetSettings):
         return self.root / _renamed(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
 
     def annotation_files(self) -> list[Path]:
-        """All JSON files in the folders of annotations, sorted."""
-        folders = {self.annotation_file(image).parent for image in self.image_files()}
-        return sorted(path for folder in folders for path in folder.glob("*.json"))
+        """All JSON files in folders called ann, sorted."""
+        files = with_suffix(self.walk(self.images_dir).files, {".json"})
+        return [path for path in files if "ann" in path.relative_to(self.root).parent.parts]
 
     def label_files(self) -> list[Path]:
         """The file of classes and all annotation files."""
         return [self.root / "meta.json", *self.annotation_files()]
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / "meta.json").is_file():
-            problems.append(f"dataset.root: no meta.json in {self.root}")
-        return problems
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return [] if (self.root / "meta.json").is_file() else [f"root: no meta.json in {self.root}"]
 
 
 class YoloFolder(DatasetSettings):
@@ -240,22 +174,29 @@ class YoloFolder(DatasetSettings):
         return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
 
     def text_files(self) -> list[Path]:
-        """All text files in the folders of labels, sorted, except the list of classes that some tools leave there."""
-        folders = {self.label_file(image).parent for image in self.image_files()}
-        return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name != "classes.txt")
+        """All text files in folders of labels, sorted, except the list of classes that some tools leave there.
+
+        These are the folders called labels and, beside images, those with images.
+        """
+        images = self.image_files()
+        folders = {self.label_file(image).parent for image in images} | {image.parent for image in images}
+        beside = _renamed(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
+        files = [path for folder in sorted({self.images_dir, beside}) for path in self.walk(folder).files]
+        texts = [path for path in with_suffix(files, {".txt"}) if path.name.lower() != "classes.txt"]
+        return [
+            path for path in texts if path.parent in folders or "labels" in path.relative_to(self.root).parent.parts
+        ]
 
     def label_files(self) -> list[Path]:
         """The file of class names and all text files with labels."""
         return [self.root / self.data_yaml, *self.text_files()]
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / self.data_yaml).is_file():
-            problems.append(f"dataset.data_yaml: no such file: {self.root / self.data_yaml}")
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        problems = missing_file("data_yaml", self.root / self.data_yaml)
         if not problems and not self.text_files():
             expected = self.label_file(self.image_files()[0])
-            problems.append(f"dataset.images_dir: no label files; the first is expected at {expected}")
+            problems.append(f"images_dir: no label files; the first is expected at {expected}")
         return problems
 
 
@@ -272,15 +213,13 @@ class CocoFiles(DatasetSettings):
     )
 
     def label_files(self) -> list[Path]:
-        """All COCO files, sorted."""
-        return sorted(self.root.glob(self.annotations))
+        """All COCO files, sorted: the file of this name, or all that fit the pattern."""
+        path = self.root / self.annotations
+        return [path] if path.is_file() else sorted(self.root.glob(self.annotations))
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not self.label_files():
-            problems.append(f"dataset.annotations: no such file: {self.root / self.annotations}")
-        return problems
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return [] if self.label_files() else missing_file("annotations", self.root / self.annotations)
 
 
 class AreaTable(DatasetSettings):
@@ -306,8 +245,11 @@ class AreaTable(DatasetSettings):
 
     def missing(self) -> list[str]:
         """See :meth:`DatasetSettings.missing`."""
-        path = self.root / self.csv
-        return [] if path.is_file() else [f"dataset.csv: no such file: {path}"]
+        return [f"dataset.{line}" for line in self.missing_labels()]
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return missing_file("csv", self.root / self.csv)
 
 
 FORMATS: dict[str, type[DatasetSettings]] = {

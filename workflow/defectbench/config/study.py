@@ -17,9 +17,10 @@ from defectbench.config.checks import (
     wrong_origins,
     wrong_trainings,
 )
+from defectbench.config.dataset import NAME, DatasetSettings
 from defectbench.config.expansion import expand
 from defectbench.config.experiment import Experiment
-from defectbench.config.ingest import FORMATS, NAME, DatasetSettings
+from defectbench.config.ingest import FORMATS
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.dataset import DatasetSettings
 from defectbench.data.duplicates import fingerprint, group_pictures
 from defectbench.data.images import ImageError, decode_image, is_grey, stored_as, stream
 from defectbench.data.manifest import SCHEMA, Manifest

@@ -70,7 +70,9 @@ class Names:
         self._searches += 1
         if self._searches > MAX_SEARCHES:
             return []
-        return difflib.get_close_matches(name, self.names, n=1, cutoff=0.8)
+        stem = PurePosixPath(normal_form(name)).stem
+        near = difflib.get_close_matches(stem, self._by_stem, n=1, cutoff=0.75)
+        return self._by_stem[near[0]] if near else []
 
 
 def _group(forms: Iterable[tuple[str, str]], key: Callable[[str], str]) -> dict[str, list[str]]:

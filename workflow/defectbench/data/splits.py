@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.dataset import DatasetSettings
 from defectbench.config.split import SplitFile, SplitSettings
 from defectbench.data.duplicates import label_components
 from defectbench.data.manifest import areas

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from defectbench.config.predict_images import SUFFIXES, image_files
+from defectbench.config.predict_images import image_files
 from defectbench.data.images import ImageError, decode_image
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import encode_coco
@@ -18,6 +18,7 @@ from defectbench.files import atomic
 from defectbench.metrics.codes import probabilities_from_codes
 from defectbench.reporting import overlay
 from defectbench.script import UserError
+from defectbench.walk import IMAGE_SUFFIXES
 
 
 class NewImagesError(UserError):
@@ -32,7 +33,7 @@ def find_images(folder: Path) -> list[str]:
     """
     ids = [path.relative_to(folder).as_posix() for path in image_files(folder)]
     if not ids:
-        raise NewImagesError(f"{folder}: no image below it; names must end with {', '.join(SUFFIXES)}")
+        raise NewImagesError(f"{folder}: no image below it; names must end with {', '.join(sorted(IMAGE_SUFFIXES))}")
     return ids
 
 

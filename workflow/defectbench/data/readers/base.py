@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.dataset import DatasetSettings
 from defectbench.data.rle import coco_from_runs, encode_coco
 from defectbench.script import UserError
 
