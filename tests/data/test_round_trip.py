@@ -32,7 +32,7 @@ def test_labels_survive(tmp_path, writer, form, place, values):
     source, out = tmp_path / "source", tmp_path / "out"
     (source / "masks" / "lot").mkdir(parents=True)
     masks = {"a": shape(1), "lot/b": np.where(shape(2), 2, shape(3)), "clean": 0 * shape()}
-    written, _ = ingest(write_masks(source, masks), tmp_path / "found.csv")
+    written, *_ = ingest(write_masks(source, masks), tmp_path / "found.csv")
     export_labels(written, writer, out)
     for image_id in map(Path, written.frame["image_id"]):
         path = out / place.format(folder=image_id.parent, name=image_id.name)
@@ -40,6 +40,6 @@ def test_labels_survive(tmp_path, writer, form, place, values):
         shutil.copy(source / "images" / image_id, path)
     dataset = FORMATS[form](**{"name": "parts", "format": form, "root": out, "classes": CLASSES} | values)
     assert dataset.missing() == []
-    read, problems = ingest(dataset, tmp_path / "found.csv")
+    read, problems, _ = ingest(dataset, tmp_path / "found.csv")
     assert problems == []
     assert labels_of_files(read) == labels_of_files(written)

@@ -29,7 +29,7 @@ def make_card(settings, tmp_path) -> tuple[str, pd.DataFrame, set[str]]:
     """Ingest and run the script; returns the card, the findings and the names of the pictures."""
     runs = tmp_path / "runs"
     settings.write(runs / "ingest.yaml")
-    found, problems = ingest(settings, runs / "found.csv")
+    found, problems, _ = ingest(settings, runs / "found.csv")
     write_manifest(runs / "manifest.parquet", found)
     write_issues(runs / "issues.csv", problems)
     names = {"settings": "ingest.yaml", "manifest": "manifest.parquet", "issues": "issues.csv"}

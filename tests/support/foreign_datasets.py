@@ -51,7 +51,7 @@ def refusals(dataset: DatasetSettings, image_id: str) -> list[tuple[str, int | N
     with pytest.raises(BadLabels) as error:
         drawn(READERS[dataset.format](dataset), image_id)
     assert {problem.sample for problem in error.value.problems} <= {image_id}
-    return [problem[1:] for problem in error.value.problems]
+    return [problem[1:4] for problem in error.value.problems]
 
 
 def told(dataset: DatasetSettings) -> set[tuple[str, str]]:

@@ -65,7 +65,7 @@ def walk(folder: Path, root: Path | None = None) -> Walk:
     found = Walk()
     if not folder.is_dir():
         return found
-    inside = os.path.realpath(root or folder)
+    inside = (root or folder).resolve()
     seen = {os.path.realpath(folder)}
     waiting = [str(folder)]
     linked: list[str] = []  # a heap: the order does not depend on the disk's
@@ -81,7 +81,7 @@ def walk(folder: Path, root: Path | None = None) -> Walk:
                 continue
             if not is_printable(entry.name):
                 raise WalkError(f"{here}: the name {entry.name!r} cannot be shown: rename it")
-            if entry.is_symlink() and not _is_inside(os.path.realpath(entry.path), inside):
+            if entry.is_symlink() and not is_inside(path, inside):
                 found.leaving.append(path)
             if entry.is_dir():
                 if entry.is_symlink():
@@ -120,8 +120,9 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         raise WalkError(f"{folder}: the folder cannot be read: {error.strerror}") from None
 
 
-def _is_inside(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether ``path`` is below ``folder``, or leads there if it is a link."""
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def is_printable(name: str) -> bool:

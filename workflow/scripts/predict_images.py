@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 from defectbench.config.base import MERGED
+from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import runs_from_coco
@@ -39,13 +40,15 @@ def main(argv: list[str] | None = None) -> None:
     predictor, classes = load_experiment(args.experiment)
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
-    labels = read_manifest(args.manifest, columns=["image_id"])
+    labels = read_manifest(args.manifest, columns=["stored_as"])
+    # As viewers show them, unless the images that were learned from are not: cameras may say how they were held.
+    upright = not labels.frame["stored_as"].str.endswith(ROTATED).any()
     results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
     # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
-        for image_id, image in read_images(args.images, ids):
+        for image_id, image in read_images(args.images, ids, upright):
             codes = predictor(image)
             masks = final_masks(codes, calibration, image)
             if gate is not None:

@@ -79,6 +79,10 @@ class DatasetSettings(Settings):
         """Label values in the same order as :attr:`class_names`."""
         return tuple(sorted(self.classes))
 
+    def folders(self) -> list[str]:
+        """Folders of the root that images and labels are looked for in, each with all that is below it."""
+        return [self.images_dir]
+
     def walk(self, folder: str) -> Walk:
         """What is below a ``folder`` of the root."""
         return walk(self.root / folder, self.root)

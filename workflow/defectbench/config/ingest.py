@@ -116,6 +116,10 @@ class MaskFolder(DatasetSettings):
         """Red, green and blue of each class of colour masks, in the order of :attr:`class_names`."""
         return tuple(self.colours[name] for name in self.class_names)
 
+    def folders(self) -> list[str]:
+        """See :meth:`DatasetSettings.folders`."""
+        return sorted({self.images_dir, self.masks_dir})
+
     def label_files(self) -> list[Path]:
         """All mask files below ``masks_dir``, sorted."""
         return with_suffix(self.walk(self.masks_dir).files, IMAGE_SUFFIXES)
@@ -173,6 +177,11 @@ class YoloFolder(DatasetSettings):
         """Path of the labels of an image file, if it has any; beside it if no folder is called images."""
         return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
 
+    def folders(self) -> list[str]:
+        """See :meth:`DatasetSettings.folders`."""
+        beside = _renamed(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
+        return sorted({self.images_dir, beside})
+
     def text_files(self) -> list[Path]:
         """All text files in folders of labels, sorted, except the list of classes that some tools leave there.
 
@@ -180,8 +189,7 @@ class YoloFolder(DatasetSettings):
         """
         images = self.image_files()
         folders = {self.label_file(image).parent for image in images} | {image.parent for image in images}
-        beside = _renamed(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
-        files = [path for folder in sorted({self.images_dir, beside}) for path in self.walk(folder).files]
+        files = [path for folder in self.folders() for path in self.walk(folder).files]
         texts = [path for path in with_suffix(files, {".txt"}) if path.name.lower() != "classes.txt"]
         return [
             path for path in texts if path.parent in folders or "labels" in path.relative_to(self.root).parent.parts

@@ -52,8 +52,7 @@ class Names:
         """What else ``name`` may mean, as the end of a message: '; did you mean ...?', or nothing."""
         form = normal_form(name)
         same = self._forms().get(form, [])
-        path = PurePosixPath(form)
-        near = same or self._by_file.get(path.name) or self._by_stem.get(path.stem) or self._search(name)
+        near = same or self._by_file.get(PurePosixPath(form).name) or self._by_stem.get(_stem(form)) or self._search(name)
         if not near:
             return ""
         return f"; did you mean {' or '.join(map(repr, near[:3]))}{' or others' if len(near) > 3 else ''}?"
@@ -63,16 +62,21 @@ class Names:
             forms = [(normal_form(name), name) for name in self.names]
             self._by_form = _group(forms, str)
             self._by_file = _group(forms, lambda form: PurePosixPath(form).name)
-            self._by_stem = _group(forms, lambda form: PurePosixPath(form).stem)
+            self._by_stem = _group(forms, _stem)
         return self._by_form
 
     def _search(self, name: str) -> list[str]:
         self._searches += 1
         if self._searches > MAX_SEARCHES:
             return []
-        stem = PurePosixPath(normal_form(name)).stem
-        near = difflib.get_close_matches(stem, self._by_stem, n=1, cutoff=0.75)
+        near = difflib.get_close_matches(_stem(normal_form(name)), self._by_stem, n=1, cutoff=0.75)
         return self._by_stem[near[0]] if near else []
+
+
+def _stem(form: str) -> str:
+    """The name of a file without its folders and all its suffixes: of a.png.json it is a."""
+    name = PurePosixPath(form).name
+    return name[: name.find(".", 1)] if "." in name[1:] else name
 
 
 def _group(forms: Iterable[tuple[str, str]], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.predict_images import image_files
-from defectbench.data.images import ImageError, decode_image
+from defectbench.data.decoders import ImageError
+from defectbench.data.images import decode_image
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.gate import image_score
@@ -37,15 +38,15 @@ def find_images(folder: Path) -> list[str]:
     return ids
 
 
-def read_images(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (image id, RGB image (H, W, 3) uint8).
+def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (image id, RGB image (H, W, 3) uint8), ``upright``, as viewers show it, or as stored.
 
     Raises:
         NewImagesError: naming the file that cannot be read: no image is left out silently.
     """
     for image_id in ids:
         try:
-            yield image_id, decode_image((Path(folder) / image_id).read_bytes())
+            yield image_id, decode_image((Path(folder) / image_id).read_bytes(), upright=upright)
         except (OSError, ImageError) as error:
             raise NewImagesError(f"{Path(folder) / image_id}: {error}; mend or remove it") from None
 
