@@ -40,8 +40,8 @@ class Names:
 
     def find(self, name: str) -> str | None:
         """The file that ``name`` means; None if there is none, or if it may be several."""
-        if name in self._exact:
-            return name
+        if (plain := name.removeprefix("./")) in self._exact:
+            return plain
         same = self._forms().get(normal_form(name), [])
         if len(same) != 1:
             return None
