@@ -52,7 +52,9 @@ class _Annotation(Parsed):
     segmentation: Any = None  # checked with its image: a damaged one costs that image, not the file
 
 
-class _Coco(Parsed):
+class Coco(Parsed):
+    """Content of a COCO file."""
+
     images: list[_Image]
     annotations: list[_Annotation]
     categories: list[_Category]
@@ -89,7 +91,7 @@ class CocoLabels:
         self._annotations: dict[str, list[tuple[str, int, _Annotation]]] = defaultdict(list)
         names = set()
         for path in settings.label_files():
-            content = _parse(path)
+            content = parse_coco(path)
             names |= {category.name for category in content.categories}
             images = self._collect_images(path, content.images)
             self._collect_annotations(path, content, images)
@@ -140,7 +142,7 @@ class CocoLabels:
         self.notes.append(rewritten(image_id, file_name, image_id))
         return image_id
 
-    def _collect_annotations(self, path: Path, content: _Coco, images: dict[int | str, str]) -> None:
+    def _collect_annotations(self, path: Path, content: Coco, images: dict[int | str, str]) -> None:
         file = relative_path(path, self._settings)
         names = {category.id: category.name for category in content.categories}
         classes = self._settings.class_names
@@ -199,9 +201,14 @@ class CocoLabels:
         return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts]
 
 
-def _parse(path: Path) -> _Coco:
+def parse_coco(path: Path) -> Coco:
+    """The parts of a COCO file that are needed here.
+
+    Raises:
+        LabelFileError: if it cannot be read, or is no COCO file.
+    """
     try:
-        content = _Coco.model_validate_json(read_text(path))
+        content = Coco.model_validate_json(read_text(path))
     except (ValidationError, TextError) as error:
         raise LabelFileError(f"{path}: not a COCO file: {describe_error(error)}") from None
     except OSError as error:

@@ -51,7 +51,7 @@ class SeverstalLabels:
         images = Names(image_ids(settings))
         first_line: dict[tuple[str, int | None], int] = {}
         listed = set()
-        for line, name, text, code in _rows(_read_table(settings), images):
+        for line, name, text, code in table_rows(_read_table(settings), images):
             image_id = images.find(name)
             value = _class_value(text)
             if image_id is None:
@@ -107,7 +107,7 @@ def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
     return table
 
 
-def _rows(table: pd.DataFrame, images: Names) -> Iterator[tuple[int, str, str, str]]:
+def table_rows(table: pd.DataFrame, images: Names) -> Iterator[tuple[int, str, str, str]]:
     """Line, image name, class and code of every row, whichever form ``table`` has; no code is ''."""
     codes = ["" if has_no_value(code) else code for code in table["EncodedPixels"]]
     if "ImageId" in table:

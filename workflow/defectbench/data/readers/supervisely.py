@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -186,14 +187,23 @@ def _decode(text: str, n_pixels: int) -> np.ndarray:
     raise ValueError("bitmap has colours, but neither transparency nor a single channel")
 
 
-def _check_classes(settings: SuperviselyProject) -> None:
-    path = settings.root / "meta.json"
+def read_titles(path: Path) -> list[str]:
+    """The titles of the classes in a ``meta.json``.
+
+    Raises:
+        LabelFileError: if it cannot be read.
+    """
     try:
-        titles = [known.title for known in _Meta.model_validate_json(read_text(path)).classes]
+        return [known.title for known in _Meta.model_validate_json(read_text(path)).classes]
     except (ValidationError, TextError) as error:
         raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except OSError as error:
         raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _check_classes(settings: SuperviselyProject) -> None:
+    path = settings.root / "meta.json"
+    titles = read_titles(path)
     lacking = [name for name in settings.class_names if name not in titles]
     if lacking:
         raise LabelFileError(f"{path}: the classes are {titles}; dataset.classes has others: {lacking}")

@@ -5,6 +5,7 @@ An image with an empty file is clean, and one without a file too, if another ima
 """
 
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
@@ -132,15 +133,24 @@ class YoloLabels(DrawnLabels):
         mask[top : max(bottom, top + 1), left : max(right, left + 1)] = 1
 
 
-def _check_names(settings: YoloFolder) -> None:
-    path = settings.root / settings.data_yaml
+def read_names(path: Path) -> dict[int, str]:
+    """The names of the classes in a file such as ``data.yaml``, by their numbers.
+
+    Raises:
+        LabelFileError: if it cannot be read, or has no names.
+    """
     try:
         names = _DataYaml.model_validate(parse_yaml(read_text(path))).names
     except ValidationError as error:
         raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except Exception as error:  # PyYAML raises many kinds for damaged files
         raise LabelFileError(f"{path}: cannot be read: {error}") from None
-    known = names if isinstance(names, dict) else dict(enumerate(names))
+    return names if isinstance(names, dict) else dict(enumerate(names))
+
+
+def _check_names(settings: YoloFolder) -> None:
+    path = settings.root / settings.data_yaml
+    known = read_names(path)
     if any(known.get(value) != name for value, name in settings.classes.items()):
         raise LabelFileError(f"{path}: the classes are {known}, but dataset.classes says {settings.classes}")
 

@@ -1,0 +1,21 @@
+"""What a folder of somebody's data holds: the formats that it looks like, and what reading it as each of them gives."""
+
+from collections.abc import Callable, Iterator
+
+from defectbench.data.discovery import area_table, coco, mask_folder, severstal_csv, supervisely, yolo
+from defectbench.data.discovery.folder import Candidate, Folder
+
+# Keys as in defectbench.config.ingest.FORMATS, in which each candidate's settings are checked.
+LOOKS_LIKE: dict[str, Callable[[Folder], Iterator[Candidate]]] = {
+    "severstal_csv": severstal_csv.looks_like,
+    "mask_folder": mask_folder.looks_like,
+    "supervisely": supervisely.looks_like,
+    "yolo": yolo.looks_like,
+    "coco": coco.looks_like,
+    "area_table": area_table.looks_like,
+}
+
+
+def find_candidates(folder: Folder) -> list[Candidate]:
+    """All ways in which ``folder`` may be meant, in the order of the formats."""
+    return [candidate for looks_like in LOOKS_LIKE.values() for candidate in looks_like(folder)]

@@ -1,0 +1,95 @@
+"""What looks like COCO files."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from defectbench.data.discovery.folder import Candidate, Folder, common_folder
+from defectbench.data.foreign_text import TextError, read_text
+from defectbench.data.names import normal_form
+from defectbench.data.readers.base import LabelFileError
+from defectbench.data.readers.coco import parse_coco
+
+
+@dataclass(frozen=True)
+class _File:
+    """A COCO file."""
+
+    name: str
+    images: frozenset[str]
+    """Names of its images, below the folder; those that are not there are missing."""
+    annotations: int
+    categories: tuple[str, ...]
+
+
+def looks_like(folder: Folder) -> Iterator[Candidate]:
+    """Yield the COCO files of a folder: together if they are parts of one dataset, else one by one."""
+    places: dict[str, list[str]] = {}
+    for image in folder.images:
+        places.setdefault(PurePosixPath(normal_form(image)).name, []).append(image)
+    files = [file for name in folder.names(".json") if (file := _look(folder, name, places))]
+    listed = Counter(image for file in files for image in file.images)
+    pattern = _pattern([file.name for file in files], folder)
+    if len(files) > 1 and pattern and max(listed.values(), default=0) == 1:
+        yield _candidate(pattern, files)
+    else:
+        for file in files:
+            yield _candidate(file.name, [file])
+
+
+def _look(folder: Folder, name: str, places: dict[str, list[str]]) -> _File | None:
+    """The file ``name``, if it is a COCO file of images in the folder."""
+    try:
+        text = read_text(folder.path / name)
+        if not all(f'"{key}"' in text for key in ("images", "annotations", "categories")):
+            return None
+        content = parse_coco(folder.path / name)
+    except (OSError, TextError, LabelFileError):
+        return None
+    images = set()
+    for image in content.images:
+        form = normal_form(image.file_name)
+        found = places.get(PurePosixPath(form).name, [])
+        # Of several images with one name, the one whose folders the file names, or beside the file.
+        nearest = [one for one in found if normal_form(one).endswith(form)] or found
+        beside = [one for one in nearest if PurePosixPath(name).parent in PurePosixPath(one).parents]
+        images |= {*(beside or nearest)[:1]}
+    used = Counter(annotation.category_id for annotation in content.annotations)
+    categories = [category.name for category in content.categories if used[category.id]]
+    if not images or not categories:
+        return None
+    return _File(name, frozenset(images), len(content.annotations), tuple(categories))
+
+
+def _pattern(names: list[str], folder: Folder) -> str | None:
+    """A pattern that fits ``names`` and no other file."""
+    shapes = {"/".join(["*"] * len(PurePosixPath(name).parts[:-1])) for name in names}
+    files = {PurePosixPath(name).name for name in names}
+    parents = {PurePosixPath(name).parent.as_posix() for name in names}
+    if len(shapes) != 1:
+        return None
+    if len(files) == 1:
+        pattern = f"{shapes.pop()}/{files.pop()}"
+    elif len(parents) == 1:
+        pattern = (PurePosixPath(parents.pop()) / "*.json").as_posix()
+    else:
+        return None
+    fitting = {path.relative_to(folder.path).as_posix() for path in folder.path.glob(pattern)}
+    return pattern if fitting == {*names} else None
+
+
+def _candidate(annotations: str, files: list[_File]) -> Candidate:
+    images = frozenset().union(*(file.images for file in files))
+    names = list(dict.fromkeys(name for file in files for name in file.categories))
+    n_annotations = sum(file.annotations for file in files)
+    return Candidate(
+        "coco",
+        annotations,
+        f"{annotations}: {n_annotations:,} annotations of {len(names)} categories on {len(images):,} images",
+        {
+            "annotations": annotations,
+            "images_dir": common_folder(images),
+            "classes": dict(enumerate(names, start=1)),
+        },
+    )
