@@ -15,7 +15,7 @@ import yaml
 
 from defectbench.config.dataset import NAME
 from defectbench.config.ingest import FORMATS
-from defectbench.config.proposal import SIZES, Hardware, propose_experiments
+from defectbench.config.proposal import SIZES, Hardware, Size, propose_experiments
 from defectbench.config.study import load_study
 from defectbench.data.discovery import find_candidates
 from defectbench.data.discovery.folder import Folder
@@ -27,6 +27,9 @@ from defectbench.reporting.plots.contact_sheet import contact_sheet, read_pictur
 from defectbench.reporting.plots.style import save
 from defectbench.reporting.study_file import NewStudy, report_lines, study_text
 from defectbench.script import UserError, run_script
+
+MOST_KINDS = 3
+"""Kinds of problems that are shown of a way to read the folder that fails."""
 
 
 @run_script
@@ -89,7 +92,7 @@ def choose(folder: Folder, name: str, wanted: str) -> Trial:
     raise UserError(f"{folder.path} looks like this, but cannot be read:\n{lines}")
 
 
-def propose(trial: Trial, roles: Roles, folder: Folder, name: str, size: str) -> NewStudy:
+def propose(trial: Trial, roles: Roles, folder: Folder, name: str, size: Size) -> NewStudy:
     """The study of a folder that was read."""
     hardware = _hardware()
     proposal = None
@@ -127,15 +130,15 @@ def _image_size(text: str) -> tuple[int, int] | None:
 
 
 def _outcome(trial: Trial) -> str:
-    """What reading gave, on one line."""
-    first = f"; the first problem: {trial.problems[0]}" if trial.problems else ""
-    if trial.manifest is None:
-        return f"{trial.candidate.evidence}; {trial.failure}{first}"
-    problems = f", {len(trial.problems):,} problems" if trial.problems else ", no problem"
-    return (
-        f"{trial.candidate.evidence}; {len(trial.frame):,} images read, {trial.n_defective:,} of them defective, "
-        f"{areas(trial.frame).sum():,} pixels{problems}{first}"
-    )
+    """What reading gave: a line, and one for each kind of problem."""
+    found = trial.failure or "no image with a defect"
+    if trial.manifest is not None and trial.n_defective:
+        found = f"{len(trial.frame):,} images read, {trial.n_defective:,} of them defective"
+        found += f", {areas(trial.frame).sum():,} pixels; {len(trial.problems):,} problems"
+    kinds = list(trial.kinds_of_problems().values())[:MOST_KINDS]
+    problems = [f"{len(kind):,} like this: {kind[0]}" for kind in kinds]
+    doubts = [doubt.text for doubt in trial.candidate.doubts] if trial.failure else []
+    return "\n    ".join([f"{trial.candidate.evidence}; {found}", *problems, *doubts])
 
 
 def _hardware() -> Hardware:

@@ -176,8 +176,8 @@ def apply_roles(frame: pd.DataFrame, settings: SplitSettings, given: GivenRoles)
             + (f"\n{note}" if note else "")
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
-    if not (split["role"] == "val").any():
-        train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
+    train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
+    if len(train) and not (split["role"] == "val").any():
         # Beside a count, the share of train is that of all the rest, whatever it is.
         wanted = {"train": 1 - settings.val if settings.val < 1 else 0.5, "val": settings.val}
         split.loc[train.index, "role"] = stratified_roles(train, _shares(wanted, len(train)), settings.seed)

@@ -65,11 +65,18 @@ class NewStudy:
         for finding, count in Counter(note.finding for note in self.trial.notes).items():
             first = next(note for note in self.trial.notes if note.finding == finding)
             doubts.append(Doubt(f"{finding}: {count:,} times, the first: {first.sample}: {first.detail}"))
+        if (share := self.trial.median_share) > 0.5:
+            text = (
+                f"half of the defective images are defect by more than {share:.0%}: are defect and background swapped?"
+            )
+            doubts.append(Doubt(text))
         if self.unused:
             places = preview_list(f"{count:,} in {place}" for place, count in self.unused.items())
             doubts.append(Doubt(f"{sum(self.unused.values()):,} images are not used: {places}"))
         if self.proposal and self.trial.n_defective < 20:
-            doubts.append(Doubt(f"only {self.trial.n_defective} images show a defect: no difference can be significant"))
+            doubts.append(
+                Doubt(f"only {self.trial.n_defective} images show a defect: hardly any difference can be significant")
+            )
         return doubts
 
     def doubts(self) -> list[Doubt]:
@@ -81,7 +88,9 @@ def study_text(study: NewStudy) -> str:
     """The configuration file."""
     parts = [
         "# yaml-language-server: $schema=schema.json",
-        *_comment(f"{study.name}: {'; '.join(facts(study.trial))}."),
+        *_comment(f"{study.name}, found in a folder by `make study`:"),
+        "#",
+        *(line for fact in facts(study.trial) for line in _comment(f"- {fact}")),
         "#",
         f"#   snakemake --cores all --resources gpu={max(1, study.hardware.gpus)} --configfile {study.configfile}",
         "#",
@@ -166,7 +175,7 @@ def cost(study: NewStudy) -> str:
     if study.proposal is None:
         return "Nothing is trained."
     hours = study.proposal.hours
-    duration = f"{60 * hours:.0f} minutes" if hours < 1.5 else f"{hours:.1f} hours" if hours < 10 else f"{hours:.0f} hours"
+    duration = f"{60 * hours:.0f} minutes" if hours < 1.5 else f"{hours:.{hours < 10:d}f} hours"
     return (
         f"Size {study.size}, for {study.hardware}: {study.proposal.trainings} trainings, about {duration} one after"
         f" another, an estimate. After a first run `make plan CONFIG={study.configfile}` counts by what jobs took here."
@@ -175,7 +184,11 @@ def cost(study: NewStudy) -> str:
 
 def _to_check(study: NewStudy) -> str:
     doubts = len(study.doubts())
-    return f"{doubts} lines with DOUBT below say what the data do not tell: check each, then delete it." if doubts else ""
+    return (
+        f"{doubts} comments with DOUBT below say what the data do not tell: check each, then delete it."
+        if doubts
+        else ""
+    )
 
 
 _WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}

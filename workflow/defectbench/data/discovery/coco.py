@@ -1,10 +1,12 @@
 """What looks like COCO files."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from defectbench.config.split import folder_role
 from defectbench.data.discovery.folder import Candidate, Folder, common_folder
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
@@ -30,8 +32,8 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         places.setdefault(PurePosixPath(normal_form(image)).name, []).append(image)
     files = [file for name in folder.names(".json") if (file := _look(folder, name, places))]
     listed = Counter(image for file in files for image in file.images)
-    pattern = _pattern([file.name for file in files], folder)
-    if len(files) > 1 and pattern and max(listed.values(), default=0) == 1:
+    pattern = _pattern([file.name for file in files], folder) if len(files) > 1 else None
+    if pattern and max(listed.values()) == 1:
         yield _candidate(pattern, files)
     else:
         for file in files:
@@ -70,7 +72,7 @@ def _pattern(names: list[str], folder: Folder) -> str | None:
     if len(shapes) != 1:
         return None
     if len(files) == 1:
-        pattern = f"{shapes.pop()}/{files.pop()}"
+        pattern = (PurePosixPath(shapes.pop()) / files.pop()).as_posix()
     elif len(parents) == 1:
         pattern = (PurePosixPath(parents.pop()) / "*.json").as_posix()
     else:
@@ -92,4 +94,11 @@ def _candidate(annotations: str, files: list[_File]) -> Candidate:
             "images_dir": common_folder(images),
             "classes": dict(enumerate(names, start=1)),
         },
+        roles={image: role for file in files if (role := _role(file.name)) for image in file.images},
     )
+
+
+def _role(name: str) -> str | None:
+    """The name of a role in the name of a COCO file, such as instances_train2017.json."""
+    words = re.split(r"[^A-Za-z0-9]+", PurePosixPath(name).stem)
+    return next((word for word in words if folder_role(f"{word}/x")), None)

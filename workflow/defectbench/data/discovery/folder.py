@@ -1,6 +1,6 @@
 """The files of a folder as the formats look at them, and what they find."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -35,6 +35,8 @@ class Candidate:
     doubts: tuple[Doubt, ...] = ()
     root: str = "."
     """Where the dataset begins, below the folder."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Name of an image below the folder -> name of the role that the label files give it, if they do."""
 
     @property
     def key(self) -> str:
@@ -107,4 +109,4 @@ def name_classes(values: Iterable[int]) -> dict[int, str]:
     return {value: f"class_{value}" for value in sorted(values)}
 
 
-UNNAMED = Doubt("the data do not name their classes, only number them: put the names that reports shall show in classes")
+UNNAMED = Doubt("the data do not name their classes: put the names that reports shall show in classes")

@@ -69,7 +69,9 @@ def find_pairs(folder: Folder) -> list[Pair]:
         if any(_is_above(pair.images, images) and _is_above(pair.masks, masks) for pair in pairs):
             continue
         suffix, files = _match(stems[images], stems[masks])
-        if 2 * len(files) >= len(stems[masks]) and files and _are_masks([folder.path / name for name in files]):
+        if not files or 2 * len(files) < len(stems[masks]):
+            continue
+        if _are_masks(folder, files) and not _are_masks(folder, list(stems[images].values())):
             pairs.append(Pair(images, masks, suffix, tuple(files), len(stems[images])))
     return pairs
 
@@ -107,10 +109,10 @@ def _suffix(stem: str, images: dict[str, str]) -> str | None:
     return next((stem[i:] for i in ends), None)
 
 
-def _are_masks(paths: Sequence[Path]) -> bool:
+def _are_masks(folder: Folder, names: Sequence[str]) -> bool:
     """Whether files are masks and no images, as far as a few of them show."""
-    step = max(1, len(paths) // SAMPLED)
-    sample = [_look(path) for path in paths[::step][:SAMPLED]]
+    step = max(1, len(names) // SAMPLED)
+    sample = [_look(folder.path / name) for name in names[::step][:SAMPLED]]
     return sum(look.is_mask for look in sample) > len(sample) / 2
 
 
@@ -153,14 +155,17 @@ class _Present(NamedTuple):
     """Value -> masks that have it."""
     colours: Counter[tuple[int, int, int]]
     n_lossy: int
-    n_masks: int
+    """Masks that are JPEG or the like."""
+    n_mixed: int
+    """Masks with more than one value beside 0."""
 
     @classmethod
     def of_masks(cls, looks: Sequence[_Look]) -> "_Present":
         """Count over all masks."""
         values = Counter(value for look in looks for value in look.values)
         colours = Counter(colour for look in looks for colour in look.colours)
-        return cls(values, colours, sum(look.lossy for look in looks), len(looks))
+        mixed = sum(len({*look.values} - {0}) > 1 for look in looks)
+        return cls(values, colours, sum(look.lossy for look in looks), mixed)
 
     def __str__(self) -> str:
         parts = [f"{self.n_lossy:,} as JPEG, near black and white"] if self.n_lossy else []
@@ -174,8 +179,10 @@ class _Present(NamedTuple):
         if self.colours:
             return self._describe_colours()
         one_class = {"mask_kind": "binary", "classes": {1: "defect"}}
-        if self.n_lossy or set(defects) <= {*DRAWN}:
-            return one_class, [UNNAMED]
+        if self.n_lossy or (not self.n_mixed and set(defects) <= {*DRAWN}):
+            several = ", ".join(f"{value} in {self.values[value]:,}" for value in defects)
+            text = f"the defect is drawn as {several} masks: all of them are taken for the same"
+            return one_class, [UNNAMED, *([Doubt(text)] if len(defects) > 1 else [])]
         if len(defects) > MOST_VALUES:
             text = (
                 f"masks have {len(defects)} grey values, as if drawn with soft edges or scaled: what is above"
@@ -184,7 +191,9 @@ class _Present(NamedTuple):
             return one_class | {"threshold": USUAL_THRESHOLD}, [UNNAMED, Doubt(text, f"threshold: {defects[0]}")]
         doubts = [UNNAMED]
         if 255 in defects:
-            text = f"{self.values[255]:,} masks have the value 255, which often means 'to be ignored': here it is a class"
+            text = (
+                f"{self.values[255]:,} masks have the value 255, which often means 'to be ignored': here it is a class"
+            )
             doubts.append(Doubt(text))
         return {"mask_kind": "index", "classes": name_classes(defects)}, doubts
 

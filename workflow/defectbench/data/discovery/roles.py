@@ -4,13 +4,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from defectbench.config.dataset import DatasetSettings
 from defectbench.config.split import ROLE_FOLDERS, SplitSettings, folder_role
 from defectbench.data.discovery.folder import Doubt, Folder
 from defectbench.data.discovery.trial import Trial
@@ -56,40 +55,58 @@ class _Given(NamedTuple):
 def propose_split(trial: Trial, folder: Folder, table_path: str) -> Roles:
     """The split of a dataset that was read: by the roles that came with it, else anew.
 
-    Roles in lists of names become a table, to be written to ``table_path``.
+    Roles that no key of the study could name where they are, such as lists of names, become a table, to be written to
+    ``table_path``.
     """
-    given = list(_given_roles(trial.dataset, trial.frame["image_id"].tolist(), folder, table_path))
-    doubts = []
-    if len(given) > 1:
-        doubts.append(Doubt(f"roles are given more than once: by {' and by '.join(one.found for one in given)}"))
-    for one in given:
-        roles = _keep(one, trial)
-        if roles.split is not None:
-            return _with_doubts(roles, doubts, trial)
-        doubts += roles.doubts
-    anew = _divide(trial, {"from_folders": False} if given else {})
-    return _with_doubts(anew, doubts, trial)
+    kept: list[Roles] = []
+    doubts: list[Doubt] = []
+    for given in _given_roles(trial, folder, table_path):
+        roles = _keep(given, trial)
+        if roles.split is None:
+            doubts += roles.doubts
+        else:
+            kept.append(roles)
+    first = kept[0] if kept else _divide(trial, {"from_folders": False} if doubts else {})
+    doubts += [
+        Doubt(f"{first.found}, but {other.found} are others: they are not used")
+        for other in kept[1:]
+        if not _agree(first, other)
+    ]
+    doubts += [*first.doubts, *_doubt_groups(trial.frame["image_id"].tolist())]
+    return replace(first, doubts=tuple(doubts))
 
 
-def _with_doubts(roles: Roles, doubts: Sequence[Doubt], trial: Trial) -> Roles:
-    groups = _doubt_groups(trial.frame["image_id"].tolist())
-    return Roles(roles.settings, roles.found, roles.split, (*doubts, *roles.doubts, *groups), roles.table)
+def _agree(first: Roles, other: Roles) -> bool:
+    """Whether two splits have the same test images: train and val may be drawn anew."""
+    test = [
+        set() if roles.split is None else {*roles.split.loc[roles.split["role"] == "test", "image_id"]}
+        for roles in (first, other)
+    ]
+    return test[0] == test[1]
 
 
-def _given_roles(
-    dataset: DatasetSettings, ids: Sequence[str], folder: Folder, table_path: str
-) -> Iterator[_Given]:
-    """Yield the roles that split files, lists of names and folders give."""
+def _given_roles(trial: Trial, folder: Folder, table_path: str) -> Iterator[_Given]:
+    """Yield the roles that split files, folders, lists of names and label files give."""
+    ids = trial.frame["image_id"].tolist()
     names = Names(ids)
     for name in folder.tables():
         table = folder.table(name)
-        columns = None if table is None else _role_columns(table, names)
-        if table is not None and columns is not None:
-            image_column, role_column = columns
-            path = os.path.relpath(folder.path / name, dataset.root)
-            file = {"path": path, "image_column": image_column, "role_column": role_column}
-            yield _Given(name, {"file": file | {"roles": _map_roles(table[role_column].unique())}})
-    yield from _listed_roles(folder, names, table_path)
+        found_columns = None if table is None else _role_columns(table, names)
+        if table is not None and found_columns is not None:
+            image_column, role_column = found_columns
+            path = os.path.relpath(folder.path / name, trial.dataset.root)
+            columns = {"image_column": image_column, "role_column": role_column}
+            yield _Given(name, {"file": {"path": path, **columns, "roles": _map_roles(table[role_column])}})
+    yield from _folder_roles(ids)
+    for found, listed in (*_lists(folder, names), ("the label files", _of_label_files(trial, folder))):
+        if len(set(listed.values())) > 1:
+            table = pd.DataFrame({"image": listed.keys(), "split": listed.values()})
+            file = {"path": table_path, "roles": _map_roles(listed.values())}
+            yield _Given(found, {"file": file}, table)
+
+
+def _folder_roles(ids: Sequence[str]) -> Iterator[_Given]:
+    """Yield the roles that folders give, if they do."""
     parts = {image_id: part for image_id in ids if (part := _role_folder(image_id))}
     roles = _map_roles(parts.values())
     if len(set(roles.values())) > 1:
@@ -116,8 +133,8 @@ def _are_images(cells: Sequence[str], names: Names) -> bool:
     return len(cells) > 0 and sum(names.find(cell) is not None for cell in cells) >= FOUND_SHARE * len(cells)
 
 
-def _listed_roles(folder: Folder, names: Names, table_path: str) -> Iterator[_Given]:
-    """Yield roles by lists called train.txt, val.txt and so on, of a folder each."""
+def _lists(folder: Folder, names: Names) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield lists called train.txt, val.txt and so on, of a folder each: where they are; image -> name of the list."""
     by_stem = {PurePosixPath(name).with_suffix("").name: name for name in names.names}
     found: dict[str, dict[str, str]] = {}
     for list_name in folder.names(".txt"):
@@ -133,10 +150,14 @@ def _listed_roles(folder: Folder, names: Names, table_path: str) -> Iterator[_Gi
         if listed and len(listed) >= FOUND_SHARE * len(lines):
             found.setdefault(path.parent.as_posix(), {}).update(dict.fromkeys(listed, path.stem))
     for place, role_of in found.items():
-        if len(set(role_of.values())) > 1:
-            table = pd.DataFrame({"image": role_of.keys(), "split": role_of.values()})
-            file = {"path": table_path, "roles": _map_roles(role_of.values())}
-            yield _Given(f"lists of names in {place}", {"file": file}, table)
+        yield f"lists of names in {place}", role_of
+
+
+def _of_label_files(trial: Trial, folder: Folder) -> dict[str, str]:
+    """Image id -> name of the role that the label files give it."""
+    top = trial.dataset.root / trial.dataset.images_dir
+    places = {folder.path / name: role for name, role in trial.candidate.roles.items()}
+    return {path.relative_to(top).as_posix(): role for path, role in places.items() if path.is_relative_to(top)}
 
 
 def _role_folder(image_id: str) -> str | None:
@@ -216,8 +237,8 @@ def _doubt_groups(ids: Sequence[str]) -> list[Doubt]:
         (name, count), *_ = groups.most_common(1)
         if count <= LARGEST_GROUP * len(ids):
             text = (
-                f"names look as if the {len(ids):,} images were parts of {len(groups):,} pictures or objects ({count} of"
-                f" {name}): if so, parts of one must not be in two roles"
+                f"names look as if the {len(ids):,} images were parts of {len(groups):,} pictures or objects"
+                f" ({count} of {name}): if so, parts of one must not be in two roles"
             )
             return [Doubt(text, f"group_by: '{pattern}'")]
     return []

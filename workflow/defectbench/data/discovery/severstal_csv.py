@@ -25,7 +25,9 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             continue
         rows = list(table_rows(table, Names([])))
         found = Counter(
-            place for image in {row[1] for row in rows} for place in places.get(PurePosixPath(normal_form(image)).name, ())
+            place
+            for image in {row[1] for row in rows}
+            for place in places.get(PurePosixPath(normal_form(image)).name, ())
         )
         if not found:
             continue

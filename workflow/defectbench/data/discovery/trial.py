@@ -39,8 +39,8 @@ class Trial:
 
     @property
     def is_read(self) -> bool:
-        """Whether there are images with labels, a few bad ones aside."""
-        return self.manifest is not None and len(self.manifest.frame) > len(self.problems)
+        """Whether there are images with defects, and more usable samples than others."""
+        return self.manifest is not None and len(self.frame) > len(self.problems) and self.n_defective > 0
 
     @property
     def dataset(self) -> DatasetSettings:
@@ -61,7 +61,14 @@ class Trial:
     @property
     def n_defective(self) -> int:
         """Images with a defect."""
-        return int((areas(self.frame).sum(axis=1) > 0).sum())
+        return int((areas(self.frame).sum(axis=1) > 0).sum()) if len(self.frame) else 0
+
+    @property
+    def median_share(self) -> float:
+        """Median share of the pixels of defective images that are defect, 0 to 1."""
+        area = areas(self.frame).sum(axis=1)
+        share = area / (self.frame["height"].astype(float) * self.frame["width"])
+        return float(share[area > 0].median())
 
     def images_of_class(self) -> dict[str, int]:
         """Class -> images that show it."""

@@ -1,11 +1,13 @@
 """What looks like labels of YOLO: text files of polygons or boxes, and a file of class names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from defectbench.data.discovery.folder import Candidate, Doubt, Folder, common_folder
 from defectbench.data.foreign_text import TextError, read_text
+from defectbench.data.names import normal_form
 from defectbench.data.readers.base import LabelFileError
+from defectbench.data.readers.parsed import parse_yaml
 from defectbench.data.readers.yolo import read_names
 
 
@@ -23,7 +25,8 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             names = read_names(folder.path / name)
         except LabelFileError:
             continue
-        images_dir = common_folder(one for one in images if _stem(one) in set().union(*map(_image_stem, labels)))
+        labelled = set().union(*map(_image_stem, labels))
+        images_dir = common_folder(one for one in images if _stem(one) in labelled)
         kinds = [_is_box(line) for label in labels for line in _lines(folder, label)]
         boxes = sum(kinds)
         settings = {"data_yaml": PurePosixPath(name).name, "classes": names}
@@ -38,8 +41,47 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             doubts.append(Doubt(text, "boxes: error"))
         evidence = f"{name} with {len(names)} classes, {len(labels):,} label files with {len(kinds) - boxes:,} polygons"
         yield Candidate(
-            "yolo", name, f"{evidence}, {boxes:,} boxes", settings, tuple(doubts), root=root.as_posix()
+            "yolo",
+            name,
+            f"{evidence}, {boxes:,} boxes",
+            settings,
+            tuple(doubts),
+            root=root.as_posix(),
+            roles=_roles(folder, name, images),
         )
+
+
+def _roles(folder: Folder, name: str, images: Sequence[str]) -> dict[str, str]:
+    """Image -> train, val or test by the folders, or lists of images, that the file of class names gives them.
+
+    None, if an image would have two, as where training and validation are given the same folder.
+    """
+    content = parse_yaml(read_text(folder.path / name))
+    root = PurePosixPath(name).parent
+    role_of: dict[str, str] = {}
+    for role in ("train", "val", "test"):
+        places = content.get(role) or []
+        for place in places if isinstance(places, list) else [places]:
+            listed = _listed(folder, (root / place).as_posix(), images)
+            if listed & role_of.keys():
+                return {}
+            role_of |= dict.fromkeys(listed, role)
+    return role_of
+
+
+def _listed(folder: Folder, place: str, images: Sequence[str]) -> set[str]:
+    """Images in a folder or in a list of paths."""
+    if not place.endswith(".txt"):
+        return {image for image in images if image.startswith(f"{place}/")}
+    by_name: dict[str, list[str]] = {}
+    for line in map(normal_form, _lines(folder, place)):
+        by_name.setdefault(PurePosixPath(line).name, []).append(line)
+    forms = {image: normal_form(image) for image in images}
+    return {
+        image
+        for image, form in forms.items()
+        if any(f"/{line}".endswith(f"/{form}") for line in by_name.get(PurePosixPath(form).name, []))
+    }
 
 
 def _stem(name: str) -> str:
