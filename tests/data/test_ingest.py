@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.data.duplicates import fingerprint
 from defectbench.data.decoders import ImageError
+from defectbench.data.duplicates import fingerprint
 from defectbench.data.images import decode_image, read_header, stream, turn
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import SCHEMA, areas, read_manifest, write_manifest

@@ -137,7 +137,9 @@ def test_images_and_masks_without_a_partner(tmp_path):
     write_image(tmp_path / "images" / "c.jpg")
     labels = mask_folder.read(settings)
     assert sorted(labels.problems) == [
-        Problem("a.png", "images/a.png", None, "has no mask; if images without a mask are clean, set missing_mask: clean"),
+        Problem(
+            "a.png", "images/a.png", None, "has no mask; if images without a mask are clean, set missing_mask: clean"
+        ),
         Problem("b", "masks/b.png", None, "mask has no image"),
         Problem("c.jpg", "images/c.jpg", None, "2 images and 1 masks share the stem 'c'"),
         Problem("c.png", "images/c.png", None, "2 images and 1 masks share the stem 'c'"),

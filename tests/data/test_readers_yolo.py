@@ -80,7 +80,9 @@ def test_yolo_bad_lines(tmp_path, text, message):
 def test_yolo_unreadable_label_file(tmp_path):
     dataset = write_yolo(tmp_path, {"images/a.png": ""})
     (tmp_path / "labels" / "a.txt").write_bytes(b"0 \xff")
-    assert refusals(dataset, "a.png") == [("labels/a.txt", None, "label file cannot be read: not UTF-8 text (line 1); save it as UTF-8")]
+    assert refusals(dataset, "a.png") == [
+        ("labels/a.txt", None, "label file cannot be read: not UTF-8 text (line 1); save it as UTF-8")
+    ]
 
 
 def test_yolo_label_file_without_image(tmp_path):

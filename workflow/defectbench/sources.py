@@ -6,7 +6,6 @@ archive is not; and it cannot hold names with braces.
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +56,7 @@ def read_sources(paths: Sequence[Path], memo: Path) -> Sources:
 def _stat(path: Path) -> list[int] | None:
     """Size and time of a file; None if it is not there."""
     try:
-        stat = os.stat(path)
+        stat = path.stat()
     except OSError:
         return None
     return [stat.st_size, stat.st_mtime_ns]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.leaderboard import leaderboard
 from defectbench.script import run_script
@@ -22,9 +23,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="leaderboard.md to write")
     args = parser.parse_args(argv)
 
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     results = pd.read_parquet(args.results)
-    write_text(args.out, leaderboard(results, pd.read_csv(args.pairwise), issues, leaks, args.ungrouped))
+    write_text(args.out, leaderboard(results, read_table(args.pairwise), issues, leaks, args.ungrouped))
     print(f"{len(results)} experiments in {args.out}")
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from defectbench.config.report import RankingSettings
+from defectbench.data.tables import read_table
 from defectbench.reporting.plots.command import draw
 from defectbench.reporting.plots.ranking import ranking_figure
 from defectbench.script import run_script
@@ -17,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
         ranking_figure,
         settings=RankingSettings.read,
         results=pd.read_parquet,
-        pairwise=pd.read_csv,
+        pairwise=read_table,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.data_notes import data_notes
 from defectbench.reporting.names import experiment_names
@@ -25,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     results = pd.read_parquet(args.results)
-    tables = paper_tables(results, pd.read_csv(args.pairwise), experiment_names(results))
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    tables = paper_tables(results, read_table(args.pairwise), experiment_names(results))
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     notes = data_notes(issues, leaks)
     write_text(args.tex, as_latex(tables, notes))
     write_text(args.md, as_markdown(tables, notes))

@@ -10,6 +10,7 @@ from defectbench.config.names import find_one
 from defectbench.config.predict_images import PredictImagesSettings, image_files
 from defectbench.config.prompts import is_oracle
 from defectbench.config.report import ReportSettings
+from defectbench.config.split import SplitSettings, undecided_folders
 from defectbench.walk import IMAGE_SUFFIXES, WalkError
 
 
@@ -19,6 +20,15 @@ def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
     if problems and dataset.fetch is not None:
         problems[-1] += f"; or download it: {fetch_command(configfile)}"
     return problems
+
+
+def undecided_roles(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
+    """The problem that published roles would be dealt anew without a word, if so."""
+    if dataset.generator is not None:
+        return []
+    folder = dataset.root / dataset.images_dir
+    problem = undecided_folders((path.relative_to(folder).as_posix() for path in dataset.image_files()), split)
+    return [problem] if problem else []
 
 
 def wrong_classes(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:

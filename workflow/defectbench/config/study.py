@@ -12,6 +12,7 @@ from defectbench.config.checks import (
     missing_files,
     resolve_ablations,
     resolve_predict_images,
+    undecided_roles,
     wrong_classes,
     wrong_folds,
     wrong_origins,
@@ -127,7 +128,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     known = sorted({"study", "dataset", "defaults", "experiments", "searched", *SECTIONS})
     problems += [f"{key}: unknown key; {suggest(str(key), known)}" for key in config if key not in known]
     name = config.get("study", "study")
-    if not re.match(NAME, str(name)):
+    if isinstance(name, bool) or not re.fullmatch(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
     dataset = _dataset(config.get("dataset"), problems)
     sections, valid = _sections({key: _group(config, key, problems) for key in SECTIONS}, problems)
@@ -139,7 +140,8 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     if dataset is not None:
         if experiments and not dataset.has_images:
             problems.append(f"experiments: {dataset.format} holds no images to train on; set experiments: []")
-        problems += missing_files(dataset, configfile)
+        missing = missing_files(dataset, configfile)
+        problems += missing or (undecided_roles(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:

@@ -40,8 +40,8 @@ class Names:
 
     def find(self, name: str) -> str | None:
         """The file that ``name`` means; None if there is none, or if it may be several."""
-        if name in self._exact:
-            return name
+        if (plain := name.removeprefix("./")) in self._exact:
+            return plain
         same = self._forms().get(normal_form(name), [])
         if len(same) != 1:
             return None
@@ -52,7 +52,9 @@ class Names:
         """What else ``name`` may mean, as the end of a message: '; did you mean ...?', or nothing."""
         form = normal_form(name)
         same = self._forms().get(form, [])
-        near = same or self._by_file.get(PurePosixPath(form).name) or self._by_stem.get(_stem(form)) or self._search(name)
+        near = (
+            same or self._by_file.get(PurePosixPath(form).name) or self._by_stem.get(_stem(form)) or self._search(name)
+        )
         if not near:
             return ""
         return f"; did you mean {' or '.join(map(repr, near[:3]))}{' or others' if len(near) > 3 else ''}?"
