@@ -1,5 +1,6 @@
 """Settings of label formats whose labels are mask files."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -7,6 +8,9 @@ from pydantic import Field, field_validator
 
 from defectbench.config.dataset import DatasetSettings, missing_file, rename_folder
 from defectbench.walk import IMAGE_SUFFIXES, with_suffix
+
+_ROLES = ("train", "validation", "test")
+"""Folders of MVTec AD that hold those of good images and of each kind of defect."""
 
 
 class MaskFiles(DatasetSettings):
@@ -154,8 +158,19 @@ class MvtecFolder(MaskFiles):
 
     def is_in_clean_folder(self, image_id: str) -> bool:
         """Whether an image is in a folder of good ones, or in one of ``clean_folders``."""
-        return PurePosixPath(image_id).parent.name == self.good or super().is_in_clean_folder(image_id)
+        return _folder_below(_ROLES, PurePosixPath(image_id)) == self.good or super().is_in_clean_folder(image_id)
+
+    def defect_of(self, mask: Path) -> str:
+        """The folder of defects that a mask file is in."""
+        return _folder_below((self.masks_dir,), PurePosixPath(mask.relative_to(self.root)))
 
     def missing_labels(self) -> list[str]:
         """See :meth:`DatasetSettings.missing_labels`."""
         return [] if self.mask_files() else [f"masks_dir: no masks in folders called {self.masks_dir}"]
+
+
+def _folder_below(names: Sequence[str], path: PurePosixPath) -> str:
+    """The folder of ``path`` below its last folder with one of ``names``, else the one that the file is in."""
+    folders = path.parts[:-1]
+    last = max((number for number, folder in enumerate(folders[:-1]) if folder in names), default=len(folders) - 2)
+    return folders[last + 1] if folders else ""

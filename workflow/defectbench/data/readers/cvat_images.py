@@ -72,7 +72,7 @@ class CvatLabels(ShapeLabels):
 
     def _match(self, attributes: dict[str, str]) -> str | None:
         """The image of an entry: exports put those of a subset into a folder of its name."""
-        name = attributes["name"]
+        name = PurePosixPath(attributes["name"]).as_posix()  # without './'
         candidates = [name, *([f"{attributes['subset']}/{name}"] if attributes.get("subset") else [])]
         if exact := next((each for each in candidates if each in self._images), None):
             return exact
@@ -180,16 +180,6 @@ def _parse(path: Path) -> list[_Image]:
     except OSError as error:
         raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
     return images
-
-
-def looks_like(folder: Path) -> bool:
-    """Whether ``folder`` holds a file of CVAT for images, by its first bytes."""
-    return any(b"<annotations>" in _head(path) for path in sorted(folder.glob("*.xml")))
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(2**10)
 
 
 def read(settings: CvatImages) -> CvatLabels:

@@ -72,11 +72,6 @@ def decode(colours: dict[str, Colour], class_names: tuple[str, ...], path: Path)
     return masks[:-1]
 
 
-def looks_like(folder: Path) -> bool:
-    """Whether ``folder`` has masks and the colours of labels."""
-    return (folder / "SegmentationClass").is_dir() and (folder / "labelmap.txt").is_file()
-
-
 def read(settings: CvatMasks) -> MaskLabels:
     """Match the masks of ``settings`` with its images.
 

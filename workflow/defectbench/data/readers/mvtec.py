@@ -20,22 +20,20 @@ def decode(settings: MvtecFolder, path: Path) -> np.ndarray:
     Raises:
         MaskError: if it cannot be read, or its folder is no class.
     """
-    index, folder = 0, path.parent.name
-    if settings.class_from == "folder":
+    mask, folder = read_binary(path, None), settings.defect_of(path)
+    index = 0
+    if folder == settings.good and mask.any():
+        raise MaskError(
+            f"mask of a good image, by its folder {folder!r}, has {np.count_nonzero(mask)} pixels of a defect"
+        )
+    if settings.class_from == "folder" and folder != settings.good:
         if folder not in settings.class_names:
             known = ", ".join(settings.class_names)
             raise MaskError(f"folder {folder!r} is not in classes: {known}{Names(settings.class_names).hint(folder)}")
         index = settings.class_names.index(folder)
-    mask = read_binary(path, None)
     masks = np.zeros((len(settings.classes), *mask.shape), np.uint8)
     masks[index] = mask
     return masks
-
-
-def looks_like(folder: Path) -> bool:
-    """Whether ``folder``, or all folders in it, are products of MVTec AD."""
-    products = [folder, *(child for child in sorted(folder.iterdir()) if child.is_dir())]
-    return any((product / "ground_truth").is_dir() and (product / "test").is_dir() for product in products)
 
 
 def read(settings: MvtecFolder) -> MaskLabels:

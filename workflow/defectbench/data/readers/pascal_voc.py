@@ -49,11 +49,6 @@ def decode(settings: PascalVoc, path: Path) -> np.ndarray:
     return masks
 
 
-def looks_like(folder: Path) -> bool:
-    """Whether ``folder`` has the folders of Pascal VOC, without the labels' colours that CVAT adds."""
-    return (folder / "SegmentationClass").is_dir() and not (folder / "labelmap.txt").is_file()
-
-
 def read(settings: PascalVoc) -> MaskLabels:
     """Match the masks of ``settings`` with its images."""
     return MaskLabels(settings, partial(decode, settings))
