@@ -15,7 +15,7 @@ rule export_labels:
     params:
         code=code("export_labels"),
     wildcard_constraints:
-        format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class",
+        format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class|yolo_semantic|cvat_images|cvat_masks|labelme|label_studio",
     log:
         "runs/{ds}/logs/export_labels.{format}.log",
     benchmark:

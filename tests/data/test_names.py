@@ -8,7 +8,7 @@ from defectbench.data.names import MAX_SEARCHES, Names, normal_form
 
 
 @pytest.mark.parametrize(
-    "name", ["lot/ä1.JPG", "lot\\ä1.jpg", "./lot/ä1.jpg", " lot/ä1.jpg", unicodedata.normalize("NFD", "Lot/Ä1.jpg")]
+    "name", ["lot/ä1.JPG", "lot\\ä1.jpg", "./lot/Ä1.jpg", " lot/ä1.jpg", unicodedata.normalize("NFD", "Lot/Ä1.jpg")]
 )
 def test_one_file_is_found_by_what_others_call_it_and_this_is_noted(name):
     names = Names(["lot/ä1.jpg", "lot/a1.jpg"])

@@ -26,6 +26,13 @@ def labels_of_files(manifest: Manifest) -> dict[str, list[bytes]]:
         ("supervisely", "supervisely", "{folder}/img/{name}", {}),
         ("yolo_polygons", "yolo", "images/{folder}/{name}", {"classes": {0: "dent", 1: "stain"}}),
         ("coco", "coco", "images/{folder}/{name}", {}),
+        ("masks_per_class", "mask_folder", "images/{folder}/{name}", {"mask_kind": "binary", "class_from": "folder"}),
+        ("yolo_semantic", "yolo_semantic", "images/{folder}/{name}", {}),
+        ("cvat_images", "cvat_images", "images/{folder}/{name}", {}),
+        ("cvat_masks", "cvat_masks", "JPEGImages/{folder}/{name}", {}),
+        ("cvat_masks", "pascal_voc", "JPEGImages/{folder}/{name}", {}),
+        ("labelme", "labelme", "{folder}/{name}", {"images_dir": "."}),
+        ("label_studio", "label_studio", "images/{folder}/{name}", {}),
     ],
 )
 def test_labels_survive(tmp_path, writer, form, place, values):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_by_tools import TOOL_VARIANTS
 from written_differently import CLASSES, SHAPES, VARIANTS, Variant, picture, truth
 
 from defectbench.config.ingest import FORMATS
@@ -17,7 +18,10 @@ def stem_of(path: str) -> str:
     return f"{lot}/{Path(path).stem}"
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+ALL = [*VARIANTS, *TOOL_VARIANTS]
+
+
+@pytest.mark.parametrize("variant", ALL, ids=lambda variant: variant.name)
 def test_every_variant_gives_the_same_images_and_masks(tmp_path, variant: Variant):
     root = tmp_path / "data"
     root.mkdir()
@@ -36,4 +40,4 @@ def test_every_variant_gives_the_same_images_and_masks(tmp_path, variant: Varian
 
 
 def test_there_are_hundreds_of_variants():
-    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS) > 300
+    assert len({variant.name for variant in ALL}) == len(ALL) > 300

@@ -14,6 +14,7 @@ from defectbench.config.base import MERGED
 from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.submission import Layout, write_submission
 from defectbench.data.writers import coco
@@ -21,7 +22,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
+from defectbench.reporting.new_images import PredictedImages, find_images, passed_over, read_images, write_overlay
 from defectbench.script import run_script
 
 
@@ -70,6 +71,8 @@ def main(argv: list[str] | None = None) -> None:
             write_submission(args.out / name, rows, layout)
     flagged = results.table().groupby("image_id")["defect"].any().sum()
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
+    if others := passed_over(args.images):
+        print(f"passed over: {preview_names(others, 'files and folders')}")
 
 
 if __name__ == "__main__":

@@ -136,3 +136,11 @@ class DatasetSettings(Settings):
 def missing_file(key: str, path: Path) -> list[str]:
     """The problem that a file is not there, if so."""
     return [] if path.is_file() else [f"{key}: no such file: {path}"]
+
+
+def rename_folder(path: Path, folder: str, other: str) -> Path:
+    """``path`` with its last folder called ``folder``, if any, called ``other`` instead."""
+    *folders, name = path.parts
+    if folder in folders:
+        folders[-1 - folders[::-1].index(folder)] = other
+    return Path(*folders, name)

@@ -7,16 +7,10 @@ import yaml
 from pydantic import Field, field_validator
 
 from defectbench.config.base import ConfigError, Settings
-from defectbench.config.dataset import DatasetSettings, missing_file
-from defectbench.walk import IMAGE_SUFFIXES, with_suffix
-
-
-def _renamed(path: Path, folder: str, other: str) -> Path:
-    """``path`` with its last folder called ``folder``, if any, called ``other`` instead."""
-    *folders, name = path.parts
-    if folder in folders:
-        folders[-1 - folders[::-1].index(folder)] = other
-    return Path(*folders, name)
+from defectbench.config.dataset import DatasetSettings, missing_file, rename_folder
+from defectbench.config.mask_formats import CvatMasks, MaskFiles, MvtecFolder, PascalVoc, YoloSemantic
+from defectbench.config.shape_formats import AnnotationFiles, CvatImages, LabelMe, LabelStudio
+from defectbench.walk import with_suffix
 
 
 class SyntheticSteel(Settings):
@@ -61,18 +55,22 @@ class SeverstalCsv(DatasetSettings):
         return missing_file("csv", self.root / self.csv)
 
 
-class MaskFolder(DatasetSettings):
+class MaskFolder(MaskFiles):
     """A folder of images and a folder of masks with the same stems.
 
     ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn in 1 or 255, or above ``threshold``;
-    ``colour`` masks a colour per class, on black.
+    ``colour`` masks a colour per class, on black. Binary masks of several classes are a file for each class and
+    image, see ``class_from``: the class, by its name or value, is their ``folder``, as in ``masks/dent/a.png`` for
+    ``images/a.png`` or ``images/dent/a.png``, or the end of their ``file_name``, as in ``masks/a_dent.png``.
     """
 
     format: Literal["mask_folder"]
-    masks_dir: str = Field("masks", description="Folder of the masks, inside root")
     mask_kind: Literal["index", "binary", "colour"] = "index"
-    mask_suffix: str = Field("", description="What the stem of a mask has more than its image's, e.g. _mask")
-    missing_mask: Literal["error", "clean"] = Field("error", description="What an image without a mask is")
+    class_from: Literal["folder", "file_name"] | None = Field(
+        None,
+        description="binary masks: what says the class of a mask; not needed for one class. With missing_mask: error, "
+        "each image needs a mask of each class",
+    )
     threshold: int | None = Field(
         None,
         ge=0,
@@ -88,13 +86,24 @@ class MaskFolder(DatasetSettings):
     @classmethod
     def _fits_classes(cls, kind: str, info: Any) -> str:
         classes = info.data.get("classes", {1: ""})
-        if kind == "binary" and len(classes) != 1:
-            raise ValueError("'binary' masks hold exactly one class; list one under dataset.classes")
         if kind == "index" and min(classes) < 1:
             raise ValueError(
                 f"0 is the background of 'index' masks, and values are positive: leave {min(classes)} out of classes"
             )
         return kind
+
+    @field_validator("class_from")
+    @classmethod
+    def _class_of_binary(cls, class_from: str | None, info: Any) -> str | None:
+        kind, classes = info.data.get("mask_kind"), info.data.get("classes", {1: ""})
+        if class_from and kind in ("index", "colour"):
+            raise ValueError(f"'{kind}' masks say the class of each pixel; only for mask_kind: binary")
+        if kind == "binary" and class_from is None and len(classes) != 1:
+            raise ValueError(
+                "'binary' masks hold one class: list one under dataset.classes, or say where the class of a mask is "
+                "with class_from: folder or file_name"
+            )
+        return class_from
 
     @field_validator("colours")
     @classmethod
@@ -116,19 +125,6 @@ class MaskFolder(DatasetSettings):
         """Red, green and blue of each class of colour masks, in the order of :attr:`class_names`."""
         return tuple(self.colours[name] for name in self.class_names)
 
-    def folders(self) -> list[str]:
-        """See :meth:`DatasetSettings.folders`."""
-        return sorted({self.images_dir, self.masks_dir})
-
-    def label_files(self) -> list[Path]:
-        """All mask files below ``masks_dir``, sorted."""
-        return with_suffix(self.walk(self.masks_dir).files, IMAGE_SUFFIXES)
-
-    def missing_labels(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing_labels`."""
-        folder = self.root / self.masks_dir
-        return [] if folder.is_dir() else [f"masks_dir: no such folder: {folder}"]
-
 
 class SuperviselyProject(DatasetSettings):
     """A Supervisely project: ``meta.json``, and in it or in dataset folders ``img/NAME`` and ``ann/NAME.json``.
@@ -145,7 +141,7 @@ class SuperviselyProject(DatasetSettings):
 
     def annotation_file(self, image: Path) -> Path:
         """Path of the annotations of an image file."""
-        return self.root / _renamed(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
+        return self.root / rename_folder(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
 
     def annotation_files(self) -> list[Path]:
         """All JSON files in folders called ann, sorted."""
@@ -175,11 +171,11 @@ class YoloFolder(DatasetSettings):
 
     def label_file(self, image: Path) -> Path:
         """Path of the labels of an image file, if it has any; beside it if no folder is called images."""
-        return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
+        return self.root / rename_folder(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
 
     def folders(self) -> list[str]:
         """See :meth:`DatasetSettings.folders`."""
-        beside = _renamed(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
+        beside = rename_folder(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
         return sorted({self.images_dir, beside})
 
     def text_files(self) -> list[Path]:
@@ -208,7 +204,7 @@ class YoloFolder(DatasetSettings):
         return problems
 
 
-class CocoFiles(DatasetSettings):
+class CocoFiles(AnnotationFiles):
     """COCO files; their images are below ``images_dir`` or beside the file.
 
     ``classes`` gives each category name that is used a value of your choice. For a Roboflow export:
@@ -219,15 +215,6 @@ class CocoFiles(DatasetSettings):
     annotations: str = Field(
         "annotations.json", pattern=r"^[^/\\]", description="COCO file inside root, or a pattern such as ann/*.json"
     )
-
-    def label_files(self) -> list[Path]:
-        """All COCO files, sorted: the file of this name, or all that fit the pattern."""
-        path = self.root / self.annotations
-        return [path] if path.is_file() else sorted(self.root.glob(self.annotations))
-
-    def missing_labels(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing_labels`."""
-        return [] if self.label_files() else missing_file("annotations", self.root / self.annotations)
 
 
 class AreaTable(DatasetSettings):
@@ -266,6 +253,13 @@ FORMATS: dict[str, type[DatasetSettings]] = {
     "supervisely": SuperviselyProject,
     "yolo": YoloFolder,
     "coco": CocoFiles,
+    "cvat_images": CvatImages,
+    "cvat_masks": CvatMasks,
+    "labelme": LabelMe,
+    "label_studio": LabelStudio,
+    "pascal_voc": PascalVoc,
+    "yolo_semantic": YoloSemantic,
+    "mvtec": MvtecFolder,
     "area_table": AreaTable,
 }
 

@@ -35,6 +35,7 @@ FINDINGS = {
     "turned upright": "stored otherwise, but used as viewers show it, as its labels are",
     "name written differently": "an image or its labels were found under a name in another case or Unicode form",
     "shape left out": "a labelled shape with too few points to be drawn; the image stays",
+    "one of several annotations": "an image was annotated several times; which annotation was taken",
     "passed over": "files and folders of systems and tools, and files that are no images that can be read",
     "link out of the data": "links to files or folders outside of the dataset's root; they are followed",
 }
@@ -42,7 +43,13 @@ FINDINGS = {
 OF_AREAS = ("full mask", "odd size")
 """Kinds that can be found where only areas are known."""
 _PLAIN_FORMATS = {"grey 8-bit", "RGB 8-bit"}
-NOTED = ("name written differently", "shape left out", "passed over", "link out of the data")
+NOTED = (
+    "name written differently",
+    "shape left out",
+    "one of several annotations",
+    "passed over",
+    "link out of the data",
+)
 """Kinds that ingest notes; the others are found in the manifest."""
 
 Finding = tuple[str, str, str]

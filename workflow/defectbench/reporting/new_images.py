@@ -11,7 +11,7 @@ import pandas as pd
 
 from defectbench.config.predict_images import image_files
 from defectbench.data.decoders import ImageError
-from defectbench.data.images import decode_image
+from defectbench.data.images import decode_image, read_header
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.gate import image_score
@@ -19,7 +19,7 @@ from defectbench.files import atomic
 from defectbench.metrics.codes import probabilities_from_codes
 from defectbench.reporting import overlay
 from defectbench.script import UserError
-from defectbench.walk import IMAGE_SUFFIXES
+from defectbench.walk import IMAGE_SUFFIXES, walk
 
 
 class NewImagesError(UserError):
@@ -38,6 +38,14 @@ def find_images(folder: Path) -> list[str]:
     return ids
 
 
+def passed_over(folder: Path) -> list[str]:
+    """Files and folders below ``folder`` that are not predicted, and why: 'PATH (reason)'."""
+    found = walk(folder)
+    reasons = {passed.path: passed.reason for passed in found.passed_over}
+    reasons |= {path: "no image" for path in found.files if path.suffix.lower() not in IMAGE_SUFFIXES}
+    return [f"{path.relative_to(folder).as_posix()} ({reason})" for path, reason in sorted(reasons.items())]
+
+
 def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (image id, RGB image (H, W, 3) uint8), ``upright``, as viewers show it, or as stored.
 
@@ -46,7 +54,9 @@ def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tup
     """
     for image_id in ids:
         try:
-            yield image_id, decode_image((Path(folder) / image_id).read_bytes(), upright=upright)
+            data = (Path(folder) / image_id).read_bytes()
+            read_header(data)  # refuses files of several pictures
+            yield image_id, decode_image(data, upright=upright)
         except (OSError, ImageError) as error:
             raise NewImagesError(f"{Path(folder) / image_id}: {error}; mend or remove it") from None
 

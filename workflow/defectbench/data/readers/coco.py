@@ -236,9 +236,18 @@ def _draw(numbers: list[float], height: int, width: int) -> dict[str, Any] | Deg
     if len(numbers) % 2:
         raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
     try:
-        points = check_points(numbers, height, width)
+        return compress_polygon(numbers, height, width)
     except DegenerateError as error:
         return error
+
+
+def compress_polygon(points: Any, height: int, width: int) -> dict[str, Any]:
+    """A polygon, x and y by turns, as pycocotools' RLE, by the rule of COCO.
+
+    Raises:
+        PolygonError: see :func:`defectbench.data.polygons.check_points`.
+    """
+    points = check_points(points, height, width)
     (rle,) = coco.frPyObjects([points.ravel().tolist()], height, width)
     return rle if coco.area(rle) else rle | {"counts": encode_coco(draw_polygons([points], height, width))}
 

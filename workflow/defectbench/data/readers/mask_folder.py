@@ -1,11 +1,14 @@
-"""Reader of a folder of masks whose files have the same stems as the images."""
+"""Reader of a folder of masks whose files have the same stems as the images, and what readers of masks share."""
 
 from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from defectbench.config.ingest import MaskFolder
+from defectbench.config.mask_formats import MaskFiles
 from defectbench.data.preview import preview_list
 from defectbench.data.readers.base import (
     BadLabels,
@@ -17,6 +20,7 @@ from defectbench.data.readers.base import (
     relative_path,
     unlabelled_images,
 )
+from defectbench.data.readers.class_masks import ClassMaskLabels
 from defectbench.data.readers.mask_pixels import (
     MaskError,
     mask_size,
@@ -28,13 +32,17 @@ from defectbench.data.readers.mask_pixels import (
 
 
 class MaskLabels(DrawnLabels):
-    """Labels drawn as masks: an image, and its mask under the same relative path without suffix."""
+    """Labels drawn as masks: an image, and its mask under the path that the settings give it."""
 
-    def __init__(self, settings: MaskFolder) -> None:
-        """List the masks and match them with the images."""
+    def __init__(self, settings: MaskFiles, decode: Callable[[Path], np.ndarray]) -> None:
+        """List the masks and match them with the images.
+
+        ``decode`` reads a mask file as (C, H, W) uint8, values 0 and 1, or raises MaskError.
+        """
         self.problems: list[Problem] = []
         self.notes: list[Note] = []
         self._settings = settings
+        self._decode = decode
         self._missing_is_clean = settings.missing_mask == "clean"
         self._masks = self._match()
 
@@ -42,18 +50,21 @@ class MaskLabels(DrawnLabels):
         """Image id -> its mask; images and masks without exactly one partner are problems."""
         settings = self._settings
         masks, images = defaultdict(list), defaultdict(list)
-        folder = settings.root / settings.masks_dir
-        for path in settings.label_files():
-            masks[_stem(path.relative_to(folder).as_posix())].append(path)
+        for path in settings.mask_files():
+            masks[settings.stem_of(path)].append(path)
         ids = image_ids(settings)
-        stems = {image_id: _stem(image_id) + settings.mask_suffix for image_id in ids}
+        stems = {image_id: settings.mask_stem(image_id) for image_id in ids}
         pairs, orphans = pair_files(stems, masks, self.notes)
         for image_id, stem in pairs.items():
             images[stem].append(image_id)
-        for image_id in ids:
-            if image_id not in pairs and not self._missing_is_clean and not settings.is_in_clean_folder(image_id):
+        lacking = [image_id for image_id in ids if image_id not in pairs and not settings.is_in_clean_folder(image_id)]
+        if settings.missing_mask == "error":
+            for image_id in lacking:
                 problem = f"has no mask{self._advice(image_id, masks)}"
                 self.problems.append(Problem(image_id, self._place(image_id), None, problem))
+        elif settings.missing_mask == "leave_out" and lacking:
+            detail = f"{len(lacking)} images, without a mask: {preview_list(lacking)}"
+            self.notes.append(Note(settings.images_dir, "passed over", detail))
         matched = {}
         for stem, of_stem in images.items():
             if len(of_stem) == len(masks[stem]) == 1:
@@ -78,7 +89,7 @@ class MaskLabels(DrawnLabels):
         """What to do about an image without a mask: the key by which a mask with a longer name would be its own."""
         if self._settings.mask_suffix:
             return f" with the suffix {self._settings.mask_suffix}"
-        stem = _stem(image_id)
+        stem = self._settings.mask_stem(image_id)
         longer = [name for name in masks if name.startswith(stem) and not name[len(stem)].isalnum()]
         suffix = f": if {longer[0]} is its mask, set mask_suffix: {longer[0][len(stem) :]}" if longer else ""
         return suffix or "; if images without a mask are clean, set missing_mask: clean"
@@ -109,29 +120,37 @@ class MaskLabels(DrawnLabels):
     def _bad(self, image_id: str, error: MaskError) -> BadLabels:
         return BadLabels([Problem(image_id, relative_path(self._masks[image_id], self._settings), None, str(error))])
 
-    def _decode(self, path: Path) -> np.ndarray:
-        settings = self._settings
-        if settings.mask_kind == "binary":
-            return read_binary(path, settings.threshold).astype(np.uint8)[None]
-        if settings.mask_kind == "index":
-            values, present = read_index(path)
-            unknown = [str(value) for value in present if value != 0 and value not in settings.classes]
-            known = list(map(str, (0, *settings.class_values)))
-            masks = np.stack([values == value for value in settings.class_values]).astype(np.uint8)
-        else:
-            masks, others = read_colours(path, settings.class_colours)
-            unknown, known = show_colours(others), show_colours([(0, 0, 0), *settings.class_colours])
-        if unknown:
-            kind = "values" if settings.mask_kind == "index" else "colours"
-            allowed = f"{known[0]} (background), {', '.join(known[1:])}"
-            raise MaskError(f"mask has the {kind} {preview_list(unknown)}; allowed: {allowed}")
-        return masks
+
+def decode_mask(settings: MaskFolder, path: Path) -> np.ndarray:
+    """Masks of the classes in a mask file, (C, H, W) uint8, values 0 and 1.
+
+    Raises:
+        MaskError: if it cannot be read, or has values or colours of no class.
+    """
+    if settings.mask_kind == "binary":
+        return read_binary(path, settings.threshold).astype(np.uint8)[None]
+    if settings.mask_kind == "index":
+        values, present = read_index(path)
+        unknown = [str(value) for value in present if value != 0 and value not in settings.classes]
+        known = list(map(str, (0, *settings.class_values)))
+        masks = split_values(values, settings.class_values)
+    else:
+        masks, others = read_colours(path, settings.class_colours)
+        unknown, known = show_colours(others), show_colours([(0, 0, 0), *settings.class_colours])
+    if unknown:
+        kind = "values" if settings.mask_kind == "index" else "colours"
+        allowed = f"{known[0]} (background), {', '.join(known[1:])}"
+        raise MaskError(f"mask has the {kind} {preview_list(unknown)}; allowed: {allowed}")
+    return masks
 
 
-def _stem(relative_path: str) -> str:
-    return PurePosixPath(relative_path).with_suffix("").as_posix()
+def split_values(values: np.ndarray, of_classes: Sequence[int]) -> np.ndarray:
+    """Where ``values``, (H, W), are each of ``of_classes``: (C, H, W) uint8."""
+    return np.stack([values == value for value in of_classes]).astype(np.uint8)
 
 
-def read(settings: MaskFolder) -> MaskLabels:
-    """Match the masks of ``settings`` with its images; see :class:`MaskLabels`."""
-    return MaskLabels(settings)
+def read(settings: MaskFolder) -> MaskLabels | ClassMaskLabels:
+    """Match the masks of ``settings`` with its images."""
+    if settings.class_from is not None:
+        return ClassMaskLabels(settings)
+    return MaskLabels(settings, partial(decode_mask, settings))

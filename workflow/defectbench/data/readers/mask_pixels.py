@@ -21,6 +21,8 @@ NOISE = 8
 _BAND = 512  # rows at a time, so that little memory is needed beside the mask
 
 Colour = tuple[int, int, int]
+VOID = 255
+"""Value of pixels that nobody decided, in the formats that have such."""
 
 
 class MaskError(ValueError):
@@ -35,6 +37,30 @@ def mask_size(path: Path) -> tuple[int, int]:
     """
     image = _open(path)
     return image.height, image.width
+
+
+def refuse_undecided(undecided: np.ndarray, what: str) -> None:
+    """Refuse a mask with pixels that nobody decided, for instance along a border: (H, W), non-zero = undecided.
+
+    The one place where such pixels come in: every pixel is scored, so there is nothing yet that they could become.
+
+    Raises:
+        MaskError: if there are any; ``what`` says how the mask marks them.
+    """
+    if n_pixels := np.count_nonzero(undecided):
+        raise MaskError(
+            f"mask has {n_pixels} pixels of {what}: they are neither defect nor background, and every pixel is scored; "
+            "draw them as one of the two"
+        )
+
+
+def has_colours(path: Path) -> bool:
+    """Whether a mask file has a palette or several channels.
+
+    Raises:
+        MaskError: if it cannot be read.
+    """
+    return _open(path).mode in ("P", "PA", "RGB", "RGBA")
 
 
 def read_binary(path: Path, threshold: int | None) -> np.ndarray:
