@@ -188,7 +188,7 @@ def test_boxes_are_filled_and_doubted(tmp_path):
     (root / "labels" / "00.txt").write_text("0 0.5 0.5 0.25 0.25\n")
     config = make_study(root)
     assert config["dataset"]["boxes"] == "fill"
-    assert "1 of 16 objects are boxes" in doubts()
+    assert "1 objects are boxes" in doubts()
 
 
 def test_roles_by_folders(tmp_path):

@@ -80,7 +80,9 @@ def choose(folder: Folder, name: str, wanted: str) -> Trial:
             f"Formats that can be read: {', '.join(FORMATS)}; how each lays out its files: docs/own_data.md"
         )
     trials = [read_on_trial(one, folder, name, os.cpu_count() or 1) for one in chosen]
-    good = [trial for trial in trials if trial.is_read]
+    read = [trial for trial in trials if trial.is_read]
+    needless = frozenset().union(*(trial.candidate.instead_of for trial in read))
+    good = [trial for trial in read if trial.candidate.key not in needless or wanted == trial.candidate.key]
     for trial in trials:
         if len(good) == 1 and not trial.is_read:
             print(f"Not read as {trial.candidate.key}: {_outcome(trial)}", file=sys.stderr)

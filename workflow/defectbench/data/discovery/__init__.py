@@ -2,7 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from defectbench.data.discovery import area_table, coco, mask_folder, severstal_csv, supervisely, yolo
+from defectbench.data.discovery import (
+    area_table,
+    coco,
+    cvat_images,
+    cvat_masks,
+    label_studio,
+    labelme,
+    mask_folder,
+    mvtec,
+    pascal_voc,
+    severstal_csv,
+    supervisely,
+    yolo,
+    yolo_semantic,
+)
 from defectbench.data.discovery.folder import Candidate, Folder
 
 # Keys as in defectbench.config.ingest.FORMATS, in which each candidate's settings are checked.
@@ -12,6 +26,13 @@ LOOKS_LIKE: dict[str, Callable[[Folder], Iterator[Candidate]]] = {
     "supervisely": supervisely.looks_like,
     "yolo": yolo.looks_like,
     "coco": coco.looks_like,
+    "cvat_images": cvat_images.looks_like,
+    "cvat_masks": cvat_masks.looks_like,
+    "labelme": labelme.looks_like,
+    "label_studio": label_studio.looks_like,
+    "pascal_voc": pascal_voc.looks_like,
+    "yolo_semantic": yolo_semantic.looks_like,
+    "mvtec": mvtec.looks_like,
     "area_table": area_table.looks_like,
 }
 

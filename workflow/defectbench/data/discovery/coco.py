@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from defectbench.config.split import folder_role
-from defectbench.data.discovery.folder import Candidate, Folder, common_folder
+from defectbench.data.discovery.folder import Candidate, Folder, images_folder
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
 from defectbench.data.readers.base import LabelFileError
@@ -19,8 +19,8 @@ class _File:
     """A COCO file."""
 
     name: str
-    images: frozenset[str]
-    """Names of its images, below the folder; those that are not there are missing."""
+    images: Mapping[str, str]
+    """Name of an image below the folder -> its name in the file; those that are not there are missing."""
     annotations: int
     categories: tuple[str, ...]
 
@@ -49,19 +49,19 @@ def _look(folder: Folder, name: str, places: dict[str, list[str]]) -> _File | No
         content = parse_coco(folder.path / name)
     except (OSError, TextError, LabelFileError):
         return None
-    images = set()
+    images: dict[str, str] = {}
     for image in content.images:
         form = normal_form(image.file_name)
         found = places.get(PurePosixPath(form).name, [])
         # Of several images with one name, the one whose folders the file names, or beside the file.
         nearest = [one for one in found if normal_form(one).endswith(form)] or found
         beside = [one for one in nearest if PurePosixPath(name).parent in PurePosixPath(one).parents]
-        images |= {*(beside or nearest)[:1]}
+        images |= dict.fromkeys((beside or nearest)[:1], image.file_name)
     used = Counter(annotation.category_id for annotation in content.annotations)
     categories = [category.name for category in content.categories if used[category.id]]
     if not images or not categories:
         return None
-    return _File(name, frozenset(images), len(content.annotations), tuple(categories))
+    return _File(name, images, len(content.annotations), tuple(categories))
 
 
 def _pattern(names: list[str], folder: Folder) -> str | None:
@@ -82,7 +82,7 @@ def _pattern(names: list[str], folder: Folder) -> str | None:
 
 
 def _candidate(annotations: str, files: list[_File]) -> Candidate:
-    images = frozenset().union(*(file.images for file in files))
+    images = {image: name for file in files for image, name in file.images.items()}
     names = list(dict.fromkeys(name for file in files for name in file.categories))
     n_annotations = sum(file.annotations for file in files)
     return Candidate(
@@ -91,7 +91,7 @@ def _candidate(annotations: str, files: list[_File]) -> Candidate:
         f"{annotations}: {n_annotations:,} annotations of {len(names)} categories on {len(images):,} images",
         {
             "annotations": annotations,
-            "images_dir": common_folder(images),
+            "images_dir": images_folder(images.items()),
             "classes": dict(enumerate(names, start=1)),
         },
         roles={image: role for file in files if (role := _role(file.name)) for image in file.images},

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from defectbench.data.foreign_text import TextError, read_table
+from defectbench.data.names import normal_form
 from defectbench.walk import IMAGE_SUFFIXES, Walk, walk, with_suffix
 
 
@@ -38,13 +39,16 @@ class Candidate:
     roles: Mapping[str, str] = field(default_factory=dict)
     """Name of an image below the folder -> name of the role that the label files give it, if they do."""
 
+    instead_of: frozenset[str] = frozenset()
+    """Keys of the candidates that read the same labels in a plainer way: needless, if this one can be read."""
+
     @property
     def key(self) -> str:
         """The name by which people choose it among all candidates."""
         return f"{self.format}:{self.labels}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Folder:
     """A folder of data, walked over once; all names in it are relative to it, with '/'."""
 
@@ -102,6 +106,17 @@ def common_folder(names: Iterable[str]) -> str:
             break
         shared.append(level[0])
     return "/".join(shared) or "."
+
+
+def images_folder(places: Iterable[tuple[str, str]]) -> str:
+    """The folder in which images, each with its name in a label file, have these names; else the one of all images."""
+    pairs = list(places)
+    tops = {
+        image[: len(image) - len(name)].rstrip("/") or "."
+        for image, name in pairs
+        if f"/{normal_form(image)}".endswith(f"/{normal_form(name)}")
+    }
+    return tops.pop() if len(tops) == 1 else common_folder(image for image, _ in pairs)
 
 
 def name_classes(values: Iterable[int]) -> dict[int, str]:

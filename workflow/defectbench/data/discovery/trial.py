@@ -21,6 +21,9 @@ from defectbench.data.manifest import Manifest, areas
 from defectbench.data.readers.base import Note
 from defectbench.script import UserError
 
+FILL = "'boxes: fill'"
+"""The setting that the readers of boxes name."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -99,6 +102,13 @@ def read_on_trial(candidate: Candidate, folder: Folder, name: str, threads: int)
     if missing := settings.missing():
         return Trial(candidate, settings, failure="; ".join(missing))
     trial = _read(candidate, settings, threads)
+    if boxes := [problem for problem in trial.problems if FILL in problem]:
+        text = (
+            f"{len(boxes):,} objects are boxes: each is read as a filled rectangle, far more than the defect inside it"
+        )
+        doubts = (*candidate.doubts, Doubt(text, "boxes: error"))
+        filled = replace(candidate, doubts=doubts, settings=candidate.settings | {"boxes": "fill"})
+        trial = _read(filled, settings.model_copy(update={"boxes": "fill"}), threads)
     return _without_unused_classes(trial) if trial.manifest and trial.n_defective else trial
 
 

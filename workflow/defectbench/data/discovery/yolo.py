@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from defectbench.data.discovery.folder import Candidate, Doubt, Folder, common_folder
+from defectbench.data.discovery.folder import Candidate, Folder, common_folder
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
 from defectbench.data.readers.base import LabelFileError
@@ -27,25 +27,13 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             continue
         labelled = set().union(*map(_image_stem, labels))
         images_dir = common_folder(one for one in images if _stem(one) in labelled)
-        kinds = [_is_box(line) for label in labels for line in _lines(folder, label)]
-        boxes = sum(kinds)
         settings = {"data_yaml": PurePosixPath(name).name, "classes": names}
         settings |= {"images_dir": PurePosixPath(images_dir).relative_to(root).as_posix()}
-        doubts = []
-        if boxes:
-            settings["boxes"] = "fill"
-            text = (
-                f"{boxes:,} of {len(kinds):,} objects are boxes: each is read as a filled rectangle, far more than the"
-                " defect inside it"
-            )
-            doubts.append(Doubt(text, "boxes: error"))
-        evidence = f"{name} with {len(names)} classes, {len(labels):,} label files with {len(kinds) - boxes:,} polygons"
         yield Candidate(
             "yolo",
             name,
-            f"{evidence}, {boxes:,} boxes",
+            f"{name} with {len(names)} classes, {len(labels):,} label files",
             settings,
-            tuple(doubts),
             root=root.as_posix(),
             roles=_roles(folder, name, images),
         )
@@ -103,7 +91,3 @@ def _lines(folder: Folder, label: str) -> list[str]:
         return [line for line in read_text(folder.path / label).splitlines() if line.strip()]
     except (OSError, TextError):
         return []
-
-
-def _is_box(line: str) -> bool:
-    return len(line.split()) == 5

@@ -52,7 +52,7 @@ class CvatLabels(ShapeLabels):
 
     def _collect(self, path: Path, file: str) -> None:
         listed = []
-        images = _parse(path)
+        images = parse_images(path)
         for row, attributes, shapes in images:
             image_id = self._match(attributes)
             if image_id is None:
@@ -146,7 +146,12 @@ _Image = tuple[int, _Attributes, list[tuple[int, str, _Attributes]]]
 """Line, attributes and shapes of an image; line, tag and attributes of each shape."""
 
 
-def _parse(path: Path) -> list[_Image]:
+def parse_images(path: Path) -> list[_Image]:
+    """The images of an XML file, with their shapes.
+
+    Raises:
+        LabelFileError: if it cannot be read, or is no such file.
+    """
     images: list[_Image] = []
     parser = expat.ParserCreate()
     tags: list[str] = []

@@ -66,6 +66,20 @@ def _read_yaml(path: Path) -> tuple[dict[int, str], dict[int, int]]:
     return content.names if isinstance(content.names, dict) else dict(enumerate(content.names)), ids
 
 
+def read_classes(path: Path) -> tuple[dict[int, str], int | None, dict[int, int]]:
+    """Class id -> name without the background, its id if there is one, and stored value -> class id where they differ.
+
+    Raises:
+        LabelFileError: if the file of class names cannot be read.
+    """
+    names, mapping = _read_yaml(path)
+    if len(names) == 1:
+        names = {0: _BACKGROUND[0], 1: next(iter(names.values()))}  # as ultralytics reads a single class
+    backgrounds = [value for value, name in names.items() if name.strip().lower() in _BACKGROUND]
+    classes = {value: name for value, name in names.items() if value not in backgrounds}
+    return classes, backgrounds[0] if backgrounds else None, mapping
+
+
 def read(settings: YoloSemantic) -> MaskLabels:
     """Match the masks of ``settings`` with its images.
 
@@ -73,11 +87,7 @@ def read(settings: YoloSemantic) -> MaskLabels:
         LabelFileError: if the file of class names cannot be read, or does not match the settings.
     """
     path = settings.root / settings.data_yaml
-    names, mapping = _read_yaml(path)
-    if len(names) == 1:
-        names = {0: _BACKGROUND[0], 1: next(iter(names.values()))}  # as ultralytics reads a single class
-    backgrounds = [value for value, name in names.items() if name.strip().lower() in _BACKGROUND]
-    wanted = {value: name for value, name in names.items() if value not in backgrounds}
+    wanted, background, mapping = read_classes(path)
     if any(wanted.get(value) != name for value, name in settings.classes.items()):
         raise LabelFileError(f"{path}: the classes are {wanted}, but dataset.classes says {settings.classes}")
-    return MaskLabels(settings, partial(decode, settings, backgrounds[0] if backgrounds else None, mapping))
+    return MaskLabels(settings, partial(decode, settings, background, mapping))
