@@ -14,9 +14,12 @@ from foreign_datasets import COLOURS, annotation, bitmap, line, write_supervisel
 from jsonschema import Draft202012Validator
 from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image
+from written_by_tools import TOOL_VARIANTS
+from written_differently import SHAPES, VARIANTS, Variant, truth
 
 from defectbench.config.proposal import SIZES, Hardware, propose_experiments
 from defectbench.config.study import load_study
+from defectbench.data.discovery.folder import Folder
 from defectbench.data.ingest import ingest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -351,13 +354,21 @@ def test_labels_that_find_no_image_stop(tmp_path, capsys):
 
 def test_samples_that_cannot_be_used_are_told(tmp_path):
     root = write_mask_folder(tmp_path / "data")
-    (root / "masks" / "03.png").unlink()
+    (root / "masks" / "03.png").write_bytes(b"nothing")
     (root / "images" / "05.png").write_bytes(b"nothing")
     config = make_study(root)
     assert "on_bad_sample" not in config["dataset"]
-    assert "images/03.png: has no mask" in doubts()
+    assert "masks/03.png: mask cannot be read" in doubts()
     assert "images/05.png: image cannot be read" in doubts()
     assert "on_bad_sample: quarantine" in doubts()
+
+
+def test_images_without_a_mask_are_not_clean_in_silence(tmp_path):
+    root = write_mask_folder(tmp_path / "data")
+    (root / "masks" / "19.png").unlink()
+    config = make_study(root)
+    assert config["dataset"]["missing_mask"] == "leave_out"
+    assert "1 images have no mask: they are left out, since nothing says that they are clean" in doubts()
 
 
 def test_orientation_that_labels_do_not_tell(tmp_path):
@@ -446,3 +457,26 @@ def test_subsets_fit_the_labels():
     subsets = [entry.settings.get("subset", []) for entry in proposed("thorough", n_train=60).entries]
     assert max((step for subset in subsets for step in subset if step != "full"), default=0) < 60
     assert proposed(n_train=9).entries[0].settings["subset"] == ["full"]
+
+
+ONE_OF_EACH = [
+    *VARIANTS[::40],
+    *{variant.form: variant for variant in TOOL_VARIANTS}.values(),
+    *[variant for variant in TOOL_VARIANTS if variant.name.startswith("by_class")][::5],
+]
+
+
+@pytest.mark.parametrize("variant", ONE_OF_EACH, ids=lambda variant: variant.name)
+def test_datasets_of_other_tools_are_read_as_they_are(tmp_path, variant: Variant):
+    root = tmp_path / "data"
+    root.mkdir()
+    variant.write(root)
+    trial = study.choose(Folder(root), "same", "")
+    assert trial.problems == ()
+    left_out = trial.candidate.settings.get("missing_mask") == "leave_out"
+    wanted = {stem: truth(stem, variant.n_classes) for stem in SHAPES if SHAPES[stem] or not left_out}
+    assert sorted(Path(path).stem for path in trial.frame["path"]) == sorted(Path(stem).name for stem in wanted)
+    for row in trial.frame.itertuples():
+        (stem,) = (stem for stem in wanted if Path(stem).name == Path(row.path).stem)
+        # Formats without names of classes number them in another order.
+        assert sorted(map(bytes, trial.manifest.masks(row))) == sorted(map(bytes, wanted[stem]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from defectbench.config.split import folder_role
-from defectbench.data.discovery.folder import Candidate, Folder, images_folder
+from defectbench.data.discovery.folder import Candidate, Folder, images_folder, pattern_of
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
 from defectbench.data.readers.base import LabelFileError
@@ -32,7 +32,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         places.setdefault(PurePosixPath(normal_form(image)).name, []).append(image)
     files = [file for name in folder.names(".json") if (file := _look(folder, name, places))]
     listed = Counter(image for file in files for image in file.images)
-    pattern = _pattern([file.name for file in files], folder) if len(files) > 1 else None
+    pattern = pattern_of([file.name for file in files], folder.path) if len(files) > 1 else None
     if pattern and max(listed.values()) == 1:
         yield _candidate(pattern, files)
     else:
@@ -62,23 +62,6 @@ def _look(folder: Folder, name: str, places: dict[str, list[str]]) -> _File | No
     if not images or not categories:
         return None
     return _File(name, images, len(content.annotations), tuple(categories))
-
-
-def _pattern(names: list[str], folder: Folder) -> str | None:
-    """A pattern that fits ``names`` and no other file."""
-    shapes = {"/".join(["*"] * len(PurePosixPath(name).parts[:-1])) for name in names}
-    files = {PurePosixPath(name).name for name in names}
-    parents = {PurePosixPath(name).parent.as_posix() for name in names}
-    if len(shapes) != 1:
-        return None
-    if len(files) == 1:
-        pattern = (PurePosixPath(shapes.pop()) / files.pop()).as_posix()
-    elif len(parents) == 1:
-        pattern = (PurePosixPath(parents.pop()) / "*.json").as_posix()
-    else:
-        return None
-    fitting = {path.relative_to(folder.path).as_posix() for path in folder.path.glob(pattern)}
-    return pattern if fitting == {*names} else None
 
 
 def _candidate(annotations: str, files: list[_File]) -> Candidate:

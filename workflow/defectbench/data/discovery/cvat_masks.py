@@ -21,6 +21,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         root = PurePosixPath(name).parent
         for pair in find_pairs(folder):
             if PurePosixPath(pair.masks) == root / MASKS_DIR and root in PurePosixPath(pair.images).parents:
+                missing, doubts = pair.leave_out()
                 yield Candidate(
                     "cvat_masks",
                     name,
@@ -28,7 +29,9 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
                     {
                         "images_dir": PurePosixPath(pair.images).relative_to(root).as_posix(),
                         "classes": dict(enumerate(labels, start=1)),
+                        **missing,
                     },
+                    tuple(doubts),
                     root=root.as_posix(),
                     instead_of=frozenset({pair.key}),
                 )

@@ -111,12 +111,29 @@ def common_folder(names: Iterable[str]) -> str:
 def images_folder(places: Iterable[tuple[str, str]]) -> str:
     """The folder in which images, each with its name in a label file, have these names; else the one of all images."""
     pairs = list(places)
-    tops = {
-        image[: len(image) - len(name)].rstrip("/") or "."
-        for image, name in pairs
-        if f"/{normal_form(image)}".endswith(f"/{normal_form(name)}")
-    }
+    tops = {top for image, name in pairs if (top := _top(image, PurePosixPath(normal_form(name)).parts))}
     return tops.pop() if len(tops) == 1 else common_folder(image for image, _ in pairs)
+
+
+def _top(image: str, parts: Sequence[str]) -> str | None:
+    """The folder in which ``image`` has the ``parts`` as its name."""
+    folders, own = PurePosixPath(image).parts[: -len(parts)], PurePosixPath(normal_form(image)).parts[-len(parts) :]
+    return ("/".join(folders) or ".") if tuple(own) == tuple(parts) else None
+
+
+def pattern_of(names: Sequence[str], folder: Path) -> str | None:
+    """A pattern that fits the files ``names`` below ``folder`` and no other; None if there is none."""
+    paths = [PurePosixPath(name) for name in names]
+    depths, files, parents = {len(path.parts) for path in paths}, {path.name for path in paths}, {*_parents(paths)}
+    if len(depths) != 1 or len({*files}) > 1 < len(parents):
+        return None
+    top = parents.pop() if len(parents) == 1 else "/".join("*" * (depths.pop() - 1))
+    pattern = (PurePosixPath(top) / (files.pop() if len(files) == 1 else f"*{paths[0].suffix}")).as_posix()
+    return pattern if {path.relative_to(folder).as_posix() for path in folder.glob(pattern)} == {*names} else None
+
+
+def _parents(paths: Iterable[PurePosixPath]) -> list[str]:
+    return [path.parent.as_posix() for path in paths]
 
 
 def name_classes(values: Iterable[int]) -> dict[int, str]:

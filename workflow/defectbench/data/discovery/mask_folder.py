@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from defectbench.data.discovery.folder import UNNAMED, Candidate, Doubt, Folder, name_classes
+from defectbench.data.discovery.folder import UNNAMED, Candidate, Doubt, Folder, common_folder, name_classes
 from defectbench.data.discovery.pairs import MOST_VALUES, Look, Pair, find_pairs, look_at_masks
 from defectbench.data.preview import preview_list
 from defectbench.data.readers.mask_pixels import DRAWN, USUAL_THRESHOLD
@@ -25,7 +26,14 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
     for pair, present in found.items():
         if present.is_binary and len(pair.suffixes) == 1:
             siblings.setdefault((pair.images, PurePosixPath(pair.masks).parent.as_posix()), []).append(pair)
-    yield from (_by_folder(parent, of_parent) for (_, parent), of_parent in siblings.items() if len(of_parent) > 1)
+    by_class = [of_parent for of_parent in siblings.values() if len(of_parent) > 1]
+    yield from map(_by_folder, [list(chain(*by_class))] if _are_lots(by_class) else by_class)
+
+
+def _are_lots(by_class: Sequence[Sequence[Pair]]) -> bool:
+    """Whether several folders of images have folders of masks for the same classes: parts of one dataset."""
+    classes = [{PurePosixPath(pair.masks).name for pair in pairs} for pairs in by_class]
+    return len(by_class) > 1 and all(names == classes[0] for names in classes)
 
 
 def _candidate(pair: Pair, present: "_Present") -> Candidate:
@@ -41,7 +49,8 @@ def _candidate(pair: Pair, present: "_Present") -> Candidate:
     kind, doubts = present.describe()
     if pair.suffixes[0]:
         settings["mask_suffix"] = pair.suffixes[0]
-    return Candidate("mask_folder", pair.masks, evidence, settings | kind, tuple(doubts))
+    missing, missing_doubts = pair.leave_out()
+    return Candidate("mask_folder", pair.masks, evidence, settings | missing | kind, (*doubts, *missing_doubts))
 
 
 def _class_names(suffixes: Sequence[str]) -> tuple[dict[int, str], str]:
@@ -51,10 +60,14 @@ def _class_names(suffixes: Sequence[str]) -> tuple[dict[int, str], str]:
     return dict(enumerate((suffix[1:].removesuffix(end) for suffix in suffixes), start=1)), end
 
 
-def _by_folder(parent: str, pairs: Sequence[Pair]) -> Candidate:
-    names = sorted(PurePosixPath(pair.masks).name for pair in pairs)
+def _by_folder(pairs: Sequence[Pair]) -> Candidate:
+    parent = common_folder(pair.masks for pair in pairs)
+    names = sorted({PurePosixPath(pair.masks).name for pair in pairs})
     classes = name_classes(map(int, names)) if all(map(str.isdecimal, names)) else dict(enumerate(names, start=1))
-    settings: dict[str, Any] = {"images_dir": pairs[0].images, "masks_dir": parent}
+    settings: dict[str, Any] = {
+        "images_dir": common_folder(f"{pair.images}/any" for pair in pairs),
+        "masks_dir": parent,
+    }
     settings |= {"mask_kind": "binary", "class_from": "folder"}
     settings |= {"classes": classes, **_missing(any(len(pair.files) < pair.n_images for pair in pairs))}
     if pairs[0].suffixes[0]:

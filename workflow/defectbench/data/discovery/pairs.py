@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from defectbench.data.decoders import ImageError, load_pixels, open_image
-from defectbench.data.discovery.folder import Folder
+from defectbench.data.discovery.folder import Doubt, Folder
 from defectbench.data.images import stream
+from defectbench.data.names import normal_form
 from defectbench.data.readers.mask_pixels import USUAL_THRESHOLD, MaskError, read_binary, read_colours, read_index
 
 MOST_FOLDERS = 100
@@ -44,6 +45,13 @@ class Pair(NamedTuple):
     def key(self) -> str:
         """The key of the candidate that reads it as a plain folder of masks."""
         return f"mask_folder:{self.masks}"
+
+    def leave_out(self) -> tuple[dict[str, str], list[Doubt]]:
+        """The setting for images without a mask, and the doubt about it; none if there are no such images."""
+        if not (n_missing := self.n_images - len(self.files)):
+            return {}, []
+        text = f"{n_missing:,} images have no mask: they are left out, since nothing says that they are clean; or"
+        return {"missing_mask": "leave_out"}, [Doubt(text, "missing_mask: clean")]
 
 
 class Look(NamedTuple):
@@ -91,26 +99,27 @@ def _is_above(folder: str, other: str) -> bool:
 
 
 def _stems_by_folder(images: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Folder -> name below it, without suffix -> file, of all images below it."""
+    """Folder -> normal form of the name below it, without suffix -> file, of all images below it."""
     stems: dict[str, dict[str, str]] = defaultdict(dict)
     for name in images:
         path = PurePosixPath(name)
         for parent in path.parents:
-            stems[parent.as_posix()][path.relative_to(parent).with_suffix("").as_posix()] = name
+            stem = path.relative_to(parent).with_suffix("").as_posix()
+            stems[parent.as_posix()][normal_form(stem)] = name
     return stems
 
 
 def _match(images: dict[str, str], masks: dict[str, str]) -> tuple[tuple[str, ...], list[str]]:
     """What the stems of masks have more than those of their images, and the masks that have an image by it.
 
-    Several ends, a class each, only if none of them alone fits most masks.
+    There are several ends, a class each, if none is rare.
     """
     suffix_of = {stem: suffix for stem in masks if (suffix := _suffix(stem, images)) is not None}
     counts = Counter(suffix_of.values())
     if not counts:
         return (), []
-    (usual, count), *others = counts.most_common()
-    several = others and usual and 2 * count <= len(suffix_of) and len(counts) <= MOST_SUFFIXES and "" not in counts
+    usual, count = counts.most_common(1)[0]
+    several = "" not in counts and 1 < len(counts) <= MOST_SUFFIXES and min(counts.values()) >= count / MOST_SUFFIXES
     suffixes = tuple(sorted(counts)) if several else (usual,)
     return suffixes, [masks[stem] for stem, suffix in suffix_of.items() if suffix in suffixes]
 

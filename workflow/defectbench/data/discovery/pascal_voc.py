@@ -22,13 +22,14 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         looks = look_at_masks(folder, pair)
         found = {value for look in looks for value in look.values}
         found |= {numbers[colour] for look in looks for colour in look.colours if colour in numbers}
+        missing, doubts = pair.leave_out()
         if classes := found - {0, VOID}:
             yield Candidate(
                 "pascal_voc",
                 pair.masks,
-                f"{pair.masks}: {len(pair.files):,} masks for {pair.n_images:,} images in {pair.images}, in Pascal VOC's"
-                f" palette with the numbers {', '.join(map(str, sorted(classes)))}",
-                {"images_dir": pair.images, "masks_dir": pair.masks, "classes": name_classes(classes)},
-                (UNNAMED,),
+                f"{pair.masks}: {len(pair.files):,} masks for {pair.n_images:,} images in {pair.images},"
+                f" in Pascal VOC's palette with the numbers {', '.join(map(str, sorted(classes)))}",
+                {"images_dir": pair.images, "masks_dir": pair.masks, **missing, "classes": name_classes(classes)},
+                (UNNAMED, *doubts),
                 instead_of=frozenset({pair.key}),
             )

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from defectbench.data.discovery.folder import UNNAMED, Candidate, Doubt, Folder, name_classes
+from defectbench.data.discovery.folder import UNNAMED, Candidate, Doubt, Folder, images_folder, name_classes
 from defectbench.data.foreign_text import TextError, has_no_value, parse_whole
 from defectbench.data.names import Names, normal_form
 from defectbench.data.readers.severstal_csv import COLUMNS, OLD_COLUMNS, table_rows
@@ -12,10 +12,9 @@ from defectbench.data.readers.severstal_csv import COLUMNS, OLD_COLUMNS, table_r
 
 def looks_like(folder: Folder) -> Iterator[Candidate]:
     """Yield tables of run lengths, each with the folder that has most of its images."""
-    folders = {normal_form(name): parent for parent, names in folder.images_by_folder.items() for name in names}
     places: dict[str, list[str]] = {}
-    for form, parent in folders.items():
-        places.setdefault(PurePosixPath(form).name, []).append(parent)
+    for image in folder.images:
+        places.setdefault(PurePosixPath(normal_form(image)).name, []).append(image)
     for name in folder.tables():
         table = folder.table(name)
         if table is None or not ({*COLUMNS} <= {*table} or {*OLD_COLUMNS} <= {*table}):
@@ -24,14 +23,13 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         if "submission" in PurePosixPath(name).name.lower():
             continue
         rows = list(table_rows(table, Names([])))
-        found = Counter(
-            place
-            for image in {row[1] for row in rows}
-            for place in places.get(PurePosixPath(normal_form(image)).name, ())
-        )
+        names = {image for _, image, _, _ in rows}
+        found = [(place, name) for name in names for place in places.get(PurePosixPath(normal_form(name)).name, ())]
         if not found:
             continue
-        images_dir, n_found = found.most_common(1)[0]
+        # Names may stand in several folders, such as those of training and of unlabelled images.
+        tops = Counter(top for place, name in found if (top := images_folder([(place, name)])))
+        images_dir, n_found = tops.most_common(1)[0]
         values = {value for _, _, text, code in rows if code and (value := _value(text)) is not None}
         yield Candidate(
             "severstal_csv",

@@ -23,11 +23,13 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             settings = {"data_yaml": PurePosixPath(name).name, "classes": classes}
             settings |= {"images_dir": PurePosixPath(pair.images).relative_to(root).as_posix()}
             settings |= {"masks_dir": PurePosixPath(pair.masks).relative_to(root).as_posix()}
+            missing, doubts = pair.leave_out()
             yield Candidate(
                 "yolo_semantic",
                 pair.masks,
                 f"{name} with {len(classes)} classes, {pair.masks}: masks of {len(pair.files):,} images",
-                settings,
+                settings | missing,
+                tuple(doubts),
                 root=root.as_posix(),
                 instead_of=frozenset({pair.key}),
             )
