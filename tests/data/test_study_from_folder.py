@@ -17,8 +17,10 @@ from small_datasets import HEIGHT, WIDTH, write_image
 from written_by_tools import TOOL_VARIANTS
 from written_differently import SHAPES, VARIANTS, Variant, truth
 
+from defectbench.config.ingest import FORMATS
 from defectbench.config.proposal import SIZES, Hardware, propose_experiments
 from defectbench.config.study import load_study
+from defectbench.data.discovery import LOOKS_LIKE
 from defectbench.data.discovery.folder import Folder
 from defectbench.data.ingest import ingest
 
@@ -191,7 +193,7 @@ def test_boxes_are_filled_and_doubted(tmp_path):
     (root / "labels" / "00.txt").write_text("0 0.5 0.5 0.25 0.25\n")
     config = make_study(root)
     assert config["dataset"]["boxes"] == "fill"
-    assert "1 objects are boxes" in doubts()
+    assert "1 box among the objects" in doubts()
 
 
 def test_roles_by_folders(tmp_path):
@@ -209,7 +211,7 @@ def test_an_unlabelled_role_is_told(tmp_path):
     for number in range(5):
         write_image(tmp_path / "data" / "test" / "images" / f"{number}.png", seed=100 + number)
     make_study(tmp_path / "data")
-    assert "5 images are not used: 5 in test/images" in doubts() or "no image of its folder has a label" in doubts()
+    assert "5 images not used: 5 in test/images" in doubts() or "no image of its folder has a label" in doubts()
 
 
 def test_roles_without_a_test_set(tmp_path):
@@ -253,7 +255,7 @@ def test_a_leak_between_given_roles_is_told(tmp_path):
     (root / "split.csv").write_text("\n".join(["image,split", *rows]))
     config = make_study(root)
     assert config["split"]["on_leak"] == "drop_from_train"
-    assert "1 images show the same picture as one of a later role" in doubts()
+    assert "1 image with the same picture as one of a later role" in doubts()
 
 
 def test_roles_that_cannot_be_kept_are_told(tmp_path):
@@ -306,7 +308,7 @@ def test_severstal_beside_a_submission_and_unlabelled_images(tmp_path):
     config = make_study(root)
     assert config["dataset"]["images_dir"] == "train_images"
     assert counts(config) == (N_IMAGES, {"class_1": 8, "class_3": 8})
-    assert f"{N_IMAGES} images are not used: {N_IMAGES} in test_images" in doubts()
+    assert f"{N_IMAGES} images not used: {N_IMAGES} in test_images" in doubts()
 
 
 def test_areas_without_images(tmp_path, capsys):
@@ -368,7 +370,7 @@ def test_images_without_a_mask_are_not_clean_in_silence(tmp_path):
     (root / "masks" / "19.png").unlink()
     config = make_study(root)
     assert config["dataset"]["missing_mask"] == "leave_out"
-    assert "1 images have no mask: they are left out, since nothing says that they are clean" in doubts()
+    assert "1 image without a mask: left out, since nothing says that they are clean" in doubts()
 
 
 def test_orientation_that_labels_do_not_tell(tmp_path):
@@ -427,6 +429,7 @@ def test_the_terminal_says_what_the_file_says(tmp_path, capsys):
     assert "class_1 8, class_2 8" in printed
     assert "? the data do not name their classes" in printed
     n_doubts = Path("config/mine.yaml").read_text(encoding="utf-8").count("# DOUBT: ")
+    assert n_doubts > 1
     assert f"{n_doubts} doubts; each is a comment in config/mine.yaml" in printed
 
 
@@ -457,6 +460,10 @@ def test_subsets_fit_the_labels():
     subsets = [entry.settings.get("subset", []) for entry in proposed("thorough", n_train=60).entries]
     assert max((step for subset in subsets for step in subset if step != "full"), default=0) < 60
     assert proposed(n_train=9).entries[0].settings["subset"] == ["full"]
+
+
+def test_every_format_is_recognised():
+    assert LOOKS_LIKE.keys() == FORMATS.keys()
 
 
 ONE_OF_EACH = [

@@ -14,7 +14,7 @@ from defectbench.config.proposal import Hardware, Proposal
 from defectbench.data.discovery.folder import Doubt
 from defectbench.data.discovery.roles import Roles
 from defectbench.data.discovery.trial import Trial
-from defectbench.data.preview import preview_list
+from defectbench.data.preview import count_nouns, preview_list
 
 WIDTH = 116  # characters of a comment's line
 
@@ -72,7 +72,7 @@ class NewStudy:
             doubts.append(Doubt(text))
         if self.unused:
             places = preview_list(f"{count:,} in {place}" for place, count in self.unused.items())
-            doubts.append(Doubt(f"{sum(self.unused.values()):,} images are not used: {places}"))
+            doubts.append(Doubt(f"{count_nouns(sum(self.unused.values()), 'image')} not used: {places}"))
         if self.proposal and self.trial.n_defective < 20:
             doubts.append(
                 Doubt(f"only {self.trial.n_defective} images show a defect: hardly any difference can be significant")
@@ -136,7 +136,7 @@ def report_lines(study: NewStudy) -> Iterable[str]:
         yield "  " + ", ".join(f"{role} {counts[role]:,}" for role in ("train", "val", "test"))
     doubts = study.doubts()
     yield ""
-    yield f"{len(doubts)} doubts; each is a comment in {study.configfile}:" if doubts else "No doubts."
+    yield f"{count_nouns(len(doubts), 'doubt')}; each is a comment in {study.configfile}:" if doubts else "No doubts."
     for doubt in doubts:
         yield from textwrap.wrap(doubt.text, WIDTH, initial_indent="  ? ", subsequent_indent="    ", **_WORDS)
         if doubt.key:
@@ -154,9 +154,11 @@ def facts(trial: Trial) -> list[str]:
     size = f"{usual[0]} × {usual[1]} pixels (height × width)"
     if len(sizes) > 1:
         size = f"{len(sizes):,} sizes, {count:,} images of {size}"
-    lines = [f"{n_images:,} images: {trial.n_defective:,} defective, {n_images - trial.n_defective:,} clean; {size}"]
+    lines = [
+        f"{count_nouns(n_images, 'image')}: {trial.n_defective:,} defective, {n_images - trial.n_defective:,} clean; {size}"
+    ]
     of_class = ", ".join(f"{name} {count:,}" for name, count in trial.images_of_class().items())
-    lines.append(f"{len(trial.images_of_class())} class(es), with the images that show each: {of_class}")
+    lines.append(f"{count_nouns(len(trial.images_of_class()), 'class')}, with the images that show each: {of_class}")
     if trial.dataset.has_images:
         suffixes = Counter(PurePosixPath(image_id).suffix for image_id in frame["image_id"])
         stored = Counter(frame["stored_as"])
@@ -175,17 +177,17 @@ def cost(study: NewStudy) -> str:
     if study.proposal is None:
         return "Nothing is trained."
     hours = study.proposal.hours
-    duration = f"{60 * hours:.0f} minutes" if hours < 1.5 else f"{hours:.{hours < 10:d}f} hours"
+    duration = count_nouns(max(1, round(60 * hours)), "minute") if hours < 1.5 else f"{hours:.{hours < 10:d}f} hours"
     return (
-        f"Size {study.size}, for {study.hardware}: {study.proposal.trainings} trainings, about {duration} one after"
-        f" another, an estimate. After a first run `make plan CONFIG={study.configfile}` counts by what jobs took here."
+        f"Size {study.size}, for {study.hardware}: {count_nouns(study.proposal.trainings, 'training')}, about {duration}"
+        f" one after another, an estimate. After a first run `make plan CONFIG={study.configfile}` counts by what jobs took here."
     )
 
 
 def _to_check(study: NewStudy) -> str:
     doubts = len(study.doubts())
     return (
-        f"{doubts} comments with DOUBT below say what the data do not tell: check each, then delete it."
+        f"{count_nouns(doubts, 'comment')} with DOUBT below: what the data do not tell; check each, then delete it."
         if doubts
         else ""
     )

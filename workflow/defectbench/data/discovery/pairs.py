@@ -13,6 +13,7 @@ from defectbench.data.decoders import ImageError, load_pixels, open_image
 from defectbench.data.discovery.folder import Doubt, Folder
 from defectbench.data.images import stream
 from defectbench.data.names import normal_form
+from defectbench.data.preview import count_nouns
 from defectbench.data.readers.mask_pixels import USUAL_THRESHOLD, MaskError, read_binary, read_colours, read_index
 
 MOST_FOLDERS = 100
@@ -50,7 +51,7 @@ class Pair(NamedTuple):
         """The setting for images without a mask, and the doubt about it; none if there are no such images."""
         if not (n_missing := self.n_images - len(self.files)):
             return {}, []
-        text = f"{n_missing:,} images have no mask: they are left out, since nothing says that they are clean; or"
+        text = f"{count_nouns(n_missing, 'image')} without a mask: left out, since nothing says that they are clean; or"
         return {"missing_mask": "leave_out"}, [Doubt(text, "missing_mask: clean")]
 
 

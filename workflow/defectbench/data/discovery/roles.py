@@ -16,6 +16,7 @@ from defectbench.data.discovery.trial import Trial
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.given_roles import GivenRoles, SplitError, read_roles
 from defectbench.data.names import Names
+from defectbench.data.preview import count_nouns
 from defectbench.data.splits import apply_roles, make_split
 
 FEW_IMAGES = 200
@@ -193,8 +194,8 @@ def _keep(given: _Given, trial: Trial) -> Roles:
         settings = settings | {"on_leak": "drop_from_train"}
         doubts.append(
             Doubt(
-                f"{n_leaks:,} images show the same picture as one of a later role (train, val, test): they are dropped"
-                " from the earlier role, and reports say so; or stop at them",
+                f"{count_nouns(n_leaks, 'image')} with the same picture as one of a later role (train, val, test):"
+                " dropped from the earlier role, and reports say so; or stop at them",
                 "on_leak: error",
             )
         )

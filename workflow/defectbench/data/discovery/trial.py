@@ -103,10 +103,8 @@ def read_on_trial(candidate: Candidate, folder: Folder, name: str, threads: int)
         return Trial(candidate, settings, failure="; ".join(missing))
     trial = _read(candidate, settings, threads)
     if boxes := [problem for problem in trial.problems if FILL in problem]:
-        text = (
-            f"{len(boxes):,} objects are boxes: each is read as a filled rectangle, far more than the defect inside it"
-        )
-        doubts = (*candidate.doubts, Doubt(text, "boxes: error"))
+        text = "among the objects: each is read as a filled rectangle, far more than the defect inside it"
+        doubts = (*candidate.doubts, Doubt(f"{count_nouns(len(boxes), 'box')} {text}", "boxes: error"))
         filled = replace(candidate, doubts=doubts, settings=candidate.settings | {"boxes": "fill"})
         trial = _read(filled, settings.model_copy(update={"boxes": "fill"}), threads)
     return _without_unused_classes(trial) if trial.manifest and trial.n_defective else trial
