@@ -77,7 +77,7 @@ def choose(folder: Folder, name: str, wanted: str) -> Trial:
         raise UserError(
             f"{folder.path}: no labels{f' of the format {wanted}' if wanted else ''} found among {len(folder.images):,}"
             f" images and {len(folder.walk.files) - len(folder.images):,} other files. Found:\n{found}\n"
-            f"Formats that can be read: {', '.join(FORMATS)}; how each lays out its files: docs/own_data.md"
+            f"Formats that can be read: {', '.join(FORMATS)}; how each lays out its files: docs/study_from_folder.md"
         )
     trials = [read_on_trial(one, folder, name, os.cpu_count() or 1) for one in chosen]
     read = [trial for trial in trials if trial.is_read]

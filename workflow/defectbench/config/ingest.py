@@ -216,6 +216,10 @@ class CocoFiles(AnnotationFiles):
         "annotations.json", pattern=r"^[^/\\]", description="COCO file inside root, or a pattern such as ann/*.json"
     )
 
+    def files_of_roles(self) -> list[str]:
+        """See :meth:`DatasetSettings.files_of_roles`."""
+        return [path.name for path in self.label_files()]
+
 
 class AreaTable(DatasetSettings):
     """A table of defect areas without images or masks, to plan splits, folds and subsets.

@@ -155,7 +155,8 @@ def facts(trial: Trial) -> list[str]:
     if len(sizes) > 1:
         size = f"{len(sizes):,} sizes, {count:,} images of {size}"
     lines = [
-        f"{count_nouns(n_images, 'image')}: {trial.n_defective:,} defective, {n_images - trial.n_defective:,} clean; {size}"
+        f"{count_nouns(n_images, 'image')}: {trial.n_defective:,} defective, {n_images - trial.n_defective:,} clean; "
+        f"{size}"
     ]
     of_class = ", ".join(f"{name} {count:,}" for name, count in trial.images_of_class().items())
     lines.append(f"{count_nouns(len(trial.images_of_class()), 'class')}, with the images that show each: {of_class}")
@@ -179,8 +180,9 @@ def cost(study: NewStudy) -> str:
     hours = study.proposal.hours
     duration = count_nouns(max(1, round(60 * hours)), "minute") if hours < 1.5 else f"{hours:.{hours < 10:d}f} hours"
     return (
-        f"Size {study.size}, for {study.hardware}: {count_nouns(study.proposal.trainings, 'training')}, about {duration}"
-        f" one after another, an estimate. After a first run `make plan CONFIG={study.configfile}` counts by what jobs took here."
+        f"Size {study.size}, for {study.hardware}: {count_nouns(study.proposal.trainings, 'training')}, about "
+        f"{duration} one after another, an estimate. After a first run `make plan CONFIG={study.configfile}` counts by "
+        "what jobs took here."
     )
 
 

@@ -18,6 +18,7 @@ from defectbench.data.discovery.folder import Candidate, Doubt, Folder
 from defectbench.data.foreign_text import read_table
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.preview import count_nouns
 from defectbench.data.readers.base import Note
 from defectbench.script import UserError
 
