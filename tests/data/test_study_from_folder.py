@@ -284,8 +284,18 @@ def test_coco_files_with_roles_in_their_names(tmp_path):
         write_coco_file(tmp_path / "data" / "annotations" / f"instances_{name}2017.json", numbers)
     config = make_study(tmp_path / "data")
     assert config["dataset"]["annotations"] == "annotations/*.json"
-    assert config["split"]["file"]["roles"] == {"test2017": "test", "train2017": "train", "val2017": "val"}
+    assert config["split"] == {"from_folders": True}
     assert counts(config) == (N_IMAGES, {"dent": N_IMAGES - N_CLEAN})
+
+
+def test_coco_files_of_train_and_val_alone(tmp_path):
+    for number in range(N_IMAGES):
+        write_image(tmp_path / "data" / "images" / f"{number:02}.png", seed=number)
+    for name, numbers in (("train", range(10)), ("val", range(10, N_IMAGES))):
+        write_coco_file(tmp_path / "data" / "annotations" / f"{name}.json", numbers)
+    config = make_study(tmp_path / "data")
+    assert config["split"]["file"]["roles"] == {"train": "train", "val": "test"}
+    assert "there is no test role" in doubts()
 
 
 def test_supervisely_in_a_folder_of_the_folder(tmp_path):

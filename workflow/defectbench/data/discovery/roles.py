@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from defectbench.config.split import ROLE_FOLDERS, SplitSettings, folder_role
+from defectbench.config.split import ROLE_FOLDERS, SplitSettings, file_role, folder_role
 from defectbench.data.discovery.folder import Doubt, Folder
 from defectbench.data.discovery.trial import Trial
 from defectbench.data.foreign_text import TextError, read_text
@@ -99,6 +99,8 @@ def _given_roles(trial: Trial, folder: Folder, table_path: str) -> Iterator[_Giv
             columns = {"image_column": image_column, "role_column": role_column}
             yield _Given(name, {"file": {"path": path, **columns, "roles": _map_roles(table[role_column])}})
     yield from _folder_roles(ids)
+    if {"train", "test"} <= {file_role(name) for name in trial.dataset.files_of_roles()}:
+        yield _Given("the names of the label files", {"from_folders": True})
     for found, listed in (*_lists(folder, names), ("the label files", _of_label_files(trial, folder))):
         if len(set(listed.values())) > 1:
             table = pd.DataFrame({"image": listed.keys(), "split": listed.values()})
