@@ -93,7 +93,9 @@ class LabelStudioLabels(ShapeLabels):
         names = [name for name in (*task.data.values(), task.file_upload) if isinstance(name, str)]
         found = {image_id for name in names if (image_id := self._match(name))}
         if len(found) != 1:
-            hint = next((hint for name in names if (hint := self._images.hint(_place(name)))), "")
+            hint = next(
+                (hint for name in names if (hint := self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))))), ""
+            )
             problem = f"{what}: none of {names} is an image of {self._settings.images_dir}{hint}"
             if found:
                 problem = f"{what}: names several images, {', '.join(sorted(found))}; only tasks of one are read"

@@ -72,7 +72,7 @@ class MaskLabels(DrawnLabels):
                 continue
             problem = f"{len(of_stem)} images and {len(masks[stem])} masks share the stem {stem!r}"
             self.problems += [Problem(one, self._place(one), None, problem) for one in of_stem]
-        may_be_clean = self._missing_is_clean or bool(settings.clean_folders)
+        may_be_clean = self._missing_is_clean or any(map(settings.is_in_clean_folder, ids))
         for stem, hint in orphans.items():
             for path in masks[stem]:
                 file = relative_path(path, settings)

@@ -123,7 +123,7 @@ def draw_ellipse(
 
     Raises:
         DegenerateError: if it covers no pixel.
-        ValueError: if a number is not finite or a radius negative.
+        ValueError: if it is outside the image, a number is not finite or a radius negative.
     """
     if not np.isfinite([*centre, *radii, degrees]).all() or min(radii) < 0:
         raise ValueError(f"ellipse needs finite numbers and radii from 0 up, got {centre}, {radii}, {degrees}")
@@ -138,7 +138,9 @@ def draw_ellipse(
         along, across = x * cosine + y * sine, y * cosine - x * sine
         of_row[:] = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 <= (radii[0] * radii[1]) ** 2
     if not inside.any():
-        raise DegenerateError("ellipse covers no pixel of the image")
+        if not (0 <= centre[0] <= width and 0 <= centre[1] <= height):
+            raise ValueError(f"ellipse is outside the image: centre {centre}, image {height} x {width}")
+        raise DegenerateError("ellipse covers no pixel")
     return place_mask(inside, top, left, height, width)
 
 
