@@ -123,6 +123,14 @@ def test_a_task_without_any_shape_says_nothing(tmp_path):
     assert problem.startswith("no image of annotations.xml has a label, so it is not known to be clean")
 
 
+def test_an_image_that_is_called_defective_without_a_shape_is_not_clean(tmp_path):
+    tag = '<tag label="dent" source="manual"></tag>'
+    ((_, _, problem),) = refusals(write_cvat(tmp_path, of_image(tag)), "a.png")
+    assert problem == "the image as a whole is called dent, but no shape shows where it is"
+    assert read_masks(write_cvat(tmp_path, of_image(tag, RING)), "a.png").any()
+    assert not read_masks(write_cvat(tmp_path, of_image('<tag label="seen"/>')), "a.png").any()
+
+
 def test_labels_of_another_size(tmp_path):
     dataset = write_cvat(tmp_path, of_image(RING).replace(f'width="{WIDTH}"', 'width="7"'))
     assert refusals(dataset, "a.png")[0][2] == "labels are for 24 x 7 pixels, their image has 24 x 40"
@@ -158,7 +166,7 @@ def write_cvat_masks(root, pixels: np.ndarray, label_map: str):
     return FORMATS["cvat_masks"](name="parts", format="cvat_masks", root=root, classes=CLASSES)
 
 
-MAP = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ndent:1,2,3::\nstain:3,2,1::\nScratch: a:9,9,9::\n"
+MAP = "\ufeff# label:color_rgb:parts:actions\nbackground:0,0,0::\ndent:1,2,3::\nstain:3,2,1::\nScratch: a:9,9,9::\n"
 
 
 def test_label_maps_say_what_a_colour_is(tmp_path):

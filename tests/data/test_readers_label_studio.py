@@ -125,7 +125,7 @@ def test_tasks_that_say_nothing_certain(tmp_path, tasks, problem):
             result("rectanglelabels", {"x": 0, "y": 0, "width": 5, "height": 5}),
             "a box, not an outline; 'boxes: fill' reads",
         ),
-        (result("brushlabels", {"rle": "?"}), "rle must be a list of numbers from 0 to 255"),
+        (result("brushlabels", {"rle": "?"}), "brush cannot be read: rle: Input should be a valid bytes"),
         (result("brushlabels", {"rle": [256]}), "rle must be a list of numbers from 0 to 255"),
         (result("brushlabels", {"rle": [0, 0, 0]}), "rle is cut short"),
         (result("brushlabels", {"rle": brush_code(shape(), literal=False)[:-9]}), "rle is cut short"),
@@ -137,6 +137,13 @@ def test_bad_regions(tmp_path, region, problem):
     ((file, row, found),) = refusals(write_label_studio(tmp_path, [task([RING, region])]), "a.png")
     assert (file, row) == ("project.json", None)
     assert found.startswith(f"task 5, result r: {problem}")
+
+
+def test_an_image_that_is_called_defective_without_a_region_is_not_clean(tmp_path):
+    choice = {"id": "c", "type": "choices", "value": {"choices": ["sure", "dent"]}}
+    ((_, _, problem),) = refusals(write_label_studio(tmp_path, [task([choice])]), "a.png")
+    assert problem == "the image as a whole is called dent, but no shape shows where it is"
+    assert read_masks(write_label_studio(tmp_path, [task([choice, RING])]), "a.png").any()
 
 
 def test_boxes_that_are_asked_for(tmp_path):

@@ -123,6 +123,13 @@ def test_files_of_another_image_or_size(tmp_path):
     assert problem == "labels are for 24 x 7 pixels, their image has 24 x 40"
 
 
+def test_an_image_that_is_called_defective_without_a_shape_is_not_clean(tmp_path):
+    flags = {"flags": {"blurred": True, "dent": True, "stain": False}}
+    ((_, _, problem),) = refusals(write_labelme(tmp_path, [], changes=flags), "a.png")
+    assert problem == "the image as a whole is called dent, but no shape shows where it is"
+    assert not read_masks(write_labelme(tmp_path, [], changes={"flags": {"dent": False}}), "a.png").any()
+
+
 def test_images_and_files_without_partner(tmp_path):
     dataset = write_labelme(tmp_path, [], ["a.png", "b.png"])
     (tmp_path / "images" / "A_1.json").write_text(json.dumps({"shapes": [], "imagePath": "x.png", "imageData": "aaaa"}))

@@ -69,6 +69,12 @@ def test_other_numbers_and_palettes(tmp_path):
         voc(tmp_path, INDEX, classes={255: "dent"})
 
 
+def test_a_mask_larger_than_its_image_is_not_decoded(tmp_path, monkeypatch):
+    dataset = voc(tmp_path, np.zeros((4000, 4000), np.uint8))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda image: pytest.fail("decoded"))
+    assert refusals(dataset, "a.png")[0][2] == "mask is 4000 x 4000, its image 24 x 40"
+
+
 def test_images_without_a_mask_can_be_left_out(tmp_path):
     write_image(tmp_path / "JPEGImages" / "b.png")
     problem = "has no mask; if images without a mask are clean, set missing_mask: clean"

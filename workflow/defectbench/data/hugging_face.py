@@ -44,7 +44,7 @@ class Unpacked(NamedTuple):
 
 
 def unpack(data: Path, folder: Path, image_column: str | None = None, mask_column: str | None = None) -> Unpacked:
-    """Write ``images/SPLIT/NAME`` and ``masks/SPLIT/NAME`` of the dataset in ``data`` into ``folder``, complete or not at all.
+    """Write ``images/SPLIT/NAME`` and ``masks/SPLIT/NAME`` of the dataset in ``data`` into ``folder``, or nothing.
 
     Names are those in the data, or the numbers of the rows where there are none or where they are not unique.
 

@@ -39,6 +39,16 @@ def mask_size(path: Path) -> tuple[int, int]:
     return image.height, image.width
 
 
+def check_size(path: Path, height: int, width: int) -> None:
+    """Refuse a mask file of another size than its image, before it is decoded: it may be far larger.
+
+    Raises:
+        MaskError: if it is, or cannot be read.
+    """
+    if (size := mask_size(path)) != (height, width):
+        raise MaskError(f"mask is {size[0]} x {size[1]}, its image {height} x {width}")
+
+
 def refuse_undecided(undecided: np.ndarray, what: str) -> None:
     """Refuse a mask with pixels that nobody decided, for instance along a border: (H, W), non-zero = undecided.
 
