@@ -128,16 +128,22 @@ def read_colours(path: Path, colours: Sequence[Colour]) -> tuple[np.ndarray, lis
         raise MaskError(f"mask is stored as {image.mode}; colour masks must be RGB or palette images")
     rgb = np.asarray(image.convert("RGB"))
     masks = np.zeros((len(colours), *rgb.shape[:2]), np.uint8)
-    others: set[Colour] = set()
+    others: set[int] = set()
     for top in range(0, len(rgb), _BAND):
-        band = rgb[top : top + _BAND]
-        known = ~band.any(axis=-1)
+        band = _pack(rgb[top : top + _BAND])
+        known = band == 0
         for mask, colour in zip(masks, colours, strict=True):
-            found = (band == np.array(colour, np.uint8)).all(axis=-1)
+            found = band == _pack(np.array(colour, np.uint8))
             mask[top : top + _BAND] = found
             known |= found
-        others |= {tuple(colour) for colour in np.unique(band[~known], axis=0).tolist()}
-    return masks, sorted(others)
+        others |= {*np.unique(band[~known]).tolist()}
+    return masks, [(code >> 16, code >> 8 & 255, code & 255) for code in sorted(others)]
+
+
+def _pack(rgb: np.ndarray) -> np.ndarray:
+    """Colours, (..., 3) uint8, as one number each: several times faster to compare."""
+    wide = rgb.astype(np.uint32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
 def _open(path: Path) -> Image.Image:
