@@ -126,11 +126,11 @@ def read_colours(path: Path, colours: Sequence[Colour]) -> tuple[np.ndarray, lis
     _refuse_lossy(image, path)
     if image.mode in ("I", "F", "CMYK", "LAB", "HSV") or image.mode.startswith("I;16"):
         raise MaskError(f"mask is stored as {image.mode}; colour masks must be RGB or palette images")
-    rgb = np.asarray(image.convert("RGB"))
-    masks = np.zeros((len(colours), *rgb.shape[:2]), np.uint8)
+    masks = np.zeros((len(colours), image.height, image.width), np.uint8)
     others: set[int] = set()
-    for top in range(0, len(rgb), _BAND):
-        band = _pack(rgb[top : top + _BAND])
+    for top in range(0, image.height, _BAND):
+        part = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        band = _pack(np.asarray(part.convert("RGB")))
         known = band == 0
         for mask, colour in zip(masks, colours, strict=True):
             found = band == _pack(np.array(colour, np.uint8))
