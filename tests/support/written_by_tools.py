@@ -151,9 +151,9 @@ def labelme_variants() -> Iterator[Variant]:
 # Label Studio -----------------------------------------------------------------------------------------------------
 
 
-def brush_code(mask: np.ndarray, literal: bool, sizes: tuple[int, ...] = (3, 4, 8, 16)) -> list[int]:
+def brush_code(mask: np.ndarray, literal: bool, sizes: tuple[int, ...] = (3, 4, 8, 16), alpha: int = 255) -> list[int]:
     """Label Studio's code of a brush, bit by bit as its format says; ``literal`` writes out each value of some runs."""
-    values = [int(alpha) for alpha in np.repeat(mask.ravel() * 255, 4)]
+    values = np.repeat(mask.ravel() * alpha, 4).tolist()
     bits = format(len(values), "032b") + format(8 - 1, "05b") + "".join(format(size - 1, "04b") for size in sizes)
     at = 0
     while at < len(values):

@@ -1,12 +1,11 @@
 """What looks like COCO files."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from defectbench.config.split import folder_role
+from defectbench.config.split import file_role
 from defectbench.data.discovery.folder import Candidate, Folder, images_folder, pattern_of
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
@@ -77,11 +76,5 @@ def _candidate(annotations: str, files: list[_File]) -> Candidate:
             "images_dir": images_folder(images.items()),
             "classes": dict(enumerate(names, start=1)),
         },
-        roles={image: role for file in files if (role := _role(file.name)) for image in file.images},
+        roles={image: role for file in files if (role := file_role(file.name)) for image in file.images},
     )
-
-
-def _role(name: str) -> str | None:
-    """The name of a role in the name of a COCO file, such as instances_train2017.json."""
-    words = re.split(r"[^A-Za-z0-9]+", PurePosixPath(name).stem)
-    return next((word for word in words if folder_role(f"{word}/x")), None)

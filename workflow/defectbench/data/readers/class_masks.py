@@ -18,7 +18,7 @@ from defectbench.data.readers.base import (
     rewritten,
     unlabelled_images,
 )
-from defectbench.data.readers.mask_pixels import MaskError, mask_size, read_binary
+from defectbench.data.readers.mask_pixels import MaskError, check_size, mask_size, read_binary
 
 
 class ClassMaskLabels(DrawnLabels):
@@ -131,12 +131,10 @@ class ClassMaskLabels(DrawnLabels):
         masks = np.zeros((len(settings.classes), height, width), np.uint8)
         for index, path in self._masks.get(image_id, {}).items():
             try:
-                mask = read_binary(path, settings.threshold)
-                if mask.shape != (height, width):
-                    raise MaskError(f"mask is {mask.shape[0]} x {mask.shape[1]}, its image {height} x {width}")
+                check_size(path, height, width)
+                masks[index] = read_binary(path, settings.threshold)
             except MaskError as error:
                 raise self._bad(image_id, path, error) from None
-            masks[index] = mask
         return masks
 
     def _bad(self, image_id: str, path: Path, error: MaskError) -> BadLabels:

@@ -27,7 +27,7 @@ from defectbench.data.readers.coco import compress_polygon
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_box, draw_ellipse, place_mask
 
 _WITHOUT_AREA = ("polyline", "points", "skeleton", "cuboid")
-_TAGS = ("polygon", "mask", "ellipse", "box", *_WITHOUT_AREA)
+_TAGS = ("polygon", "mask", "ellipse", "box", "tag", *_WITHOUT_AREA)
 
 
 class CvatLabels(ShapeLabels):
@@ -66,7 +66,9 @@ class CvatLabels(ShapeLabels):
             else:
                 listed.append(image_id)
                 size = (parse_whole(attributes["height"]), parse_whole(attributes["width"]))
-                self._entries[image_id] = Entry(file, size, [self._shape(*shape) for shape in shapes])
+                said = [of_tag.get("label", "") for _, tag, of_tag in shapes if tag == "tag"]
+                drawn = [self._shape(*shape) for shape in shapes if shape[1] != "tag"]
+                self._entries[image_id] = Entry(file, size, drawn, said)
         if not any(shapes for _, _, shapes in images):
             self.problems += unlabelled_images(self._settings, listed, [], where=file)
 

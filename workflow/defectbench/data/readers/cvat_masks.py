@@ -48,8 +48,8 @@ def read_label_map(path: Path) -> dict[str, Colour]:
 
 
 def _parse_line(line: str) -> tuple[str, Colour]:
-    name, *rest = line.rsplit(":", 3)  # names may have colons
-    parts = [parse_whole(part) for part in rest[0].split(",")] if len(rest) == 3 and rest[0].strip() else []
+    name, *rest = line.rsplit(":", 3)  # names may have colons; the last two fields may lack
+    parts = [parse_whole(part) for part in rest[0].split(",")] if len(rest) in (1, 3) and rest[0].strip() else []
     if len(parts) != 3 or not all(0 <= part <= 255 for part in parts):
         raise TextError(f"must be 'name:red,green,blue:parts:actions', got {shorten(line)!r}")
     return name.strip(), (parts[0], parts[1], parts[2])

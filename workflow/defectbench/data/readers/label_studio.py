@@ -39,7 +39,7 @@ _UNREAD = ("keypoint", "bitmask", "vector", "cuboid", "magicwand")
 
 
 class _Result(Parsed):
-    id: str | None = None
+    id: int | str | None = None
     type: str
     value: dict[str, Any] = Field({})
     width: int | None = Field(None, alias="original_width")
@@ -93,7 +93,9 @@ class LabelStudioLabels(ShapeLabels):
         names = [name for name in (*task.data.values(), task.file_upload) if isinstance(name, str)]
         found = {image_id for name in names if (image_id := self._match(name))}
         if len(found) != 1:
-            hint = next((hint for name in names if (hint := self._images.hint(_place(name)))), "")
+            hint = next(
+                (hint for name in names if (hint := self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))))), ""
+            )
             problem = f"{what}: none of {names} is an image of {self._settings.images_dir}{hint}"
             if found:
                 problem = f"{what}: names several images, {', '.join(sorted(found))}; only tasks of one are read"
@@ -107,13 +109,14 @@ class LabelStudioLabels(ShapeLabels):
             return
         self._listed[image_id] = file
         try:
-            shapes, size = self._shapes(self._annotation(task, image_id))
+            annotation = self._annotation(task, image_id)
+            shapes, size = self._shapes(annotation)
         except ValueError as error:
             self.problems.append(Problem(image_id, file, None, f"{what}: {error}"))
         else:
-            self._entries[image_id] = Entry(
-                file, size, [shape._replace(place=f"{what}, {shape.place}") for shape in shapes]
-            )
+            placed = [shape._replace(place=f"{what}, {shape.place}") for shape in shapes]
+            said = [str(choice) for one in annotation.result for choice in _choices(one.value)]
+            self._entries[image_id] = Entry(file, size, placed, said)
 
     def _match(self, name: str) -> str | None:
         """The image that a name in a task means: with all its folders, with fewer, or alone, if it is the only one."""
@@ -181,6 +184,8 @@ class LabelStudioLabels(ShapeLabels):
         return shapes, sizes.pop() if sizes else None
 
     def _shape(self, place: str, label: str, kind: str, value: dict[str, Any]) -> Shape:
+        if kind == "brush" and isinstance(value.get("rle"), list):
+            value = value | {"rle": _pack(value["rle"])}
         return Shape(place, None, label, lambda *size: self._draw(kind, value, *size))
 
     def _draw(self, kind: str, value: dict[str, Any], height: int, width: int) -> Rle:
@@ -203,9 +208,11 @@ class LabelStudioLabels(ShapeLabels):
 
 class _Brush(Parsed):
     format: str = "rle"
-    rle: bytes
+    rle: bytes | None = Field(strict=True)
 
     def draw(self, height: int, width: int) -> Rle:
+        if self.rle is None:
+            raise ValueError("rle must be a list of numbers from 0 to 255")
         return place_mask(decode_brush(self.rle, height, width), 0, 0, height, width)
 
 
@@ -256,16 +263,21 @@ _GEOMETRY: dict[str, type[_Brush | _Polygon | _Ellipse | _Rectangle]] = {
 
 
 def _draw(kind: str, value: dict[str, Any], height: int, width: int) -> Rle:
-    if kind == "brush":
-        value = value | {"rle": _bytes(value.get("rle"))}
     return _GEOMETRY[kind].model_validate(value).draw(height, width)
 
 
-def _bytes(numbers: Any) -> bytes:
+def _pack(numbers: list[Any]) -> bytes | None:
+    """The numbers of a code as bytes, an eighth of the memory; None if they are not from 0 to 255."""
     try:
-        return bytes(numbers if isinstance(numbers, list) else None)  # type: ignore[arg-type]
+        return bytes(numbers)
     except (TypeError, ValueError):
-        raise ValueError("rle must be a list of numbers from 0 to 255") from None
+        return None
+
+
+def _choices(value: dict[str, Any]) -> list[Any]:
+    """The choices of a result, if it is one of choices."""
+    choices = value.get("choices")
+    return choices if isinstance(choices, list) else []
 
 
 def _place(name: str) -> str:

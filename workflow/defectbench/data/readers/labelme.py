@@ -34,6 +34,7 @@ class _File(Parsed):
     shapes: list[_Shape]
     image_path: str = Field(alias="imagePath")
     image_data: str | None = Field(None, alias="imageData")
+    flags: dict[str, bool] | None = None
     height: int | None = Field(None, alias="imageHeight")
     width: int | None = Field(None, alias="imageWidth")
 
@@ -107,7 +108,8 @@ class LabelMeLabels(ShapeLabels):
         except TextError as error:
             raise BadLabels([Problem(image_id, file, None, str(error))]) from None
         size = None if content.height is None or content.width is None else (content.height, content.width)
-        return Entry(file, size, [_shape(number, shape) for number, shape in enumerate(content.shapes)])
+        said = [flag for flag, is_set in (content.flags or {}).items() if is_set]
+        return Entry(file, size, [_shape(number, shape) for number, shape in enumerate(content.shapes)], said)
 
 
 def _check_image(image_id: str, image_path: str) -> None:

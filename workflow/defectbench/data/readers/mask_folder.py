@@ -23,6 +23,7 @@ from defectbench.data.readers.base import (
 from defectbench.data.readers.class_masks import ClassMaskLabels
 from defectbench.data.readers.mask_pixels import (
     MaskError,
+    check_size,
     mask_size,
     read_binary,
     read_colours,
@@ -72,7 +73,7 @@ class MaskLabels(DrawnLabels):
                 continue
             problem = f"{len(of_stem)} images and {len(masks[stem])} masks share the stem {stem!r}"
             self.problems += [Problem(one, self._place(one), None, problem) for one in of_stem]
-        may_be_clean = self._missing_is_clean or bool(settings.clean_folders)
+        may_be_clean = self._missing_is_clean or any(map(settings.is_in_clean_folder, ids))
         for stem, hint in orphans.items():
             for path in masks[stem]:
                 file = relative_path(path, settings)
@@ -110,10 +111,8 @@ class MaskLabels(DrawnLabels):
                 return np.zeros((len(self._settings.classes), height, width), np.uint8)
             raise BadLabels([])  # reported already, in ``problems``
         try:
-            masks = self._decode(self._masks[image_id])
-            if masks.shape[1:] != (height, width):
-                raise MaskError(f"mask is {masks.shape[1]} x {masks.shape[2]}, its image {height} x {width}")
-            return masks
+            check_size(self._masks[image_id], height, width)
+            return self._decode(self._masks[image_id])
         except MaskError as error:
             raise self._bad(image_id, error) from None
 

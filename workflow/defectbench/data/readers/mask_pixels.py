@@ -39,6 +39,16 @@ def mask_size(path: Path) -> tuple[int, int]:
     return image.height, image.width
 
 
+def check_size(path: Path, height: int, width: int) -> None:
+    """Refuse a mask file of another size than its image, before it is decoded: it may be far larger.
+
+    Raises:
+        MaskError: if it is, or cannot be read.
+    """
+    if (size := mask_size(path)) != (height, width):
+        raise MaskError(f"mask is {size[0]} x {size[1]}, its image {height} x {width}")
+
+
 def refuse_undecided(undecided: np.ndarray, what: str) -> None:
     """Refuse a mask with pixels that nobody decided, for instance along a border: (H, W), non-zero = undecided.
 
@@ -116,18 +126,24 @@ def read_colours(path: Path, colours: Sequence[Colour]) -> tuple[np.ndarray, lis
     _refuse_lossy(image, path)
     if image.mode in ("I", "F", "CMYK", "LAB", "HSV") or image.mode.startswith("I;16"):
         raise MaskError(f"mask is stored as {image.mode}; colour masks must be RGB or palette images")
-    rgb = np.asarray(image.convert("RGB"))
-    masks = np.zeros((len(colours), *rgb.shape[:2]), np.uint8)
-    others: set[Colour] = set()
-    for top in range(0, len(rgb), _BAND):
-        band = rgb[top : top + _BAND]
-        known = ~band.any(axis=-1)
+    masks = np.zeros((len(colours), image.height, image.width), np.uint8)
+    others: set[int] = set()
+    for top in range(0, image.height, _BAND):
+        part = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        band = _pack(np.asarray(part.convert("RGB")))
+        known = band == 0
         for mask, colour in zip(masks, colours, strict=True):
-            found = (band == np.array(colour, np.uint8)).all(axis=-1)
+            found = band == _pack(np.array(colour, np.uint8))
             mask[top : top + _BAND] = found
             known |= found
-        others |= {tuple(colour) for colour in np.unique(band[~known], axis=0).tolist()}
-    return masks, sorted(others)
+        others |= {*np.unique(band[~known]).tolist()}
+    return masks, [(code >> 16, code >> 8 & 255, code & 255) for code in sorted(others)]
+
+
+def _pack(rgb: np.ndarray) -> np.ndarray:
+    """Colours, (..., 3) uint8, as one number each: several times faster to compare."""
+    wide = rgb.astype(np.uint32)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
 
 
 def _open(path: Path) -> Image.Image:

@@ -23,9 +23,7 @@ def decode(settings: MvtecFolder, path: Path) -> np.ndarray:
     mask, folder = read_binary(path, None), settings.defect_of(path)
     index = 0
     if folder == settings.good and mask.any():
-        raise MaskError(
-            f"mask of a good image, by its folder {folder!r}, has {np.count_nonzero(mask)} pixels of a defect"
-        )
+        raise MaskError(f"mask of a good image, by its folder {folder!r}, has {np.count_nonzero(mask)} defect pixels")
     if settings.class_from == "folder" and folder != settings.good:
         if folder not in settings.class_names:
             known = ", ".join(settings.class_names)

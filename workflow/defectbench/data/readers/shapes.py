@@ -1,7 +1,7 @@
 """What readers of formats with shapes share: polygons, boxes, ellipses and bitmaps, each with the name of its class."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from pycocotools import mask as coco
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.preview import preview_list
 from defectbench.data.readers.base import BadLabels, Note, Problem, empty_rle, shapes_left_out
 from defectbench.data.rle import coco_from_runs, runs_from_mask
 
@@ -37,6 +38,8 @@ class Entry(NamedTuple):
     size: tuple[int, int] | None
     """Height and width of the image that the labels were made for; None if they do not say."""
     shapes: list[Shape]
+    said: Sequence[str] = ()
+    """Labels of the image as a whole: tags, flags, choices."""
 
 
 class ShapeLabels(ABC):
@@ -67,6 +70,9 @@ class ShapeLabels(ABC):
         entry = self.entry(image_id) or Entry("", None, [])
         if entry.size not in (None, (height, width)):
             problem = "labels are for {} x {} pixels, their image has {} x {}".format(*entry.size, height, width)
+            raise BadLabels([Problem(image_id, entry.file, None, problem)])
+        if not entry.shapes and (without := [label for label in entry.said if label in self._classes]):
+            problem = f"the image as a whole is called {preview_list(without)}, but no shape shows where it is"
             raise BadLabels([Problem(image_id, entry.file, None, problem)])
         parts: dict[str, list[Rle]] = {name: [] for name in self._settings.class_names}
         problems, left_out = [], []
@@ -123,7 +129,7 @@ def draw_ellipse(
 
     Raises:
         DegenerateError: if it covers no pixel.
-        ValueError: if a number is not finite or a radius negative.
+        ValueError: if it is outside the image, a number is not finite or a radius negative.
     """
     if not np.isfinite([*centre, *radii, degrees]).all() or min(radii) < 0:
         raise ValueError(f"ellipse needs finite numbers and radii from 0 up, got {centre}, {radii}, {degrees}")
@@ -138,7 +144,9 @@ def draw_ellipse(
         along, across = x * cosine + y * sine, y * cosine - x * sine
         of_row[:] = (along * radii[1]) ** 2 + (across * radii[0]) ** 2 <= (radii[0] * radii[1]) ** 2
     if not inside.any():
-        raise DegenerateError("ellipse covers no pixel of the image")
+        if not (0 <= centre[0] <= width and 0 <= centre[1] <= height):
+            raise ValueError(f"ellipse is outside the image: centre {centre}, image {height} x {width}")
+        raise DegenerateError("ellipse covers no pixel")
     return place_mask(inside, top, left, height, width)
 
 

@@ -32,7 +32,8 @@ def _mask(name: str, mask: np.ndarray) -> dict[str, str]:
     """Attributes of a mask: its box, and along the rows in it, lengths of runs without and with the defect by turns."""
     top, bottom, left, right = find_box(mask)
     part = mask[top : bottom + 1, left : right + 1]
-    edges = np.flatnonzero(np.diff(part.ravel(), prepend=0)).tolist()
+    flat = part.ravel() != 0
+    edges = [0] * int(flat[0]) + (np.flatnonzero(flat[1:] != flat[:-1]) + 1).tolist()
     box = {"left": left, "top": top, "width": part.shape[1], "height": part.shape[0]}
     lengths = np.diff([0, *edges, part.size]).tolist()
     fixed = {"label": name, "source": "file", "occluded": "0", "rle": ", ".join(map(str, lengths)), "z_order": "0"}

@@ -12,17 +12,19 @@ from defectbench.files import write_text
 def write(manifest: Manifest, folder: Path) -> list[Exported]:
     """Write ``labelmap.txt``, ``SegmentationClass/*.png`` in Pascal VOC's palette, and the list of images.
 
+    Classes are numbered from 1 in the manifest's order.
+
     Raises:
-        ExportError: if classes overlap, or a label value is not in 1 ... 254: 255 is Pascal VOC's void.
+        ExportError: if classes overlap, or there are more than 254: 255 is Pascal VOC's void.
     """
-    if unfit := [value for value in manifest.class_values if not 0 < value < 255]:
-        raise ExportError(f"the palette has label values from 1 to 254, not {unfit}; use masks_per_class")
-    names = zip(("background", *manifest.class_names), (0, *manifest.class_values), strict=True)
-    lines = [f"{name}:{','.join(map(str, voc_colour(value)))}::\n" for name, value in names]
+    if len(manifest.class_names) > 254:
+        raise ExportError(f"the palette has 254 classes, not {len(manifest.class_names)}; use masks_per_class")
+    names = dict(enumerate(("background", *manifest.class_names)))
+    lines = [f"{name}:{','.join(map(str, voc_colour(value)))}::\n" for value, name in names.items()]
     write_text(folder / "labelmap.txt", "".join(["# label:color_rgb:parts:actions\n", *lines]))
     masks = label_names(manifest, png_name)
     lists = [f"{name.with_suffix('')}\n" for name in masks]
     write_text(folder / "ImageSets" / "Segmentation" / "default.txt", "".join(lists))
     palette = [part for value in range(256) for part in voc_colour(value)]
     paths = [folder / "SegmentationClass" / name for name in masks]
-    return write_index_masks(manifest, paths, manifest.class_values, palette)
+    return write_index_masks(manifest, paths, range(1, len(names)), palette)

@@ -42,7 +42,7 @@ def write_index_masks(
     overlapping: list[str] = []
     for row, path in zip(manifest.frame.itertuples(), paths, strict=True):
         masks = manifest.masks(row)
-        if (np.count_nonzero(masks, axis=0) > 1).any():
+        if (masks.sum(axis=0, dtype=np.uint16) > 1).any():
             overlapping.append(row.image_id)
         else:
             _write_png(path, (masks * factors).sum(axis=0, dtype=np.uint8), palette)
