@@ -12,6 +12,7 @@ import study
 import yaml
 from foreign_datasets import COLOURS, annotation, bitmap, line, write_supervisely, write_yolo
 from jsonschema import Draft202012Validator
+from matplotlib.colors import to_rgb
 from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image
 from written_by_tools import TOOL_VARIANTS
@@ -23,6 +24,7 @@ from defectbench.config.study import load_study
 from defectbench.data.discovery import LOOKS_LIKE
 from defectbench.data.discovery.folder import Folder
 from defectbench.data.ingest import ingest
+from defectbench.reporting import overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 N_IMAGES = 20
@@ -32,7 +34,10 @@ SQUARE = ((2, 3), (12, 3), (12, 13), (2, 13))
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    """Contact sheets, which take most of the time, are drawn by one test alone."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "contact_sheet", lambda *_: None)
+    monkeypatch.setattr(study, "save", lambda *_: None)
 
 
 def mask(number: int, value: int = 1, dtype: type = np.uint8) -> np.ndarray:
@@ -101,7 +106,15 @@ def test_index_masks(tmp_path):
     }
     assert counts(config) == (N_IMAGES, {"class_1": 8, "class_2": 8})
     assert "DOUBT: the data do not name their classes" in doubts()
-    assert Path("results/mine/contact_sheet.png").stat().st_size > 10_000
+
+
+def test_contact_sheet(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    make_study(write_mask_folder(tmp_path / "data", values=(1, 2)))
+    sheet = np.asarray(Image.open("results/mine/contact_sheet.png").convert("RGB")).reshape(-1, 3)
+    for colour in overlay.CLASS_COLOURS[:2]:
+        assert (sheet == np.rint(255 * np.array(to_rgb(colour)))).all(axis=1).sum() > 100
 
 
 @pytest.mark.parametrize(
@@ -113,6 +126,33 @@ def test_binary_masks_by_whatever_name(tmp_path, images, masks, suffix, value):
     found = config["dataset"]
     assert (found["images_dir"], found["masks_dir"], found["mask_kind"]) == (images, masks, "binary")
     assert found.get("mask_suffix", "") == suffix
+    assert counts(config) == (N_IMAGES, {"defect": N_IMAGES - N_CLEAN})
+
+
+def test_masks_beside_the_images_of_each_role(tmp_path):
+    root = tmp_path / "data"
+    for number in range(N_IMAGES):
+        place = root / ("train" if number % 5 < 3 else "valid" if number % 5 == 3 else "test")
+        write_image(place / "images" / f"{number:02}.png", seed=number)
+        (place / "masks").mkdir(exist_ok=True)
+        cv2.imwrite(str(place / "masks" / f"{number:02}.png"), mask(number, 255))
+    config = make_study(root)
+    found = config["dataset"]
+    assert (found["images_dir"], found["image_folders"], found["masks_dir"]) == (".", "images", "masks")
+    assert config["split"] == {"from_folders": True}
+    assert counts(config) == (N_IMAGES, {"defect": N_IMAGES - N_CLEAN})
+
+
+def test_masks_among_the_images(tmp_path):
+    root = tmp_path / "data"
+    for number in range(N_IMAGES):
+        place = root / ("train" if number % 5 < 3 else "valid" if number % 5 == 3 else "test")
+        write_image(place / f"part {number}.jpg", seed=number)
+        cv2.imwrite(str(place / f"part {number}_mask.png"), mask(number, 255))
+    config = make_study(root)
+    found = config["dataset"]
+    assert (found["images_dir"], found["masks_dir"], found["mask_suffix"]) == (".", ".", "_mask")
+    assert config["split"] == {"from_folders": True}
     assert counts(config) == (N_IMAGES, {"defect": N_IMAGES - N_CLEAN})
 
 

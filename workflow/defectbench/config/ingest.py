@@ -61,10 +61,16 @@ class MaskFolder(MaskFiles):
     ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn in 1 or 255, or above ``threshold``;
     ``colour`` masks a colour per class, on black. Binary masks of several classes are a file for each class and
     image, see ``class_from``: the class, by its name or value, is their ``folder``, as in ``masks/dent/a.png`` for
-    ``images/a.png`` or ``images/dent/a.png``, or the end of their ``file_name``, as in ``masks/a_dent.png``.
+    ``images/a.png`` or ``images/dent/a.png``, or the end of their ``file_name``, as in ``masks/a_dent.png``. Masks may
+    lie among the images, if ``mask_suffix`` tells them: ``masks_dir`` is then ``images_dir``.
     """
 
     format: Literal["mask_folder"]
+    image_folders: str | None = Field(
+        None,
+        description="Name of the folders of images, if each has a folder of masks beside it, which masks_dir names, as "
+        "in train/images and train/masks; images_dir then holds them all",
+    )
     mask_kind: Literal["index", "binary", "colour"] = "index"
     class_from: Literal["folder", "file_name"] | None = Field(
         None,
@@ -82,6 +88,16 @@ class MaskFolder(MaskFiles):
         {}, description="colour masks: class name -> [red, green, blue], each 0 ... 255"
     )
 
+    @field_validator("image_folders")
+    @classmethod
+    def _masks_are_told(cls, name: str | None, info: Any) -> str | None:
+        values = info.data
+        if name is None and values.get("masks_dir") == values.get("images_dir") and not values.get("mask_suffix"):
+            raise ValueError("masks_dir is images_dir: set mask_suffix, which tells masks from images")
+        if name is not None and name == values.get("masks_dir"):
+            raise ValueError(f"folders called {name!r} cannot hold images and masks; got the name of masks_dir")
+        return name
+
     @field_validator("mask_kind")
     @classmethod
     def _fits_classes(cls, kind: str, info: Any) -> str:
@@ -96,6 +112,8 @@ class MaskFolder(MaskFiles):
     @classmethod
     def _class_of_binary(cls, class_from: str | None, info: Any) -> str | None:
         kind, classes = info.data.get("mask_kind"), info.data.get("classes", {1: ""})
+        if class_from and (info.data.get("image_folders") or info.data.get("masks_dir") == info.data.get("images_dir")):
+            raise ValueError("masks of several files for each image are read from a folder of their own alone")
         if class_from and kind in ("index", "colour"):
             raise ValueError(f"'{kind}' masks say the class of each pixel; only for mask_kind: binary")
         if kind == "binary" and class_from is None and len(classes) != 1:
@@ -119,6 +137,45 @@ class MaskFolder(MaskFiles):
         if len({(0, 0, 0), *colours.values()}) <= len(colours):
             raise ValueError(f"colours must differ from each other and from black, the background; got {colours}")
         return colours
+
+    def image_files(self) -> list[Path]:
+        """All images that are no masks, sorted."""
+        files = super().image_files()
+        if self.image_folders:
+            return [path for path in files if self.image_folders in path.relative_to(self.root).parent.parts]
+        if self.masks_dir == self.images_dir:
+            return [path for path in files if not path.stem.endswith(self.mask_suffix)]
+        return files
+
+    def mask_files(self) -> list[Path]:
+        """All masks, sorted."""
+        if self.image_folders:
+            files = super().image_files()
+            return [path for path in files if self.masks_dir in path.relative_to(self.root).parent.parts]
+        if self.masks_dir == self.images_dir:
+            return [path for path in super().mask_files() if path.stem.endswith(self.mask_suffix)]
+        return super().mask_files()
+
+    def mask_stem(self, image_id: str) -> str:
+        """See :meth:`MaskFiles.mask_stem`; below root, if masks are beside their images."""
+        if not self.image_folders:
+            return super().mask_stem(image_id)
+        path = Path(self.images_dir, image_id).with_suffix("")
+        return rename_folder(path, self.image_folders, self.masks_dir).as_posix() + self.mask_suffix
+
+    def stem_of(self, mask: Path) -> str:
+        """See :meth:`MaskFiles.stem_of`; below root, if masks are beside their images."""
+        return mask.relative_to(self.root).with_suffix("").as_posix() if self.image_folders else super().stem_of(mask)
+
+    def folders(self) -> list[str]:
+        """See :meth:`DatasetSettings.folders`."""
+        return [self.images_dir] if self.image_folders else super().folders()
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        if not self.image_folders:
+            return super().missing_labels()
+        return [] if self.mask_files() else [f"masks_dir: no images in folders called {self.masks_dir}"]
 
     @property
     def class_colours(self) -> tuple[tuple[int, int, int], ...]:

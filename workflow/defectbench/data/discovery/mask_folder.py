@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
     pairs = [pair for pair in find_pairs(folder) if PurePosixPath(pair.masks).name != INSTANCES]
     found = {pair: _Present.of_masks(look_at_masks(folder, pair)) for pair in pairs}
     yield from (_candidate(pair, present) for pair, present in found.items())
+    yield from _beside(folder, pairs)
     # Folders of binary masks beside each other, of the same images: a class each.
     siblings: dict[tuple[str, str], list[Pair]] = {}
     for pair, present in found.items():
@@ -28,6 +30,27 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
             siblings.setdefault((pair.images, PurePosixPath(pair.masks).parent.as_posix()), []).append(pair)
     by_class = [of_parent for of_parent in siblings.values() if len(of_parent) > 1]
     yield from map(_by_folder, [list(chain(*by_class))] if _are_lots(by_class) else by_class)
+
+
+def _beside(folder: Folder, pairs: Sequence[Pair]) -> Iterator[Candidate]:
+    """Yield folders of masks that are beside folders of images in several places, such as train and test, together."""
+    places: dict[tuple[str, str, tuple[str, ...]], list[Pair]] = {}
+    for pair in pairs:
+        images, masks = PurePosixPath(pair.images), PurePosixPath(pair.masks)
+        if images.parent == masks.parent and images != masks:
+            places.setdefault((images.name, masks.name, pair.suffixes), []).append(pair)
+    for (images_name, masks_name, suffixes), alike in places.items():
+        if len(alike) > 1 and len(suffixes) == 1:
+            top = common_folder(f"{PurePosixPath(pair.images).parent}/any" for pair in alike)
+            files = tuple(file for pair in alike for file in pair.files)
+            together = Pair(top, masks_name, suffixes, files, sum(pair.n_images for pair in alike))
+            candidate = _candidate(together, _Present.of_masks(look_at_masks(folder, together)))
+            yield replace(
+                candidate,
+                evidence=f"in {len(alike)} places, {candidate.evidence}",
+                settings={"image_folders": images_name} | candidate.settings,
+                instead_of=frozenset(pair.key for pair in alike),
+            )
 
 
 def _are_lots(by_class: Sequence[Sequence[Pair]]) -> bool:

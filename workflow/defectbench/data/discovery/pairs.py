@@ -1,7 +1,7 @@
 """Folders of images and the folders of their masks, told apart by names and pixels."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import permutations
 from pathlib import Path, PurePosixPath
@@ -87,7 +87,25 @@ def find_pairs(folder: Folder) -> tuple[Pair, ...]:
             continue
         if _are_masks(folder, files) and not _are_masks(folder, list(stems[images].values())):
             pairs.append(Pair(images, masks, suffixes, tuple(files), len(stems[images])))
-    return tuple(pairs)
+    return (*pairs, *_pairs_within(folder, shallow, stems))
+
+
+def _pairs_within(folder: Folder, folders: Sequence[str], stems: Mapping[str, Mapping[str, str]]) -> list[Pair]:
+    """Folders in which masks lie among the images, told by the end of their names; the topmost."""
+    pairs: list[Pair] = []
+    for place in folders:
+        of_place = stems[place]
+        if any(_is_above(pair.images, place) for pair in pairs):
+            continue
+        suffix_of = {stem: suffix for stem in of_place if (suffix := _end(stem, of_place))}
+        if not suffix_of:
+            continue
+        suffix = Counter(suffix_of.values()).most_common(1)[0][0]
+        files = [of_place[stem] for stem, end in suffix_of.items() if end == suffix]
+        images = [file for stem, file in of_place.items() if not stem.endswith(suffix)]
+        if _are_masks(folder, files) and not _are_masks(folder, images):
+            pairs.append(Pair(place, place, (suffix,), tuple(files), len(images)))
+    return pairs
 
 
 def look_at_masks(folder: Folder, pair: Pair) -> list[Look]:
@@ -127,8 +145,11 @@ def _match(images: dict[str, str], masks: dict[str, str]) -> tuple[tuple[str, ..
 
 def _suffix(stem: str, images: dict[str, str]) -> str | None:
     """The end of ``stem`` without which it is the stem of an image; it begins with a sign such as '_'."""
-    if stem in images:
-        return ""
+    return "" if stem in images else _end(stem, images)
+
+
+def _end(stem: str, images: Mapping[str, str]) -> str | None:
+    """The same, though ``stem`` may be among the ``images``."""
     ends = (i for i in range(len(stem) - 1, 0, -1) if not stem[i].isalnum() and stem[:i] in images)
     return next((stem[i:] for i in ends), None)
 
