@@ -74,10 +74,12 @@ def choose(folder: Folder, name: str, wanted: str) -> Trial:
     chosen = [one for one in candidates if wanted in ("", one.format, one.key)]
     if not chosen:
         found = "\n".join(f"  {one.key}: {one.evidence}" for one in candidates) or "  nothing that looks like labels"
+        unpack = "\nParquet or Arrow files are unpacked by workflow/scripts/unpack_hugging_face.py: docs/formats.md"
         raise UserError(
             f"{folder.path}: no labels{f' of the format {wanted}' if wanted else ''} found among {len(folder.images):,}"
             f" images and {len(folder.walk.files) - len(folder.images):,} other files. Found:\n{found}\n"
             f"Formats that can be read: {', '.join(FORMATS)}; how each lays out its files: docs/study_from_folder.md"
+            + (unpack if folder.names(".parquet", ".arrow") else "")
         )
     trials = [read_on_trial(one, folder, name, os.cpu_count() or 1) for one in chosen]
     read = [trial for trial in trials if trial.is_read]

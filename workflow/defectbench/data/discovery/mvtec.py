@@ -30,6 +30,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
     if good and good != ["good"]:
         settings["good"] = good[0]
     products_text = f"{len(products)} products" if len(products) > 1 else "one product"
+    plainer = (pair.key for pair in find_pairs(folder) if MASKS_DIR in PurePosixPath(pair.masks).parts)
     yield Candidate(
         "mvtec",
         root,
@@ -37,7 +38,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         f" {', '.join(sorted(defects))}; clean: {', '.join(good) or 'none'}",
         settings,
         root=root,
-        instead_of=frozenset(pair.key for pair in find_pairs(folder) if MASKS_DIR in PurePosixPath(pair.masks).parts),
+        instead_of=frozenset({f"mask_folder:{MASKS_DIR}", *plainer}),
     )
 
 

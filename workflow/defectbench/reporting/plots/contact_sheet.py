@@ -63,7 +63,7 @@ def read_pictures(manifest: Manifest, root: Path, roles: Mapping[str, str]) -> l
 def _cell_width(frame: pd.DataFrame) -> int:
     """Pixels of a picture's width, so that whole rows are filled."""
     aspect = float((frame["width"] / frame["height"]).median())
-    columns = min(8, max(1, round(PAGE / (AREA * aspect) ** 0.5)))
+    columns = min(6, max(1, round(PAGE / (AREA * aspect) ** 0.5)))
     return (PAGE - GAP * (columns - 1)) // columns
 
 
@@ -75,10 +75,13 @@ def _read_picture(
     size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
     masks = np.stack([_shrink(mask, size) for mask in manifest.masks(row)])
-    shares = zip(manifest.class_names, np.array(row["area"]) / (row["height"] * row["width"]), strict=True)
-    content = ", ".join(f"{name} {share:.2%}" for name, share in shares if share) or "clean"
-    role = f"{roles[row['image_id']]}: " if row["image_id"] in roles else ""
-    return Picture(row["image_id"], role + content, overlay.draw_truth(small, masks, colours))
+    areas_of = dict(zip(manifest.class_names, row["area"], strict=True))
+    shown = [name for name, area in areas_of.items() if area]
+    share = f" {sum(row['area']) / (row['height'] * row['width']):.2%}" if len(shown) == 1 else ""
+    role = f", {roles.get(row['image_id'], 'no role')}" if roles else ""
+    return Picture(
+        row["image_id"], (", ".join(shown) or "clean") + share + role, overlay.draw_truth(small, masks, colours)
+    )
 
 
 def _shrink(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
