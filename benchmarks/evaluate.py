@@ -34,8 +34,9 @@ from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.inference.memory import peak_resident_bytes
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 SIZE = (256, 1600)
 CUTS = (100, 128)  # a calibrated threshold, and p = 0.5, in 256ths

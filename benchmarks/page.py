@@ -54,8 +54,9 @@ def _measured(n: int, folder: Path, repeats: int) -> str:
         _run(f"plot_{name}", [*common, *files, *(pairwise if name == "ablations" else [])])
     of_plots = time.perf_counter() - start
     out = folder / "index.html"
-    files = [folder / name for name in ("issues.csv", "leaks.csv", "split.csv")]
+    files = [folder / name for name in ("ranks.csv", "issues.csv", "leaks.csv", "split.csv")]
     tables = [text for path in files for text in (f"--{path.stem}", str(path))]
+    tables += ["--points", str(folder / "operating_points.csv")]
     shown = ["--plots", *map(str, plots), "--captions", str(ROOT / "resources" / "captions")]
     arguments = ["--study", f"of_{n}", *common, *pairwise, *tables, "--pack", str(folder / "packed"), *shown]
     seconds = [_run("page", [*arguments, "--out", str(out)])]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from defectbench.evaluation.column_definitions import GROUPS, NAME_PARTS
 from defectbench.metrics.definition import ALL_TRACKS, Definition
-from defectbench.metrics.definitions import METRIC_VERSION
+from defectbench.metrics.version import METRIC_VERSION
 
 HEAD = f"""\
 # Metrics

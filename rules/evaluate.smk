@@ -56,6 +56,7 @@ rule score:
         hist="runs/{ds}/{fam}/{exp}/hist.parquet",
         pooled="runs/{ds}/{fam}/{exp}/pooled_hist.parquet",
         components="runs/{ds}/{fam}/{exp}/components.parquet",
+        froc="runs/{ds}/{fam}/{exp}/froc.parquet",
         metrics="runs/{ds}/{fam}/{exp}/metrics.json",
     wildcard_constraints:
         exp=constraint_without(detectors(), EVALUATED),
@@ -76,4 +77,4 @@ rule score:
         "python {input.script:q} --settings {input.settings:q} --val {input.val:q} --test {input.test:q}"
         " --calibration {input.calibration:q} --run {input.run:q} --manifest {input.manifest:q} --split {input.split:q}"
         " {params.pack_option} --per-image {output.per_image:q} --hist {output.hist:q} --pooled {output.pooled:q}"
-        " --components {output.components:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"
+        " --components {output.components:q} --froc {output.froc:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

@@ -5,7 +5,16 @@ Needs the results table, the experiments' records and predictions, the packs and
 
 PAGE = result_files("index.html")
 PAGE_PLOTS = [plot.name for plot in plots_of_study() if plot.on_page]
-PAGE_TABLES = ("experiments", "results", "pairwise", "issues", "leaks", "split")
+PAGE_TABLES = (
+    "experiments",
+    "results",
+    "ranks",
+    "pairwise",
+    "points",
+    "issues",
+    "leaks",
+    "split",
+)
 
 
 rule page:

@@ -1,15 +1,16 @@
 """One row per experiment, the tests of their differences, and the reports of both.
 
 Needs every experiment's run record, timing, calibration and scores, and the metrics of cross-validation. Makes the
-study's results table, the tests in pairwise.csv, ranks, spread over seeds and power laws in tables/, leaderboard and
-findings, the tables of a paper, and, as the target `export`, a CSV per experiment with the time of its training in the
-name.
+study's results table, operating_points.csv, the tests in pairwise.csv, ranks, spread over seeds and power laws in
+tables/, leaderboard and findings, the tables of a paper, and, as the target `export`, a CSV per experiment with the time
+of its training in the name.
 """
 
 RESULTS = result_files(
     "results.csv",
     "results.parquet",
     "pairwise.csv",
+    "operating_points.csv",
     "leaderboard.md",
     "findings.md",
     "tables/tables.tex",
@@ -21,6 +22,8 @@ STUDY_FILES = {
     "names": result_files("settings/names.yaml")[0],
     "results": result_files("results.parquet")[0],
     "pairwise": result_files("pairwise.csv")[0],
+    "ranks": result_files("tables/ranks.csv")[0],
+    "points": result_files("operating_points.csv")[0],
     "seeds": result_files("tables/seeds.csv")[0],
     "fits": result_files("tables/data_efficiency.csv")[0],
     "curves": result_files("tables/data_efficiency_curves.csv")[0],
@@ -78,6 +81,7 @@ CONSOLIDATION = {
             "metrics.json",
             "calibration.json",
             "per_image.parquet",
+            "hist.parquet",
         )
         + CV,
         inputs=study_files("names", settings="results"),
@@ -89,11 +93,16 @@ CONSOLIDATION = {
     "pairwise": dict(
         experiments=experiment_files("per_image.parquet"),
         inputs=study_files("results", settings="pairwise"),
-        outputs=in_results(
-            pairwise="pairwise.csv", ranks="tables/ranks.csv", seeds="tables/seeds.csv"
-        ),
+        outputs=study_files("pairwise", "ranks", "seeds"),
         memory=memory(4000),
         runtime=minutes(60),
+    ),
+    # Overkill at fixed escape rates, and at the least cost.
+    "operating_points": dict(
+        experiments=experiment_files("per_image.parquet", "metrics.json"),
+        inputs=study_files(settings="operating_points"),
+        outputs=study_files("points"),
+        memory=memory(4000),
     ),
     # Power laws of error against labels, for models trained on at least three numbers of labels.
     "data_efficiency": dict(
@@ -105,12 +114,14 @@ CONSOLIDATION = {
     ),
     # The tests in sentences.
     "findings": dict(
-        inputs=study_files("results", "pairwise", "seeds", "fits", "issues", "leaks"),
+        inputs=study_files(
+            "results", "ranks", "pairwise", "seeds", "fits", "issues", "leaks"
+        ),
         outputs=in_report("Leaderboard", out="findings.md"),
     ),
     # The table that a person reads.
     "leaderboard": dict(
-        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        inputs=study_files("results", "ranks", "pairwise", "issues", "leaks"),
         outputs=in_report("Leaderboard", out="leaderboard.md"),
         flags=ungrouped_option(),
     ),
@@ -121,7 +132,7 @@ CONSOLIDATION = {
     ),
     # The tables of a paper, from the same records.
     "tables": dict(
-        inputs=study_files("results", "pairwise", "issues", "leaks"),
+        inputs=study_files("results", "ranks", "pairwise", "issues", "leaks"),
         outputs=in_results(tex="tables/tables.tex")
         | in_report("Leaderboard", md="tables/tables.md"),
     ),

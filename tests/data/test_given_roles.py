@@ -1,14 +1,18 @@
 """Roles that data were published with: kept or dealt anew as the settings say, never without a word."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import split as split_script
+from foreign_datasets import CLASSES, RING, annotation, write_coco
 from pydantic import ValidationError
 from small_datasets import write_image, write_masks, write_severstal
 from study_config import changed, problems_of
 from tiny_study import ROOT
 
+from defectbench.config.ingest import CocoFiles
 from defectbench.config.split import SplitFile, SplitNames, SplitSettings, folder_role
 from defectbench.data.given_roles import SplitError, read_roles
 from defectbench.data.ingest import ingest
@@ -53,7 +57,7 @@ def test_published_roles_are_asked_about_before_anything_runs(dataset):
     values = {"name": "parts", "format": "mask_folder", "root": str(dataset.root), "classes": dataset.classes}
     (problem,) = problems_of(changed(dataset=values))
     assert problem.startswith(
-        "split.from_folders: images are in folders called as roles (train: 8 images, val: 3 images, "
+        "split.from_folders: images are in folders called as roles (train: 8, val: 3, test: 3); set it to true"
     )
     for decided in (True, False):
         values["images_dir"] = "images"
@@ -193,6 +197,26 @@ def test_no_other_module_reads_a_table_in_a_way_of_its_own():
     }  # Snakemake's, ultralytics'
     for path in (ROOT / "workflow").rglob("*.py"):
         assert "pd.read_csv" not in path.read_text() or path.as_posix().endswith(tuple(others)), path
+
+
+def test_roles_by_the_coco_files_that_list_the_images(tmp_path):
+    root = tmp_path / "data"
+    write_coco(root, [annotation(n, [RING], image=n) for n in range(0, 12, 2)], n_images=12)
+    for i in range(12):
+        write_image(root / f"images/{i}.png", seed=200 + i)
+    content = json.loads((root / "annotations.json").read_text())
+    (root / "annotations.json").unlink()
+    parts = {"instances_train2017": range(6), "instances_val2017": range(6, 9), "test": range(9, 12)}
+    for name, ids in parts.items():
+        images = [image for image in content["images"] if image["id"] in ids]
+        annotations = [one for one in content["annotations"] if one["image_id"] in ids]
+        part = json.dumps(content | {"images": images, "annotations": annotations})
+        (root / f"{name}.json").write_text(part)
+    dataset = CocoFiles(name="parts", format="coco", root=root, classes=CLASSES, annotations="*.json")
+    with pytest.raises(SplitError, match=r"labels are in files called as roles \(train: 1, val: 1, test: 1\)"):
+        read_roles([], SplitSettings(), dataset)
+    roles = run_split(dataset, tmp_path, from_folders=True)["role"]
+    assert roles.to_dict() == {f"{i}.png": ["train", "train", "val", "test"][i // 3] for i in range(12)}
 
 
 def test_leaks_between_published_folders_are_found(dataset, tmp_path):

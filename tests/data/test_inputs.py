@@ -125,7 +125,7 @@ def test_images_of_an_unlabelled_folder_are_not_taken_for_clean(tmp_path, write)
         read(dataset, tmp_path)
     labelled = read(dataset.model_copy(update={"on_bad_sample": "quarantine"}), tmp_path)
     assert not labelled.manifest.frame["image_id"].str.startswith(folder).any()
-    clean = dataset.model_copy(update={"clean_folders": [folder]})
+    clean = dataset.model_copy(update={"clean_folders": [f"./{folder}/"]})
     assert clean.missing() == []
     assert read(clean, tmp_path).manifest.frame["image_id"].str.startswith(folder).any()
     gone = dataset.model_copy(update={"clean_folders": ["gone"]})
@@ -276,6 +276,15 @@ def test_webp_images_are_read_with_their_labels(tmp_path):
     dataset = write_yolo(tmp_path, {"images/a.webp": line(0, *SQUARE), "images/b.webp": None})
     found = read(dataset, tmp_path)
     assert (defective(found), len(found.manifest.frame)) == (["a.webp"], 2)
+
+
+def test_a_label_of_an_image_that_cannot_be_read_says_what_was_passed_over(tmp_path):
+    dataset = write_yolo(tmp_path, {"images/a.png": line(0, *SQUARE), "images/b.png": line(0, *SQUARE)})
+    (tmp_path / "images/b.png").rename(tmp_path / "images/b.gif")
+    with pytest.raises(BadSamplesError) as error:
+        read(dataset, tmp_path)
+    assert "labels/b.txt: label file has no image" in str(error.value)
+    assert "In images, passed over: 1, called *.gif, not read as images or labels: images/b.gif" in str(error.value)
 
 
 def test_an_image_that_no_decoder_reads_is_named(tmp_path):

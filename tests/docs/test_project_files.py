@@ -5,7 +5,7 @@ import tomllib
 import yaml
 from tiny_study import ROOT
 
-from defectbench.metrics.definitions import METRIC_VERSION
+from defectbench.metrics.version import METRIC_VERSION
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

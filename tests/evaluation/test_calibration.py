@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.prediction_file import PredictionFile
-from defectbench.evaluation.calibration import best_candidate, calibrate, objective
+from defectbench.evaluation.calibration import calibrate
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import EvaluationError, ValidationData, ids_sha256
 from defectbench.files import read_json
 from defectbench.metrics.codes import probabilities_from_codes, threshold_code
 
 OBJECTIVES = ("dice_all", "f1", "youden")
+best_candidate = Objective("dice_all").best_candidate
 
 
 @pytest.fixture
@@ -134,9 +136,57 @@ def test_the_chosen_value_is_never_below_that_at_half(values):
 
 def test_objectives_of_totals_by_hand():
     tp, fp, fn, n = np.array([3, 0]), np.array([1, 2]), np.array([1, 0]), np.array([10, 10])
-    assert objective("dice_all", tp, fp, fn, n) == pytest.approx((6 / 8 + 0) / 2)
-    assert objective("f1", tp, fp, fn, n) == pytest.approx(6 / 10)
-    assert objective("youden", tp, fp, fn, n) == pytest.approx(3 / 4 + 13 / 16 - 1)
+    assert Objective("dice_all")(tp, fp, fn, n) == pytest.approx((6 / 8 + 0) / 2)
+    assert Objective("f1")(tp, fp, fn, n) == pytest.approx(6 / 10)
+    assert Objective("youden")(tp, fp, fn, n) == pytest.approx(3 / 4 + 13 / 16 - 1)
+
+
+# --- recall_at_least ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recall", [0.3, 0.8, 0.95, 1])
+@pytest.mark.parametrize("merged", [True, False])
+def test_recall_at_least_is_the_highest_threshold_that_reaches_it(dataset, recall, merged):
+    maps = noisy_maps(dataset.truth, merged)
+    classes = (MERGED,) if merged else CLASSES
+    val, _ = dataset.predict_both(maps, classes=classes)
+    found = calibrate(val, CalibrateSettings(objective="recall_at_least", recall=recall))
+    for index, name in enumerate(classes):
+        pairs = [
+            (codes[index], masks.any(axis=0) if merged else masks[index])
+            for codes, masks in zip(maps["val"].values(), dataset.truth["val"].values(), strict=True)
+        ]
+        n_true = sum(truth.sum() for _, truth in pairs)
+        recalls = {k: sum((c >= threshold_code(k))[t].sum() for c, t in pairs) / n_true for k in range(1, 256)}
+        reached = [k for k, value in recalls.items() if value >= recall]
+        highest = max(recalls.values())
+        assert found.thresholds[name] == max(reached or [k for k, value in recalls.items() if value == highest])
+        assert (found.value[name] >= 0) == bool(reached)
+        if not reached:
+            assert found.value[name] == pytest.approx(highest - recall)
+    assert found.recall == recall
+
+
+def test_an_unreachable_recall_takes_the_highest_threshold_of_the_highest_recall(tmp_path):
+    truth = np.zeros((1, 2, 5), bool)
+    truth[0, 0] = True
+    dataset = make_dataset(tmp_path, {r: {f"{r}_0": truth} for r in ("val", "test")}, ("rust",))
+    codes = np.zeros((1, 2, 5), np.uint16)
+    codes[0, 0, :4], codes[0, 1, 0] = threshold_code(90), threshold_code(40)
+    val, _ = dataset.predict_both({role: {f"{role}_0": codes} for role in ("val", "test")})
+    settings = CalibrateSettings(objective="recall_at_least", recall=0.9)
+    found = calibrate(val, settings)
+    assert found.thresholds == {MERGED: 90}
+    assert found.value[MERGED] == pytest.approx(-0.1)
+    assert calibrate(val, settings.model_copy(update={"recall": 0.8})).value[MERGED] == pytest.approx(1 - 4 / 10)
+
+
+def test_the_recall_belongs_to_its_objective_alone(tmp_path):
+    CalibrateSettings(objective="f1").write(tmp_path / "f1.yaml")
+    assert "recall" not in (tmp_path / "f1.yaml").read_text()
+    settings = CalibrateSettings(objective="recall_at_least", recall=0.9)
+    settings.write(tmp_path / "recall.yaml")
+    assert CalibrateSettings.read(tmp_path / "recall.yaml") == settings
 
 
 def test_a_class_called_merged_is_refused(tmp_path):

@@ -24,6 +24,7 @@ from defectbench.data.prediction_file import PredictionFile, PredictionHeader, w
 from defectbench.data.splits import SplitError, make_folds, make_split
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
@@ -235,7 +236,7 @@ def scored(request, tmp_path):
 
 def test_thresholds_of_a_fold_are_the_best_on_the_other_folds(scored):
     data, histograms, folds = scored
-    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "dice_all")
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, Objective("dice_all"))
     for fold, by_class in thresholds.items():
         for index, name in enumerate(data.header.classes):
             others = [s for s in data if folds[s.image_id] != fold]
@@ -256,18 +257,18 @@ def test_thresholds_of_a_fold_are_the_best_on_the_other_folds(scored):
 
 def test_thresholds_do_not_depend_on_the_fold_that_they_are_for(scored):
     data, histograms, folds = scored
-    before = cross_fit_thresholds(histograms, data.header.classes, folds, "dice_all")
+    before = cross_fit_thresholds(histograms, data.header.classes, folds, Objective("dice_all"))
     own = histograms["image_id"].map(folds) == 1
     changed = histograms.copy()
     changed.loc[own, ["positive", "negative"]] = changed.loc[own, ["negative", "positive"]].to_numpy()
-    after = cross_fit_thresholds(changed, data.header.classes, folds, "dice_all")
+    after = cross_fit_thresholds(changed, data.header.classes, folds, Objective("dice_all"))
     assert after[1] == before[1]
     assert after != before
 
 
 def test_metrics_of_a_fold_are_those_of_its_own_pixels(scored):
     data, histograms, folds = scored
-    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "f1")
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, Objective("f1"))
     records = count_folds(data, thresholds, folds)
     metrics = fold_metrics(records, thresholds)
     for fold in (0, 1, 2):
@@ -290,7 +291,7 @@ def test_metrics_of_a_fold_are_those_of_its_own_pixels(scored):
 
 def test_an_image_without_a_fold_is_refused(scored):
     data, histograms, folds = scored
-    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, "f1")
+    thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, Objective("f1"))
     with pytest.raises(EvaluationError, match="1 out-of-fold image"):
         count_folds(data, thresholds, {i: k for i, k in folds.items() if i != data.ids[0]})
 

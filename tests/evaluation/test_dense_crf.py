@@ -211,7 +211,7 @@ def run(dataset, *pack):
     )
     files = {"val": "val.pred.parquet", "test": "test.pred.parquet", "calibration": "calibration.json"}
     files |= {"run": "run/run.json", "settings": "score.yaml", "metrics": "metrics.json"}
-    files |= {name: f"{name}.parquet" for name in ("per-image", "hist", "pooled", "components")}
+    files |= {name: f"{name}.parquet" for name in ("per-image", "hist", "pooled", "components", "froc")}
     score_script.main([*common, *(text for key, name in files.items() for text in (f"--{key}", str(folder / name)))])
     return read_json(folder / "calibration.json"), read_json(folder / "metrics.json")
 

@@ -144,6 +144,25 @@ def test_labels_and_predictions_that_agree_are_no_finding(tmp_path):
     assert table["reason"].tolist() == [""] * 5
 
 
+def test_labels_that_are_all_right_are_hardly_ever_called_shifted(tmp_path):
+    """Every label is the truth; the model's outlines scatter around it, so half of them fit worse than the median."""
+    rng = np.random.default_rng(0)
+    labels, seen = {}, {}
+    for index in range(150):
+        x, y, radius = rng.integers(15, 65), rng.integers(12, 28), rng.integers(6, 10)
+        labels[f"{index:03d}.png"] = np.stack([disc(x, y, radius), NOTHING])
+        moved = disc(x + round(rng.normal(0, 1.5)), y + round(rng.normal(0, 1.5)), radius + rng.integers(-1, 2))
+        seen[f"{index:03d}.png"] = np.stack([moved, NOTHING])
+    labels["odd.png"], seen["odd.png"] = np.stack([DISC, NOTHING]), np.stack([disc(46, 20, 6), NOTHING])
+    empty = {name: {f"{name}.png": np.zeros((2, *SHAPE), bool)} for name in ("train", "test")}
+    dataset = make_dataset(tmp_path, empty | {"val": labels})
+    maps = {i: codes_from_logits(np.where(m, 4.0, -4.0)) for i, m in seen.items()}
+    _, findings, _ = audit(dataset, dataset.predict("val", maps, classes=dataset.classes))
+    shifted = [finding.image_id for finding in findings if finding.reason == "shifted outline"]
+    assert "odd.png" in shifted
+    assert len(shifted) <= 0.05 * len(labels)
+
+
 def test_a_class_that_the_model_rarely_finds_gives_no_flood_of_phantoms(tmp_path):
     """Of 12 labels of the second class one is found; a missed label of the first class still ranks first."""
     rare, known = disc(60, 20, 6), disc(20, 20, 6)

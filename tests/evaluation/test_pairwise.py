@@ -12,10 +12,16 @@ from defectbench.config.report import PairwiseSettings
 from defectbench.config.study import load_study
 from defectbench.evaluation.image_scores import ScoresError
 from defectbench.evaluation.intervals import GroupBootstrap
-from defectbench.evaluation.pairwise import PAIRWISE, best_on_val, declared_pairs, pairwise_tables
+from defectbench.evaluation.pairwise import (
+    PAIRWISE,
+    best_on_val,
+    compare_on_common_val,
+    declared_pairs,
+    pairwise_tables,
+)
 
 N = 120
-GROUPS = np.repeat(np.arange(40), 3)
+GROUPS = np.repeat(np.arange(60), 2)
 
 
 def write_scores(folder, hits, defective, groups=GROUPS):
@@ -47,8 +53,9 @@ def study(tmp_path):
     ):
         hits = np.clip(level + rng.integers(-9, 10, N), 0, 100) if level else np.zeros(N, int)
         dice[exp_id] = write_scores(tmp_path / exp_id, hits, defective)
-        rows.append((exp_id, experiment, track, "calibrated", val, val))
-    columns = ["exp_id", "experiment", "track", "policy", "val_dice_all", "val_Dice"]
+        labels = None if track == "reference" else 100
+        rows.append((exp_id, experiment, track, "calibrated", val, val, labels, None))
+    columns = ["exp_id", "experiment", "track", "policy", "val_dice_all", "val_Dice", "n_labels_train", "cv_folds"]
     settings = PairwiseSettings(experiments=[tmp_path / row[0] for row in rows], ablations=[("b_s1", "c_s1")])
     return pd.DataFrame(rows, columns=columns), settings, dice, defective
 
@@ -78,17 +85,20 @@ def test_rows_are_those_of_the_scores_per_image(study):
     assert table.columns.tolist() == list(PAIRWISE)
     row = table[(table["a"] == "a_s1+2") & (table["b"] == "b_s1")].iloc[0]
     a, b = (dice["a_s1"] + dice["a_s2"]) / 2, dice["b_s1"]
-    groups = (a - b).reshape(40, 3).mean(axis=1)
-    assert (row["n_images"], row["n_groups"], row["metric"]) == (N, 40, "dice_all")
+    groups = (a - b).reshape(60, 2).mean(axis=1)
+    assert (row["n_images"], row["n_groups"], row["metric"]) == (N, 60, "dice_all")
     assert (row["mean_a"], row["mean_b"]) == pytest.approx((a.mean(), b.mean()))
     assert row["difference"] == pytest.approx(100 * (a - b).mean())
     assert row["relative_difference"] == pytest.approx((a.mean() - b.mean()) / b.mean())
-    assert row["p_wilcoxon"] == pytest.approx(wilcoxon(groups.round(12), zero_method="zsplit").pvalue)
+    assert row["p_wilcoxon"] == pytest.approx(wilcoxon(groups.round(12), zero_method="pratt").pvalue)
     draws = GroupBootstrap(GROUPS, settings.bootstrap_draws, settings.bootstrap_seed)
-    assert row["p_mean"] == pytest.approx(2 * min(draws.studentised(a - b).p_values()))
+    assert row["p_mean"] == pytest.approx(2 * min(draws.studentised(*draws.totals(a - b)).p_values()))
     assert row["p"] == max(row["p_wilcoxon"], row["p_mean"])
     assert row["difference_lo"] < row["difference"] < row["difference_hi"]
     np.testing.assert_allclose(table["p_holm"], multipletests(table["p"], method="holm")[1])
+    assert row["n_groups_differ"] == np.count_nonzero(groups.round(12))
+    assert row[["n_seeds_a", "n_seeds_b"]].tolist() == [2, 1]
+    assert np.isnan(row["p_seeds"]), "with one training of b, nothing is known of its chance"
     assert table["claim"].tolist() == ["a better", "b better", "a better", "b better", "a better"]
     oracle = table[table["track"] == "oracle"].iloc[0]
     assert (oracle["metric"], oracle["n_images"]) == ("test_Dice", defective.sum())
@@ -115,6 +125,61 @@ def test_ranks_and_seeds_are_of_whole_experiments(study):
     means = [dice[f"a_s{seed}"].mean() for seed in (1, 2)]
     assert (seeds["experiment"], seeds["n_seeds"], seeds["mean"]) == ("a_s1+2", 2, pytest.approx(np.mean(means)))
     assert seeds["sd"] == pytest.approx(np.std(means, ddof=1))
+    assert automatic["n_seeds"].to_dict() == {"a_s1+2": 2, "b_s1": 1, "c_s1": 1}
+    assert automatic.loc["a_s1+2", ["mean", "sd"]].tolist() == pytest.approx([seeds["mean"], seeds["sd"]])
+    assert (automatic["mean_lo"] < automatic["mean"]).all()
+    assert (automatic["n_groups"] == automatic["effective_groups"]).all(), "all groups have two images"
+
+
+def test_an_equal_passes_as_not_worse_and_the_worse_does_not(study):
+    results, settings, *_ = study
+    asked = pairwise_tables(results, settings.model_copy(update={"margin": 0.15})).pairwise.set_index(["a", "b"])
+    assert asked.loc[("a_s1+2", "c_s1"), "not_worse"]
+    assert not asked.loc[("a_s1+2", "b_s1"), "not_worse"]
+    assert asked.loc[("a_s1+2", "c_s1"), "margin"] == 15
+    assert asked.loc[("a_s1+2", "empty_s1"), ["margin", "not_worse"]].isna().all(), "a reference is not asked"
+    p = asked[["p", "p_not_worse"]]
+    assert (p["p_not_worse"].dropna() > 0).all()
+    unasked = pairwise_tables(results, settings).pairwise
+    assert unasked[["margin", "p_not_worse", "not_worse"]].isna().all(axis=None)
+
+
+def test_what_a_difference_takes_is_said_where_none_is_claimed(study, tmp_path):
+    results, _, _, defective = study
+    two = results[results["exp_id"].isin(["b_s1", "c_s1"])]
+    rng = np.random.default_rng(3)
+    for exp_id, level in (("b_s1", 64), ("c_s1", 60)):
+        write_scores(tmp_path / "near" / exp_id, np.clip(level + rng.integers(-30, 31, N), 0, 100), defective)
+    near = PairwiseSettings(experiments=[tmp_path / "near" / exp_id for exp_id in two["exp_id"]])
+    (row,) = pairwise_tables(two, near).pairwise.to_dict("records")
+    assert row["claim"] == "no claim"
+    assert row["smallest_difference"] > abs(row["difference"])
+    assert row["images_needed"] > N
+
+
+def test_experiments_are_chosen_by_scores_of_the_same_val_images(study, tmp_path):
+    """A cross-validated experiment has scores of train images, too, which may be easier."""
+    results, _, _, defective = study
+    two = results[results["exp_id"].isin(["b_s1", "c_s1"])].assign(cv_folds=[None, 5], val_dice_all=[0.7, 0.9])
+    folders = {}
+    for exp_id, of_val, others in (("b_s1", 60, None), ("c_s1", 50, 99)):
+        folders[exp_id] = tmp_path / "cv" / exp_id
+        write_scores(folders[exp_id], np.full(N, of_val), defective)
+        rows = pd.read_parquet(folders[exp_id] / "per_image.parquet")
+        rows = rows[rows["role"] == "test"].assign(role="val")
+        if others is not None:
+            extra = rows.assign(image_id="t" + rows["image_id"], tp=others * (rows["tp"] > 0), fn=0)
+            rows = pd.concat([rows, extra])
+        rows.to_parquet(folders[exp_id] / "per_image.parquet")
+    assert best_on_val(two, "dice_all") == "c_s1"
+    common = compare_on_common_val(two, folders)
+    assert best_on_val(common, "dice_all") == "b_s1"
+    dice = 2 * 60 / 160, 2 * 50 / 150
+    expected = [(defective * value + ~defective).mean() for value in dice]
+    assert common["val_dice_all"].tolist() == pytest.approx(expected)
+    rows = pd.read_parquet(folders["c_s1"] / "per_image.parquet")
+    rows[rows["image_id"].str.startswith("t")].to_parquet(folders["c_s1"] / "per_image.parquet")
+    assert compare_on_common_val(two, folders)["val_dice_all"].isna().tolist() == [False, True]
 
 
 def test_few_groups_make_no_claims_and_other_images_are_refused(study, tmp_path):

@@ -22,6 +22,7 @@ from defectbench.evaluation.summary import summarise
 from defectbench.files import read_json, write_json
 from defectbench.metrics.codes import threshold_code
 from defectbench.metrics.definitions import METRICS
+from defectbench.metrics.image_level import OPERATING_RATES
 from defectbench.metrics.names import full_name
 
 
@@ -102,6 +103,9 @@ def test_unsuffixed_metrics_of_a_zero_shot_method_owe_nothing_to_val_labels(data
             assert zero_shot[pp] == trained[pp]
             assert trained[calibrated] is None
     assert (trained["policy"], trained["used_val_labels"]) == ("calibrated", True)
+    assert trained["overkill_at_escape_0"] is not None
+    assert {zero_shot[name] for name in OPERATING_RATES} == {None}
+    assert zero_shot["image_auroc"] == trained["image_auroc"]
     assert (zero_shot["policy"], zero_shot["used_val_labels"]) == ("at_0.5", False)
     assert zero_shot["thresholds"] == dict.fromkeys(CLASSES, 0.5)
     assert zero_shot["thresholds_calibrated"] == trained["thresholds"] == calibration.threshold
@@ -121,7 +125,13 @@ def test_run_json_says_so_and_the_results_follow(dataset, tmp_path, zero_shot):
     inputs = {"settings": folder / "score.yaml", "manifest": dataset.manifest, "split": dataset.split}
     inputs |= {role: dataset.folder / f"{role}.pred.parquet" for role in ("val", "test")}
     inputs |= {name: folder / f"{name}.json" for name in ("calibration", "run", "metrics")}
-    outputs = {"per-image": "per_image", "hist": "hist", "pooled": "pooled_hist", "components": "components"}
+    outputs = {
+        "per-image": "per_image",
+        "hist": "hist",
+        "pooled": "pooled_hist",
+        "components": "components",
+        "froc": "froc",
+    }
     inputs |= {name: folder / f"{file}.parquet" for name, file in outputs.items()}
     script.main([part for name, path in inputs.items() for part in (f"--{name}", str(path))])
     row = consolidate(ResultsSettings(experiments=[folder], bootstrap_draws=200)).iloc[0]

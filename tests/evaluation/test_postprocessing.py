@@ -15,9 +15,10 @@ from skimage import morphology
 from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.calibrate import CalibrateSettings, CrfSettings, PostProcessingSettings
 from defectbench.config.score import ScoreSettings
-from defectbench.evaluation.calibration import Calibration, best_pipeline, calibrate, choose_post_processing, objective
+from defectbench.evaluation.calibration import Calibration, best_pipeline, calibrate, choose_post_processing
 from defectbench.evaluation.dense_crf import ImageCrfs
 from defectbench.evaluation.invariants import SuspiciousMetrics
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
@@ -204,7 +205,7 @@ def test_the_choice_is_that_of_a_brute_force_search(dataset, name, merged):
                     ((t & p).sum(), (p & ~t).sum(), (t & ~p).sum(), t.size)
                     for t, p in zip(truths, predicted, strict=True)
                 ]
-                values[k, steps] = float(objective(name, *np.array(counts).T))
+                values[k, steps] = float(Objective(name)(*np.array(counts).T))
         chosen = found.post_processed[class_name]
         assert chosen["value"] == pytest.approx(max(values.values()), abs=1e-12)
         assert values[found.pipeline(class_name)] == pytest.approx(chosen["value"], abs=1e-12)
@@ -296,7 +297,7 @@ def test_switched_off_there_is_no_choice_and_no_metric(dataset):
 def test_test_data_are_refused_by_type(dataset):
     _, test = dataset.predict_both(noisy_maps(dataset.truth, merged=True))
     with pytest.raises(TypeError, match="ValidationData only, not HeldOutData"):
-        choose_post_processing(test, {MERGED: 128}, "dice_all", PostProcessingSettings())
+        choose_post_processing(test, {MERGED: 128}, Objective("dice_all"), PostProcessingSettings())
 
 
 def test_the_choice_survives_json(dataset):

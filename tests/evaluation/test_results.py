@@ -69,7 +69,7 @@ def make_experiment(dataset, folder, maps, has_scores=True, classes=(MERGED,), *
     scores = score(val, test, calibration, ScoreSettings())
     digest = dataset.read().manifest.digest()
     metrics = summarise(scores, calibration, digest, ScoreSettings())
-    names = ("per_image", "hist", "pooled_hist", "components")
+    names = ("per_image", "hist", "pooled_hist", "components", "froc")
     scores.write(*(folder / f"{name}.parquet" for name in names))
     write_json(folder / "metrics.json", metrics)
     write_json(folder / "calibration.json", vars(calibration))
@@ -140,6 +140,19 @@ def test_times_stand_beside_the_device_that_they_were_measured_on(folders):
     table = consolidate(settings(folders))
     assert table["device"].tolist() == ["CPU", "mixed", "CPU"]
     assert [None if pd.isna(name) else name for name in table["train_device"]] == ["NVIDIA H100", None, "CPU"]
+
+
+def test_the_load_of_the_machine_stands_beside_the_times_and_is_noted_if_other_work_ran(folders):
+    edit(folders[0] / "timing.json", load=0.9)
+    edit(folders[1] / "timing.json", load=2.34)
+    table = consolidate(settings(folders))
+    assert table["load"].tolist()[:2] == [0.9, 2.34]
+    assert pd.isna(table["load"][2])
+    assert ["timed while other work ran (load 2.3 per CPU)" in (note or "") for note in table["notes"].fillna("")] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_post_processing_is_named_where_any_was_chosen(folders):

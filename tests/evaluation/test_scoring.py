@@ -20,8 +20,9 @@ from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import EvaluationError, ids_sha256
 from defectbench.files import read_json, write_json
 from defectbench.metrics.codes import HALF, threshold_code
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 
 @pytest.fixture
@@ -301,6 +302,7 @@ def run_script(dataset, folder, classes=(MERGED,)):
         "hist": folder / "hist.parquet",
         "pooled": folder / "pooled_hist.parquet",
         "components": folder / "components.parquet",
+        "froc": folder / "froc.parquet",
         "metrics": folder / "metrics.json",
     }
     script.main([text for name, path in arguments.items() for text in (f"--{name}", str(path))])
@@ -315,6 +317,7 @@ def test_two_runs_of_the_script_write_the_same_bytes(dataset, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "calibration.json",
         "components.parquet",
+        "froc.parquet",
         "hist.parquet",
         "metrics.json",
         "per_image.parquet",

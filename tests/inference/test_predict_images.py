@@ -41,8 +41,8 @@ def calibration(classes, min_area=0.0) -> dict:
     steps = {"opening": 0, "closing": 0, "fill_holes": False, "min_area": min_area, "value": 1.0, "k": 128}
     empty = dict.fromkeys(classes, 0.5)
     return vars(
-        Calibration("val", "dice_all", True, True, 1, "", dict.fromkeys(classes, 128), empty, empty, empty, {},
-                    dict.fromkeys(classes, steps), {})
+        Calibration("val", "dice_all", None, True, True, 1, "", dict.fromkeys(classes, 128), empty, empty, empty, {},
+                    0, {}, {}, dict.fromkeys(classes, steps), {})
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from torchmetrics.functional.segmentation import dice_score
 
 from defectbench.metrics import counts, names
 from defectbench.metrics.codes import BIN_OF_CODE, HALF, codes_from_logits, probabilities_from_codes, threshold_code
-from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import METRICS, dice_kaggle
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, joint_histogram, sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 NONE, FULL = np.zeros((4, 5), bool), np.ones((4, 5), bool)
 PIXEL = NONE.copy()
@@ -144,6 +145,16 @@ def test_kaggle_without_classes_or_defects():
 # --- against other implementations ----------------------------------------------------------------------------------
 
 
+def test_skill_is_the_share_of_the_largest_gain_over_predicting_nothing():
+    clean, missed, found, alarm = (NONE, NONE), (PIXEL, NONE), (FULL, FULL), (NONE, FULL)
+    assert metric("dice_skill", clean, clean, clean, missed) == 0
+    assert metric("dice_skill", clean, clean, clean, found) == 1
+    assert metric("dice_skill", clean, clean, missed, found) == pytest.approx((0.75 - 0.5) / 0.5)
+    assert metric("dice_skill", clean, alarm, missed, missed) == pytest.approx((0.25 - 0.5) / 0.5)
+    assert metric("dice_skill", clean, alarm) is None
+    assert metric("dice_skill", found, missed) == metric("dice_all", found, missed) == 0.5
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_micro_metrics_equal_scikit_learns(seed):
     pairs = random_pairs(seed)
@@ -266,7 +277,9 @@ def any_images(draw):
 @given(any_images())
 def test_invariants_hold_for_any_counts(images):
     v = {name: function(images) for name, function in METRICS.items()}
+    skill = v.pop("dice_skill")
     assert all(value is None or 0 <= value <= 1 for value in v.values())
+    assert skill is None or skill <= v["dice_all"] + 1e-12
     if images.defective.any():
         assert v["mIoU"] <= v["Dice"] + 1e-12
         assert v["Dice"] <= 2 * v["mIoU"] / (1 + v["mIoU"]) + 1e-12
@@ -285,6 +298,7 @@ def test_an_all_empty_submission_scores_the_empty_fraction(images):
     truth = images.tp + images.fn
     nothing = ImageCounts(0 * truth, 0 * truth, truth, images.n_pixels)
     assert METRICS["dice_all"](nothing) == pytest.approx(np.mean(truth == 0))
+    assert METRICS["dice_skill"](nothing) == (0 if truth.any() else None)
     assert dice_kaggle([nothing])["dice_kaggle"] == pytest.approx(np.mean(truth == 0))
 
 

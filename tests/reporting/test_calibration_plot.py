@@ -51,6 +51,10 @@ def test_curves_and_dots_are_where_calibration_json_says(study):
             line = drawn(axes, "curve")[f"{exp_id} {name}"]
             np.testing.assert_allclose(line.get_ydata(), found["curve"][name])
             np.testing.assert_allclose(line.get_xdata(), np.arange(1, 256) / 256)
+            shaded = next(patch for patch in axes.patches if patch.get_gid() == f"range {exp_id} {name}")
+            assert [shaded.get_x(), shaded.get_x() + shaded.get_width()] == pytest.approx(
+                found["threshold_range"][name]
+            )
             dot = drawn(axes, "threshold")[f"{exp_id} {name}"]
             assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (found["threshold"][name], found["value"][name])
     for axes, name, found in ((gains, "pits", rows[0].calibration), (merged_gains, MERGED, rows[1].calibration)):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
-from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, ROWS, table
+from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, NO_RANKS, ROWS, table
 from pydantic import ValidationError
 from scipy import ndimage
 from small_datasets import HEIGHT, WIDTH, write_severstal
@@ -98,6 +98,7 @@ def calibrated(classes, **steps):
     """calibration.json at k = 100 with the post-processing ``steps``; without any where there are none."""
     chosen = {name: {"k": 100, **PostProcessing(**steps).record(), "value": 0.9} for name in classes if steps}
     unused = {key: {} for key in ("threshold", "value", "value_at_half", "curve", "candidates")}
+    unused |= {"recall": None, "noise_draws": 0, "threshold_range": {}, "value_range": {}}
     header = {"role": "val", "objective": "dice_all", "has_scores": True, "used_val_labels": True, "n_images": 9}
     thresholds = dict.fromkeys(classes, 100)
     return {**header, **unused, "val_ids_sha256": "", "thresholds": thresholds, "post_processed": chosen}
@@ -129,6 +130,7 @@ def study(tmp_path):
     write_json(folder / "calibration.json", calibrated(masks.class_names))
     table(*ROWS).to_parquet(tmp_path / "results.parquet")
     NO_PAIRS.to_csv(tmp_path / "pairwise.csv", index=False)
+    NO_RANKS.to_csv(tmp_path / "ranks.csv", index=False)
     NO_CURVES.to_csv(tmp_path / "curves.csv", index=False)
     NO_FITS.to_csv(tmp_path / "fits.csv", index=False)
     (tmp_path / "results.yaml").write_text(f"experiments: [elsewhere, {folder}]")
@@ -228,7 +230,7 @@ def test_the_same_numbers_give_the_same_bytes(study):
     results = ["--results", str(study / "results.parquet")]
     for name in ("first", "second"):
         pictures = ["--png", str(study / name / "plot.png"), "--svg", str(study / name / "plot.svg")]
-        tests = ["--pairwise", str(study / "pairwise.csv")]
+        tests = ["--pairwise", str(study / "pairwise.csv"), "--ranks", str(study / "ranks.csv")]
         plot_ranking.main(["--settings", str(study / "ranking.yaml"), *results, *tests, *pictures])
         run_plot_gallery(study, f"{name}/gallery.png")
         pictures = [part.replace("plot.", "data.") for part in pictures]

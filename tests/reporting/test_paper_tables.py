@@ -16,7 +16,9 @@ def written(tmp_path_factory):
     write_study(folder, 8, 30)
     paths = {name: folder / f"tables.{name}" for name in ("tex", "md")}
     write_text(folder / "issues.csv", "file,row,problem\nstrip_7.png,,truncated: 50% of {it}\n")
-    given = {name: folder / name for name in ("results.parquet", "pairwise.csv", "issues.csv", "leaks.csv")}
+    given = {
+        name: folder / name for name in ("results.parquet", "ranks.csv", "pairwise.csv", "issues.csv", "leaks.csv")
+    }
     arguments = [text for name, path in given.items() for text in (f"--{name.split('.')[0]}", str(path))]
     script.main([*arguments, "--tex", str(paths["tex"]), "--md", str(paths["md"])])
     return folder, paths["tex"].read_text(), paths["md"].read_text()

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from sklearn.metrics import precision_recall_curve
+from scipy.stats import binomtest
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 from synthetic_study import write_study
 
 from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
+from defectbench.evaluation.pixel_curves import percentile_interval
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 from defectbench.reporting import palette
 from defectbench.reporting.plots import band
@@ -23,8 +25,13 @@ from defectbench.reporting.plots.ablations import ablations_figure
 from defectbench.reporting.plots.by_class import by_class_figure
 from defectbench.reporting.plots.cost import cost_figure, pareto_front
 from defectbench.reporting.plots.image_scores import image_scores_figure
-from defectbench.reporting.plots.precision_recall import precision_recall_figure
-from defectbench.reporting.plots.reliability import FEWEST, reliability_figure
+from defectbench.reporting.plots.precision_recall import RECALL, precision_recall_figure, resolved_precision
+from defectbench.reporting.plots.reliability import (
+    FEWEST,
+    average_calibration_error,
+    calibration_bins,
+    reliability_figure,
+)
 from defectbench.reporting.plots.score_histograms import MOST_MODELS, score_histograms_figure
 from defectbench.reporting.plots.success import success_figure
 from defectbench.reporting.plots.training import training_figure
@@ -94,22 +101,38 @@ def test_success_is_the_share_of_defective_images_that_reach_t(records):
     assert at[0.75] == pytest.approx(record.row["IoU@75"])
 
 
-def test_precision_at_recall_is_that_of_scikit_learn(records, masks):
-    record = records[0]
-    truth, codes = pixels(record, masks)
-    cuts = np.array([threshold_code(k) for k in range(1, N_BINS)])
-    levels = np.searchsorted(cuts, codes, side="right")
-    precision, recall, _ = precision_recall_curve(truth, levels, drop_intermediate=False)
-    left, right = precision_recall_figure(records).axes[:2]
-    x, y = drawn(left, "curve")[record.exp_id].get_data()
-    for wanted, found in zip(x, y, strict=True):
-        reached = precision[:-1][(recall[:-1] >= wanted)]
-        if np.isfinite(found):
-            assert found == pytest.approx(reached[-1]), wanted
-    p, f1 = drawn(right, "curve")[record.exp_id].get_data()
-    k = round(p[100] * N_BINS)
-    predicted = codes >= threshold_code(k)
-    assert f1[100] == pytest.approx(2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()))
+def test_precision_at_recall_is_that_of_scikit_learn_and_its_mean_height_the_average_precision(records, masks):
+    for record in records[:3]:
+        truth, codes = pixels(record, masks)
+        precision, recall, _ = precision_recall_curve(truth, codes)
+        left, right = precision_recall_figure(records).axes[:2]
+        x, y = drawn(left, "curve")[record.exp_id].get_data()
+        np.testing.assert_allclose(y, [precision[:-1][recall[:-1] >= wanted - 1e-9][-1] for wanted in x])
+        assert y.mean() == pytest.approx(average_precision_score(truth, codes), abs=0.003)
+        assert y.mean() == pytest.approx(record.row["AUPRC"], abs=0.003)
+        p, f1 = drawn(right, "curve")[record.exp_id].get_data()
+        k = round(p[100] * N_BINS)
+        assert f1[100] == pytest.approx(f1_score(truth, codes >= threshold_code(k)))
+
+
+def test_precision_above_the_last_threshold_is_measured_but_its_band_is_not():
+    """A confident network: four in five defective pixels, and few others, are above p = 255/256."""
+    rng = np.random.default_rng(0)
+    histograms = np.zeros((70, 2, N_BINS), np.int64)
+    histograms[:, 1, 255], histograms[:, 0, 255] = rng.poisson(400, 70), rng.poisson(20, 70)
+    histograms[:, 1, 1:255], histograms[:, 0, :255] = rng.poisson(0.4, (70, 254)), rng.poisson(40, (70, 255))
+    exact = np.full(len(RECALL), 0.9)
+    low, high = percentile_interval(histograms, band.bootstrap_of(np.arange(70)), resolved_precision, exact)
+    drawn_at = RECALL[~np.isnan(low)]
+    share = histograms[:, 1, 255].sum() / histograms[:, 1].sum()
+    assert share == pytest.approx(0.8, abs=0.01)
+    assert drawn_at.min() == pytest.approx(share, abs=0.02)
+    assert drawn_at.max() > 0.99
+    known = ~np.isnan(low)
+    assert (low[known] < 0.9).all()
+    assert (high[known] > 0.9).all()
+    few = band.bootstrap_of(np.arange(70) % 59)
+    assert np.isnan(percentile_interval(histograms, few, resolved_precision, exact)).all()
 
 
 def test_reliability_counts_the_pixels_of_each_bin(records, masks):
@@ -121,10 +144,26 @@ def test_reliability_counts_the_pixels_of_each_bin(records, masks):
     bins = np.searchsorted(cuts, codes, side="right")
     x, y = drawn(reliability_figure(records).axes[0], "curve")[record.exp_id].get_data()
     for b in np.unique(bins):
-        assert y[b] == pytest.approx(truth[bins == b].mean())
-        assert np.isnan(x[b]) == ((bins == b).sum() < FEWEST)
+        assert np.isnan(x[b]) == np.isnan(y[b]) == ((bins == b).sum() < FEWEST)
         if np.isfinite(x[b]):
+            assert y[b] == pytest.approx(truth[bins == b].mean())
             assert x[b] == pytest.approx(p[bins == b].mean(), abs=1 / N_BINS)
+
+
+def test_the_calibration_error_is_not_drowned_by_background():
+    """By hand: a million background pixels at p = 0, 1,000 pixels at p = 0.85 that mean 0.43, 99 that do not count."""
+    histogram = np.zeros((2, N_BINS), np.int64)
+    histogram[:, 0] = 1_000_000, 0
+    k = 217  # the bin of p = (217 + 0.5)/256 = 0.8496
+    histogram[:, k] = 570, 430
+    histogram[:, 100] = 0, FEWEST - 1
+    predicted, observed = calibration_bins(histogram)
+    assert (~np.isnan(predicted)).sum() == (~np.isnan(observed)).sum() == 2
+    assert predicted[[0, 13]] == pytest.approx([0.5 / 256, 217.5 / 256])
+    assert observed[[0, 13]] == pytest.approx([0, 0.43])
+    expected = (0.5 / 256 + 217.5 / 256 - 0.43) / 2
+    assert average_calibration_error(predicted, observed) == pytest.approx(expected)
+    assert expected > 0.2
 
 
 def test_histograms_are_of_the_test_images_with_their_groups(records, masks):
@@ -134,14 +173,12 @@ def test_histograms_are_of_the_test_images_with_their_groups(records, masks):
     assert len(set(groups)) == 14
 
 
-def test_bands_are_percentiles_over_draws_of_groups():
-    rng = np.random.default_rng(0)
-    values, groups = rng.random((60, 3)), np.repeat(np.arange(20), 3)
-    low, high = band.band((values, np.ones_like(values)), band.bootstrap_of(groups), lambda a, n: a / n)
-    means = values.reshape(20, 3, 3).mean(axis=1)
-    draws = np.random.default_rng(1).integers(20, size=(4000, 20))
-    expected = np.quantile(means[draws].mean(axis=1), (0.025, 0.975), axis=0)
-    np.testing.assert_allclose([low, high], expected, atol=0.02)
+def test_the_band_of_a_share_is_the_exact_interval_at_0_and_1_too():
+    values = np.column_stack([np.zeros(45), np.ones(45), np.arange(45) < 15]).astype(float)
+    low, high = band.ratio_band(values, np.ones_like(values), band.bootstrap_of(np.arange(45)))
+    exact = [binomtest(k, 45).proportion_ci(method="exact") for k in (0, 45, 15)]
+    np.testing.assert_allclose(low, [interval.low for interval in exact], atol=0.025)
+    np.testing.assert_allclose(high, [interval.high for interval in exact], atol=0.025)
 
 
 points = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=12)
@@ -162,21 +199,30 @@ def test_cost_shows_every_value_with_its_interval(records):
     assert set(values) == set(intervals) == {record.exp_id for record in own}
     for record in own:
         (x,), (y,) = values[record.exp_id].get_data()
-        assert (x, y) == (pytest.approx(1000 * record.row["avg_inference_time"]), record.row["dice_all"])
+        assert (x, y) == (record.row["infer_ms_p50"], record.row["dice_all"])
 
 
 def test_times_of_another_device_are_hollow_and_on_no_front(records):
     own = [record for record in records if record.row["track"] == "automatic"]
-    fastest = min(own, key=lambda record: record.row["avg_inference_time"])
+    fastest = min(own, key=lambda record: record.row["infer_ms_p50"])
     moved = replace(fastest, row=fastest.row | {"device": "another"})
     figure = cost_figure([moved if record is fastest else record for record in records])
     faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [fastest.exp_id]
     (line,) = drawn(figure.axes[0], "front").values()
     others = [record.row for record in own if record is not fastest]
-    kept = pareto_front([row["avg_inference_time"] for row in others], [row["dice_all"] for row in others])
-    np.testing.assert_allclose(line.get_xdata(), [1000 * others[i]["avg_inference_time"] for i in kept])
+    kept = pareto_front([row["infer_ms_p50"] for row in others], [row["dice_all"] for row in others])
+    np.testing.assert_allclose(line.get_xdata(), [others[i]["infer_ms_p50"] for i in kept])
     assert "hollow: another" in " ".join(text.get_text() for text in figure.texts)
+
+
+def test_times_of_a_busy_machine_are_named(records):
+    busy = [r.name for r in records if r.row["track"] == "automatic" and r.row["load"] > 1]
+    assert busy
+    said = " ".join(" ".join(text.get_text() for text in cost_figure(records).texts).split())
+    assert f"as other work ran (load above 1 per CPU), of {', '.join(busy)}." in said
+    idle = [replace(record, row=record.row | {"load": 1.0}) for record in records]
+    assert "other work ran" not in " ".join(text.get_text() for text in cost_figure(idle).texts)
 
 
 def test_times_whose_parts_are_of_several_devices_make_no_front(records):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, ORACLE, ROWS, drawn, row, table, texts
+from plot_data import BEST, NO_CURVES, NO_FITS, NO_PAIRS, NO_RANKS, ORACLE, ROWS, drawn, row, table, texts
 
 from defectbench.config.report import RankingSettings
 from defectbench.evaluation.pairwise import PAIRWISE
@@ -16,7 +16,7 @@ from defectbench.reporting.power_law import FITS
 
 @pytest.mark.parametrize("metric", ["dice_all", "test_Dice", "test_mIoU"])
 def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
-    figure = ranking_figure(table(*ROWS), NO_PAIRS, RankingSettings(metric=metric))
+    figure = ranking_figure(table(*ROWS), NO_RANKS, NO_PAIRS, RankingSettings(metric=metric))
     (axes,) = figure.axes
     values, intervals = drawn(axes, "value"), drawn(axes, "interval")
     assert len(values) == len(intervals) == len(ROWS)
@@ -34,25 +34,27 @@ def test_the_ranking_shows_the_numbers_of_the_table_best_first(metric):
 def test_dots_are_hollow_where_a_test_shows_the_model_to_be_worse():
     worse = ROWS[0]["exp_id"]
     tests = pd.DataFrame([{"kind": "vs_best", "a": BEST, "b": worse, "claim": "a better"}], columns=list(PAIRWISE))
-    figure = ranking_figure(table(*ROWS), tests, RankingSettings(metric="dice_all"))
+    figure = ranking_figure(table(*ROWS), NO_RANKS, tests, RankingSettings(metric="dice_all"))
     faces = {exp_id: dot.get_markerfacecolor() for exp_id, dot in drawn(figure.axes[0], "value").items()}
     assert [exp_id for exp_id, face in faces.items() if face == "white"] == [worse]
     assert "● no test shows another model to be better; ○ significantly worse than another" in " ".join(
         texts(figure).split()
     )
-    equal = ranking_figure(table(*ROWS), tests.assign(claim="no claim"), RankingSettings(metric="dice_all"))
-    assert "No model is significantly worse" in texts(equal)
-    few = ranking_figure(table(*ROWS), tests.assign(claim="too few groups"), RankingSettings(metric="dice_all"))
-    assert "Too few groups of test images for a test: 20 are needed" in texts(few)
+    equal = ranking_figure(table(*ROWS), NO_RANKS, tests.assign(claim="no claim"), RankingSettings(metric="dice_all"))
+    assert "No model is significantly worse than the best on val" in texts(equal)
+    few = ranking_figure(
+        table(*ROWS), NO_RANKS, tests.assign(claim="too few groups", n_groups=12), RankingSettings(metric="dice_all")
+    )
+    assert "No dot is hollow: too few groups of test images, so nothing was tested; at least 20" in texts(few)
     for figure in (equal, few):
         assert "white" not in [dot.get_markerfacecolor() for dot in drawn(figure.axes[0], "value").values()]
-    other = ranking_figure(table(*ROWS), tests, RankingSettings(metric="test_mIoU"))
+    other = ranking_figure(table(*ROWS), NO_RANKS, tests, RankingSettings(metric="test_mIoU"))
     assert "white" not in [dot.get_markerfacecolor() for dot in drawn(other.axes[0], "value").values()]
     assert "tested for another metric" in texts(other)
 
 
 def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
-    said = texts(ranking_figure(table(*ROWS), NO_PAIRS, RankingSettings(metric="dice_all")))
+    said = texts(ranking_figure(table(*ROWS), NO_RANKS, NO_PAIRS, RankingSettings(metric="dice_all")))
     assert "mean Dice over all 86 test images, the 40 clean ones included; both masks empty = 1" in said
     assert "sam tiny, seed 1" in said
     assert "unet resnet18, task per class" in said
@@ -60,7 +62,7 @@ def test_the_ranking_says_on_how_many_images_and_what_the_number_is():
 
 
 def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
-    first, second = ranking_figure(table(*ROWS, ORACLE), NO_PAIRS, RankingSettings(metric="dice_all")).axes
+    first, second = ranking_figure(table(*ROWS, ORACLE), NO_RANKS, NO_PAIRS, RankingSettings(metric="dice_all")).axes
     assert ORACLE["exp_id"] not in drawn(first, "value")
     assert list(drawn(second, "value")) == [ORACLE["exp_id"]]
     assert drawn(second, "value")[ORACLE["exp_id"]].get_xdata()[0] == ORACLE["test_Dice"]
@@ -73,23 +75,52 @@ def test_the_oracle_track_has_a_panel_and_a_metric_of_its_own():
 def test_missing_values_and_intervals_are_said_not_drawn():
     unknown = row("sam-tiny_full_none_native_s3", 0.7, None, dice_all_lo=None, dice_all_hi=None)
     empty = row("sam-tiny_full_none_native_s4", 0.7, dice_all=None)
-    figure = ranking_figure(table(ROWS[0], unknown, empty), NO_PAIRS, RankingSettings(metric="dice_all"))
+    figure = ranking_figure(table(ROWS[0], unknown, empty), NO_RANKS, NO_PAIRS, RankingSettings(metric="dice_all"))
     assert len(drawn(figure.axes[0], "value")) == 2
     assert list(drawn(figure.axes[0], "interval")) == [ROWS[0]["exp_id"]]
-    assert "No bar: the interval could not be determined." in texts(figure)
+    assert "No bar: no interval was determined." in texts(figure)
     assert "1 more experiments, with lower values or none" in texts(figure)
 
 
 def test_a_long_ranking_is_cut_and_says_so():
     rows = [row(f"unet-resnet18_full_none_native_s{seed}", 0.5 + seed / 1000) for seed in range(MOST_ROWS + 5)]
-    figure = ranking_figure(table(*rows), NO_PAIRS, RankingSettings(metric="dice_all"))
+    figure = ranking_figure(table(*rows), NO_RANKS, NO_PAIRS, RankingSettings(metric="dice_all"))
     assert len(drawn(figure.axes[0], "value")) == MOST_ROWS
     assert "5 more experiments" in texts(figure)
 
 
+def test_several_seeds_are_one_row_at_their_mean_and_not_at_the_luckiest():
+    name = "sam-tiny_full_none_native_s1+2+3"
+    lucky = [row(f"sam-tiny_full_none_native_s{s}", v, experiment=name) for s, v in ((1, 0.66), (2, 0.70), (3, 0.86))]
+    means = pd.DataFrame([{"metric": "dice_all", "experiment": name, "mean_lo": 0.65, "mean_hi": 0.83}])
+    ranks = pd.concat([NO_RANKS, means])
+    figure = ranking_figure(table(*lucky, ROWS[1]), ranks, NO_PAIRS, RankingSettings(metric="dice_all"))
+    dots, intervals, ticks = (drawn(figure.axes[0], kind) for kind in ("value", "interval", "seeds"))
+    first = lucky[0]["exp_id"]
+    assert list(dots) == [BEST, first]
+    assert dots[first].get_xdata()[0] == pytest.approx(0.74)
+    assert intervals[first].get_segments()[0][:, 0].tolist() == [0.65, 0.83]
+    assert sorted(ticks[first].get_xdata()) == [0.66, 0.70, 0.86]
+    said = texts(figure)
+    assert "sam tiny (3 seeds)" in said
+    assert "Of several seeds the mean; ticks: the seeds." in said
+    assert "0.860" not in said
+
+
+def test_the_first_seed_of_the_best_mean_stands_first():
+    lucky, steady = "sam-tiny_full_none_native_s1+2", "unet-resnet18_full_none_native_s1+2"
+    rows = [row(f"sam-tiny_full_none_native_s{s}", v, experiment=lucky) for s, v in ((1, 0.5), (2, 0.9))]
+    rows += [row(f"unet-resnet18_full_none_native_s{s}", v, experiment=steady) for s, v in ((1, 0.74), (2, 0.76))]
+    ordered = words.label_rows(table(*rows), "automatic", "dice_all")
+    assert ordered["experiment"].tolist() == [steady, steady, lucky, lucky]
+    assert ordered["seed"].tolist() == [1, 2, 1, 2]
+
+
 @pytest.mark.parametrize("rows", [(), (ORACLE,), ROWS[-2:]], ids=["nothing", "oracle only", "references only"])
 def test_empty_tracks_are_no_error(rows, tmp_path):
-    style.save(ranking_figure(table(*rows), NO_PAIRS, RankingSettings(metric="dice_all")), tmp_path / "ranking.png")
+    style.save(
+        ranking_figure(table(*rows), NO_RANKS, NO_PAIRS, RankingSettings(metric="dice_all")), tmp_path / "ranking.png"
+    )
     style.save(data_efficiency_figure(table(*rows), NO_CURVES, NO_FITS), tmp_path / "data_efficiency.png")
     assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in ("ranking", "data_efficiency"))
 
@@ -118,13 +149,21 @@ def test_the_labels_that_are_nearly_enough_are_marked_on_the_fitted_line():
     law = pd.DataFrame({"series": name, "n_labels": n, "score": 1 - 2 * n**-0.5})
     law = law.assign(score_lo=law["score"] - 0.02, score_hi=law["score"] + 0.02)
     known = {"track": "automatic", "series": name, "n_enough": 217.0, "n_enough_lo": 190.0, "n_enough_hi": 250.0}
-    fits = pd.DataFrame([known | {"exponent_lo": low} for low in (0.4, -0.1)], columns=list(FITS))
+    known |= {"tested": True, "exponent": 0.5}
+    changes = ({"p_holm": 0.01}, {"p_holm": 0.06}, {"p_holm": np.nan, "tested": False})
+    fits = pd.DataFrame([known | change for change in changes], columns=list(FITS))
     figure = data_efficiency_figure(table(*rows), law, fits[:1])
     (mark,) = drawn(figure.axes[0], "enough").values()
     (x,), (y,) = mark.get_data()
     assert (x, y) == (217, pytest.approx(1 - 2 * 217**-0.5, abs=1e-3))
     assert "labels for 95 % of the fitted score" in texts(figure)
-    assert not drawn(data_efficiency_figure(table(*rows), law, fits[1:]).axes[0], "enough"), "no fall was shown"
+    assert not drawn(data_efficiency_figure(table(*rows), law, fits[1:2]).axes[0], "enough"), "no fall was shown"
+    single = law.assign(score_lo=np.nan, score_hi=np.nan)
+    figure = data_efficiency_figure(table(*rows), single, fits[2:])
+    assert set(drawn(figure.axes[0], "fit")) == {name}
+    assert not drawn(figure.axes[0], "enough")
+    assert not drawn(figure.axes[0], "band")
+    assert "described, not tested" in " ".join(texts(figure).split())
 
 
 def test_one_number_of_labels_gives_points_and_a_note():

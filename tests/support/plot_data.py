@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from defectbench.evaluation.pairwise import PAIRWISE
+from defectbench.evaluation.pairwise import PAIRWISE, RANKS, TAU
 from defectbench.evaluation.results import COLUMNS
 from defectbench.reporting.power_law import CURVES, FITS
 
@@ -56,6 +56,7 @@ ROWS = (
 NO_CURVES = pd.DataFrame(columns=list(CURVES))
 NO_FITS = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in FITS.items()})
 NO_PAIRS = pd.DataFrame(columns=list(PAIRWISE))
+NO_RANKS = pd.DataFrame(columns=[*RANKS, *TAU])
 ORACLE = row(
     "sam-tiny_80_box_native_s42", 0.95, 80, "oracle", prompt_type="box", model="sam", variant="tiny",
     dice_all=None, dice_all_lo=None, dice_all_hi=None,

@@ -105,3 +105,13 @@ def test_one_family_is_not_in_the_digest_of_another(project):
     assert "defectbench.families.unet.network" in modules
     assert "defectbench.families.reference.methods" not in modules
     assert "defectbench.config.study" not in modules
+
+
+def test_a_new_version_of_the_metrics_retrains_nothing(project):
+    scripts = ("score", *sorted(path.stem for path in (project / "scripts").glob("train_*.py")))
+    before = ask(project, "of", scripts)
+    edit(project, "metrics/version.py", "METRIC_VERSION = ", "METRIC_VERSION = 10")
+    edit(project, "metrics/definitions.py", "averaging=ALL_IMAGES", "averaging=CLEAN_IMAGES")
+    edit(project, "metrics/component_metrics.py", "averaging=TOTALS", "averaging=ALL_IMAGES")
+    after = ask(project, "of", scripts)
+    assert {name for name in before if after[name] != before[name]} == {"score"}

@@ -26,7 +26,7 @@ FAMILIES = {
 }
 # The plots of the tiny study, which has no cascades and no bands.
 PLOTS = [plot for plot in registry.PLOTS.values() if plot.only_with in ("results", "augmentations")]
-AFTER_SCORES = "results data_efficiency pairwise findings leaderboard tables page"
+AFTER_SCORES = "results operating_points data_efficiency pairwise findings leaderboard tables page"
 BEFORE_TRAINING = "ingest card split subset subset pack"
 TABLES = [(name, "") for name in AFTER_SCORES.split()]
 TABLES += [(f"plot_{plot.name}", "") for plot in PLOTS if "results" in plot.inputs]
@@ -58,7 +58,8 @@ EXPECTED: dict[str, Jobs] = {
     "one learning rate": experiment("unet", trained("full", PER_CLASS, "_lr-0.01")) + TABLES,
     # Every seed draws its own images.
     "one seed": [("subset", ""), *experiment("unet", trained("full", PER_CLASS, seed=7)), *TABLES],
-    "the name of an experiment": TABLES,
+    # Operating points are of ids alone.
+    "the name of an experiment": [job for job in TABLES if job[0] != "operating_points"],
     "a new experiment": experiment("unet", trained(10, PER_CLASS)) + TABLES,
     "a new experiment with test-time augmentation": [
         ("share_training", MIRRORED),
@@ -66,6 +67,10 @@ EXPECTED: dict[str, Jobs] = {
         *TABLES,
     ],
     "the runtime settings": [],
+    # The galleries read the same section of the configuration.
+    "the costs of wrong decisions": [
+        (name, "") for name in ("operating_points", "page", "plot_gallery", "plot_operating_points")
+    ],
     "the threshold policy": [
         job for job in experiments(*FAMILIES) + TABLES if not job[0].startswith(("train_", "predict_"))
     ],
@@ -141,6 +146,9 @@ CHANGES: dict[str, Callable[[Project], str | None]] = {
     "a new experiment": with_one_more(subset=10),
     "a new experiment with test-time augmentation": with_one_more(tta="hflip"),
     "the runtime settings": lambda p: p.config(runtime={"workers": 2, "checkpoint_every": "1 epochs", "compile": True}),
+    "the costs of wrong decisions": lambda p: p.config(
+        report={"bootstrap_draws": 200, "gallery_images": 2, "costs": {"escape": 100, "overkill": 1}}
+    ),
     "the threshold policy": lambda p: p.config(calibrate={"objective": "f1"}),
 }
 

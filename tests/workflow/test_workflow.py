@@ -72,7 +72,9 @@ def test_mistakes_in_the_configuration_stop_everything_before_any_job(project):
     assert done.returncode != 0
     assert "2 problem(s)" in output
     assert "splt: unknown key; did you mean 'split'?" in output
-    assert "calibrate.objective: 'dice' is not allowed; allowed: 'dice_all', 'f1' or 'youden'" in output
+    assert (
+        "calibrate.objective: 'dice' is not allowed; allowed: 'dice_all', 'f1', 'youden' or 'recall_at_least'" in output
+    )
     assert "Traceback" not in output
 
 

@@ -9,6 +9,7 @@ from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.tables import read_names
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import atomic, write_json
 from defectbench.script import run_script
@@ -29,12 +30,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     settings = CalibrateSettings.read(args.settings)
+    objective = Objective(settings.objective, settings.active_recall)
     table = read_names(args.folds).astype({"fold": int})
     folds = dict(zip(table["image_id"], table["fold"].tolist(), strict=True))
     histograms = pd.read_parquet(args.histograms, filters=[("role", "==", "val")])
     with PredictionFile(args.predictions) as predictions:
         data = ValidationData(predictions, read_truth(args.manifest, args.split))
-        thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, settings.objective)
+        thresholds = cross_fit_thresholds(histograms, data.header.classes, folds, objective)
         records = count_folds(data, thresholds, folds)
     metrics = fold_metrics(records, thresholds)
     with atomic(args.records) as temporary:

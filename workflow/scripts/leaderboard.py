@@ -16,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     """Read the results and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--ranks", type=Path, required=True, help="ranks.csv: mean and interval of each experiment")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
@@ -24,9 +25,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
-    results = pd.read_parquet(args.results)
-    write_text(args.out, leaderboard(results, read_table(args.pairwise), issues, leaks, args.ungrouped))
-    print(f"{len(results)} experiments in {args.out}")
+    results, ranks, pairwise = pd.read_parquet(args.results), read_table(args.ranks), read_table(args.pairwise)
+    write_text(args.out, leaderboard(results, ranks, pairwise, issues, leaks, args.ungrouped))
+    print(f"{results['experiment'].nunique()} experiments in {args.out}")
 
 
 if __name__ == "__main__":

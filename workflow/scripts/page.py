@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--study", required=True, help="name of the study")
     parser.add_argument("--experiments", type=Path, required=True, help="results.yaml: folders of the experiments")
     parser.add_argument("--results", type=Path, required=True, help="results.parquet")
+    parser.add_argument("--ranks", type=Path, required=True, help="ranks.csv: mean and interval of each experiment")
     parser.add_argument("--pairwise", type=Path, required=True, help="pairwise.csv")
+    parser.add_argument("--points", type=Path, required=True, help="operating_points.csv")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv: samples that could not be used")
     parser.add_argument("--leaks", type=Path, required=True, help="leaks.csv: images dropped from a split that leaked")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
@@ -34,7 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     inputs = Inputs(
         study=args.study,
         results=pd.read_parquet(args.results),
+        ranks=read_table(args.ranks),
         pairwise=read_table(args.pairwise),
+        points=read_table(args.points),
         issues=issues,
         leaks=leaks,
         split=read_names(args.split),
@@ -46,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     page = build_page(inputs)
     write_text(args.out, page)
-    print(f"{len(inputs.results)} experiments, {len(page) / 1e6:.1f} MB: {args.out}")
+    print(f"{inputs.results['experiment'].nunique()} experiments, {len(page) / 1e6:.1f} MB: {args.out}")
 
 
 if __name__ == "__main__":

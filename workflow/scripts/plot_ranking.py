@@ -11,13 +11,14 @@ from defectbench.script import run_script
 
 @run_script
 def main(argv: list[str] | None = None) -> None:
-    """Read results and tests and draw the ranking."""
+    """Read results, ranks and tests and draw the ranking."""
     draw(
         argv,
         __doc__,
         ranking_figure,
         settings=RankingSettings.read,
         results=pd.read_parquet,
+        ranks=read_table,
         pairwise=read_table,
     )
 

@@ -12,6 +12,7 @@ from defectbench.families.cascade.record import Stage, cascade_record, cascade_t
 from defectbench.families.sam2.predict import predict_prompted
 from defectbench.families.sam2.predictor import load_prompted
 from defectbench.files import read_json, write_json
+from defectbench.inference.cpu_load import cpu_load
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import timing_record
 from defectbench.inference.predictor import ModelFiles
@@ -41,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--timing", type=Path, required=True, help="timing.json to write")
     args = parser.parse_args(argv)
 
+    load_at_start = cpu_load()
     settings = ResolvedCascade.read(args.settings)
     identity = ExperimentIdentity.read(args.identity)
     segmenter = Stage.read(args.segmenter, [args.segmenter_subset])
@@ -53,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     outputs = {"val": args.val, "test": args.test}
     images = ImagePack(args.pack)
     seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompts.source)
-    timing = timing_record(seconds, device_name(predictor.device))
+    timing = timing_record(seconds, device_name(predictor.device), load_at_start)
     if args.source:
         timing = cascade_timing(timing, read_json(args.source / "timing.json"), read_json(args.prompts_timing))
     write_json(args.timing, timing)

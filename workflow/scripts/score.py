@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--hist", type=Path, required=True, help="hist.parquet to write")
     parser.add_argument("--pooled", type=Path, required=True, help="pooled_hist.parquet to write")
     parser.add_argument("--components", type=Path, required=True, help="components.parquet to write")
+    parser.add_argument("--froc", type=Path, required=True, help="froc.parquet to write")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.json to write")
     args = parser.parse_args(argv)
 
@@ -45,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         data = ValidationData(val, truth, images), HeldOutData(test, truth, images)
         scores = score(*data, calibration, settings)
     metrics = summarise(scores, calibration, truth.manifest.digest(), settings, **kind)
-    scores.write(args.per_image, args.hist, args.pooled, args.components)
+    scores.write(args.per_image, args.hist, args.pooled, args.components, args.froc)
     write_json(args.metrics, metrics)
     names = [name for name in ("dice_all", "test_mIoU") if metrics[name] is not None]
     values = ", ".join(f"{name} {metrics[name]:.3f}" for name in names)

@@ -202,7 +202,7 @@ def true_boxes(root, score=1.0):
 def per_image(root, folder):
     """Counts of an experiment as scoring writes them."""
     choose_thresholds(root, folder)
-    written = {name: folder / f"{name}.parquet" for name in ("per_image", "hist", "pooled", "components")}
+    written = {name: folder / f"{name}.parquet" for name in ("per_image", "hist", "pooled", "components", "froc")}
     given = {"manifest": root / "manifest.parquet", "split": root / "split.csv", "settings": root / "score.yaml"}
     given |= {name: folder / f"{name}.pred.parquet" for name in ("val", "test")}
     given |= {"calibration": folder / "calibration.json", "run": folder / "run.json"}
@@ -344,19 +344,23 @@ def test_a_cascade_records_both_stages_and_their_costs(root):
     assert record["weights_source"] == f"{unet.get('weights_source') or 'none'} + random"
     assert (record["n_labels_train"], record["n_labels_val"], record["zero_shot"]) == (4, 4, False)
     assert (record["notes"], record["batch_parts"]) == (["loss: its own"], 2)
-    stage1 = read_json(root / "unet" / "timing.json")["avg_inference_time"]
-    stage1 += read_json(folder / "prompts.json")["avg_prompt_seconds"]
-    assert timing["infer_ms_stage1"] == pytest.approx(1000 * stage1)
-    assert 1000 * timing["avg_inference_time"] == pytest.approx(timing["infer_ms_stage1"] + timing["infer_ms_stage2"])
+    prompting = read_json(folder / "prompts.json")["avg_prompt_seconds"]
+    first = read_json(root / "unet" / "timing.json")
+    assert timing["infer_ms_stage1"] == pytest.approx(first["infer_ms_p50"] + 1000 * prompting)
+    assert timing["infer_ms_p50"] == pytest.approx(timing["infer_ms_stage1"] + timing["infer_ms_stage2"])
+    assert timing["avg_inference_time"] > first["avg_inference_time"] + prompting
+    assert timing["load"] >= max(first["load"], timing["load_at_start"])
     assert len(read_prompts(folder / "prompts.parquet", "unet")) == 8
     assert (record["device"], timing["device"]) == (unet["device"], read_json(root / "unet" / "timing.json")["device"])
 
 
 def test_times_and_trainings_of_two_devices_are_those_of_neither():
     timing = {"avg_inference_time": 0.02, "infer_seconds_total": 1.0, "n_images": 50, "peak_memory_infer_bytes": 1}
-    source = {"avg_inference_time": 1.9, "device": "CPU"}
+    timing |= {"infer_ms_p50": 15.0, "load": 0.4}
+    source = {"avg_inference_time": 1.9, "infer_ms_p50": 800.0, "device": "CPU", "load": 1.7}
     actual = [cascade_timing(timing | {"device": name}, source, {"avg_prompt_seconds": 0.1}) for name in ("GPU", "CPU")]
     assert [timing["device"] for timing in actual] == ["mixed", "CPU"]
+    assert (actual[0]["infer_ms_p50"], actual[0]["load"]) == (915, 1.7)
     named = {"exp_id": "c", "dataset": "d", "family": "cascade", "model": "cascade", "variant": "", "subset": "full"}
     identity = ExperimentIdentity(**named, prompt_type="box", img_size="native", seed=42)
     stages = {"segmenter": "t", "prompts": CascadePrompts(source="s", kind="box")}

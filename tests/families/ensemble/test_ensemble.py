@@ -236,7 +236,9 @@ def test_an_ensemble_costs_what_all_its_members_cost(dataset):
     run, one = read_json(out["run"]), read_json(dataset.folder / "member0" / "run.json")
     for name in ("train_seconds", "params_total", "weights_bytes"):
         assert run[name] == 2 * one[name]
-    assert read_json(out["timing"])["avg_inference_time"] == pytest.approx(0.025)
+    timing = read_json(out["timing"])
+    assert (timing["avg_inference_time"], timing["infer_ms_p50"]) == (pytest.approx(0.025), 24.0)
+    assert timing["infer_ms_p95"] is None
     assert read_json(out["choice"])["weights"] == [0.5, 0.5]
     assert PredictionFile(out["val"]).header.role == "val"
     assert PredictionFile(out["test"]).header.role == "test"

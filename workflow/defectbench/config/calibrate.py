@@ -63,12 +63,25 @@ class PostProcessingSettings(Settings):
 class CalibrateSettings(Settings):
     """The threshold policy. Candidates are the codes of p = k/256, k = 1 ... 255."""
 
-    objective: Literal["dice_all", "f1", "youden"] = Field(
-        "dice_all", description="Metric to maximise over all val images, clean ones included"
+    objective: Literal["dice_all", "f1", "youden", "recall_at_least"] = Field(
+        "dice_all",
+        description="Metric to maximise over all val images, clean ones included; recall_at_least: the highest "
+        "threshold whose recall of all defective pixels is at least recall, or that of the highest recall if none is",
     )
+    recall: float = Field(0.95, gt=0, le=1, description="The least recall of the objective recall_at_least")
     post_processing: PostProcessingSettings | None = Field(
         PostProcessingSettings(), description="Candidates for the metrics named _pp; none: no post-processing"
     )
+
+    @property
+    def inactive_keys(self) -> set[str]:
+        """The recall, which the other objectives do not have."""
+        return set() if self.objective == "recall_at_least" else {"recall"}
+
+    @property
+    def active_recall(self) -> float | None:
+        """The recall that the objective asks for, if it does."""
+        return self.recall if self.objective == "recall_at_least" else None
 
     @property
     def needs_images(self) -> bool:

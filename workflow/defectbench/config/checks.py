@@ -10,7 +10,7 @@ from defectbench.config.names import find_one
 from defectbench.config.predict_images import PredictImagesSettings, image_files
 from defectbench.config.prompts import is_oracle
 from defectbench.config.report import ReportSettings
-from defectbench.config.split import SplitSettings, undecided_folders
+from defectbench.config.split import SplitSettings, undecided_roles
 from defectbench.walk import IMAGE_SUFFIXES, WalkError
 
 
@@ -22,12 +22,13 @@ def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
     return problems
 
 
-def undecided_roles(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
+def dealt_anew(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
     """The problem that published roles would be dealt anew without a word, if so."""
     if dataset.generator is not None:
         return []
     folder = dataset.root / dataset.images_dir
-    problem = undecided_folders((path.relative_to(folder).as_posix() for path in dataset.image_files()), split)
+    ids = [path.relative_to(folder).as_posix() for path in dataset.image_files()]
+    problem = undecided_roles(ids, dataset.files_of_roles(), split)
     return [problem] if problem else []
 
 

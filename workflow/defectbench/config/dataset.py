@@ -93,7 +93,7 @@ class DatasetSettings(Settings):
 
     def is_in_clean_folder(self, image_id: str) -> bool:
         """Whether an image is in one of ``clean_folders``."""
-        return any(str(parent) in self.clean_folders for parent in PurePosixPath(image_id).parents)
+        return not {*map(PurePosixPath, self.clean_folders)}.isdisjoint(PurePosixPath(image_id).parents)
 
     @property
     def generator(self) -> Settings | None:
@@ -103,6 +103,10 @@ class DatasetSettings(Settings):
     @abstractmethod
     def label_files(self) -> list[Path]:
         """All files that hold labels, sorted."""
+
+    def files_of_roles(self) -> list[str]:
+        """Names of the label files that each hold many images, and so may be called as roles."""
+        return []
 
     def source_files(self) -> list[Path]:
         """Every file that ingest reads: Snakemake watches each of them."""

@@ -19,15 +19,48 @@ class BootstrapSettings(Settings):
     bootstrap_seed: int = Field(42, ge=0)
 
 
-class AblationSettings(Settings):
+class ComparisonSettings(Settings):
     """Comparisons declared beforehand."""
 
     ablations: tuple[tuple[str, str], ...] = Field(
         (), description="Pairs of experiments, by name or id, that are tested besides each against the best"
     )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Difference of the primary metric, e.g. 0.02, that does not matter: the second of each pair is "
+        "tested for being not worse than the first by so much",
+    )
 
 
-class ReportSettings(BootstrapSettings, AblationSettings):
+class CleanShareSettings(Settings):
+    """Images as the line brings them."""
+
+    clean_share: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of clean images on the line, e.g. 0.98: dice_all is also given for that share",
+    )
+
+
+class CostSettings(Settings):
+    """What wrong decisions on images cost, in any one unit."""
+
+    escape: float = Field(gt=0, description="Cost of a defective image that is missed")
+    overkill: float = Field(gt=0, description="Cost of a clean image that is flagged")
+
+
+class InspectionSettings(CleanShareSettings):
+    """Inspection of images on the line."""
+
+    costs: CostSettings | None = Field(
+        None, description="With them, operating points have an expected cost, and one has the least"
+    )
+
+
+class ReportSettings(BootstrapSettings, ComparisonSettings, InspectionSettings):
     """Statistics and pictures of a study."""
 
     gallery_images: int = Field(6, ge=1, le=24, description="Rows of the gallery")
@@ -43,7 +76,7 @@ class ReportSettings(BootstrapSettings, AblationSettings):
         return bands
 
 
-class ResultsSettings(BootstrapSettings):
+class ResultsSettings(BootstrapSettings, CleanShareSettings):
     """Experiments of a results table."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments, in the table's order")
@@ -52,7 +85,13 @@ class ResultsSettings(BootstrapSettings):
     )
 
 
-class PairwiseSettings(BootstrapSettings, AblationSettings):
+class OperatingPointsSettings(BootstrapSettings, InspectionSettings):
+    """Experiments whose operating points are found."""
+
+    experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")
+
+
+class PairwiseSettings(BootstrapSettings, ComparisonSettings):
     """Experiments that are tested against each other."""
 
     experiments: list[Path] = Field(min_length=1, description="Folders of the experiments")

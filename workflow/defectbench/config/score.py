@@ -8,12 +8,12 @@ from defectbench.config.base import Settings
 
 
 class ScoreSettings(Settings):
-    """Matching of predicted with true connected components (``recall_at_fp_*``)."""
+    """Matching of predicted with true components (``component_recall``, ``false_components``, ``recall_at_fp_*``)."""
 
     match_iou: float = Field(0.5, gt=0, le=1, description="Least IoU at which a predicted component matches a true one")
     component_recall: Literal["auto", "always", "never"] = Field(
         "auto",
-        description="Whether recall_at_fp_* is given; auto: null for classes with fragmented truth, as cracks are",
+        description="Whether these metrics are given; auto: null for classes with fragmented truth, as cracks are",
     )
     fragmented_from: float = Field(
         0.18,

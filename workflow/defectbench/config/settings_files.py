@@ -8,7 +8,7 @@ from pathlib import Path
 from defectbench.config.augment import AugmentationsSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.config.report import PairwiseSettings, ResultsSettings
+from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
 from defectbench.config.study import Study
 
 
@@ -46,11 +46,26 @@ def write_settings_files(study: Study, top: Path) -> None:
     folders = [experiment_folder(study, experiment) for experiment in mapping]
     draws, seed = study.report.bootstrap_draws, study.report.bootstrap_seed
     ResultsSettings(
-        experiments=folders, experiment_of=study.experiment_of(), bootstrap_draws=draws, bootstrap_seed=seed
+        experiments=folders,
+        experiment_of=study.experiment_of(),
+        bootstrap_draws=draws,
+        bootstrap_seed=seed,
+        clean_share=study.report.clean_share,
     ).write(results / "results.yaml")
     PairwiseSettings(
-        experiments=folders, ablations=study.report.ablations, bootstrap_draws=draws, bootstrap_seed=seed
+        experiments=folders,
+        ablations=study.report.ablations,
+        margin=study.report.margin,
+        bootstrap_draws=draws,
+        bootstrap_seed=seed,
     ).write(results / "pairwise.yaml")
+    OperatingPointsSettings(
+        experiments=folders,
+        costs=study.report.costs,
+        clean_share=study.report.clean_share,
+        bootstrap_draws=draws,
+        bootstrap_seed=seed,
+    ).write(results / "operating_points.yaml")
     study.ranking.write(results / "ranking.yaml")
     study.report.write(results / "report.yaml")
 

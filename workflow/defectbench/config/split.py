@@ -50,22 +50,36 @@ def check_pattern(pattern: str) -> str:
 
 def folder_role(image_id: str) -> Role | None:
     """The role that the first folder called as one of ROLE_FOLDERS gives to an image; None if there is none."""
-    names = (re.sub(r"[-_ ]?\d{4}$", "", folder.lower()) for folder in PurePosixPath(image_id).parts[:-1])
-    return next((ROLE_FOLDERS[name] for name in names if name in ROLE_FOLDERS), None)
+    return next((role for folder in PurePosixPath(image_id).parts[:-1] if (role := _word_role(folder))), None)
 
 
-def undecided_folders(image_ids: Iterable[str], settings: "SplitSettings") -> str | None:
-    """The problem that images are in folders of different roles, and the settings do not say what that means."""
+def file_role(name: str) -> Role | None:
+    """The role that a label file's name tells, such as instances_train2017.json; None if it tells none, or several."""
+    roles = {role for word in re.split(r"[-_. ]", PurePosixPath(name).stem) if (role := _word_role(word))}
+    return roles.pop() if len(roles) == 1 else None
+
+
+def _word_role(word: str) -> Role | None:
+    return ROLE_FOLDERS.get(re.sub(r"[-_ ]?\d{4}$", "", word.lower()))
+
+
+def undecided_roles(image_ids: Iterable[str], label_files: Iterable[str], settings: "SplitSettings") -> str | None:
+    """The problem that images or labels are in folders or files called as roles, and no setting says what they mean.
+
+    Only some formats have ``label_files`` that tell roles, each of many images.
+    """
     if settings.file or settings.from_names or settings.from_folders is not None:
         return None
-    counts = Counter(role for role in map(folder_role, image_ids) if role)
-    if len(counts) < 2:
-        return None
-    found = ", ".join(f"{role}: {counts[role]:,} images" for role in ("train", "val", "test") if role in counts)
-    return (
-        f"split.from_folders: images are in folders called as roles ({found}); set it to true to keep these roles, or "
-        "to false to divide all images anew"
-    )
+    folders, files = map(folder_role, image_ids), map(file_role, label_files)
+    for what, roles in (("images are in folders", folders), ("labels are in files", files)):
+        counts = Counter(role for role in roles if role)
+        if len(counts) > 1:
+            found = ", ".join(f"{role}: {counts[role]:,}" for role in ("train", "val", "test") if role in counts)
+            return (
+                f"split.from_folders: {what} called as roles ({found}); set it to true to keep these roles, or to"
+                " false to divide all images anew"
+            )
+    return None
 
 
 class SplitNames(Settings):
@@ -115,8 +129,8 @@ class SplitSettings(Settings):
     file: SplitFile | None = None
     from_folders: bool | None = Field(
         None,
-        description="Roles by the folders train, val (valid, validation, dev) and test that images are in: keep them,"
-        " or divide all images anew. Required where there are such folders",
+        description="Roles by the folders train, val (valid, validation, dev) and test that images are in, or by COCO"
+        " files called so: keep them, or divide all images anew. Required where there are such",
     )
     from_names: SplitNames | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from defectbench.config.dataset import DatasetSettings
-from defectbench.config.split import SplitFile, SplitNames, SplitSettings, folder_role, undecided_folders
+from defectbench.config.ingest import CocoFiles
+from defectbench.config.split import SplitFile, SplitNames, SplitSettings, file_role, folder_role, undecided_roles
 from defectbench.data.foreign_text import TextError, read_table
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_names
+from defectbench.data.readers.coco import CocoLabels
 from defectbench.script import UserError
 
 
@@ -38,16 +40,24 @@ def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: Datas
         SplitError: if roles cannot be read, or if folders look like roles and the settings do not say what they mean.
     """
     ids = list(image_ids)
-    if problem := undecided_folders(ids, settings):
+    if problem := undecided_roles(ids, dataset.files_of_roles(), settings):
         raise SplitError(problem)
     if settings.file is not None:
         return _read_file(settings.file, _on_disk(dataset) or ids, dataset)
     if settings.from_folders:
-        found = {image_id: role for image_id in ids if (role := folder_role(image_id))}
-        return GivenRoles(pd.Series(found, dtype=object), "split.from_folders", {})
+        return GivenRoles(_by_place(ids, dataset), "split.from_folders", {})
     if settings.from_names is not None:
         return _match_names(settings.from_names, ids)
     return None
+
+
+def _by_place(ids: list[str], dataset: DatasetSettings) -> pd.Series:
+    """Roles by the folders that images are in, or else by the COCO files that list them."""
+    roles: dict[str, str | None] = {image_id: folder_role(image_id) for image_id in ids}
+    if isinstance(dataset, CocoFiles) and not any(roles.values()):
+        files = CocoLabels(dataset).files()
+        roles = {image_id: file_role(files[image_id]) for image_id in ids}
+    return pd.Series(roles, dtype=object).dropna()
 
 
 def _on_disk(dataset: DatasetSettings) -> list[str]:

@@ -58,7 +58,7 @@ def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> I
     stops = problems if settings.on_bad_sample == "error" else [problem for problem in problems if problem.always_stops]
     if stops:
         write_issues(problem_file, problems)
-        raise BadSamplesError(_error_message(stops, settings, problem_file))
+        raise BadSamplesError(_error_message(stops, notes, settings, problem_file))
     bad = {problem.sample for problem in problems}
     rows = [row for row in rows if row["image_id"] not in bad]
     if settings.images == "defective":
@@ -132,7 +132,7 @@ def _is_upright(image_id: str, header: Header, settings: DatasetSettings, labels
     )
 
 
-def _error_message(problems: list[Problem], settings: DatasetSettings, problem_file: Path) -> str:
+def _error_message(problems: list[Problem], notes: list[Note], settings: DatasetSettings, problem_file: Path) -> str:
     lines = [
         f"dataset {settings.name}: {len({problem.sample for problem in problems})} samples cannot be used, "
         f"{len(problems)} problems; the first of them:",
@@ -147,6 +147,7 @@ def _error_message(problems: list[Problem], settings: DatasetSettings, problem_f
             f"Correct the names, or remove the labels, of {len(stopping)} that find no image: they are never set aside,"
             " since an image without a label counts as clean."
         )
+        lines += [f"In {note.sample}, {note.finding}: {note.detail}" for note in notes if note.finding == "passed over"]
     return "\n".join(lines)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from defectbench.config.base import MERGED
 from defectbench.data.box_file import BoxPredictions
-from defectbench.evaluation.calibration import best_candidate
 from defectbench.evaluation.detection import CORNERS, true_boxes
+from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
 from defectbench.metrics.boxes import box_iou
 from defectbench.metrics.codes import N_BINS
@@ -63,7 +63,7 @@ def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThresh
                 scores.append(boxes["score"].to_numpy())
                 hits.append(match_boxes(boxes[CORNERS].to_numpy(), true))
     curve = f1_curve(np.concatenate(scores), np.concatenate(hits), n_true)
-    k = best_candidate(curve)
+    k = Objective("f1").best_candidate(curve)
     values = [None if np.isnan(value) else float(value) for value in curve]
     return BoxThreshold("val", k / N_BINS, values[k - 1], values, len(ids), n_true, ids_sha256(ids))
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from defectbench.metrics.definitions import METRICS, ImageCounts
+from defectbench.metrics.definitions import METRICS
+from defectbench.metrics.image_counts import ImageCounts
 
 METRICS_BY_SIZE = ("mIoU", "Dice", "Recall")
 

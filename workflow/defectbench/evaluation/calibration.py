@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 
 from defectbench.config.calibrate import CalibrateSettings, PostProcessingSettings
+from defectbench.evaluation.calibration_noise import DRAWS, bootstrap_choice
 from defectbench.evaluation.dense_crf import ImageCrfs
+from defectbench.evaluation.objective import HALF_K, Objective
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.truth import ValidationData, ids_sha256
-from defectbench.metrics import counts
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import joint_histogram, sweep
-
-HALF_K = N_BINS // 2
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,8 @@ class Calibration:
 
     role: str
     objective: str
+    recall: float | None
+    """what ``recall_at_least`` asks for; None for other objectives"""
     has_scores: bool
     used_val_labels: bool
     """whether ``thresholds`` depend on val labels; ``post_processed`` always does"""
@@ -37,6 +38,13 @@ class Calibration:
     """the objective at p = 0.5"""
     curve: dict[str, list[float | None]]
     """the objective at k = 1 ... 255"""
+    noise_draws: int
+    """resamples of the groups of val images in which threshold and objective were found again, with no
+    post-processing"""
+    threshold_range: dict[str, list[float] | None]
+    """95 % range of p over the draws; None without scores, or if there is nothing to draw from"""
+    value_range: dict[str, list[float] | None]
+    """95 % range of the objective at the threshold of the same draw"""
     post_processed: dict[str, dict[str, Any]]
     """the chosen pipeline: ``k``, the fields of PostProcessing, and the objective; empty without post-processing"""
     candidates: dict[str, dict[str, float | None]]
@@ -47,29 +55,43 @@ class Calibration:
         record = self.post_processed[name]
         return record["k"], PostProcessing.read(record)
 
+    @property
+    def maximised(self) -> Objective:
+        """The objective as a function."""
+        return Objective(self.objective, self.recall)
+
 
 def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
     """Choose for each class the threshold k/256, k = 1 ... 255, with the highest objective over all val images.
 
-    Ties go to the candidate nearest to 0.5. Methods without scores keep 0.5: a threshold has no meaning for them. Then
-    choose the post-processing at this threshold, by the same objective, in a second pass over the maps.
+    Ties go to the candidate nearest to 0.5, by ``recall_at_least`` to the highest. Methods without scores keep 0.5: a
+    threshold has no meaning for them. Then choose the post-processing at this threshold, by the same objective, in a
+    second pass over the maps. How far other val images would have moved the threshold is recorded beside it.
     """
     _require_validation(data)
     classes = data.header.classes
-    curves = dict(zip(classes, objective_curves(data, settings.objective), strict=True))
-    thresholds = {name: best_candidate(curve) if data.header.has_scores else HALF_K for name, curve in curves.items()}
+    has_scores = data.header.has_scores
+    objective = Objective(settings.objective, settings.active_recall)
+    histograms, n_pixels, groups = _count_thresholds(data)
+    terms = {
+        name: objective.terms(*sweep(of_class), n_pixels) for name, of_class in zip(classes, histograms, strict=True)
+    }
+    curves = {name: objective.of_sums(of_class.sum(axis=1)) for name, of_class in terms.items()}
+    thresholds = {name: objective.best_candidate(curve) if has_scores else HALF_K for name, curve in curves.items()}
+    ranges = {
+        name: bootstrap_choice(objective, of_class, groups) if has_scores else None for name, of_class in terms.items()
+    }
     values = {name: _numbers(curve) for name, curve in curves.items()}
     post_processed: dict[str, dict[str, Any]] = {}
     candidates: dict[str, dict[str, float | None]] = {}
     if settings.post_processing is not None:
-        post_processed, candidates = choose_post_processing(
-            data, thresholds, settings.objective, settings.post_processing
-        )
+        post_processed, candidates = choose_post_processing(data, thresholds, objective, settings.post_processing)
     return Calibration(
         role=data.role,
-        objective=settings.objective,
-        has_scores=data.header.has_scores,
-        used_val_labels=data.header.has_scores,
+        objective=objective.name,
+        recall=objective.recall,
+        has_scores=has_scores,
+        used_val_labels=has_scores,
         n_images=len(data.ids),
         val_ids_sha256=ids_sha256(data.ids),
         thresholds=thresholds,
@@ -77,51 +99,29 @@ def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
         value={name: values[name][k - 1] for name, k in thresholds.items()},
         value_at_half={name: values[name][HALF_K - 1] for name in classes},
         curve=values,
+        noise_draws=DRAWS,
+        threshold_range={n: found and [k / N_BINS for k in found.k] for n, found in ranges.items()},
+        value_range={name: found and list(found.value) for name, found in ranges.items()},
         post_processed=post_processed,
         candidates=candidates,
     )
 
 
-def objective_curves(data: ValidationData, name: str) -> np.ndarray:
-    """The objective of each class at every candidate, (C, 255), from one pass over the maps; NaN if not defined."""
-    histograms, n_pixels = [], []
+def _count_thresholds(data: ValidationData) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Histograms of each class and image, (C, N, 2, 256), the images' pixels (N,) and their groups, from one pass."""
+    histograms, n_pixels, groups = [], [], []
     for sample in data:
         maps = zip(sample.codes, sample.truth, strict=True)
         histograms.append([joint_histogram(codes, truth) for codes, truth in maps])
         n_pixels.append(sample.truth[0].size)
-    by_class = np.stack(histograms, axis=1)
-    return np.stack([objective(name, *sweep(images), np.array(n_pixels)) for images in by_class])
-
-
-def objective(name: str, tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, n_pixels: np.ndarray) -> np.ndarray:
-    """Objective of a threshold, (...), from counts (N, ...) of N images with ``n_pixels`` (N,) pixels.
-
-    - ``dice_all``: mean Dice over all images, both empty = 1.
-    - ``f1``: 2tp/(2tp+fp+fn) of the totals; NaN if no image is defective.
-    - ``youden``: recall + specificity - 1 of the totals (W. J. Youden, Cancer 3, 1950); NaN without pixels of both
-      kinds.
-    """
-    if name == "dice_all":
-        return counts.dice(tp, fp, fn).mean(axis=0)
-    tp, fp, fn = tp.sum(axis=0), fp.sum(axis=0), fn.sum(axis=0)
-    if name == "f1":
-        return np.where(tp + fn > 0, counts.f1(tp, fp, fn), np.nan)
-    tn = n_pixels.sum() - tp - fp - fn
-    return counts.recall(tp, fn) + counts.recall(tn, fp) - 1
-
-
-def best_candidate(curve: np.ndarray) -> int:
-    """The k with the highest value of ``curve`` (255,); of equals the nearest to 128; 128 if no value is defined."""
-    if np.isnan(curve).all():
-        return HALF_K
-    best = np.flatnonzero(curve == np.nanmax(curve)) + 1
-    return int(best[np.argmin(np.abs(best - HALF_K))])
+        groups.append(sample.group)
+    return np.stack(histograms, axis=1), np.array(n_pixels), groups
 
 
 def choose_post_processing(
-    data: ValidationData, thresholds: dict[str, int], name: str, settings: PostProcessingSettings
+    data: ValidationData, thresholds: dict[str, int], objective: Objective, settings: PostProcessingSettings
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float | None]]]:
-    """Choose for each class the pipeline with the highest objective ``name`` over all val images.
+    """Choose for each class the pipeline with the highest ``objective`` over all val images.
 
     No post-processing at the calibrated threshold is always a candidate. Ties go to the calibrated threshold, then to
     pipelines without a CRF, to the fewest steps, and to the smallest area and radii. Returns ``post_processed`` and
@@ -137,7 +137,7 @@ def choose_post_processing(
     candidates: dict[str, dict[str, float | None]] = {}
     for class_name, images in counted.items():
         tp, fp, fn = np.moveaxis(images.astype(np.int64), -1, 0)
-        values = objective(name, tp, fp, fn, n_pixels)
+        values = objective(tp, fp, fn, n_pixels)
         pipelines = [(k, steps) for k in candidate_ks[class_name] for steps in search.pipelines]
         best = best_pipeline(pipelines, values, thresholds[class_name])
         k, steps = pipelines[best]

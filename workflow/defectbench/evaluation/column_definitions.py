@@ -2,7 +2,10 @@
 
 import re
 
+from defectbench.evaluation.pixel_curves import FEWEST_GROUPS
+from defectbench.metrics.component_metrics import RECALL_AT_FP
 from defectbench.metrics.definition import SHARE, Definition
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
 from defectbench.metrics.names import DEFINITIONS
 
 NAME_PARTS = {
@@ -12,7 +15,12 @@ NAME_PARTS = {
     "_pp": "with post-processing and threshold chosen on val; null if none was sought",
     "_calibrated": "of zero-shot methods, whose unsuffixed metrics are at p = 0.5: at the threshold chosen on val; "
     "null for all other methods, whose unsuffixed metrics are that already",
-    "_lo": "lower bound of the 95 % confidence interval: studentised bootstrap of whole groups of images",
+    "_lo": "lower bound of the 95 % confidence interval, over groups of test images. Of means over images and ratios "
+    "of totals: a worst-case bound (Gaffke, 2005); of AUPRC: percentiles of a bootstrap, null with fewer than "
+    f"{FEWEST_GROUPS} groups, where these cover too rarely. No interval have val metrics (thresholds were chosen by "
+    "them) and those of other suffixes; `recall_at_fp_*` (the score cut depends on the same images); "
+    "`fp_area_on_clean` (the largest possible false alarm would decide); `miou_with_background` and `dice_kaggle` "
+    "(for comparison with figures that have none)",
     "_hi": "upper bound of the same interval",
     "cv_": "of a cross-validated experiment, between its folds, each at the thresholds chosen on the other folds",
     "_mean": "mean over the folds",
@@ -41,6 +49,8 @@ _PIXELS = (
     Definition(name="n_pixels", value_range="pixels", description="Number of pixels of the test images."),
 )
 
+_IMAGES = (*IMAGE_RANKING.values(), *OPERATING_RATES.values())
+
 _OPERATING_POINT = (
     Definition(
         name="threshold",
@@ -68,7 +78,7 @@ _OPERATING_POINT = (
     Definition(
         name="match_iou",
         value_range=SHARE,
-        description="IoU from which components are matched by `recall_at_fp_*`.",
+        description="IoU from which the components of `component_recall`, `recall_at_fp_*` and so on match.",
     ),
 )
 
@@ -87,18 +97,24 @@ _COST = (
         null_when="not measured",
         description="Time of prediction of all images (val and test).",
     ),
-    *(
-        Definition(
-            name=f"infer_ms_p{percent}",
-            value_range="milliseconds",
-            null_when="not measured, or an ensemble or cascade: percentiles of a sum are not known",
-            description=f"Time of prediction per image, {percent}th percentile.",
-        )
-        for percent in (50, 95)
+    Definition(
+        name="infer_ms_p50",
+        averaging="median over the predicted images; of ensembles and cascades the sum of the medians of their parts",
+        value_range="milliseconds",
+        null_when="not measured",
+        description="Time of prediction per image. Of tables and plots, since a few images that waited for other work "
+        "raise the mean several times.",
+    ),
+    Definition(
+        name="infer_ms_p95",
+        averaging="95th percentile over the predicted images",
+        value_range="milliseconds",
+        null_when="not measured, or an ensemble or cascade: percentiles of a sum are not known",
+        description="Time of prediction per image.",
     ),
     Definition(
         name="infer_ms_stage1",
-        averaging="mean over the predicted images",
+        averaging="median over the predicted images, plus the mean time of making the prompts",
         value_range="milliseconds",
         null_when="no cascade",
         description="Time per image of a cascade's first stage: prediction by the experiment that makes the prompts, "
@@ -106,10 +122,18 @@ _COST = (
     ),
     Definition(
         name="infer_ms_stage2",
-        averaging="mean over the predicted images",
+        averaging="median over the predicted images",
         value_range="milliseconds",
         null_when="no cascade",
         description="Time per image of a cascade's second stage: prediction by the prompted segmenter.",
+    ),
+    Definition(
+        name="load",
+        formula="processes that ran or waited for a CPU, mean of one minute/CPUs",
+        averaging="the higher one of start and end of the prediction, and of the parts of ensembles and cascades",
+        value_range="0 and more",
+        null_when="not measured",
+        description="Load of the machine while prediction was timed. Above 1, times are too long: see `notes`.",
     ),
     Definition(
         name="train_seconds",
@@ -240,10 +264,30 @@ _PROVENANCE = (
     Definition(name="metric_version", description="Version of these definitions."),
 )
 
+_AT_THE_LINE = (
+    Definition(
+        name="dice_at_clean_share",
+        formula="clean_share (1 - fp_image_rate) + (1 - clean_share) test_Dice",
+        averaging="over clean and over defective images, weighted",
+        value_range=SHARE,
+        null_when="`report.clean_share` is not set, or images of one kind are missing",
+        description="dice_all as it would be at the line's share of clean images.",
+    ),
+    Definition(
+        name="clean_share",
+        value_range=SHARE,
+        null_when="`report.clean_share` is not set",
+        description="Share of clean images on the line, as configured.",
+    ),
+)
+
 GROUPS: dict[str, tuple[Definition, ...]] = {
     "Metrics at a threshold": tuple(DEFINITIONS.values()),
     "Metrics of pixels over all thresholds": _PIXELS,
+    "Metrics of components over all thresholds": tuple(RECALL_AT_FP.values()),
+    "Metrics of images over all thresholds": _IMAGES,
     "Thresholds and post-processing": _OPERATING_POINT,
+    "At the line": _AT_THE_LINE,
     "Cost": _COST,
     "Experiment": _IDENTITY,
     "Training": _TRAINING,
@@ -255,11 +299,11 @@ COLUMN_DEFINITIONS: tuple[Definition, ...] = tuple(definition for group in GROUP
 _BY_NAME = {definition.name: definition for definition in COLUMN_DEFINITIONS}
 _PREFIX = "|".join(re.escape(part) for part in NAME_PARTS if part.endswith("_"))
 _SUFFIX = "|".join(re.escape(part) for part in NAME_PARTS if part.startswith("_"))
-_FULL_NAME = re.compile(rf"(?:{_PREFIX})?(?P<name>.+?)(?:{_SUFFIX})?")
+_FULL_NAME = re.compile(rf"(?:{_PREFIX})?(?P<name>.+?)(?:{_SUFFIX})*")
 
 
 def definition_of(column: str) -> Definition:
-    """The definition of a column of results.csv, whose name may have a prefix and a suffix.
+    """The definition of a column of results.csv, whose name may have a prefix and suffixes.
 
     Raises:
         KeyError: if there is no such column.

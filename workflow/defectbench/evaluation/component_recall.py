@@ -1,12 +1,13 @@
-"""Recall of components at fixed numbers of false ones per image, from components.parquet."""
+"""Metrics of components from the scored tables: components.parquet and froc.parquet."""
 
+import numpy as np
 import pandas as pd
 
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation.component_records import PREDICTION, TRUTH
 from defectbench.evaluation.policies import CALIBRATED
-from defectbench.metrics.definitions import RECALL_AT_FP
-from defectbench.metrics.froc import recall_at_fp
+from defectbench.metrics.component_metrics import RECALL_AT_FP, ComponentCounts
+from defectbench.metrics.component_sweep import recall_at_fp
 
 
 def fragmentation(components: pd.DataFrame) -> float | None:
@@ -28,12 +29,23 @@ def is_countable(fragmented: float | None, settings: ScoreSettings) -> bool:
     return settings.component_recall == "always"
 
 
-def recalls(components: pd.DataFrame, n_images: int) -> dict[str, float | None]:
-    """The ``recall_at_fp_*`` of the rows of one role, class and policy; None if no component is true.
+def count_components(components: pd.DataFrame, n_images: int) -> ComponentCounts:
+    """Count the rows of one role, class and policy.
 
     ``n_images`` counts all images of the role, also those without any component.
     """
-    predicted = components[components["side"] == PREDICTION]
-    scores, hit = predicted["score"].to_numpy("int64"), predicted["match"].to_numpy() >= 0
-    n_truth = int((components["side"] == TRUTH).sum())
-    return {name: recall_at_fp(scores, hit, n_truth, n_images, metric.at_most) for name, metric in RECALL_AT_FP.items()}
+    is_predicted = components["side"] == PREDICTION
+    return ComponentCounts(
+        predicted=int(is_predicted.sum()),
+        true=int((components["side"] == TRUTH).sum()),
+        found=int((components.loc[is_predicted, "match"] >= 0).sum()),
+        n_images=n_images,
+    )
+
+
+def recalls(predicted: np.ndarray, found: np.ndarray, n_truth: int, n_images: int) -> dict[str, float | None]:
+    """The ``recall_at_fp_*`` of one role and class; None if no component is true.
+
+    ``predicted`` and ``found`` (T, S) are the sums of :func:`sweep_components` over all ``n_images`` of the role.
+    """
+    return {name: recall_at_fp(predicted, found, n_truth, n_images, of.at_most) for name, of in RECALL_AT_FP.items()}

@@ -12,13 +12,14 @@ import pandas as pd
 
 from defectbench.config.base import MERGED
 from defectbench.data.preview import preview_names
-from defectbench.evaluation.calibration import HALF_K, best_candidate, objective
+from defectbench.evaluation.objective import HALF_K, Objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED
 from defectbench.evaluation.truth import EvaluationError, ValidationData, merge_masks
 from defectbench.metrics.codes import N_BINS, threshold_code
 from defectbench.metrics.counts import confusion
-from defectbench.metrics.definitions import METRICS, ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import METRICS, dice_kaggle
 from defectbench.metrics.histograms import sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 Thresholds = dict[int, dict[str, int]]
 """fold -> class -> k: a pixel is predicted where p ≥ k/256"""
@@ -27,9 +28,9 @@ _COUNTS = ("tp", "fp", "fn", "n_pixels")
 
 
 def cross_fit_thresholds(
-    histograms: pd.DataFrame, classes: tuple[str, ...], folds: Mapping[str, int], name: str
+    histograms: pd.DataFrame, classes: tuple[str, ...], folds: Mapping[str, int], objective: Objective
 ) -> Thresholds:
-    """Thresholds of each fold, with the highest objective ``name`` on all other folds.
+    """Thresholds of each fold, with the highest ``objective`` on all other folds.
 
     ``histograms`` are rows of hist.parquet (image_id, class, positive, negative); ``folds`` is the fold of each image.
     """
@@ -40,8 +41,8 @@ def cross_fit_thresholds(
         of_image = rows["image_id"].map(folds).to_numpy()
         for fold in thresholds:
             others = counted[of_image != fold]
-            curve = objective(name, *sweep(others), others.sum(axis=(1, 2)))
-            thresholds[fold][class_name] = best_candidate(curve)
+            curve = objective(*sweep(others), others.sum(axis=(1, 2)))
+            thresholds[fold][class_name] = objective.best_candidate(curve)
     return thresholds
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from defectbench.metrics.definitions import RECALL_AT_FP, ImageCounts
+from defectbench.metrics.image_counts import ImageCounts
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
 from defectbench.script import UserError
 
@@ -61,7 +61,7 @@ def _check_micro(values: dict[str, float], where: str) -> None:
 
 
 def check_shapes(values: dict[str, float | None], where: str) -> None:
-    """Check the metrics of boundaries, centre lines and components against each other and against ``mIoU``.
+    """Check the metrics of boundaries and centre lines against each other and against ``mIoU``.
 
     Raises:
         InvariantError: naming the invariant, ``where`` and the numbers.
@@ -73,7 +73,15 @@ def check_shapes(values: dict[str, float | None], where: str) -> None:
     for name, at_miou in bound.items():
         if miou is not None and miou in at_miou:
             _require(values[name] == at_miou[miou], f"{name} = {at_miou[miou]} where mIoU = {miou:g}", where, numbers)
-    recalls = _defined({name: values[name] for name in RECALL_AT_FP})
+
+
+def check_recalls(values: dict[str, float | None], where: str) -> None:
+    """Check the ``recall_at_fp_*``, from the fewest false components up, against each other.
+
+    Raises:
+        InvariantError: naming the invariant, ``where`` and the numbers.
+    """
+    recalls = _defined(values)
     _require(_ordered(0, *recalls.values(), 1), "recall does not fall with the false components", where, recalls)
 
 

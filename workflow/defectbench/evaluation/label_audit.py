@@ -5,7 +5,9 @@ Four reasons, each a component of the label or of the prediction:
 - missed label: the model finds a defect where nothing is labelled;
 - phantom label: the model finds nothing where a defect is labelled;
 - wrong class: the model finds another class where this one is labelled;
-- shifted outline: both see the defect, but their outlines fit worse than they do for most of this class.
+- shifted outline: both see the defect, but their outlines fit far worse than they do for most of this class: with an
+  IoU below median - 2 MAD of the labels that are found, MAD being 1.4826 times the median absolute deviation (Leys et
+  al., Detecting outliers, J. Exp. Soc. Psychol. 49, 2013). Half of all right labels are below the median.
 
 A finding's score, in [0, 1], is the model's confidence there, times its reliability for the classes concerned (as the
 per-class thresholds of C. G. Northcutt et al., Confident learning, JAIR 70, 2021): the share of the labelled class's
@@ -20,6 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import median_abs_deviation
 
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import final_masks
@@ -31,6 +34,7 @@ Reason = Literal["missed label", "phantom label", "wrong class", "shifted outlin
 Side = Literal["label", "prediction"]
 # Shares of a component's pixels: from FOUND on the other side has it too, from MOSTLY on another class there.
 FOUND, MOSTLY = 0.1, 0.5
+OUTLYING = 2  # median absolute deviations
 
 
 class Region(NamedTuple):
@@ -189,12 +193,19 @@ def _reason(region: Region, ious: dict[str, list[float]]) -> Reason | None:
         return "wrong class"
     if region.covered < FOUND:
         return "phantom label"
-    return "shifted outline" if region.iou < _typical(ious, region.name) else None
+    return (
+        "shifted outline" if region.iou < _typical(ious, region.name) - OUTLYING * _spread(ious, region.name) else None
+    )
 
 
 def _typical(ious: dict[str, list[float]], name: str) -> float:
     """Median IoU of the labels of a class that are found."""
     return float(np.median(ious[name]))
+
+
+def _spread(ious: dict[str, list[float]], name: str) -> float:
+    """Median absolute deviation of these IoUs, in standard deviations of a normal distribution."""
+    return float(median_abs_deviation(ious[name], scale="normal"))
 
 
 def _finding(region: Region, reason: Reason, score: float) -> Finding:

@@ -1,5 +1,6 @@
 """Statistics of a study: every declared comparison, the ranks, and the spread over seeds."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pandas as pd
 
 from defectbench.config.report import PairwiseSettings
 from defectbench.evaluation.image_scores import PRIMARY, ScoresError, read_image_scores
-from defectbench.evaluation.intervals import GroupBootstrap
-from defectbench.evaluation.statistics import Comparison, Verdict, bootstrap_ranks, compare, judge, seed_spread
+from defectbench.evaluation.intervals import GroupBootstrap, effective_groups
+from defectbench.evaluation.policies import AT_HALF
+from defectbench.evaluation.power import Study, groups_needed, smallest_difference
+from defectbench.evaluation.ranking import bootstrap_ranks, estimate_mean, seed_spread
+from defectbench.evaluation.statistics import ALPHA, NO_CLAIM, TOO_FEW, Comparison, Verdict, compare, judge
 
 VS_BEST, VS_REFERENCE, ABLATION = "vs_best", "vs_reference", "ablation"
 # Column by which the best of a track is chosen: on val, never on test images.
@@ -25,6 +29,9 @@ PAIRWISE = {
     "kind": "str",
     "n_images": "Int64",
     "n_groups": "Int64",
+    "n_groups_differ": "Int64",  # whose mean difference is not 0
+    "n_seeds_a": "Int64",
+    "n_seeds_b": "Int64",
     "mean_a": "float64",
     "mean_b": "float64",
     "difference": "float64",  # a - b, percentage points
@@ -33,12 +40,21 @@ PAIRWISE = {
     "relative_difference": "float64",  # (a - b)/b
     "p_wilcoxon": "float64",
     "p_mean": "float64",
-    "p": "float64",  # that both tests point to the same side
+    "p_seeds": "float64",  # with the variance between trainings; empty unless both sides have several
+    "p": "float64",  # that all tests point to the same side
     "p_holm": "float64",
+    "at_draw_limit": "boolean",  # p_holm stands for this value and any smaller one
     "claim": "str",
     "reason": "str",
+    "smallest_difference": "float64",  # that these images would show in 80 % of studies, percentage points
+    "images_needed": "Int64",  # to show the observed difference in 80 % of studies; empty beyond 10 times the images
+    "margin": "float64",  # percentage points
+    "p_not_worse": "float64",  # corrected with the others
+    "not_worse": "boolean",  # b is not worse than a by the margin or more
 }
-RANKS = ("track", "metric", "experiment", "mean", "rank", "rank_median", "rank_lo", "rank_hi", "p_best")
+MEANS = ("mean", "sd", "mean_lo", "mean_hi")  # over seeds; the interval covers several trainings, not one
+RANKED = ("rank", "rank_median", "rank_lo", "rank_hi", "p_best")
+RANKS = ("track", "metric", "experiment", "n_seeds", *MEANS, "n_groups", "effective_groups", *RANKED, "luck")
 TAU = ("kendall_tau", "kendall_tau_lo", "kendall_tau_hi")
 SEEDS = ("track", "metric", "experiment", "n_seeds", "mean", "sd", "seed_sd", "image_sd", "rest_sd")
 
@@ -70,32 +86,104 @@ def pairwise_tables(results: pd.DataFrame, settings: PairwiseSettings) -> Tables
             crosses from the oracle track to another.
     """
     folders = {folder.name: folder for folder in settings.experiments}
+    results = compare_on_common_val(results, folders)
     pairs = declared_pairs(results, settings.ablations)
-    compared, ranks, seed_rows = [], [], []
-    for tracks in (("automatic", "reference"), ("oracle",)):
-        rows = results[results["track"].isin(tracks)]
-        if rows.empty:
-            continue
-        metric = PRIMARY[tracks[0]]
-        scores, groups = _scores(rows, metric, folders)
-        means = {name: seeds.mean(axis=0) for name, seeds in scores.items()}
-        bootstrap = GroupBootstrap(groups, settings.bootstrap_draws, settings.bootstrap_seed)
-        draws = max(settings.bootstrap_draws, DRAWS_PER_COMPARISON * len(pairs))
-        finer = GroupBootstrap(groups, draws, settings.bootstrap_seed)  # begins with the same draws
-        compared += [(pair, compare(means[pair.a], means[pair.b], finer)) for pair in pairs if pair.track in tracks]
-        for track in tracks:
-            names = list(rows.loc[rows["track"] == track, "experiment"].unique())
-            ranks += _rank_rows(track, metric, {name: means[name] for name in names}, bootstrap)
-            seed_rows += [_seed_row(track, metric, name, scores[name]) for name in names if len(scores[name]) > 1]
-    verdicts = judge([comparison for _, comparison in compared])
-    pair_rows = [_pair_row(*pair, verdict) for pair, verdict in zip(compared, verdicts, strict=True)]
+    studies = [
+        _TrackStudy.read(rows, PRIMARY[tracks[0]], folders)
+        for tracks in (("automatic", "reference"), ("oracle",))
+        if len(rows := results[results["track"].isin(tracks)])
+    ]
+    n_tests = len(pairs) * (1 if settings.margin is None else 2)
+    draws = max(settings.bootstrap_draws, DRAWS_PER_COMPARISON * n_tests)
+    compared = []
+    ranks: list[tuple] = []
+    for study in studies:
+        finer = study.bootstrap(draws, settings.bootstrap_seed)
+        of_study = [pair for pair in pairs if pair.track in study.names_of]
+        compared += [(study, pair, study.compare(pair, finer, settings.margin)) for pair in of_study]
+        ranks += study.rank(study.bootstrap(settings.bootstrap_draws, settings.bootstrap_seed))
+    verdicts = judge([comparison for _, _, comparison in compared])
+    pair_rows = [
+        _pair_row(pair, comparison, verdict, settings.margin) | study.outlook(pair, comparison, verdict, n_tests)
+        for (study, pair, comparison), verdict in zip(compared, verdicts, strict=True)
+    ]
     return Tables(
         pd.DataFrame(
             {name: pd.Series([row[name] for row in pair_rows], dtype=kind) for name, kind in PAIRWISE.items()}
         ),
         pd.DataFrame(ranks, columns=[*RANKS, *TAU]),
-        pd.DataFrame(seed_rows, columns=list(SEEDS)),
+        pd.DataFrame([row for study in studies for row in study.spread()], columns=list(SEEDS)),
     )
+
+
+@dataclass(frozen=True)
+class _TrackStudy:
+    """The experiments that are measured by one metric on the same test images."""
+
+    metric: str
+    scores: dict[str, np.ndarray]
+    """(S, N) of each experiment's S seeds on N images"""
+    trained: dict[str, bool]
+    groups: np.ndarray
+    """Of each image, (N,)"""
+    names_of: dict[str, list[str]]
+    """Experiments by track"""
+
+    @classmethod
+    def read(cls, rows: pd.DataFrame, metric: str, folders: dict[str, Path]) -> "_TrackStudy":
+        """Read the scores of the experiments of ``rows``."""
+        scores, groups = _scores(rows, metric, folders)
+        trained = is_trained(rows).to_dict()
+        names = {track: list(of_track.unique()) for track, of_track in rows.groupby("track", sort=False)["experiment"]}
+        return cls(metric, scores, trained, groups, names)
+
+    def bootstrap(self, draws: int, seed: int) -> GroupBootstrap:
+        """Draws of the groups; more draws begin with the same ones."""
+        return GroupBootstrap(self.groups, draws, seed)
+
+    def compare(self, pair: Pair, bootstrap: GroupBootstrap, margin: float | None) -> Comparison:
+        """Test a pair; a reference method is not asked whether it is as good as a model."""
+        trained = self.trained[pair.a], self.trained[pair.b]
+        asked = None if pair.kind == VS_REFERENCE else margin
+        return compare(self.scores[pair.a], self.scores[pair.b], bootstrap, trained, asked)
+
+    def outlook(self, pair: Pair, comparison: Comparison, verdict: Verdict, n_tests: int) -> dict[str, object]:
+        """What it would take to show a difference, where none is claimed."""
+        outlook: dict[str, object] = {"smallest_difference": np.nan, "images_needed": None}
+        if verdict.claim not in (NO_CLAIM, TOO_FEW) or comparison.n_groups < 2:
+            return outlook
+        a, b = (self.scores[name].mean(axis=0) for name in (pair.a, pair.b))
+        study = Study.of(a, b, self.bootstrap(1, 0), n_tests, comparison.training_variance)
+        needed = groups_needed(study) * comparison.n_images / comparison.n_groups
+        return {
+            "smallest_difference": 100 * smallest_difference(study),
+            "images_needed": None if np.isnan(needed) else max(round(needed), comparison.n_images),
+        }
+
+    def rank(self, bootstrap: GroupBootstrap) -> Iterator[tuple]:
+        """Rows of ranks.csv."""
+        for track, names in self.names_of.items():
+            ranking = bootstrap_ranks(np.array([self.scores[name].mean(axis=0) for name in names]), bootstrap)
+            columns = (ranking.rank, ranking.median, ranking.low, ranking.high, ranking.p_best)
+            for name, *ranks in zip(names, *columns, strict=True):
+                scores = self.scores[name]
+                mean = vars(estimate_mean(scores, bootstrap)).values()
+                sizes = bootstrap.totals(scores.mean(axis=0))[1]
+                groups = (int((sizes > 0).sum()), effective_groups(sizes))
+                yield (track, self.metric, name, len(scores), *mean, *groups, *ranks, ranking.luck, *ranking.tau)
+
+    def spread(self) -> Iterator[tuple]:
+        """Rows of seeds.csv."""
+        for track, names in self.names_of.items():
+            for name in names:
+                if len(scores := self.scores[name]) > 1:
+                    yield (track, self.metric, name, len(scores), *vars(seed_spread(scores)).values())
+
+
+def is_trained(results: pd.DataFrame) -> pd.Series:
+    """Whether each value of ``experiment`` was trained: zero-shot and reference methods owe nothing to a seed."""
+    firsts = results.drop_duplicates("experiment").set_index("experiment")
+    return (firsts["track"] != "reference") & (firsts["policy"] != AT_HALF)
 
 
 def declared_pairs(results: pd.DataFrame, ablations: tuple[tuple[str, str], ...]) -> list[Pair]:
@@ -127,6 +215,29 @@ def declared_pairs(results: pd.DataFrame, ablations: tuple[tuple[str, str], ...]
     return pairs
 
 
+def compare_on_common_val(results: pd.DataFrame, folders: dict[str, Path]) -> pd.DataFrame:
+    """``results`` with val scores of the same val images throughout a track.
+
+    A cross-validated experiment has a score, by the models of other folds, of every train and val image; the others
+    have one of the val images alone. Where a track has both, all scores are of the images that all have in common, and
+    without any, the cross-validated experiments have none.
+    """
+    results = results.copy()
+    for track, column in (("automatic", "val_dice_all"), ("oracle", "val_Dice")):
+        rows = results[results["track"] == track]
+        if rows["cv_folds"].isna().all() or rows["cv_folds"].notna().all():
+            continue
+        scores = [read_image_scores(folders[r["exp_id"]], r["policy"], "val") for r in rows.to_dict("records")]
+        common = set.intersection(*(set(of_row["image_id"]) for of_row in scores))
+        if common:
+            metric = PRIMARY[track]
+            values = [of_row.loc[of_row["image_id"].isin(common), metric].mean() for of_row in scores]
+            results.loc[rows.index, column] = values
+        else:
+            results.loc[rows.index[rows["cv_folds"].notna()], column] = np.nan
+    return results
+
+
 def best_on_val(rows: pd.DataFrame, metric: str) -> str:
     """The experiment of one track's rows with the highest val score, averaged over seeds; the first of equals."""
     means = rows.groupby("experiment", sort=False)[SELECTED_BY[metric]].mean()
@@ -150,8 +261,9 @@ def _scores(rows: pd.DataFrame, metric: str, folders: dict[str, Path]) -> tuple[
     return {name: np.array(seeds) for name, seeds in scores_of.items()}, images["group"].to_numpy(str)
 
 
-def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict) -> dict[str, object]:
+def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict, margin: float | None) -> dict[str, object]:
     relative = comparison.difference / comparison.mean_b if comparison.mean_b else np.nan
+    asked = not np.isnan(verdict.p_not_worse)
     return {
         **vars(pair),
         **vars(comparison),
@@ -161,18 +273,6 @@ def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict) -> dict[str,
         "difference_lo": 100 * comparison.low,
         "difference_hi": 100 * comparison.high,
         "relative_difference": relative,
+        "margin": 100 * margin if asked and margin is not None else np.nan,
+        "not_worse": verdict.p_not_worse < ALPHA if asked else None,
     }
-
-
-def _rank_rows(track: str, metric: str, means: dict[str, np.ndarray], bootstrap: GroupBootstrap) -> list[tuple]:
-    scores = np.array(list(means.values()))
-    if not len(scores) or np.isnan(scores).all():
-        return []
-    ranking = bootstrap_ranks(scores, bootstrap)
-    columns = (ranking.rank, ranking.median, ranking.low, ranking.high, ranking.p_best)
-    rows = zip(means, np.nanmean(scores, axis=1), *columns, strict=True)
-    return [(track, metric, *row, *ranking.tau) for row in rows]
-
-
-def _seed_row(track: str, metric: str, name: str, scores: np.ndarray) -> tuple:
-    return (track, metric, name, len(scores), *vars(seed_spread(scores)).values())

@@ -1,6 +1,7 @@
 """Consolidation of experiments: results.csv, one row each, from the files of their folders alone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pandas as pd
 from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
+from defectbench.evaluation.metric_intervals import WITH_INTERVAL, metric_intervals
 from defectbench.files import atomic, read_json, write_text
-from defectbench.metrics.names import all_names
+from defectbench.metrics.component_metrics import RECALL_AT_FP
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
+from defectbench.metrics.names import all_names, full_name
 from defectbench.script import UserError
 from defectbench.training.outcome import advise
 
@@ -51,8 +55,23 @@ _FIRST = {
     "dice_all": "float64",
     "threshold": "float64",
 }
-_BOUNDS = dict.fromkeys((f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")), "float64")
-_METRICS = dict.fromkeys((*all_names("test"), *all_names("val", suffixes=("",)), "val_AUPRC", "prevalence"), "float64")
+_BOUNDS, _FURTHER_BOUNDS = (
+    dict.fromkeys((f"{metric}_{end}" for metric in metrics for end in ("lo", "hi")), "float64")
+    for metrics in (METRICS, [metric for metric in WITH_INTERVAL if metric not in METRICS])
+)
+_AT_CLEAN_SHARE = dict.fromkeys(("dice_at_clean_share", "dice_at_clean_share_lo", "dice_at_clean_share_hi"), "float64")
+_OVER_THRESHOLDS = [full_name(name, role) for role in ("test", "val") for name in (*RECALL_AT_FP, *IMAGE_RANKING)]
+_METRICS = dict.fromkeys(
+    (
+        *all_names("test"),
+        *all_names("val", suffixes=("",)),
+        *_OVER_THRESHOLDS,
+        *OPERATING_RATES,
+        "val_AUPRC",
+        "prevalence",
+    ),
+    "float64",
+)
 _LAST = {
     "n_pixels": "Int64",
     "thresholds": "str",
@@ -93,6 +112,7 @@ _LAST = {
     "prompt_noise": "float64",
     "infer_ms_stage1": "float64",
     "infer_ms_stage2": "float64",
+    "load": "float64",
     "cv_folds": "Int64",
     **dict.fromkeys((f"cv_{metric}_{part}" for metric in BETWEEN_FOLDS for part in ("mean", "sd")), "float64"),
     "match_iou": "float64",
@@ -100,6 +120,8 @@ _LAST = {
     "searched": "str",
     "notes": "str",
     "problems": "str",
+    "clean_share": "float64",
+    **_FURTHER_BOUNDS,
 }
 # Columns of the same name in settings, run.json and timing.json; of metrics.json, all are columns.
 _OF_SETTINGS = ("batch_size", "lr", "wd", "ema")
@@ -128,9 +150,12 @@ _OF_TIMING = (
     "infer_ms_stage1",
     "infer_ms_stage2",
     "device",
+    "load",
 )
 _NAMES = {"name": "str"}
-COLUMNS = _FIRST | {name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST).items() if name not in _FIRST}
+COLUMNS = _FIRST | {
+    name: kind for name, kind in (_BOUNDS | _NAMES | _METRICS | _LAST | _AT_CLEAN_SHARE).items() if name not in _FIRST
+}
 
 
 class ResultsError(UserError):
@@ -182,7 +207,7 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         **metrics,
         **run["experiment"],
         **(_between_folds(folder) if "n_folds" in run else {}),
-        **_intervals(scores, metrics, settings),
+        **_intervals(folder, scores, metrics, settings),
         "experiment": settings.experiment_of.get(run["experiment"]["exp_id"], run["experiment"]["exp_id"]),
         "subset_size": run["experiment"]["subset"],
         "ckpt_path": run.get("weights_path"),
@@ -191,8 +216,9 @@ def _row(folder: Path, settings: ResultsSettings) -> dict[str, Any]:
         "post_processing": _post_processing(metrics),
         "train_device": None if run.get("zero_shot") else run.get("device"),
         "train_precision": run.get("precision"),
-        "notes": "; ".join(_notes(run)) or None,
+        "notes": "; ".join(_notes(run, timing)) or None,
         "problems": "; ".join(_problems(run, metrics)) or None,
+        "clean_share": settings.clean_share,
     }
 
 
@@ -229,10 +255,12 @@ def _post_processing(metrics: dict[str, Any]) -> str | None:
     return json.dumps(steps) if set(steps.values()) - {"none"} else None
 
 
-def _notes(run: dict[str, Any]) -> list[str]:
+def _notes(run: dict[str, Any], timing: dict[str, Any]) -> list[str]:
     notes = list(run.get("notes") or [])
     if (parts := run.get("batch_parts") or 1) > 1:
         notes.append(f"batches in {parts} parts with accumulated gradients: whole ones did not fit into memory")
+    if (load := timing.get("load") or 0) > 1:
+        notes.append(f"timed while other work ran (load {load:.1f} per CPU): its times are too long")
     return notes
 
 
@@ -259,15 +287,38 @@ def _read(path: Path) -> dict[str, Any]:
         raise ResultsError(f"{path}: no such file; is the experiment finished?") from None
 
 
-def _intervals(scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings) -> dict[str, float]:
-    """Bounds of the means over test images, where ``metrics`` has these, and the number of groups of images."""
+def _intervals(
+    folder: Path, scores: pd.DataFrame, metrics: dict[str, Any], settings: ResultsSettings
+) -> dict[str, float]:
+    """Bounds of the metrics that have an interval, and the number of groups of images."""
     bootstrap = GroupBootstrap(scores["group"].to_numpy(str), settings.bootstrap_draws, settings.bootstrap_seed)
-    intervals: dict[str, float] = {"n_test_groups": bootstrap.n_groups}
-    for metric in METRICS:
-        if metrics[metric] is not None:
-            bounds = bootstrap.interval(scores[metric].to_numpy(), 0, 1)
-            intervals |= dict(zip((f"{metric}_lo", f"{metric}_hi"), bounds, strict=True))
+    intervals = {"n_test_groups": bootstrap.n_groups, **metric_intervals(folder, metrics, scores, bootstrap)}
+    if settings.clean_share is not None and metrics["dice_all"] is not None:
+        values = dice_at_clean_share(scores, bootstrap, settings.clean_share)
+        intervals |= dict(zip(_AT_CLEAN_SHARE, values, strict=True))
     return intervals
+
+
+def dice_at_clean_share(
+    scores: pd.DataFrame, bootstrap: GroupBootstrap, clean_share: float
+) -> tuple[float, float, float]:
+    """dice_all, and its bounds, if ``clean_share`` of the images were clean; NaN without images of either kind.
+
+    The means over clean and over defective images are weighted by their shares. Their distances from the bounds add up
+    as squares (Zou and Donner, Statistics in Medicine 27, 2008).
+    """
+    defective = scores["test_Dice"].notna().to_numpy()
+    dice = scores["dice_all"].to_numpy()
+    mean, low, high = 0.0, 0.0, 0.0
+    for of_kind, share in ((~defective, clean_share), (defective, 1 - clean_share)):
+        values = np.where(of_kind, dice, np.nan)
+        if not of_kind.any():
+            return np.nan, np.nan, np.nan
+        mean_of_kind, (first, last) = np.nanmean(values), bootstrap.interval(values)
+        mean += share * float(mean_of_kind)
+        low = math.hypot(low, share * (mean_of_kind - first))
+        high = math.hypot(high, share * (last - mean_of_kind))
+    return float(mean), float(max(mean - low, 0)), float(min(mean + high, 1))
 
 
 def _check_comparable(table: pd.DataFrame) -> None:

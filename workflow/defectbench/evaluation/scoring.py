@@ -17,6 +17,7 @@ from defectbench.evaluation.component_records import HELD, ComponentRecords
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256, merge_masks
 from defectbench.files import atomic
 from defectbench.metrics.codes import N_BINS
+from defectbench.metrics.component_sweep import CUTS, THRESHOLDS, sweep_components
 from defectbench.metrics.counts import confusion
 from defectbench.metrics.histograms import coarsen, full_histogram
 from defectbench.metrics.shape import Shapes
@@ -32,6 +33,7 @@ PER_IMAGE = pa.schema(
         ("policy", pa.string()),  # calibrated, at_0.5 or post_processed
         ("n_pixels", _PIXELS),
         ("n_truth", _PIXELS),
+        ("max_code", pa.uint16()),  # highest code of the map: the defect score of the image
         ("tp", _PIXELS),
         ("fp", _PIXELS),
         ("fn", _PIXELS),
@@ -57,6 +59,16 @@ POOLED = pa.schema(
         ("negative", _PIXELS),
     ]
 )
+FROC = pa.schema(
+    [
+        ("role", pa.string()),
+        ("class", pa.string()),
+        ("threshold", pa.float64()),  # logit from which a pixel belongs to a component
+        ("score", pa.float64()),  # highest value of CUTS that the component's highest logit reaches
+        ("predicted", _PIXELS),  # components of all images of the role; pairs without any have no row
+        ("found", _PIXELS),  # those that match a true one
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -67,11 +79,12 @@ class Scores:
     histograms: pa.Table
     pooled: pa.Table
     components: pa.Table
+    froc: pa.Table
 
-    def write(self, per_image: Path, histograms: Path, pooled: Path, components: Path) -> None:
-        """Write the four tables as Parquet, each atomically."""
-        tables = (self.per_image, self.histograms, self.pooled, self.components)
-        for path, table in zip((per_image, histograms, pooled, components), tables, strict=True):
+    def write(self, per_image: Path, histograms: Path, pooled: Path, components: Path, froc: Path) -> None:
+        """Write the five tables as Parquet, each atomically."""
+        tables = (self.per_image, self.histograms, self.pooled, self.components, self.froc)
+        for path, table in zip((per_image, histograms, pooled, components, froc), tables, strict=True):
             with atomic(path) as temporary:
                 pq.write_table(table, temporary, compression="zstd")
 
@@ -90,9 +103,11 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
     rows: list[dict[str, Any]] = []
     tables, histograms, components = [], [], ComponentRecords(settings.match_iou)
     pooled: dict[tuple[str, str], np.ndarray] = {}
+    swept: dict[tuple[str, str], np.ndarray] = {}
     for data in (val, test):
         for sample in data:
-            rows += _count(data.role, sample, calibration, components)
+            shapes = Shapes()
+            rows += _count(data.role, sample, calibration, components, shapes)
             if len(rows) >= HELD:
                 tables.append(pa.Table.from_pylist(rows, schema=PER_IMAGE))
                 rows = []
@@ -102,12 +117,22 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
                 pooled[data.role, name] += full
                 negative, positive = coarsen(full)
                 histograms.append((data.role, sample.image_id, name, positive, negative))
+                counted = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
+                swept[data.role, name] = swept.get((data.role, name), 0) + np.stack(counted)
     return Scores(
         per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
         pooled=pa.concat_tables(_pooled_table(*key, histogram) for key, histogram in pooled.items()),
         components=components.table(),
+        froc=pa.concat_tables(_froc_table(*key, counted) for key, counted in swept.items()),
     )
+
+
+def _froc_table(role: str, name: str, counted: np.ndarray) -> pa.Table:
+    """Rows of the pairs of threshold and score that some of ``counted`` (2, T, S) components have."""
+    threshold, score = np.nonzero(counted[0])
+    keys = [role] * len(score), [name] * len(score), np.array(THRESHOLDS, float)[threshold], CUTS[score]
+    return pa.table([*keys, *counted[:, threshold, score]], schema=FROC)
 
 
 def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibration) -> None:
@@ -122,19 +147,19 @@ def _check_one_model(val: ValidationData, test: HeldOutData, calibration: Calibr
 
 
 def _count(
-    role: str, sample: Sample, calibration: Calibration, components: ComponentRecords
+    role: str, sample: Sample, calibration: Calibration, components: ComponentRecords, shapes: Shapes
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of per_image.parquet of one image, and add its components to the records."""
     maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
-    shapes = Shapes()
+    max_codes = {name: int(codes.max()) for name, codes in maps.items()}
     for policy, masks in policies.masks(sample.codes, calibration, sample.image).items():
         for name, prediction, truth in _layers(sample, masks, merge_masks(masks)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
             sides = shapes.of(prediction), shapes.of(truth)
             components.add(keys, *sides, maps[name])
-            counted = {"n_pixels": truth.size, "n_truth": tp + fn, "tp": tp, "fp": fp, "fn": fn}
-            yield keys | counted | count_shapes(*sides)
+            image = {"n_pixels": truth.size, "n_truth": tp + fn, "max_code": max_codes[name]}
+            yield keys | image | {"tp": tp, "fp": fp, "fn": fn} | count_shapes(*sides)
 
 
 def _layers(sample: Sample, by_class: np.ndarray, merged: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -1,16 +1,27 @@
-"""Tests and rankings of experiments on the same test images, which come in groups."""
+"""Tests of two experiments on the same test images, which come in groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata, wilcoxon
+from scipy.stats import t as student
+from scipy.stats import wilcoxon
 
-from defectbench.evaluation.intervals import TAILS, GroupBootstrap
+from defectbench.evaluation.intervals import (
+    FEWEST_GROUPS,
+    TAILS,
+    GroupBootstrap,
+    StudentisedMean,
+    count_different,
+    group_means,
+)
 
 ALPHA = 0.05
-FEWEST_GROUPS = 20
-A_BETTER, B_BETTER, NO_CLAIM, TOO_FEW = "a better", "b better", "no claim", "too few groups"
+FEW_GROUPS = 50
+"""Groups that differ, below which they may lack what happens in one of ten"""
+ONE_SIDED = 0.15
+"""Differences against, as a share of those for, below which few groups are one-sided and the worst case counts"""
+A_BETTER, B_BETTER, NO_CLAIM, TOO_FEW, IDENTICAL = "a better", "b better", "no claim", "too few groups", "identical"
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,13 @@ class Comparison:
 
     n_images: int
     n_groups: int
+    n_images_differ: int
+    n_groups_differ: int
+    """Groups whose mean difference is not 0"""
+    n_seeds_a: int
+    n_seeds_b: int
+    training_variance: float
+    """Of the difference, due to training; 0 if it is not known"""
     mean_a: float
     mean_b: float
     difference: float
@@ -29,66 +47,187 @@ class Comparison:
     """Of the two-sided Wilcoxon test"""
     p_mean: float
     """Of the two-sided studentised bootstrap test that the mean difference is 0; NaN with fewer than two groups"""
+    p_seeds: float
+    """Of the two-sided t test with the variance between trainings; NaN unless both sides have several, or one has and
+    the other is not trained"""
+    p_worst_case: float
+    """Of the worst-case bound; NaN unless fewer than FEW_GROUPS groups differ and they are one-sided"""
     p: float
-    """Of both together: near 1 if they point to different sides; not yet corrected"""
+    """Of all together: near 1 if they point to different sides; not yet corrected"""
+    p_not_worse: float
+    """One-sided, that b is worse than a by ``margin`` or more; NaN without a margin or with too few groups"""
+    smallest_p: float
+    """The smallest p that the draws allow"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The claim that a comparison allows, and its reason."""
+    """The claims that a comparison allows, and the reason."""
 
     p_holm: float
     claim: str
     reason: str
+    p_not_worse: float
+    """Corrected with the others"""
+    at_draw_limit: bool
+    """Whether p_holm is the smallest that the draws allow, so that it stands for any smaller value"""
 
 
-def compare(a: np.ndarray, b: np.ndarray, bootstrap: GroupBootstrap) -> Comparison:
-    """Compare two experiments by their scores, (N,) float in [0, 1] each, on the images of ``bootstrap``.
+@dataclass(frozen=True)
+class TrainingChance:
+    """Variance of a difference of two means that is due to training, and its degrees of freedom by side."""
 
-    Scores are averaged over seeds already; images that are NaN in either are left out. One test is Wilcoxon's signed
-    rank test on the groups' mean differences, zeros split between the signs (Pratt 1959 discusses the treatments; this
-    is scipy's "zsplit"): a group is one observation, however many images it has. The other is that of the interval.
-    Wilcoxon alone also rejects equal means whose differences are skewed, and may favour the worse mean, so both must
-    reject, on the same side (an intersection-union test; Berger, Technometrics 24, 1982): ``p`` is twice the larger of
-    the one-sided p values, on the side where that is less.
+    variances: tuple[float, ...]
+    """Of the mean over seeds, of each side that is trained"""
+    freedoms: tuple[int, ...]
+
+    def test(self, mean: StudentisedMean, n_groups: int) -> tuple[float, float]:
+        """Standard error with the variance of training, and degrees of freedom (Welch 1947; Satterthwaite 1946)."""
+        of_images = mean.error**2
+        total = of_images + sum(self.variances)
+        parts = [of_images**2 / max(n_groups - 1, 1)]
+        parts += [v**2 / freedom for v, freedom in zip(self.variances, self.freedoms, strict=True)]
+        return np.sqrt(total), total**2 / sum(parts) if sum(parts) > 0 else np.inf
+
+
+def compare(
+    a: np.ndarray,
+    b: np.ndarray,
+    bootstrap: GroupBootstrap,
+    trained: tuple[bool, bool] = (True, True),
+    margin: float | None = None,
+) -> Comparison:
+    """Compare two experiments by their scores in [0, 1], (N,) or (S, N) of S seeds, on the images of ``bootstrap``.
+
+    Images that are NaN in either are left out. Each of these tests must reject, on the same side (an intersection-union
+    test; Berger, Technometrics 24, 1982), and ``p`` is twice the largest of their one-sided p values on the side where
+    that is less:
+
+    - Wilcoxon's signed rank test on the groups' mean differences, zeros ranked and then left out (Pratt, Journal of the
+      American Statistical Association 54, 1959): a group is one observation, however many images it has;
+    - the studentised bootstrap of the mean difference. Wilcoxon's test alone also rejects equal means whose differences
+      are skewed, and may favour the worse mean;
+    - if both sides have several seeds, a t test whose error holds the variance between the trainings of each side.
+      ``trained``: a method that is not trained has none;
+    - if fewer than FEW_GROUPS groups differ, and nearly all one way: the worst-case bound of the mean difference. A
+      failure in one group of ten may be in none of them, and turn the difference round.
+
+    With ``margin`` (share), the test that b is not worse than a by so much takes the mean's tests, against -margin: the
+    bootstrap, the worst-case bound, and the one with the trainings. Equal scores are evidence there.
     """
-    differences = a - b
+    a, b = np.atleast_2d(a), np.atleast_2d(b)
+    differences = a.mean(axis=0) - b.mean(axis=0)
     both = ~np.isnan(differences)
     sums, sizes = bootstrap.totals(differences)
-    present = sizes > 0
-    if not present.any():
-        return Comparison(0, 0, *[np.nan] * 8)
-    by_ranks = _signed_rank_test(sums[present] / sizes[present])
-    mean = bootstrap.studentised(differences)
-    by_mean = mean.p_values()
-    p_values = (_two_sided(p) for p in (by_ranks, by_mean, np.maximum(by_ranks, by_mean).tolist()))
-    mean_a, mean_b = float(a[both].mean()), float(b[both].mean())
-    low, high = mean.interval(-1, 1)
-    return Comparison(int(both.sum()), int(present.sum()), mean_a, mean_b, mean_a - mean_b, low, high, *p_values)
+    n_groups, n_differ = int((sizes > 0).sum()), count_different(sums, sizes)
+    if n_groups == 0:
+        return Comparison(0, 0, 0, 0, len(a), len(b), 0.0, *[np.nan] * 12)
+    mean, of_groups = bootstrap.studentised(sums, sizes), group_means(sums, sizes)
+    chance = _training_chance(a[:, both], b[:, both], trained)
+    tests: dict[str, tuple[float, float] | None] = {
+        "wilcoxon": _signed_rank_test(of_groups),
+        "mean": mean.p_values(),
+    }
+    tests["seeds"] = _t_test(mean, chance, n_groups) if chance else None
+    lacks_failures = n_differ < FEW_GROUPS and bool(is_one_sided(of_groups))
+    tests["worst"] = bootstrap.worst_case(sums, sizes).p_values(-1, 1) if lacks_failures else None
+    applied = [p for p in tests.values() if p is not None]
+    mean_a, mean_b = float(a[:, both].mean()), float(b[:, both].mean())
+    low, high = bootstrap.difference_interval(differences)
+    if chance:
+        low, high = _widen(low, high, mean, chance, n_groups)
+    return Comparison(
+        n_images=int(both.sum()),
+        n_groups=n_groups,
+        n_images_differ=int(np.count_nonzero(differences[both].round(12))),
+        n_groups_differ=n_differ,
+        n_seeds_a=len(a),
+        n_seeds_b=len(b),
+        mean_a=mean_a,
+        mean_b=mean_b,
+        difference=mean_a - mean_b,
+        low=low,
+        high=high,
+        p_wilcoxon=_two_sided(tests["wilcoxon"]),
+        p_mean=_two_sided(tests["mean"]),
+        p_seeds=_two_sided(tests["seeds"]),
+        p_worst_case=_two_sided(tests["worst"]),
+        p=_two_sided(np.max(applied, axis=0)),
+        p_not_worse=np.nan if margin is None else _test_not_worse(sums, sizes, bootstrap, chance, margin),
+        smallest_p=2 / (1 + len(mean.ratios)),
+        training_variance=sum(chance.variances) if chance else 0.0,
+    )
+
+
+def is_one_sided(differences: np.ndarray) -> np.ndarray:
+    """Whether groups' differences, (..., G), of one side amount to less than ONE_SIDED of the other: (...)."""
+    sides = np.stack([np.maximum(sign * differences, 0).sum(axis=-1) for sign in (1, -1)])
+    return sides.min(axis=0) < ONE_SIDED * sides.max(axis=0)
 
 
 def _signed_rank_test(differences: np.ndarray) -> tuple[float, float]:
     """One-sided p values of Wilcoxon's test against smaller and against greater differences, (G,), than 0."""
-    # Differences of equal scores that rounding made different must count as ties.
-    differences = differences.round(12)
     if not differences.any():
         return 1.0, 1.0
-    less, greater = (wilcoxon(differences, zero_method="zsplit", alternative=side) for side in ("less", "greater"))
+    less, greater = (wilcoxon(differences, zero_method="pratt", alternative=side) for side in ("less", "greater"))
     return float(less.pvalue), float(greater.pvalue)
 
 
-def _two_sided(p: Sequence[float]) -> float:
-    return float(np.minimum(2 * np.min(p), 1))
+def _training_chance(a: np.ndarray, b: np.ndarray, trained: tuple[bool, bool]) -> TrainingChance | None:
+    """Chance of training in the scores (S, N) of both sides; None if one was trained once, or none was trained."""
+    sides = [scores for scores, is_trained in zip((a, b), trained, strict=True) if is_trained]
+    if not sides or min(map(len, sides)) < 2:
+        return None
+    variances = tuple(float(scores.mean(axis=1).var(ddof=1)) / len(scores) for scores in sides)
+    return TrainingChance(variances, tuple(len(scores) - 1 for scores in sides))
+
+
+def _t_test(mean: StudentisedMean, chance: TrainingChance, n_groups: int, null: float = 0) -> tuple[float, float]:
+    """One-sided p values of the true mean being ``null``, with the variance of training."""
+    error, freedom = chance.test(mean, n_groups)
+    if not error > 0:
+        return (1.0, 1.0) if mean.mean == null else mean.p_values(null)
+    ratio = (mean.mean - null) / error
+    return float(student.cdf(ratio, freedom)), float(student.sf(ratio, freedom))
+
+
+def _widen(
+    low: float, high: float, mean: StudentisedMean, chance: TrainingChance, n_groups: int
+) -> tuple[float, float]:
+    """The interval of the images, or that with the variance of training where it is wider."""
+    error, freedom = chance.test(mean, n_groups)
+    reach = student.ppf(TAILS[1], freedom) * error
+    return max(min(low, mean.mean - reach), -1.0), min(max(high, mean.mean + reach), 1.0)
+
+
+def _test_not_worse(
+    sums: np.ndarray, sizes: np.ndarray, bootstrap: GroupBootstrap, chance: TrainingChance | None, margin: float
+) -> float:
+    """One-sided p of b being worse than a by ``margin`` or more; ``sums`` are of a - b."""
+    n_groups = int((sizes > 0).sum())
+    if n_groups < FEWEST_GROUPS:
+        return np.nan
+    mean = bootstrap.studentised(sums, sizes)
+    p_values = [mean.p_values(margin)[0], bootstrap.worst_case(sums, sizes).p_values(-1, 1, margin)[0]]
+    if chance:
+        p_values.append(_t_test(mean, chance, n_groups, margin)[0])
+    return float(max(p_values))
+
+
+def _two_sided(p: Sequence[float] | None) -> float:
+    return np.nan if p is None else float(np.minimum(2 * np.min(p), 1))
 
 
 def judge(comparisons: Sequence[Comparison]) -> list[Verdict]:
     """Correct the p values of a declared set of comparisons after Holm (1979) and decide on the claims.
 
-    A claim needs a corrected p below ALPHA. Then both tests point to the same side and the interval excludes 0. With
-    fewer than FEWEST_GROUPS groups nothing is claimed.
+    All tests of difference, and of being not worse by a margin, are corrected together. A claim of difference needs a
+    corrected p below ALPHA; then all tests point to the same side and the interval excludes 0. With fewer than
+    FEWEST_GROUPS groups, or groups that differ, nothing is claimed.
     """
-    corrected = holm(np.array([comparison.p for comparison in comparisons], dtype=float))
-    return [_verdict(comparison, float(q)) for comparison, q in zip(comparisons, corrected, strict=True)]
+    p = np.array([[c.p, c.p_not_worse] for c in comparisons], dtype=float).reshape(len(comparisons), 2)
+    corrected = holm(p.ravel()).reshape(p.shape)
+    return [_verdict(c, float(q), float(r)) for c, (q, r) in zip(comparisons, corrected, strict=True)]
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -103,78 +242,28 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _verdict(comparison: Comparison, p_holm: float) -> Verdict:
-    if comparison.n_groups < FEWEST_GROUPS:
-        reason = f"{comparison.n_groups} groups; at least {FEWEST_GROUPS} are needed"
-        return Verdict(p_holm, TOO_FEW, reason)
+def _verdict(comparison: Comparison, p_holm: float, p_not_worse: float) -> Verdict:
+    at_limit = comparison.p <= comparison.smallest_p
+    return Verdict(p_holm, *_claim(comparison, p_holm), p_not_worse, bool(at_limit))
+
+
+def _claim(c: Comparison, p_holm: float) -> tuple[str, str]:
+    if c.n_groups < FEWEST_GROUPS:
+        return TOO_FEW, f"{c.n_groups} groups; at least {FEWEST_GROUPS} are needed"
+    if c.n_images_differ == 0:
+        return IDENTICAL, "equal on every image"
+    if c.n_groups_differ < FEWEST_GROUPS:
+        return TOO_FEW, f"{c.n_groups_differ} of {c.n_groups} groups differ; at least {FEWEST_GROUPS} are needed"
     if p_holm < ALPHA:
-        reason = f"Holm p < {ALPHA} and the interval excludes 0"
-        return Verdict(p_holm, A_BETTER if comparison.difference > 0 else B_BETTER, reason)
-    if comparison.low <= 0 <= comparison.high:
-        return Verdict(p_holm, NO_CLAIM, f"Holm p ≥ {ALPHA}, interval includes 0")
-    if comparison.p > max(comparison.p_wilcoxon, comparison.p_mean):
-        return Verdict(p_holm, NO_CLAIM, f"Holm p ≥ {ALPHA}: ranks and interval point to different sides")
-    return Verdict(p_holm, NO_CLAIM, f"Holm p ≥ {ALPHA}")
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Ranks of K experiments, 1 is best, each field (K,) except Kendall's tau."""
-
-    rank: np.ndarray
-    median: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p_best: np.ndarray
-    """Share of draws in which the experiment is the best; ties share"""
-    tau: tuple[float, float, float]
-    """Kendall's tau-b between the ranking of a draw and that of the sample: median, 2.5 % and 97.5 % quantile"""
-
-
-def bootstrap_ranks(scores: np.ndarray, bootstrap: GroupBootstrap) -> Ranking:
-    """Rank K experiments by the means of their ``scores``, (K, N) float, in the sample and in every draw."""
-    points = np.nanmean(scores, axis=1).round(12)
-    draws = np.column_stack([bootstrap.means(row) for row in scores]).round(12)
-    draws = draws[~np.isnan(draws).any(axis=1)]
-    ranks = rankdata(-draws, axis=1)
-    best = draws == draws.max(axis=1, keepdims=True)
-    low, median, high = np.quantile(ranks, (TAILS[0], 0.5, TAILS[1]), axis=0)
-    tau = (np.nan, np.nan, np.nan)
-    # It is not defined where all are equal.
-    if np.ptp(points) > 0:
-        taus = [kendalltau(points, draw).statistic for draw in draws[np.ptp(draws, axis=1) > 0]]
-        middle, lower, upper = np.quantile(taus, (0.5, *TAILS)).tolist()
-        tau = middle, lower, upper
-    p_best = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
-    return Ranking(rankdata(-points), median, low, high, p_best, tau)
-
-
-@dataclass(frozen=True)
-class SeedSpread:
-    """Components of the spread that are due to training and to images; standard deviations."""
-
-    mean: float
-    sd: float
-    """Of the means of the seeds"""
-    seed_sd: float
-    image_sd: float
-    rest_sd: float
-    """Of what is peculiar to a seed on an image"""
-
-
-def seed_spread(scores: np.ndarray) -> SeedSpread:
-    """Split the variance of ``scores``, (S, N) float: S >= 2 seeds of one experiment on the same N images.
-
-    Two crossed random factors without replication, estimated from mean squares; negative estimates are 0 (Searle,
-    Casella and McCulloch, Variance Components, 1992, section 4.5). Images that are NaN are left out of all seeds.
-    """
-    scores = scores[:, ~np.isnan(scores).any(axis=0)]
-    n_seeds, n = scores.shape
-    if n < 2:
-        return SeedSpread(*[np.nan] * 5)
-    by_seed, by_image, mean = scores.mean(axis=1), scores.mean(axis=0), scores.mean()
-    of_seeds, of_images = n * by_seed.var(ddof=1), n_seeds * by_image.var(ddof=1)
-    rest = scores - by_seed[:, None] - by_image + mean
-    of_rest = (rest**2).sum() / ((n_seeds - 1) * (n - 1))
-    parts = ((of_seeds - of_rest) / n, (of_images - of_rest) / n_seeds, of_rest)
-    return SeedSpread(float(mean), float(by_seed.std(ddof=1)), *(float(np.sqrt(max(part, 0.0))) for part in parts))
+        return A_BETTER if c.difference > 0 else B_BETTER, f"Holm p < {ALPHA} and the interval excludes 0"
+    reason = f"Holm p ≥ {ALPHA}"
+    if c.low <= 0 <= c.high:
+        reason += ", interval includes 0"
+    elif c.p == c.p_worst_case:
+        reason += (
+            f": the {c.n_groups_differ} groups that differ point one way, but they are fewer than {FEW_GROUPS} and may "
+            "lack a rare failure"
+        )
+    elif c.p > np.nanmax([c.p_wilcoxon, c.p_mean, c.p_seeds]):
+        reason += ": ranks and interval point to different sides"
+    return NO_CLAIM, reason

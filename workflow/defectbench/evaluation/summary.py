@@ -8,17 +8,22 @@ import numpy as np
 from defectbench.config.base import MERGED
 from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
-from defectbench.evaluation.calibration import Calibration, objective
+from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.class_metrics import ROLES, Key, Records, Suffixes, class_metrics
 from defectbench.evaluation.invariants import check_kaggle, check_objective
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.scoring import Scores
 from defectbench.evaluation.truth import ids_sha256
+from defectbench.metrics.component_metrics import RECALL_AT_FP
 from defectbench.metrics.definition import NOT_ORACLE
-from defectbench.metrics.definitions import METRIC_VERSION, ImageCounts, dice_kaggle
+from defectbench.metrics.definitions import dice_kaggle
+from defectbench.metrics.image_counts import ImageCounts
+from defectbench.metrics.image_level import IMAGE_RANKING, OPERATING_RATES
 from defectbench.metrics.names import DEFINITIONS, all_names, full_name
+from defectbench.metrics.version import METRIC_VERSION
 
-OF_CLEAN = tuple(name for name, definition in DEFINITIONS.items() if definition.track == NOT_ORACLE)
+_DEFINITIONS = DEFINITIONS | RECALL_AT_FP | IMAGE_RANKING | OPERATING_RATES
+OF_CLEAN = tuple(name for name, definition in _DEFINITIONS.items() if definition.track == NOT_ORACLE)
 """Metrics in which clean images take part."""
 
 
@@ -30,7 +35,7 @@ def summarise(
     zero_shot: bool = False,
     oracle: bool = False,
 ) -> dict[str, Any]:
-    """Every metric of the rows of per_image.parquet, pooled_hist.parquet and components.parquet.
+    """Every metric of the rows of per_image.parquet, pooled_hist.parquet, components.parquet and froc.parquet.
 
     Unsuffixed names are at the calibrated thresholds, ``_at_0.5`` at p = 0.5, ``_pp`` with post-processing; None is
     what is not defined. If ``zero_shot`` (trained without labels), unsuffixed names are at p = 0.5 too, and
@@ -55,6 +60,9 @@ def summarise(
         undefined = {full_name(*parts) for parts in product(OF_CLEAN, ROLES, [suffix for _, suffix in suffixes])}
         for values in (metrics, *per_class.values()):
             values |= dict.fromkeys(undefined & values.keys())
+    if zero_shot:
+        for values in (metrics, *per_class.values()):
+            values |= dict.fromkeys(OPERATING_RATES)
     thresholds = dict.fromkeys(calibration.threshold, 0.5) if zero_shot else calibration.threshold
     probabilities = list(thresholds.values())
     return {
@@ -98,7 +106,7 @@ def _check_calibration(counts: dict[Key, ImageCounts], calibration: Calibration,
     scored: dict[str, float | None] = {}
     for policy in recorded:
         images = counts["val", name, policy]
-        value = objective(calibration.objective, images.tp, images.fp, images.fn, images.n_pixels)
+        value = calibration.maximised(images.tp, images.fp, images.fn, images.n_pixels)
         scored[policy] = None if np.isnan(value) else float(value)
     check_objective(calibration.objective, scored, recorded, f"val, {name}")
 

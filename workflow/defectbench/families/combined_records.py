@@ -16,7 +16,7 @@ def mean_known(values: Sequence[int | None]) -> int | None:
     return None if total is None else round(total / len(values))
 
 
-def max_known(values: Sequence[int | None]) -> int | None:
+def max_known(values: Sequence[float | None]) -> float | None:
     """The largest of the known ``values``; None if none is known."""
     return max((value for value in values if value is not None), default=None)
 

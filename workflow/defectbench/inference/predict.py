@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.tables import read_names
 from defectbench.files import read_json, write_json
+from defectbench.inference.cpu_load import cpu_load
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.inference.predictor import ModelFiles, Predictor
 
@@ -42,6 +43,7 @@ class PredictionFiles:
     """timing.json to write"""
     prompts: Path | None = None
     """Prompts of all images, for promptable models."""
+    load_at_start: float = field(default_factory=cpu_load)
 
     @property
     def outputs(self) -> dict[str, Path]:
@@ -54,7 +56,7 @@ class PredictionFiles:
 
     def finish(self, exp_id: str, seconds: Sequence[float], device: str) -> None:
         """Write timing.json, and print how long the predictions took."""
-        write_json(self.timing, timing_record(seconds, device))
+        write_json(self.timing, timing_record(seconds, device, self.load_at_start))
         print(f"{exp_id}: predicted {len(seconds)} images in {sum(seconds):.1f} s")
 
 
@@ -111,8 +113,9 @@ def predict_roles(
     return seconds
 
 
-def timing_record(seconds: Sequence[float], device: str) -> dict[str, Any]:
-    """timing.json: the cost of prediction at batch size 1."""
+def timing_record(seconds: Sequence[float], device: str, load_at_start: float) -> dict[str, Any]:
+    """timing.json: the cost of prediction at batch size 1; ``load_at_start`` is :func:`cpu_load` before it."""
+    loads = load_at_start, cpu_load()
     milliseconds = 1000 * np.array(seconds)
     return {
         "avg_inference_time": float(np.mean(seconds)),
@@ -122,6 +125,9 @@ def timing_record(seconds: Sequence[float], device: str) -> dict[str, Any]:
         "peak_memory_infer_bytes": peak_memory_bytes(),
         "batch_size": 1,
         "device": device,
+        "load": max(loads),
+        "load_at_start": loads[0],
+        "load_at_end": loads[1],
         # Set by defectbench.on_gpu.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "n_images": len(seconds),

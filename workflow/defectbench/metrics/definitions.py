@@ -5,7 +5,6 @@ Each takes the counts of N images, one class or the merged masks, and returns No
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,46 +20,21 @@ from defectbench.metrics.definition import (
     Metric,
     first_paragraph,
 )
-from defectbench.metrics.froc import FALSE_PER_IMAGE
+from defectbench.metrics.image_counts import (
+    Function,
+    ImageCounts,
+    defined,
+    dice_all,
+    image_accuracy,
+    image_f1,
+    iou_at,
+    mean_dice,
+    mean_iou,
+    mean_of,
+    precision,
+    recall,
+)
 
-# Raised with any change of a definition: results of different versions are never put in one table.
-METRIC_VERSION = 2
-
-
-@dataclass(frozen=True)
-class ImageCounts:
-    """Pixels per image, each (N,) int64: true positives, false positives, false negatives, and all."""
-
-    tp: np.ndarray
-    fp: np.ndarray
-    fn: np.ndarray
-    n_pixels: np.ndarray
-
-    @property
-    def defective(self) -> np.ndarray:
-        """Images with non-empty truth, (N,) bool."""
-        return self.tp + self.fn > 0
-
-    @property
-    def flagged(self) -> np.ndarray:
-        """Images with a non-empty prediction, (N,) bool."""
-        return self.tp + self.fp > 0
-
-    @property
-    def totals(self) -> tuple[int, int, int]:
-        """Sums of tp, fp and fn."""
-        return int(self.tp.sum()), int(self.fp.sum()), int(self.fn.sum())
-
-    def dice(self) -> np.ndarray:
-        """Dice of each image, (N,)."""
-        return counts.dice(self.tp, self.fp, self.fn)
-
-    def iou(self) -> np.ndarray:
-        """IoU of each image, (N,)."""
-        return counts.iou(self.tp, self.fp, self.fn)
-
-
-Function = Callable[[ImageCounts], float | None]
 METRICS: dict[str, Metric[ImageCounts]] = {}
 """Every metric of counts by its name, in the order of the columns of results.csv."""
 
@@ -76,40 +50,31 @@ def _metric(name: str, **definition: str) -> Callable[[Function], Function]:
     return register
 
 
-@_metric(
+_metric(
     "dice_all",
     formula="2tp/(2tp + fp + fn); 1 where truth and prediction are both empty, 0 where one of them is",
     averaging=ALL_IMAGES,
     track=NOT_ORACLE,
+)(dice_all)
+
+
+@_metric(
+    "dice_skill",
+    formula="(d - e)/(1 - e); d = `dice_all`, e = share of clean images, the `dice_all` of predicting nothing",
+    averaging=ALL_IMAGES,
+    value_range="up to 1; below 0 where predicting nothing scores higher",
+    null_when="no image is defective",
+    track=NOT_ORACLE,
 )
-def dice_all(images: ImageCounts) -> float | None:
-    """Dice of the masks; the primary metric of the automatic track, which clean images count in."""
-    return _mean(images.dice())
+def dice_skill(images: ImageCounts) -> float | None:
+    """Gain of `dice_all` over predicting nothing, as a share of the largest possible gain."""
+    empty = float(np.mean(~images.defective))
+    return (float(np.mean(images.dice())) - empty) / (1 - empty) if empty < 1 else None
 
 
-@_metric("mIoU", formula="tp/(tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")
-def mean_iou(images: ImageCounts) -> float | None:
-    """Intersection over union of the masks."""
-    return _mean(images.iou()[images.defective])
+_metric("mIoU", formula="tp/(tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")(mean_iou)
 
-
-@_metric("Dice", formula="2tp/(2tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")
-def mean_dice(images: ImageCounts) -> float | None:
-    """Dice of the masks; the primary metric of the oracle track."""
-    return _mean(images.dice()[images.defective])
-
-
-def iou_at(percent: int) -> Function:
-    """Share of defective images whose IoU is at least ``percent``/100."""
-
-    def share(images: ImageCounts) -> float | None:
-        tp, union = images.tp, images.tp + images.fp + images.fn
-        # In whole numbers: an IoU of exactly 0.9 must count, whatever rounding does to it.
-        return _mean((100 * tp >= percent * union)[images.defective])
-
-    share.__doc__ = f"Share of defective images whose IoU is at least {percent / 100:.2f}; the masks stay as they are."
-    return share
-
+_metric("Dice", formula="2tp/(2tp + fp + fn)", averaging=DEFECTIVE_IMAGES, null_when="no image is defective")(mean_dice)
 
 for _percent in (50, 75, 90, 95):
     _metric(
@@ -120,24 +85,15 @@ for _percent in (50, 75, 90, 95):
     )(iou_at(_percent))
 
 
-@_metric("Precision", formula="tp/(tp + fp)", averaging=TOTALS, null_when="no pixel is predicted")
-def precision(images: ImageCounts) -> float | None:
-    """Share of predicted pixels that are defective."""
-    tp, fp, _ = images.totals
-    return _number(counts.precision(tp, fp))
+_metric("Precision", formula="tp/(tp + fp)", averaging=TOTALS, null_when="no pixel is predicted")(precision)
 
-
-@_metric("Recall", formula="tp/(tp + fn)", averaging=TOTALS, null_when="no image is defective")
-def recall(images: ImageCounts) -> float | None:
-    """Share of defective pixels that are predicted."""
-    tp, _, fn = images.totals
-    return _number(counts.recall(tp, fn))
+_metric("Recall", formula="tp/(tp + fn)", averaging=TOTALS, null_when="no image is defective")(recall)
 
 
 @_metric("F1", formula="2tp/(2tp + fp + fn)", averaging=TOTALS, null_when="no pixel is true or predicted")
 def f1(images: ImageCounts) -> float | None:
     """Harmonic mean of Precision and Recall."""
-    return _number(counts.f1(*images.totals))
+    return defined(counts.f1(*images.totals))
 
 
 @_metric("iou_dataset", formula="tp/(tp + fp + fn)", averaging=TOTALS, null_when="no pixel is true or predicted")
@@ -156,7 +112,7 @@ def iou_dataset(images: ImageCounts) -> float | None:
 )
 def fp_image_rate(images: ImageCounts) -> float | None:
     """Share of clean images with any predicted pixel."""
-    return _mean(images.flagged[~images.defective])
+    return mean_of(images.flagged[~images.defective])
 
 
 @_metric(
@@ -164,31 +120,23 @@ def fp_image_rate(images: ImageCounts) -> float | None:
 )
 def fp_area_on_clean(images: ImageCounts) -> float | None:
     """Share of the area of clean images that is predicted."""
-    return _mean((images.fp / images.n_pixels)[~images.defective])
+    return mean_of((images.fp / images.n_pixels)[~images.defective])
 
 
-@_metric(
+_metric(
     "image_accuracy",
     formula="1 if (any true pixel) = (any predicted pixel), else 0",
     averaging=ALL_IMAGES,
     track=NOT_ORACLE,
-)
-def image_accuracy(images: ImageCounts) -> float | None:
-    """Share of images where "has a defect", at least one pixel, is predicted correctly."""
-    return _mean(images.defective == images.flagged)
+)(image_accuracy)
 
-
-@_metric(
+_metric(
     "image_F1",
     formula="2TP/(2TP + FP + FN) of images, positive = at least one pixel",
     averaging="from totals of images",
     null_when="no image has a true or predicted pixel",
     track=NOT_ORACLE,
-)
-def image_f1(images: ImageCounts) -> float | None:
-    """F1 of the classification of images by "has a defect"."""
-    truth, flagged = images.defective, images.flagged
-    return _number(counts.f1((truth & flagged).sum(), (~truth & flagged).sum(), (truth & ~flagged).sum()))
+)(image_f1)
 
 
 @_metric(
@@ -205,30 +153,6 @@ def miou_with_background(images: ImageCounts) -> float | None:
         return None
     return float(counts.iou(tp, fp, fn) + counts.iou(background, fp, fn)) / 2
 
-
-@dataclass(frozen=True, kw_only=True)
-class RecallAtFp(Definition):
-    """Recall of components at ``at_most`` false components per image."""
-
-    at_most: float
-
-
-RECALL_AT_FP: dict[str, RecallAtFp] = {
-    f"recall_at_fp_{at_most}": RecallAtFp(
-        name=f"recall_at_fp_{at_most}",
-        at_most=at_most,
-        formula="matched true components/all true components, at the score cut that keeps the most predicted "
-        f"components with at most {at_most} false ones per image",
-        averaging=TOTALS,
-        value_range=SHARE,
-        null_when="no component is true, the truth is fragmented (as cracks are), or the method has no scores",
-        source="FROC: Bunch et al., Proc. SPIE 127, 1977; LUNA16: Setio et al., Medical Image Analysis 42, 2017",
-        track=NOT_ORACLE,
-        description="Share of defects (8-connected components) found. A component's score is the highest p inside; "
-        "components are matched one to one, by descending score, from IoU `match_iou` on.",
-    )
-    for at_most in FALSE_PER_IMAGE
-}
 
 _KAGGLE = {
     "averaging": "mean over image × class",
@@ -279,11 +203,3 @@ def dice_kaggle(classes: Sequence[ImageCounts]) -> dict[str, float | None]:
     d = float(np.mean(np.concatenate([images.dice() for images in classes])))
     e = float(np.mean(np.concatenate([~images.defective for images in classes])))
     return dict(zip(KAGGLE, (d, d - e, (d - e) / (1 - e) if e < 1 else None), strict=True))
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(np.mean(values)) if len(values) else None
-
-
-def _number(value: np.ndarray) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from defectbench.metrics.component_metrics import COMPONENT_METRICS
 from defectbench.metrics.definition import Definition
-from defectbench.metrics.definitions import KAGGLE, METRICS, RECALL_AT_FP
+from defectbench.metrics.definitions import KAGGLE, METRICS
 from defectbench.metrics.shape_metrics import SHAPE_METRICS
 
-DEFINITIONS: dict[str, Definition] = {**METRICS, **KAGGLE, **RECALL_AT_FP, **SHAPE_METRICS}
+DEFINITIONS: dict[str, Definition] = {**METRICS, **KAGGLE, **COMPONENT_METRICS, **SHAPE_METRICS}
 """All metrics computed for each role and policy, by their names without prefix and suffix, in the order of columns."""
 
 # Suffixes of a metric's name: none (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,

@@ -7,67 +7,86 @@ import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.policies import AT_HALF
+from defectbench.reporting.boards import BoardRow, board_notes, board_rows, clean_share
+from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.data_notes import UNGROUPED, data_notes
-from defectbench.reporting.names import experiment_names, short_names
-from defectbench.reporting.numbers import DASH, format_decimal
+from defectbench.reporting.names import experiment_names, training_names
+from defectbench.reporting.numbers import DASH, format_count, format_decimal
 from defectbench.reporting.verdicts import Standing
 from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 WIDTH = 120
 NOTES = (
-    "●: no test shows another experiment of the track to be better. Each was tested against the one with the highest "
+    "A row is an experiment: of several seeds the mean ± standard deviation, in the other columns the mean; "
+    "the interval is that of the mean; the seeds are listed below the table.",
+    "●: no test shows another experiment of the track to be better. Each was compared with the one with the highest "
     "validation score, by groups of images, with Holm's correction; see pairwise.csv and findings.md.",
     "Thresholds were chosen on validation images alone; – for a method without scores or with a threshold per class.",
-    "Intervals: 95 %, studentised bootstrap over groups of test images. They do not cover the chance of training.",
+    "Intervals: 95 %, by groups of test images (docs/statistics.md). Those of the other columns are in results.csv.",
     "test_mIoU: mean IoU over defective images. IoU@50: share of defective images with IoU ≥ 0.5. "
     "fp_image_rate: share of clean images with any predicted pixel.",
     "_pp: with the post-processing that was chosen on validation images; – where none was.",
     "labels: labelled training images; the val images, which choose checkpoints and thresholds, come on "
     "top. seen: training images seen, each as often as it was. params: parameters of the model. "
-    "ms/image: mean prediction time, for a cascade also of both stages.",
+    "ms/image: median prediction time; ~ of ensembles and cascades the mean, of cascades also of both stages.",
 )
 ZERO_SHOT_NOTE = "Zero-shot models are scored at p = 0.5, so that they owe nothing to validation images: threshold –."
+CLEAN_SHARE_NOTE = (
+    "at … % clean: dice_all if that share of the images were clean, as report.clean_share says of the line; brackets: "
+    "95 % interval, of several seeds ± their standard deviation."
+)
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
 def leaderboard(
-    results: pd.DataFrame, pairwise: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame, ungrouped: bool = False
+    results: pd.DataFrame,
+    ranks: pd.DataFrame,
+    pairwise: pd.DataFrame,
+    issues: pd.DataFrame,
+    leaks: pd.DataFrame,
+    ungrouped: bool = False,
 ) -> str:
-    """Write the page, Markdown, from results, tests, and the tables of problems found in the data.
+    """Write the page, Markdown, from results, their means and tests, and the tables of problems found in the data.
 
-    ``pairwise`` has the columns of pairwise.csv; ``issues`` and ``leaks`` are as for :func:`data_notes`;
-    ``ungrouped``: only the pixels tell which images belong together.
+    ``ranks`` and ``pairwise`` have the columns of ranks.csv and pairwise.csv; ``issues`` and ``leaks`` are as for
+    :func:`data_notes`; ``ungrouped``: only the pixels tell which images belong together.
     """
     parts = [f"# Leaderboard: {', '.join(results['dataset'].unique())}"]
-    names = experiment_names(results)
+    names, trainings = experiment_names(results), training_names(results)
     for track in TRACKS:
-        rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
-        if len(rows):
+        if rows := board_rows(results, ranks, track):
             standing = Standing.of(results, pairwise, track)
-            parts.append(_section(track, rows, standing, standing.sentence(names)))
-    notes = [*(f"**{note}**" for note in data_notes(issues, leaks)), *([UNGROUPED] if ungrouped else []), *NOTES]
+            texts = [] if track == "reference" else [standing.sentence(names, trainings)]
+            # Reference methods do not compete.
+            marked = () if track == "reference" else standing.top
+            parts.append(_section(track, rows, marked, [*texts, *board_notes(rows, ranks, track)]))
+    of_study = [*data_notes(issues, leaks), *(f"{note}." for note in claim_notes(results, ranks, pairwise, names))]
+    notes = [*(f"**{note}**" for note in of_study), *([UNGROUPED] if ungrouped else []), *NOTES]
     if ((results["policy"] == AT_HALF) & (results["track"] != "reference")).any():
         notes.append(ZERO_SHOT_NOTE)
+    if results["dice_at_clean_share"].notna().any():
+        notes.append(CLEAN_SHARE_NOTE)
     if results["cv_folds"].notna().any():
         notes.append(CV_NOTE)
     parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -> str:
-    primary, names = PRIMARY[track], short_names(rows)
-    n_test, n_defective, n_groups = rows[["n_test", "n_test_defective", "n_test_groups"]].iloc[0]
-    # Reference methods do not compete.
-    marked = () if track == "reference" else standing.unbeaten
-    with_pp, with_cv = (bool(rows[name].notna().any()) for name in ("post_processing", "cv_folds"))
+def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Sequence[str]) -> str:
+    primary = PRIMARY[track]
+    first = rows[0].trainings.iloc[0]
+    with_sd = any(pd.notna(row.sd) for row in rows)
+    share = clean_share(rows)
+    with_pp, with_cv = (any(pd.notna(row.values[name]) for row in rows) for name in ("post_processing", "cv_folds"))
     cells = [
-        [name, "●" if row["experiment"] in marked else "", *_cells(row, primary, with_pp, with_cv)]
-        for name, (_, row) in zip(names, rows.iterrows(), strict=True)
+        [row.name, "●" if row.experiment in marked else "", *_cells(row, primary, share, with_pp, with_cv)]
+        for row in rows
     ]
     header = [
         "experiment",
         "top",
-        f"{primary} [95 % CI]",
+        f"{primary} {'± sd ' if with_sd else ''}[95 % CI]",
+        *([f"at {100 * share:g} % clean"] if share else []),
         *([f"{primary}_pp"] if with_pp else []),
         *(["CV"] if with_cv else []),
         "test_mIoU",
@@ -79,33 +98,50 @@ def _section(track: str, rows: pd.DataFrame, standing: Standing, verdict: str) -
         "params",
         "ms/image",
     ]
-    ids = "\n".join(f"- {name}: `{exp_id}`" for name, exp_id in zip(names, rows["exp_id"], strict=True))
     about = (
-        f"{TRACKS[track]} {n_test} test images in {n_groups} groups, {n_defective} images defective. "
-        f"Sorted by {primary}: {METRIC_MEANINGS[primary]}."
+        f"{TRACKS[track]} {first['n_test']} test images in {first['n_test_groups']} groups, "
+        f"{first['n_test_defective']} images defective. Sorted by {primary}: {METRIC_MEANINGS[primary]}."
     )
     paragraphs = [f"## {track.capitalize()} track", _wrapped(about), markdown_table(header, cells)]
-    if track != "reference":
-        paragraphs.append(_wrapped(verdict))
-    return "\n\n".join([*paragraphs, "Experiment ids:", ids])
+    listed = "\n".join(line for row in rows for line in _trainings(row, primary))
+    return "\n\n".join([*paragraphs, *map(_wrapped, texts), "Experiment ids:", listed])
 
 
-def _cells(row: pd.Series, primary: str, with_pp: bool, with_cv: bool) -> list[str]:
-    # Bounds without their leading zero keep the table within a terminal's width.
-    low, high = (format_decimal(row[f"{primary}_{end}"]).removeprefix("0") for end in ("lo", "hi"))
+def _trainings(row: BoardRow, primary: str) -> list[str]:
+    """The experiment's id, or its seeds with their values and ids, by seed."""
+    if len(row.trainings) == 1:
+        return [f"- {row.name}: `{row.trainings['exp_id'].iloc[0]}`"]
+    seeds = row.trainings.to_dict("records")
+    values = [f"{format_decimal(seed[primary])} {_format_interval(*_bounds(seed, primary))}" for seed in seeds]
+    lines = [f"  - seed {seed['seed']}: {value}, `{seed['exp_id']}`" for seed, value in zip(seeds, values, strict=True)]
+    return [f"- {row.name}: {primary} {row.format_mean()}", *lines]
+
+
+def _bounds(seed: dict, primary: str) -> tuple[float, float]:
+    return seed[f"{primary}_lo"], seed[f"{primary}_hi"]
+
+
+def _cells(row: BoardRow, primary: str, share: float | None, with_pp: bool, with_cv: bool) -> list[str]:
+    values, processed = row.values, row.processed(f"{primary}_pp")
     return [
-        f"{format_decimal(row[primary])} [{low}, {high}]",
-        *([format_decimal(row[f"{primary}_pp"]) if pd.notna(row["post_processing"]) else DASH] if with_pp else []),
-        *([_format_folds(row)] if with_cv else []),
-        format_decimal(row["test_mIoU"]),
-        format_decimal(row["IoU@50"]),
-        format_decimal(row["fp_image_rate"]),
-        format_decimal(row["threshold"]) if row["used_val_labels"] else DASH,
-        DASH if pd.isna(row["n_labels_train"]) else str(row["n_labels_train"]),
-        DASH if pd.isna(row["images_seen"]) else f"{row['images_seen'] / 1000:.3g}k",
-        _format_count(row["params_total"]),
+        f"{row.format_mean()} {_format_interval(row.low, row.high)}",
+        *([_format_at_clean_share(row)] if share else []),
+        *([format_decimal(processed) + ("" if pd.isna(processed) else row.mark("_pp"))] if with_pp else []),
+        *([_format_folds(values)] if with_cv else []),
+        format_decimal(values["test_mIoU"]),
+        format_decimal(values["IoU@50"]),
+        format_decimal(values["fp_image_rate"]),
+        format_decimal(values["threshold"]) if values["used_val_labels"] else DASH,
+        format_count(values["n_labels_train"]) or DASH,
+        DASH if pd.isna(values["images_seen"]) else f"{values['images_seen'] / 1000:.3g}k",
+        format_count(values["params_total"]) or DASH,
         _format_milliseconds(row),
     ]
+
+
+def _format_interval(low: float, high: float) -> str:
+    # Bounds without their leading zero keep the table within a terminal's width.
+    return "[{}, {}]".format(*(format_decimal(end).removeprefix("0") for end in (low, high)))
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -127,27 +163,23 @@ def _wrapped(text: str, bullet: str = "") -> str:
     )
 
 
-def _format_folds(row: pd.Series) -> str:
+def _format_at_clean_share(row: BoardRow) -> str:
+    value, spread = row.values["dice_at_clean_share"], row.format_spread("dice_at_clean_share")
+    return f"{format_decimal(value)} ({spread})" if spread else format_decimal(value)
+
+
+def _format_folds(values: dict) -> str:
     """Mean ± standard deviation between the folds of a cross-validated experiment."""
-    if pd.isna(row["cv_folds"]):
+    if pd.isna(values["cv_folds"]):
         return DASH
-    return f"{format_decimal(row['cv_dice_all_mean'])} ± {format_decimal(row['cv_dice_all_sd'])}"
+    return f"{format_decimal(values['cv_dice_all_mean'])} ± {format_decimal(values['cv_dice_all_sd'])}"
 
 
-def _format_milliseconds(row: pd.Series) -> str:
-    """Mean time per image, for a cascade with its stages."""
-    if pd.isna(row["avg_inference_time"]):
+def _format_milliseconds(row: BoardRow) -> str:
+    """Median time per image; of a cascade or ensemble the mean, marked with ~, of a cascade with its stages."""
+    total, is_median = row.milliseconds()
+    if pd.isna(total):
         return DASH
-    total = f"{1000 * row['avg_inference_time']:.1f}"
-    if pd.isna(row["infer_ms_stage1"]):
-        return total
-    return f"{total} = {row['infer_ms_stage1']:.1f} + {row['infer_ms_stage2']:.1f}"
-
-
-def _format_count(value: float) -> str:
-    if pd.isna(value):
-        return DASH
-    for unit, size in (("M", 1e6), ("k", 1e3)):
-        if value >= size:
-            return f"{value / size:.1f} {unit}"
-    return str(value)
+    stages = [row.values[f"infer_ms_stage{k}"] for k in (1, 2)]
+    text = f"{total:.1f}" if is_median else f"~{total:.1f}"
+    return text if pd.isna(stages[0]) else f"{text} = {stages[0]:.1f} + {stages[1]:.1f}"

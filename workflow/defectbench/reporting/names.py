@@ -1,6 +1,13 @@
 """Short names of experiments, the same in all tables, pictures and sentences."""
 
+from collections.abc import Sequence
+
 import pandas as pd
+
+from defectbench.evaluation.pairwise import is_trained
+
+MOST_NAMES = 4
+"""In a sentence"""
 
 
 def short_names(rows: pd.DataFrame) -> list[str]:
@@ -43,6 +50,28 @@ def experiment_names(results: pd.DataFrame) -> dict[str, str]:
         experiment: name if n_seeds[experiment] == 1 else f"{without_seed(name, seed)} ({n_seeds[experiment]} seeds)"
         for experiment, name, seed in names
     }
+
+
+def training_names(results: pd.DataFrame) -> dict[str, str]:
+    """Map each value of ``experiment`` to its name in a sentence that is true of these trainings only.
+
+    That is "this training of X"; of several seeds their average; of a method that is not trained, its name.
+    """
+    trained, n_seeds = is_trained(results), results["experiment"].value_counts()
+    return {
+        experiment: f"this training of {name}"
+        if n_seeds[experiment] == 1 and trained[experiment]
+        else f"the average of {name}"
+        if n_seeds[experiment] > 1
+        else name
+        for experiment, name in experiment_names(results).items()
+    }
+
+
+def list_names(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 def without_seed(name: str, seed: int) -> str:

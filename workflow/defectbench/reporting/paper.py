@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.reporting.boards import BoardRow, board_notes, board_rows
+from defectbench.reporting.findings import format_holm
 from defectbench.reporting.leaderboard import markdown_table
-from defectbench.reporting.names import short_names
 from defectbench.reporting.numbers import DASH, format_count, format_decimal
+from defectbench.reporting.verdicts import TESTED
 from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 # Column of results.parquet -> column of the table, and places after the point; None: a count.
 COLUMNS: dict[str, tuple[str, int | None]] = {
+    "dice_at_clean_share": ("at the line's clean share", 3),
     "test_mIoU": ("mIoU", 3),
     "IoU@50": ("IoU@50", 3),
     "cv_dice_all_mean": ("CV dice_all", 3),
@@ -25,19 +28,26 @@ Tables = Mapping[str, tuple[str, pd.DataFrame]]
 """Name -> caption and table of texts"""
 
 
-def paper_tables(results: pd.DataFrame, pairwise: pd.DataFrame, names: Mapping[str, str]) -> Tables:
+def paper_tables(
+    results: pd.DataFrame, ranks: pd.DataFrame, pairwise: pd.DataFrame, names: Mapping[str, str]
+) -> Tables:
     """A table per track, best first, and one of the tests; ``names`` maps experiments to their short names."""
     tables = {}
     for track in TRACKS:
-        rows = results[results["track"] == track].sort_values(PRIMARY[track], ascending=False, kind="stable")
-        if len(rows):
+        if rows := board_rows(results, ranks, track):
             metric = PRIMARY[track]
-            caption = f"{track.capitalize()} track by {metric}: {METRIC_MEANINGS[metric]}. Brackets: 95 % interval."
-            tables[track] = (caption, _track(rows, metric))
+            spread = " ±: standard deviation between seeds." if any(pd.notna(row.sd) for row in rows) else ""
+            sentences = [
+                f"{track.capitalize()} track by {metric}: {METRIC_MEANINGS[metric]}. Brackets: 95 % interval; those of "
+                f"the other columns are in results.csv.{spread}",
+                *board_notes(rows, ranks, track),
+            ]
+            tables[track] = (" ".join(sentences), _track(rows, metric))
     if len(pairwise):
         caption = (
-            "Differences in percentage points. p: Wilcoxon's signed rank test and the bootstrap of the mean together, "
-            "by groups of images, with Holm's correction."
+            "Differences in percentage points. p: Wilcoxon's signed rank test, the bootstrap of the mean and, with "
+            "several seeds on both sides, a t test with the variance between trainings together, by groups of images, "
+            "with Holm's correction."
         )
         tables["tests"] = (caption, _tests(pairwise, names))
     return tables
@@ -59,17 +69,13 @@ def as_latex(tables: Tables, notes: Sequence[str]) -> str:
     return "\n".join([*parts, *(f"\\noindent\\textbf{{{_escaped(note)}}}\n" for note in notes)])
 
 
-def _track(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    columns = {"experiment": short_names(rows)}
-    columns[metric] = [
-        f"{format_decimal(row[metric])} [{format_decimal(row[f'{metric}_lo'])}, {format_decimal(row[f'{metric}_hi'])}]"
-        for row in rows.to_dict("records")
-    ]
+def _track(rows: list[BoardRow], metric: str) -> pd.DataFrame:
+    columns = {"experiment": [row.name for row in rows], metric: [row.format_interval() for row in rows]}
     for name, (header, places) in COLUMNS.items():
-        if rows[name].notna().any():
+        values = [row.values[name] for row in rows]
+        if any(pd.notna(value) for value in values):
             columns[header] = [
-                (format_count(value) or DASH) if places is None else format_decimal(value, places)
-                for value in rows[name]
+                (format_count(value) or DASH) if places is None else format_decimal(value, places) for value in values
             ]
     return pd.DataFrame(columns)
 
@@ -82,7 +88,7 @@ def _tests(pairwise: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
             "b": [names[row["b"]] for row in rows],
             "a - b": [format_decimal(row["difference"], 1) for row in rows],
             "95 % interval": [_interval(row["difference_lo"], row["difference_hi"], 1) for row in rows],
-            "Holm p": [DASH if pd.isna(row["p_holm"]) else f"{row['p_holm']:.2g}" for row in rows],
+            "Holm p": [format_holm(row).removeprefix("= ") if row["claim"] in TESTED else DASH for row in rows],
             "claim": [row["claim"] for row in rows],
         }
     )

@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from defectbench.config.base import MERGED
 from defectbench.data.tables import read_table
+from defectbench.evaluation.pixel_curves import read_image_histograms
 from defectbench.files import read_json
-from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import N_CODES, coarsen
 from defectbench.reporting.names import short_names
 from defectbench.script import UserError
@@ -72,24 +70,22 @@ class Record:
 
         The histograms count negative and positive pixels per threshold bin.
         """
-        filters = [("role", "==", "test"), ("class", "==", MERGED)]
-        table = pq.read_table(self.folder / "hist.parquet", filters=filters)
-        ids = table["image_id"].to_numpy()
-        sides = [
-            pc.list_flatten(table[name]).to_numpy().reshape(len(ids), N_BINS).astype(np.int64)
-            for name in ("negative", "positive")
-        ]
+        ids, histograms = read_image_histograms(self.folder)
         rows = pd.read_parquet(self.folder / "per_image.parquet", columns=["image_id", "group"])
         group_of = rows.drop_duplicates("image_id").set_index("image_id")["group"]
-        return group_of.loc[ids].to_numpy(str), np.stack(sides, axis=1)
+        return group_of.loc[ids].to_numpy(str), histograms
 
     def histogram(self) -> np.ndarray:
         """Pixels of the merged map on the test images, (2, 256) int64: negative and positive, per threshold bin."""
+        return coarsen(self.full_histogram())
+
+    def full_histogram(self) -> np.ndarray:
+        """The same of every code, (2, 65536) int64."""
         filters = [("role", "==", "test"), ("class", "==", MERGED)]
         rows = pd.read_parquet(self.folder / "pooled_hist.parquet", filters=filters)
         full = np.zeros((2, N_CODES), np.int64)
         full[:, rows["code"].to_numpy(np.intp)] = rows[["negative", "positive"]].to_numpy(np.int64).T
-        return coarsen(full)
+        return full
 
 
 def read_records(results: pd.DataFrame, folders: Sequence[Path]) -> list[Record]:

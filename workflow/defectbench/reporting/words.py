@@ -42,14 +42,16 @@ def describe_metric(metric: str, rows: pd.DataFrame) -> str:
 
 
 def label_rows(table: pd.DataFrame, track: str, metric: str) -> pd.DataFrame:
-    """Rows of one track that have a value of ``metric``, best first, with labels in further columns; the index stays.
+    """Rows of one track that have a value of ``metric``, with labels in further columns; the index stays.
 
+    The experiment with the best mean over its seeds comes first, and of its seeds the first, not the luckiest.
     ``series`` is the same for runs that differ in nothing but their training images and seed. ``series_label`` is the
     name that they were given in the configuration or, without one, what sets the series apart from others of its
     family. ``label`` is the name of a run, or the label of its series, with the seed if the series has several.
     """
     rows = table[(table["track"] == track) & table[metric].notna()]
-    rows = rows.sort_values([metric, "exp_id"], ascending=[False, True])
+    order = rows[["experiment", "seed"]].assign(mean=rows.groupby("experiment")[metric].transform("mean"))
+    rows = rows.loc[order.sort_values(["mean", "experiment", "seed"], ascending=[False, True, True]).index]
     records = rows.to_dict("records")
     names, settings = [_model_name(row) for row in records], [_changed_settings(row) for row in records]
     common: dict[str, set[str]] = {}

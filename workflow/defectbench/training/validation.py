@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from defectbench.config.score import ScoreSettings
-from defectbench.metrics import counts, definitions
+from defectbench.metrics import counts, image_counts
 from defectbench.metrics.codes import HALF, N_BINS
 from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
-from defectbench.metrics.definitions import ImageCounts
 from defectbench.metrics.froc import recall_at_fp
 from defectbench.metrics.histograms import N_CODES, average_precision, coarsen, full_histogram, sweep
+from defectbench.metrics.image_counts import ImageCounts
 
 _AT_HALF = N_BINS // 2 - 1
 _SCORE = ScoreSettings()
@@ -56,22 +56,22 @@ class Evaluation:
         best_dice = int(np.argmax(mean_dice))
         dice = fixed.dice()
         metrics = {
-            "val_iou_fixed": definitions.mean_iou(fixed),
-            "val_dice_fixed": definitions.mean_dice(fixed),
-            "val_iou_opt": definitions.mean_iou(at(best_dice)),
-            "val_dice_opt": definitions.mean_dice(at(best_dice)),
+            "val_iou_fixed": image_counts.mean_iou(fixed),
+            "val_dice_fixed": image_counts.mean_dice(fixed),
+            "val_iou_opt": image_counts.mean_iou(at(best_dice)),
+            "val_dice_opt": image_counts.mean_dice(at(best_dice)),
             "opt_threshold_f1": (best_f1 + 1) / N_BINS,
             "opt_threshold_dice": (best_dice + 1) / N_BINS,
-            **{f"iou_{percent}": definitions.iou_at(percent)(fixed) for percent in (50, 75, 90)},
+            **{f"iou_{percent}": image_counts.iou_at(percent)(fixed) for percent in (50, 75, 90)},
             "auprc": average_precision(self._pooled),
-            "precision": definitions.precision(fixed),
-            "recall": definitions.recall(fixed),
+            "precision": image_counts.precision(fixed),
+            "recall": image_counts.recall(fixed),
             "recall_at_fp_1": self._components.recall_at_fp(1),
-            "dice_all": definitions.dice_all(fixed),
-            "dice_defective": definitions.mean_dice(fixed),
+            "dice_all": image_counts.dice_all(fixed),
+            "dice_defective": image_counts.mean_dice(fixed),
             "dice_clean": float(dice[~defective].mean()) if (~defective).any() else None,
-            "presence_accuracy": definitions.image_accuracy(fixed),
-            "presence_f1": definitions.image_f1(fixed),
+            "presence_accuracy": image_counts.image_accuracy(fixed),
+            "presence_f1": image_counts.image_f1(fixed),
         }
         for name in self.classes:
             metrics |= {f"{metric}_{name}": value for metric, value in self._class_metrics(name).items()}
@@ -80,12 +80,12 @@ class Evaluation:
     def _class_metrics(self, name: str) -> dict[str, float | None]:
         images = ImageCounts(*np.array(self._counts[name]).T)
         return {
-            "dice": definitions.mean_dice(images),
-            "iou": definitions.mean_iou(images),
-            "precision": definitions.precision(images),
-            "recall": definitions.recall(images),
-            "presence_accuracy": definitions.image_accuracy(images),
-            "presence_f1": definitions.image_f1(images),
+            "dice": image_counts.mean_dice(images),
+            "iou": image_counts.mean_iou(images),
+            "precision": image_counts.precision(images),
+            "recall": image_counts.recall(images),
+            "presence_accuracy": image_counts.image_accuracy(images),
+            "presence_f1": image_counts.image_f1(images),
         }
 
 

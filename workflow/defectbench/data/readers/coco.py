@@ -165,6 +165,10 @@ class CocoLabels:
                 seen[annotation.id] = sample
                 self._annotations[sample].append((file, classes.index(name), annotation))
 
+    def files(self) -> dict[str, str]:
+        """Image id -> the COCO file that lists it, relative to the root."""
+        return {image_id: file for image_id, (file, _) in self._entries.items()}
+
     def size(self, image_id: str) -> tuple[int, int] | None:
         """See :meth:`defectbench.data.readers.base.Labels.size`."""
         if image_id not in self._entries:

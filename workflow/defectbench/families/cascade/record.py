@@ -101,19 +101,22 @@ def cascade_timing(segmenter: dict[str, Any], source: dict[str, Any], prompting:
     """timing.json of both stages one after the other.
 
     Stage 1 is prediction by the experiment that makes the prompts, ``source``, and drawing them, ``prompting``; stage 2
-    is the ``segmenter``. Percentiles of the sum are not known. The device is 'mixed' if the stages were timed on
-    different ones.
+    is the ``segmenter``. The median is the sum of the stages' medians: near that of the sum, which is not known. The
+    device is 'mixed' if the stages were timed on different ones.
     """
+    prompting_ms = 1000 * prompting["avg_prompt_seconds"]
     first = source["avg_inference_time"] + prompting["avg_prompt_seconds"]
+    medians = sum_known([source["infer_ms_p50"], prompting_ms]), segmenter["infer_ms_p50"]
     return segmenter | {
         "avg_inference_time": first + segmenter["avg_inference_time"],
         "infer_seconds_total": first * segmenter["n_images"] + segmenter["infer_seconds_total"],
-        "infer_ms_p50": None,
+        "infer_ms_p50": sum_known(medians),
         "infer_ms_p95": None,
-        "infer_ms_stage1": 1000 * first,
-        "infer_ms_stage2": 1000 * segmenter["avg_inference_time"],
+        "infer_ms_stage1": medians[0],
+        "infer_ms_stage2": medians[1],
         "peak_memory_infer_bytes": max_known(
             [source.get("peak_memory_infer_bytes"), segmenter["peak_memory_infer_bytes"]]
         ),
         "device": common_value([source["device"], segmenter["device"]]),
+        "load": max_known([source.get("load"), segmenter.get("load")]),
     }

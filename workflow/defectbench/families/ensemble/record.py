@@ -110,15 +110,19 @@ def combined_record(
 
 
 def combined_timing(members: Sequence[Member]) -> dict[str, Any]:
-    """timing.json of the mean of ``members``, run one after the other; percentiles of a sum are not known."""
+    """timing.json of the mean of ``members``, run one after the other.
+
+    Its median is the sum of theirs: near that of the sum, which is not known.
+    """
     timings = [member.timing for member in members]
     return {
         "avg_inference_time": sum_known([timing["avg_inference_time"] for timing in timings]),
         "infer_seconds_total": sum_known([timing["infer_seconds_total"] for timing in timings]),
-        "infer_ms_p50": None,
+        "infer_ms_p50": sum_known([timing["infer_ms_p50"] for timing in timings]),
         "infer_ms_p95": None,
         "peak_memory_infer_bytes": max_known([timing.get("peak_memory_infer_bytes") for timing in timings]),
         "batch_size": 1,
         "device": common_value([timing["device"] for timing in timings]),
+        "load": max_known([timing.get("load") for timing in timings]),
         "n_images": timings[0]["n_images"],
     }

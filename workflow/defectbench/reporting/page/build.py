@@ -12,9 +12,10 @@ import pandas as pd
 
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.findings import difference_sentence
 from defectbench.reporting.image_choice import select_images
-from defectbench.reporting.names import experiment_names
+from defectbench.reporting.names import experiment_names, training_names
 from defectbench.reporting.overlay import FALSE_ALARM, HIT, MISSED, class_colours
 from defectbench.reporting.page.answer import answer, standings_by_track
 from defectbench.reporting.page.caveats import caveats
@@ -34,7 +35,10 @@ class Inputs:
 
     study: str
     results: pd.DataFrame
+    ranks: pd.DataFrame
     pairwise: pd.DataFrame
+    points: pd.DataFrame
+    """operating_points.csv"""
     issues: pd.DataFrame
     leaks: pd.DataFrame
     split: pd.DataFrame
@@ -51,13 +55,14 @@ def build_page(inputs: Inputs) -> str:
     """The page as self-contained HTML."""
     results, pairwise = inputs.results, inputs.pairwise
     records = read_records(results, inputs.folders)
-    standings, names = standings_by_track(results, pairwise), experiment_names(results)
+    standings = standings_by_track(results, pairwise)
+    names, trainings = experiment_names(results), training_names(results)
     defective, scores = _scores(records)
     automatic = [i for i, record in enumerate(records) if record.row["track"] == "automatic"]
     selected_images = select_images(scores[automatic or list(scores)], defective)
     images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
-    findings = [difference_sentence(row, names) for row in comparisons]
+    findings = [difference_sentence(row, names, trainings) for row in comparisons]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -65,12 +70,16 @@ def build_page(inputs: Inputs) -> str:
     return environment.get_template("page.html").render(
         study=inputs.study,
         dataset=", ".join(results["dataset"].unique()),
-        answer=answer(results, pairwise, standings, names),
-        caveats=caveats(results, records, standings, names, inputs.issues, inputs.leaks, inputs.ungrouped),
-        tables=tables(records, standings),
+        answer=answer(results, inputs.ranks, pairwise, standings),
+        caveats=[
+            *caveats(results, records, standings, names, inputs.issues, inputs.leaks, inputs.ungrouped),
+            *(f"{note}." for note in claim_notes(results, inputs.ranks, pairwise, names)),
+        ],
+        tables=tables(results, inputs.ranks, records, standings),
         families=family_colours(results["family"], results["track"]),
         records=records,
-        cards=[experiment_card(record) for record in records],
+        n_experiments=results["experiment"].nunique(),
+        cards=[experiment_card(record, inputs.points) for record in records],
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),

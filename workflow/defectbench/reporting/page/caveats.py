@@ -8,11 +8,12 @@ from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.evaluation.statistics import FEWEST_GROUPS
 from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.data_notes import UNGROUPED
+from defectbench.reporting.names import list_names
 from defectbench.reporting.records import MIXED, Record
+from defectbench.reporting.threshold_noise import threshold_caveat
 from defectbench.reporting.verdicts import Standing
 
 FEW_IMAGES = 100  # at a true share of 0.8, its standard error is then 0.04
-_MOST_NAMES = 4
 
 
 def caveats(
@@ -34,6 +35,7 @@ def caveats(
         *(f"{record.name}: {record.row['problems']}." for record in records if record.row["problems"]),
         *(f"{sentence}." for sentence in compare_budgets(results, names)),
         *_training(records),
+        *threshold_caveat(records),
         *_leads(results, standings, names),
         *_tracks(results),
         *_missing(results, records),
@@ -76,11 +78,6 @@ def _training(records: Sequence[Record]) -> Iterator[str]:
             f"Settings of {len(searched)} of {len(trained)} experiments were found by a search on the validation "
             f"images (column searched), those of the others are as the study states them: {_names(searched)}."
         )
-    seeds = pd.Series([record.row["experiment"] for record in trained], dtype=object).value_counts()
-    if len(seeds) and (seeds == 1).all():
-        yield "Every experiment was trained with one seed: the intervals do not cover the chance of training."
-    elif (seeds == 1).any():
-        yield f"{(seeds == 1).sum()} of {len(seeds)} experiments were trained with one seed only."
     labels = {record.row["n_labels_train"] for record in trained} - {None}
     if len(labels) > 1:
         yield (
@@ -103,24 +100,18 @@ def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], names: Mapp
             continue
         first = means.idxmax()
         shared = [names[name] for name in means.index[means.round(12) == means.round(12).max()]]
-        equal = [name for name in standing.unbeaten if name != first]
+        doubts = standing.doubts(first, names)
         if len(shared) > 1:
             yield f"{track.capitalize()} track: {', '.join(shared)} share the highest {metric} on the test images."
-        elif first in standing.unbeaten and equal:
-            others = ", ".join(names[name] for name in equal[:_MOST_NAMES])
-            more = f" and {len(equal) - _MOST_NAMES} more" if len(equal) > _MOST_NAMES else ""
-            yield (
-                f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images, but that "
-                f"lead is not significant over {others}{more}."
-            )
+        elif doubts:
+            lead = f"{track.capitalize()} track: {names[first]} has the highest {metric} on the test images"
+            yield f"{lead}, but {doubts}."
         if standing.best and names[standing.best] not in shared:
             yield (
                 f"{track.capitalize()} track: the highest validation score has {names[standing.best]}, the highest "
                 f"test score {names[first]}; tests are against the former."
             )
-        if standing.best and standing.not_above:
-            references = ", ".join(names[name] for name in standing.not_above)
-            yield f"{names[standing.best]} is not shown to be better than the reference: {references}."
+        yield from standing.against_references(names)
 
 
 def _tracks(results: pd.DataFrame) -> Iterator[str]:
@@ -150,6 +141,4 @@ def _missing(results: pd.DataFrame, records: Sequence[Record]) -> Iterator[str]:
 
 
 def _names(records: Sequence[Record]) -> str:
-    names = [record.name for record in records]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    return list_names([record.name for record in records])

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from defectbench.evaluation.operating_points import LEAST_COST
 from defectbench.metrics.histograms import sweep
 from defectbench.reporting.numbers import (
+    DASH,
     format_bytes,
     format_count,
     format_decimal,
@@ -16,9 +19,11 @@ from defectbench.reporting.numbers import (
     format_milliseconds,
 )
 from defectbench.reporting.records import Record
+from defectbench.reporting.threshold_noise import describe_ranges
 
 METRICS = (
     "dice_all",
+    "dice_skill",
     "test_mIoU",
     "test_Dice",
     "IoU@50",
@@ -32,7 +37,11 @@ METRICS = (
     "boundary_f1",
     "cldice",
     "fp_image_rate",
+    "component_recall",
+    "false_components",
     "recall_at_fp_1",
+    "image_auroc",
+    "image_ap",
     "image_F1",
     "dice_kaggle",
 )
@@ -42,6 +51,8 @@ POLICIES = {
     "_calibrated": "calibrated",
     "_pp": "post-processed",
 }
+OF_ZERO_SHOT = {suffix: f"{POLICIES[suffix]} with val labels" for suffix in ("_calibrated", "_pp")}
+"""Titles of what owes something to val labels, where the headline does not"""
 _MOST_POINTS = 64  # enough for a small picture
 Points = list[tuple[float, float]]
 
@@ -64,26 +75,31 @@ class Card:
     facts: list[tuple[str, str]]
     metrics: list[list[str]]
     classes: list[list[str]]
+    inspection: list[list[str]]
+    """operating points"""
     charts: list[Chart]
     settings: list[tuple[str, str]]
     weights: list[tuple[str, str]]
 
 
-def experiment_card(record: Record) -> Card:
-    """Collect the contents of the card of ``record``."""
+def experiment_card(record: Record, points: pd.DataFrame) -> Card:
+    """Collect the contents of the card of ``record``; ``points`` are the rows of operating_points.csv."""
     return Card(
-        facts=[(name, value) for name, value in _facts(record.row) if value],
+        facts=[(name, value) for name, value in _facts(record) if value],
         metrics=_metrics(record.metrics),
         classes=list(_classes(record.metrics)),
+        inspection=list(_inspection(points[points["exp_id"] == record.exp_id])),
         charts=[chart for chart in (_training(record), *_curves(record)) if chart is not None],
         settings=[(key, _plain(value)) for key, value in (record.run.get("settings") or {}).items()],
         weights=[(name, _plain(record.row[name])) for name in ("weights_source", "weights_sha256", "ckpt_path")],
     )
 
 
-def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
+    row = record.row
     yield "labelled training images", format_count(row["n_labels_train"])
     yield "threshold", format_decimal(row["threshold"]) if row["threshold"] is not None else ""
+    yield "threshold on resampled val images, 95 %", "; ".join(describe_ranges(record))
     yield "parameters", format_count(row["params_total"])
     yield "of these trained", format_count(row["params_trainable"])
     yield "weights file", format_bytes(row["weights_bytes"])
@@ -115,7 +131,8 @@ def _describe_average(decay: float) -> str:
 
 def _metrics(metrics: dict[str, Any]) -> list[list[str]]:
     suffixes = [suffix for suffix in POLICIES if any(metrics.get(f"{name}{suffix}") is not None for name in METRICS)]
-    rows = [["metric", *(POLICIES[suffix] for suffix in suffixes)]]
+    titles = POLICIES | (OF_ZERO_SHOT if metrics["zero_shot"] else {})
+    rows = [["metric", *(titles[suffix] for suffix in suffixes)]]
     for name in METRICS:
         values = [metrics.get(f"{name}{suffix}") for suffix in suffixes]
         if any(value is not None for value in values):
@@ -133,6 +150,23 @@ def _classes(metrics: dict[str, Any]) -> Iterator[list[str]]:
             format_count(values["n_test_defective"]),
             *(format_decimal(values.get(metric)) for metric in columns),
         ]
+
+
+def _inspection(points: pd.DataFrame) -> Iterator[list[str]]:
+    """Rates on test images at the thresholds of their highest p that val chose."""
+    if points.empty:
+        return
+    costs = ["cost of 1,000 images"] if points["cost"].notna().any() else []
+    yield ["chosen on val", "p of the image from", "overkill [95 %]", "escape [95 %]", *costs]
+    for row in points.to_dict("records"):
+        percent = row["point"].removeprefix("escape_")
+        name = "least cost" if row["point"] == LEAST_COST else f"at most {percent} % escape"
+        rates = [f"{row[r]:.3f} [{row[f'{r}_lo']:.3f}, {row[f'{r}_hi']:.3f}]" for r in ("overkill", "escape")]
+        rates += [f"{row['cost']:,.0f}"] if costs else []
+        if row["supported"]:
+            yield [name, f"{row['threshold']:.5g}", *rates]
+        else:
+            yield [name, "too few defective val images", *[DASH] * len(rates)]
 
 
 def _training(record: Record) -> Chart | None:

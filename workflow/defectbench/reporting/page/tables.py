@@ -4,14 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.reporting.numbers import format_bytes, format_count, format_decimal, format_milliseconds
+from defectbench.reporting.boards import BoardRow, board_notes, board_rows
+from defectbench.reporting.numbers import format_bytes, format_count, format_decimal
 from defectbench.reporting.records import Record
 from defectbench.reporting.verdicts import Standing
 from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
 # Column -> header, meaning and formatter of its values.
 COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
+    "dice_at_clean_share": (
+        "at the line's share",
+        "dice_all with the share of clean images that the line has, report.clean_share",
+        format_decimal,
+    ),
     "test_mIoU": ("mIoU", "mean IoU over defective test images", format_decimal),
     "IoU@50": ("IoU@50", "share of defective images with IoU of at least 0.5", format_decimal),
     "cv_dice_all_mean": ("CV", "dice_all out of fold, mean over the folds of a cross-validation", format_decimal),
@@ -21,25 +29,39 @@ COLUMNS: dict[str, tuple[str, str, Callable[[Any], str]]] = {
     "n_labels_train": ("labels", "labelled training images; val labels come on top", format_count),
     "images_seen": ("images seen", "training images seen, each as often as it was: the budget", format_count),
     "params_total": ("params", "parameters of the model", format_count),
-    "avg_inference_time": ("time/image", "mean prediction time", format_milliseconds),
+    "milliseconds": ("time/image", "median prediction time; ~ of ensembles and cascades the mean", str),
     "peak_memory_infer_bytes": ("memory", "peak memory of prediction", format_bytes),
 }
+SHARES = [name for name, (_, _, write) in COLUMNS.items() if write is format_decimal and not name.startswith("cv_")]
+"""Columns of which the interval is shown, or of several seeds their spread"""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell, and the number by which the column is sorted; None is last."""
+    """Text of a cell, the number by which the column is sorted (None is last), and how uncertain it is, if known."""
 
     text: str
     value: float | None
+    spread: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One seed of an experiment: its index among the records, and its value with the interval."""
+
+    index: int
+    record: Record
+    text: str
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row: an experiment, its index among the records, and its headline value with the interval."""
+    """A row: an experiment with its trainings, and its headline value with the interval."""
 
-    index: int
-    record: Record
+    name: str
+    family: str
+    trainings: list[Training]
+    """By seed"""
     top: bool
     """No test shows another experiment of the track to be better"""
     headline: Cell
@@ -59,60 +81,87 @@ class Table:
     meaning: str
     headers: list[tuple[str, str]]
     lines: list[Line]
+    notes: list[str]
 
 
-def tables(records: Sequence[Record], standings: Mapping[str, Standing]) -> list[Table]:
+def tables(
+    results: pd.DataFrame, ranks: pd.DataFrame, records: Sequence[Record], standings: Mapping[str, Standing]
+) -> list[Table]:
     """One table per track that has experiments, best first, without columns that have no value."""
+    index_of = {record.exp_id: index for index, record in enumerate(records)}
     boards = []
-    for track, about in TRACKS.items():
-        track_records = [(i, record) for i, record in enumerate(records) if record.row["track"] == track]
-        if track_records:
-            boards.append(_table(track, about, track_records, standings.get(track)))
+    for track in TRACKS:
+        if rows := board_rows(results, ranks, track):
+            indices = [[index_of[exp_id] for exp_id in row.trainings["exp_id"]] for row in rows]
+            trainings = [[(index, records[index]) for index in of_row] for of_row in indices]
+            top = standings[track].top if track in standings else ()
+            boards.append(_table(track, rows, trainings, top, board_notes(rows, ranks, track)))
     return boards
 
 
-def _table(track: str, about: str, track_records: list[tuple[int, Record]], standing: Standing | None) -> Table:
+def _table(
+    track: str,
+    rows: list[BoardRow],
+    trainings: list[list[tuple[int, Record]]],
+    top: Sequence[str],
+    notes: list[str],
+) -> Table:
     metric = PRIMARY[track]
-    track_records = sorted(track_records, key=lambda pair: _or(pair[1].row[metric], -1.0), reverse=True)
     processed = ("post-processed", f"{metric} with the post-processing chosen on validation images", format_decimal)
     columns = {f"{metric}_pp": processed} | COLUMNS
-    column_names = [name for name in columns if any(_value(record, name) is not None for _, record in track_records)]
-    ends = [record.row[f"{metric}{end}"] for _, record in track_records for end in ("", "_lo", "_hi")]
-    known = [value for value in ends if value is not None]
+    column_names = [name for name in columns if any(pd.notna(_value(row, name)) for row in rows)]
+    known = [value for row in rows for value in (row.mean, row.low, row.high) if pd.notna(value)]
     low, span = (min(known), max(max(known) - min(known), 1e-9)) if known else (0.0, 1.0)
-    unbeaten = standing.unbeaten if standing else ()
     lines = [
         Line(
-            index,
-            record,
-            record.row["experiment"] in unbeaten,
-            Cell(format_decimal(record.row[metric]), record.row[metric]),
-            _interval(record.row[f"{metric}_lo"], record.row[f"{metric}_hi"]),
-            _bar(record.row, metric, low, span),
-            [Cell(columns[name][2](value) or "–", value) for name in column_names for value in [_value(record, name)]],
+            row.name,
+            row.values["family"],
+            [Training(index, record, _training_text(record, metric)) for index, record in of_row],
+            row.experiment in top,
+            Cell(row.format_mean(), _known(row.mean)),
+            _interval(row.low, row.high),
+            _bar(row, low, span),
+            [_cell(row, name, columns[name][2]) for name in column_names],
         )
-        for index, record in track_records
+        for row, of_row in zip(rows, trainings, strict=True)
     ]
-    return Table(track, about, metric, METRIC_MEANINGS[metric], [columns[name][:2] for name in column_names], lines)
+    headers = [columns[name][:2] for name in column_names]
+    return Table(track, TRACKS[track], metric, METRIC_MEANINGS[metric], headers, lines, notes)
 
 
-def _value(record: Record, name: str) -> float | None:
-    """A cell's number; None after post-processing if calibration chose none."""
-    applies = not name.endswith("_pp") or record.row["post_processing"] is not None
-    return record.row[name] if applies else None
+def _training_text(record: Record, metric: str) -> str:
+    row = record.row
+    value = f"{format_decimal(row[metric])}, {_interval(row[f'{metric}_lo'], row[f'{metric}_hi'])}"
+    return f"seed {row['seed']}: {value}"
+
+
+def _value(row: BoardRow, name: str) -> float:
+    """A cell's number; NaN where there is none, as after post-processing if calibration chose none."""
+    if name == "milliseconds":
+        return row.milliseconds()[0]
+    return row.processed(name) if name.endswith("_pp") else row.values[name]
+
+
+def _cell(row: BoardRow, name: str, write: Callable[[Any], str]) -> Cell:
+    value = _value(row, name)
+    if pd.isna(value):
+        return Cell("–", None)
+    if name == "milliseconds":
+        return Cell(f"{'' if row.milliseconds()[1] else '~'}{value:.1f} ms", value)
+    return Cell(write(value) + row.mark(name), float(value), row.format_spread(name) if name in SHARES else "")
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "no interval" if low is None or high is None else f"{format_decimal(low)} – {format_decimal(high)}"
+    return "no interval" if pd.isna(low) or pd.isna(high) else f"{format_decimal(low)} – {format_decimal(high)}"
 
 
-def _bar(row: dict[str, Any], metric: str, low: float, span: float) -> tuple[float, float, float] | None:
-    values = [row[f"{metric}{end}"] for end in ("_lo", "", "_hi")]
-    if any(value is None for value in values):
+def _bar(row: BoardRow, low: float, span: float) -> tuple[float, float, float] | None:
+    values = (row.low, row.mean, row.high)
+    if any(pd.isna(value) for value in values):
         return None
     first, value, last = (round(100 * (value - low) / span, 1) for value in values)
     return first, value, last
 
 
-def _or(value: float | None, other: float) -> float:
-    return other if value is None else value
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)

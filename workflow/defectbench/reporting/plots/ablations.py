@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.evaluation.image_scores import PRIMARY, read_image_scores
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.pairwise import ABLATION
 from defectbench.evaluation.policies import AT_HALF, CALIBRATED, POST_PROCESSED
 from defectbench.evaluation.statistics import A_BETTER, B_BETTER
 from defectbench.reporting import palette
 from defectbench.reporting.numbers import format_points
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.lines import best_of, with_track
 from defectbench.reporting.records import Record
 
@@ -51,7 +50,7 @@ def ablations_figure(records: Sequence[Record], pairwise: pd.DataFrame) -> Figur
         return style.message_figure(TITLE, "No pair was declared under report.ablations, and no experiment has scores.")
     texts = [
         "Differences on the same test images, percentage points of dice_all, or of test_Dice in the oracle track, with "
-        "95 % intervals (bootstrap over groups). Filled: significant after Holm's correction; hollow: not; grey: "
+        "95 % intervals over groups of images. Filled: significant after Holm's correction; hollow: not; grey: "
         "described, not tested, so no claim is made."
     ]
     if ABLATION not in set(pairwise["kind"]):
@@ -99,8 +98,7 @@ def _effects(records: Sequence[Record], policy: str, base: str) -> list[Effect]:
                 continue
             scores, base_scores = (read_image_scores(record.folder, name) for name in (policy, base))
             differences = 100 * (scores[PRIMARY[track]] - base_scores[PRIMARY[track]]).to_numpy()
-            bootstrap = GroupBootstrap(scores["group"].to_numpy(str), DRAWS, SEED)
-            interval = bootstrap.interval(differences, -100, 100)
+            interval = bootstrap_of(scores["group"].to_numpy()).difference_interval(differences, 100)
             effects.append(Effect(with_track(record), float(np.nanmean(differences)), *interval, None))
     return effects
 

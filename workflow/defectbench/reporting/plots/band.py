@@ -1,14 +1,11 @@
-"""Pointwise 95 % bands of curves that are functions of sums over images: a bootstrap of groups."""
-
-import warnings
-from collections.abc import Callable
+"""Pointwise 95 % bands of curves over test images, which come in groups."""
 
 import numpy as np
 
-from defectbench.evaluation.intervals import TAILS, GroupBootstrap
+from defectbench.evaluation.intervals import GroupBootstrap
 
-DRAWS, SEED = 500, 42
-EXPLANATION = "Bands: pointwise 95 % intervals, percentiles of a bootstrap over groups of test images."
+DRAWS, SEED = 1000, 42
+EXPLANATION = "Bands: pointwise 95 % intervals over groups of test images."
 
 
 def bootstrap_of(groups: np.ndarray) -> GroupBootstrap:
@@ -16,19 +13,10 @@ def bootstrap_of(groups: np.ndarray) -> GroupBootstrap:
     return GroupBootstrap(groups.astype(str), DRAWS, SEED)
 
 
-def group_sums(values: np.ndarray, bootstrap: GroupBootstrap) -> np.ndarray:
-    """Sums (n_groups, K) over the images of each group of ``values`` (N, K)."""
-    sums = np.zeros((bootstrap.n_groups, values.shape[1]))
-    np.add.at(sums, bootstrap.group_of, values)
-    return sums
-
-
-def band(
-    parts: tuple[np.ndarray, ...], bootstrap: GroupBootstrap, curve: Callable[..., np.ndarray]
+def ratio_band(
+    numerators: np.ndarray, denominators: np.ndarray, bootstrap: GroupBootstrap
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (n,) of ``curve``, a function of sums over images to (..., n); ``parts`` are its arguments (N, K) each."""
-    resampled = curve(*(bootstrap.counts @ group_sums(part, bootstrap) for part in parts))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")  # the band has no value where no draw has one
-        low, high = np.nanquantile(resampled, TAILS, axis=0)
+    """Bounds (n,) of the ratios of the totals over images of both arguments, (N, n), the first parts of the second."""
+    pairs = zip(numerators.T, denominators.T, strict=True)
+    low, high = np.array([bootstrap.ratio_interval(*pair) for pair in pairs]).T
     return low, high

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.config.base import MERGED
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.metrics.counts import iou
 from defectbench.reporting import palette
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.lines import best_of, hues_of
 from defectbench.reporting.records import Record
 
@@ -39,8 +38,8 @@ def by_class_figure(records: Sequence[Record]) -> Figure:
     if not panels:
         return style.message_figure(TITLE, "No test image is defective.")
     texts = [
-        "Mean IoU over defective test images, merged masks by size, each class by itself. Whiskers: 95 % intervals, "
-        "bootstrap over groups of test images.",
+        "Mean IoU over defective test images, merged masks by size, each class by itself. Whiskers: 95 % intervals "
+        "over groups of test images.",
     ]
     if not with_classes:
         texts[0] += " None of these models tells classes apart."
@@ -92,7 +91,7 @@ def _mean(counts: pd.DataFrame) -> tuple[float, float, float]:
     if counts.empty:
         return np.nan, np.nan, np.nan
     values = iou(*(counts[name].to_numpy() for name in ("tp", "fp", "fn")))
-    bootstrap = GroupBootstrap(counts["group"].to_numpy(str), DRAWS, SEED)
+    bootstrap = bootstrap_of(counts["group"].to_numpy())
     return float(values.mean()), *bootstrap.interval(values, 0, 1)
 
 

@@ -30,6 +30,10 @@ OBJECTIVES = {
     "dice_all": ("mean Dice over all val images, both masks empty = 1", "mean Dice"),
     "f1": ("F1 of all val pixels together", "F1"),
     "youden": ("Youden's J (recall + specificity − 1) of all val pixels together", "Youden's J"),
+    "recall_at_least": (
+        "share of val pixels not predicted, where enough defective ones are; elsewhere below 0 by what recall lacks",
+        "share not predicted",
+    ),
 }
 METRIC_OF_TRACK = {"automatic": "dice_all", "oracle": "test_Dice", "reference": "dice_all"}
 
@@ -104,7 +108,8 @@ def _explanations(rows: Sequence[Row], dataset: str) -> list[str]:
     texts = [
         f"{dataset}: {OBJECTIVES[first['objective']][0]}; {first['n_images']:,} images. The test images played no part "
         "in these choices.",
-        "Left: every threshold; dot: the chosen one; dotted line: p = 0.5.",
+        "Left: every threshold; dot: the chosen one; shaded: 95 % of those that resampled val images choose; dotted "
+        "line: p = 0.5.",
     ]
     if any(row.calibration["candidates"] for row in rows):
         texts[-1] += (
@@ -123,6 +128,8 @@ def _draw_curves(axes: Axes, row: Row, last: bool) -> None:
     axes.axvline(0.5, color=palette.MUTED, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0.5)
     for name, colour in row.colours.items():
         curve = np.array(row.calibration["curve"][name], dtype=float)
+        if found := row.calibration["threshold_range"][name]:
+            axes.axvspan(*found, color=colour, alpha=0.12, linewidth=0, gid=f"range {row.exp_id} {name}")
         threshold, value = row.calibration["threshold"][name], row.calibration["value"][name]
         axes.plot(p, curve, color=colour, linewidth=1.6, gid=f"curve {row.exp_id} {name}")
         dot_style: style.Look = {"color": colour, "markeredgecolor": "white", "clip_on": False, "zorder": 3}

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from defectbench.reporting import palette, words
+from defectbench.evaluation.statistics import FEWEST_GROUPS
+from defectbench.reporting import palette, power_law, words
 from defectbench.reporting.plots import style
 
 WIDTH, HEIGHT = 10.0, 4.4  # inches; the height is that of one panel's axes
@@ -54,10 +55,16 @@ class Panel:
         if by_size.groupby("series").size().max() == 1:
             points += " No model was trained on two numbers of labels yet, so no lines."
         if len(self.curves):
-            points += (
-                " Smooth line: power law of the error fitted to three numbers of labels or more; band: its pointwise "
-                "95 % interval over test images."
-            )
+            points += " Smooth line: power law of the error fitted to three numbers of labels or more"
+            tested = self.curves.groupby("series")["score_lo"].count() > 0
+            if tested.any():
+                points += "; band: its pointwise 95 % interval over trainings and test images"
+            if not tested.all():
+                points += (
+                    f"; thin and without a band: described, not tested, for want of {power_law.FEWEST_SEEDS} seeds at "
+                    f"every number of labels or of {FEWEST_GROUPS} groups of test images"
+                )
+            points += "."
         if len(self.enough):
             points += " Diamond and bar: labels for 95 % of the fitted score with all labels, 95 % interval."
         points += " The labels of the val images, which choose checkpoints and thresholds, come on top."
@@ -116,8 +123,9 @@ def _panel(table: pd.DataFrame, curves: pd.DataFrame, fits: pd.DataFrame, track:
     trained = rows[with_labels]
     hues = palette.family_colours(table["family"], table["track"])
     curves, fits = (rows[rows["series"].isin(trained["series"])] for rows in (curves, fits))
-    # As in findings.md: only where the interval shows that the error falls.
-    enough = fits[(fits["exponent_lo"] > 0) & fits["n_enough"].notna()]
+    # As in findings.md: only where a test shows that the error falls.
+    shown = [power_law.is_shown(row) for row in fits.to_dict("records")]
+    enough = fits[np.array(shown, bool) & fits["n_enough"].notna()]
     return Panel(track, metric, trained, levels, curves, enough, hues)
 
 
@@ -134,9 +142,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
         law = panel.curves[panel.curves["series"] == series]
         x, y = _draw_series(axes, rows, panel.metric, shift, colours[series], marker, joined=law.empty)
         if len(law):
-            curve = law["n_labels"], law["score_lo"], law["score_hi"]
-            axes.fill_between(*curve, color=colours[series], alpha=0.12, linewidth=0, gid=f"band {series}")
-            axes.plot(law["n_labels"], law["score"], color=colours[series], linewidth=1.8, gid=f"fit {series}")
+            tested = law["score_lo"].notna().all()
+            if tested:
+                curve = law["n_labels"], law["score_lo"], law["score_hi"]
+                axes.fill_between(*curve, color=colours[series], alpha=0.12, linewidth=0, gid=f"band {series}")
+            width = 1.8 if tested else 0.8
+            axes.plot(law["n_labels"], law["score"], color=colours[series], linewidth=width, gid=f"fit {series}")
             for fit in panel.enough[panel.enough["series"] == series].to_dict("records"):
                 _draw_enough(axes, law, fit, colours[series])
         marks.append(Mark(names[series], colours[series], marker, x, y))

@@ -108,7 +108,7 @@ def draw_gallery(
     n_images: int,
     bands: Sequence[tuple[float, float]] = (),
 ) -> Figure:
-    """Draw ``n_images`` test images with the masks of the automatic track's best row by dice_all.
+    """Draw ``n_images`` test images with the masks of the automatic track's best by dice_all.
 
     The masks are the ones of this dice_all, and beside them the post-processed ones. ``table`` holds the
     rows of results.parquet, ``folders`` the experiments' folders, named by experiment id. With ``bands``

@@ -7,11 +7,10 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.metrics.counts import iou
 from defectbench.reporting import palette, words
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.lines import best_of, hues_of, with_track
 from defectbench.reporting.records import Record
 
@@ -66,7 +65,7 @@ def image_scores_figure(records: Sequence[Record]) -> Figure:
     for y, record in enumerate(best_records):
         scores = values[record.exp_id]
         mean = scores["iou"].mean()
-        bootstrap = GroupBootstrap(scores["group"].to_numpy(str), DRAWS, SEED)
+        bootstrap = bootstrap_of(scores["group"].to_numpy())
         low, high = bootstrap.interval(scores["iou"].to_numpy(), 0, 1)
         axes.hlines(y, low, high, color="white", linewidth=3.4, zorder=4)
         axes.hlines(y, low, high, color=palette.INK, linewidth=1.4, zorder=5, gid=f"interval {record.exp_id}")

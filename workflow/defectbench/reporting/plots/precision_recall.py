@@ -5,15 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from defectbench.evaluation.pixel_curves import FEWEST_GROUPS, percentile_interval
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.histograms import sweep
-from defectbench.reporting.plots.band import EXPLANATION, band, bootstrap_of
+from defectbench.reporting.plots.band import EXPLANATION, bootstrap_of, ratio_band
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Precision, recall and threshold, test pixels"
-RECALL = np.linspace(0.01, 1, 100)
+# Middles of 400 equal parts: the mean height of a curve is the area under it.
+RECALL = (np.arange(400) + 0.5) / 400
 P = np.arange(1, N_BINS) / N_BINS
+# Of recall, between neighbouring thresholds k/256: where they are further apart, the images' histograms, which have
+# these thresholds alone, do not tell the precision in between.
+RESOLVED = 0.05
 
 
 def precision_recall_figure(records: Sequence[Record]) -> Figure:
@@ -27,8 +32,10 @@ def precision_recall_figure(records: Sequence[Record]) -> Figure:
             panels = [Panel("recall", "precision", left), Panel("threshold p", "F1 of all pixels", right)]
             rows.append(Row(track, panels, n_hidden))
     texts = [
-        "Pixels of all test images together, at 255 thresholds. Dot: the threshold of the results; it was chosen on "
-        f"val images. {EXPLANATION}"
+        f"Pixels of all test images together. {EXPLANATION} Dot: the threshold of the results; it was chosen on val "
+        "images. Left: every distinct score is a threshold, and the mean height of a curve is AUPRC; bands only where "
+        f"neighbouring thresholds k/256 are at most {RESOLVED:g} of recall apart, and from {FEWEST_GROUPS} groups on. "
+        "Right: thresholds k/256."
     ]
     return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.", hues_of(records))
 
@@ -40,23 +47,24 @@ def _curves(record: Record) -> tuple[Curve, Curve]:
     sums = [part.sum(axis=0) for part in (tp, fp, fn)]
     threshold = record.row["threshold"]
     index = None if threshold is None else round(threshold * N_BINS) - 1
-    precision, recall, f1 = _precision(*sums), sums[0] / np.maximum(sums[0] + sums[2], 1), _f1(*sums)
+    predicted, recall, f1 = sums[0] + sums[1], sums[0] / np.maximum(sums[0] + sums[2], 1), _f1(*sums)
+    precision = np.divide(sums[0], predicted, out=np.full_like(f1, np.nan), where=predicted > 0)
+    exact = precision_at_recall(record.full_histogram())
     first = Curve(
         record,
         RECALL,
-        _precision_at_recall(*sums),
-        *band((tp, fp, fn), bootstrap, _precision_at_recall),
+        exact,
+        *percentile_interval(histograms, bootstrap, resolved_precision, exact),
         marked=None if index is None else (recall[index], precision[index]),
     )
     second = Curve(
-        record, P, f1, *band((tp, fp, fn), bootstrap, _f1), marked=None if index is None else (P[index], f1[index])
+        record,
+        P,
+        f1,
+        *ratio_band(2 * tp, 2 * tp + fp + fn, bootstrap),
+        marked=None if index is None else (P[index], f1[index]),
     )
     return first, second
-
-
-def _precision(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    predicted = tp + fp
-    return np.divide(tp, predicted, out=np.full_like(tp, np.nan), where=predicted > 0)
 
 
 def _f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
@@ -64,12 +72,37 @@ def _f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
     return np.divide(2 * tp, total, out=np.full_like(tp, np.nan), where=total > 0)
 
 
-def _precision_at_recall(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    """Precision (..., 100) at each of RECALL: at the highest threshold that reaches it; NaN if none does."""
-    precision, recall = np.atleast_2d(_precision(tp, fp, fn)), np.atleast_2d(tp / np.maximum(tp + fn, 1))
-    values = np.full((len(recall), len(RECALL)), np.nan)
-    for i, (precision_of, recall_of) in enumerate(zip(precision, recall, strict=True)):
-        # Recall falls with the threshold: the number of thresholds that still reach a recall is the place of the last.
-        n = len(recall_of) - np.searchsorted(recall_of[::-1], RECALL, side="left")
-        values[i] = np.where(n > 0, precision_of[np.maximum(n - 1, 0)], np.nan)
-    return values if np.ndim(tp) > 1 else values[0]
+def precision_at_recall(histogram: np.ndarray) -> np.ndarray:
+    """Precision at each of RECALL of a histogram (2, K) of ascending scores: at the highest that reaches it, (400,).
+
+    NaN if no pixel is positive. These are the steps whose area is the average precision.
+    """
+    negative, positive = histogram[:, ::-1]
+    tp = np.cumsum(positive)
+    if not tp[-1]:
+        return np.full(len(RECALL), np.nan)
+    # Pixels are whole numbers, wanted ones rounded: where these should be equal, they are.
+    first = np.searchsorted(tp, RECALL * tp[-1] - 1e-6, side="left")
+    return tp[first] / (tp + np.cumsum(negative))[first]
+
+
+def resolved_precision(histograms: np.ndarray) -> np.ndarray:
+    """Precision (M, 400) at RECALL of histograms (M, 2, 256), false positives growing evenly within a bin.
+
+    Davis and Goadrich, The relationship between precision-recall and ROC curves, ICML 2006. NaN in bins that hold more
+    than RESOLVED of the positive pixels.
+    """
+    values = np.full((len(histograms), len(RECALL)), np.nan)
+    for i, (fp, tp) in enumerate(_from_highest(histograms)):
+        if tp[-1]:
+            wanted = RECALL * tp[-1]
+            width = np.diff(tp)[np.searchsorted(tp, wanted, side="left") - 1]
+            precision = wanted / (wanted + np.interp(wanted, tp, fp))
+            values[i] = np.where(width <= RESOLVED * tp[-1], precision, np.nan)
+    return values
+
+
+def _from_highest(counts: np.ndarray) -> np.ndarray:
+    """Pixels (..., 257) with a score in the highest 0, 1 ... 256 bins of ``counts`` (..., 256)."""
+    sums = np.cumsum(counts[..., ::-1], axis=-1)
+    return np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from defectbench.config.prompts import track_of
 from defectbench.evaluation.image_scores import read_image_scores
-from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.reporting import palette
 from defectbench.reporting.numbers import format_points
 from defectbench.reporting.plots import style
-from defectbench.reporting.plots.band import DRAWS, SEED
+from defectbench.reporting.plots.band import bootstrap_of
 from defectbench.reporting.plots.prompting import METRIC, describe_prompts, group_by_segmenter, is_oracle
 from defectbench.reporting.records import Record
 
@@ -47,8 +46,8 @@ def prompt_gap_figure(records: Sequence[Record]) -> Figure:
             TITLE, "No promptable model has an experiment with true prompts and one with others."
         )
     texts = [
-        f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals (bootstrap over "
-        "groups). Grey square: prompts by the truth (oracle track); black dot: by a model (automatic track). Gap: "
+        f"{METRIC}: mean Dice over defective test images, which both tracks share, with 95 % intervals over groups of "
+        "images. Grey square: prompts by the truth (oracle track); black dot: by a model (automatic track). Gap: "
         "automatic − oracle on the same images, percentage points. Clean images, on which a detector can only be "
         "wrong, play no part here: see dice_all in the leaderboard."
     ]
@@ -99,8 +98,8 @@ def _gap(automatic: Record, oracle: Record, label: str) -> Gap:
     )
     both = first.index.intersection(second.index)
     differences = 100 * (first.loc[both, METRIC] - second.loc[both, METRIC]).to_numpy()
-    bootstrap = GroupBootstrap(first.loc[both, "group"].to_numpy(str), DRAWS, SEED)
-    return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.interval(differences, -100, 100))
+    bootstrap = bootstrap_of(first.loc[both, "group"].to_numpy())
+    return Gap(automatic, label, float(np.nanmean(differences)), *bootstrap.difference_interval(differences, 100))
 
 
 def _draw(axes: Axes, section_gaps: Sequence[Gap], labels: float) -> None:

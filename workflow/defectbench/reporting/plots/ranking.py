@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from defectbench.config.report import RankingSettings
 from defectbench.evaluation.image_scores import PRIMARY
-from defectbench.evaluation.statistics import FEWEST_GROUPS
-from defectbench.reporting import palette, words
+from defectbench.reporting import names, palette, words
 from defectbench.reporting.plots import style
 from defectbench.reporting.verdicts import Standing
 
@@ -71,14 +70,16 @@ class Panel:
 
 
 @style.house_style
-def ranking_figure(results: pd.DataFrame, pairwise: pd.DataFrame, settings: RankingSettings) -> Figure:
-    """Draw the rows of results.parquet by the metric of ``settings``: a panel for each of two tracks.
+def ranking_figure(
+    results: pd.DataFrame, ranks: pd.DataFrame, pairwise: pd.DataFrame, settings: RankingSettings
+) -> Figure:
+    """Draw the experiments of results.parquet by the metric of ``settings``: a panel for each of two tracks.
 
-    ``pairwise`` has the columns of pairwise.csv: dots of experiments that a test shows to be worse are hollow.
-
-    Reference methods are below the automatic ones, so that a reader sees what a number is worth.
+    ``ranks`` has the columns of ranks.csv: intervals of means over seeds. ``pairwise`` has those of pairwise.csv: dots
+    of experiments that a test shows to be worse are hollow. Reference methods are below the automatic ones, so that a
+    reader sees what a number is worth.
     """
-    panels = _panels(results, pairwise, settings.metric)
+    panels = _panels(results, ranks, pairwise, settings.metric)
     if not panels:
         return style.message_figure("Ranking", f"No experiment of this study has a value of {settings.metric}.")
     texts = [style.wrap(_explanations(panel), WIDTH - 2 * style.MARGIN) for panel in panels]
@@ -97,10 +98,10 @@ def ranking_figure(results: pd.DataFrame, pairwise: pd.DataFrame, settings: Rank
     return figure
 
 
-def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Panel]:
+def _panels(table: pd.DataFrame, ranks: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Panel]:
     # Oracle models do not predict clean images, so they have no mean over all images.
     oracle_metric = "test_Dice" if metric == "dice_all" else metric
-    reference = words.label_rows(table, "reference", metric)
+    reference = _average_seeds(words.label_rows(table, "reference", metric), metric, ranks)
     choices = [
         ("Models", "automatic", metric, reference),
         ("Oracle track", "oracle", oracle_metric, reference.iloc[:0]),
@@ -108,11 +109,33 @@ def _panels(table: pd.DataFrame, pairwise: pd.DataFrame, metric: str) -> list[Pa
     hues = palette.family_colours(table["family"], table["track"])
     panels = []
     for title, track, by, beside in choices:
-        rows = words.label_rows(table, track, by).head(MOST_ROWS)
-        n_hidden = int((table["track"] == track).sum()) - len(rows)
+        rows = _average_seeds(words.label_rows(table, track, by), by, ranks).head(MOST_ROWS)
+        n_hidden = table.loc[table["track"] == track, "experiment"].nunique() - len(rows)
         standing = Standing.of(table, pairwise, track) if by == PRIMARY[track] else None
         panels.append(Panel(f"{title} ranked by {words.TITLES[by]}", by, rows, beside, n_hidden, standing, hues))
     return [panel for panel in panels if len(panel.rows) or len(panel.reference)]
+
+
+def _average_seeds(rows: pd.DataFrame, metric: str, ranks: pd.DataFrame) -> pd.DataFrame:
+    """One row per experiment, best first: of several seeds the mean with its interval, if ``ranks`` has it.
+
+    ``values`` are those of the seeds.
+    """
+    means = ranks[ranks["metric"] == metric].set_index("experiment")
+    averaged = []
+    for experiment, seeds in rows.groupby("experiment", sort=False):
+        row = seeds.sort_values("seed").iloc[0].to_dict() | {"values": seeds[metric].tolist()}
+        if len(seeds) > 1:
+            row |= {metric: seeds[metric].mean(), "label": f"{_without_seed(row)} ({len(seeds)} seeds)"}
+            low, high = means.reindex([experiment])[["mean_lo", "mean_hi"]].iloc[0]
+            row |= {f"{metric}_lo": low, f"{metric}_hi": high}
+        averaged.append(row)
+    table = pd.DataFrame(averaged, columns=[*rows.columns, "values"])
+    return table.sort_values(metric, ascending=False, kind="stable", ignore_index=True)
+
+
+def _without_seed(row: dict) -> str:
+    return names.without_seed(row["label"].removesuffix(f", seed {row['seed']}"), row["seed"])
 
 
 def _explanations(panel: Panel) -> list[str]:
@@ -121,6 +144,8 @@ def _explanations(panel: Panel) -> list[str]:
     if "oracle" in set(rows["track"]):
         texts.append(words.ORACLE)
     texts.append("Dot: value on the test images; bar: 95 % interval; labels: images trained on; colour: family.")
+    if (panel.rows["values"].map(len) > 1).any():
+        texts[-1] += " Of several seeds the mean; ticks: the seeds."
     if len(panel.reference):
         texts[-1] += " Dotted line: best reference."
     if not len(panel.rows):
@@ -129,21 +154,19 @@ def _explanations(panel: Panel) -> list[str]:
         texts.append("Which differences are significant was tested for another metric: see pairwise.csv.")
     elif len(panel.rows) > 1:
         texts.append(_explain_dots(panel, panel.standing))
-        if panel.rows["experiment"].duplicated().any():
-            texts[-1] += " The tests are of means over seeds."
     if panel.n_hidden:
         texts.append(f"{panel.n_hidden:,} more experiments, with lower values or none, are in results.csv.")
     if rows[f"{panel.metric}_lo"].isna().any():
-        texts.append("No bar: the interval could not be determined.")
+        texts.append("No bar: no interval was determined.")
     return texts
 
 
 def _explain_dots(panel: Panel, standing: Standing) -> str:
-    if not standing.tested:
-        return f"Too few groups of test images for a test: {FEWEST_GROUPS} are needed, so no dot is hollow."
+    if standing.untested:
+        return f"No dot is hollow: {standing.untested}."
     tests = "each tested against the best on val; Wilcoxon and bootstrap by groups of images, Holm"
     if not any(map(panel.is_beaten, panel.rows.to_dict("records"))):
-        return f"No model is significantly worse than another ({tests})."
+        return f"No model is significantly worse than the best on val ({tests})."
     # No compact letter display: that needs all pairs, and a study tests only declared ones.
     return f"● no test shows another model to be better; ○ significantly worse than another ({tests})."
 
@@ -156,6 +179,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
             axes.hlines(
                 y, row[low], row[high], color=colour, linewidth=2.5, alpha=0.55, gid=f"interval {row['exp_id']}"
             )
+        if len(seeds := row["values"]) > 1:
+            axes.plot(seeds, [y] * len(seeds), "|", color=colour, markersize=9, gid=f"seeds {row['exp_id']}")
         face, edge = ("white", colour) if panel.is_beaten(row) else (colour, "white")
         marker_style: style.Look = {"markersize": 7, "markerfacecolor": face, "markeredgecolor": edge}
         axes.plot(row[value], y, "o", **marker_style, gid=f"value {row['exp_id']}")
@@ -164,7 +189,9 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_ylim(panel.bottom + 0.6, -0.6)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlim(*style.axis_limits(pd.concat([panel.rows, panel.reference])[[value, low, high]]))
+    rows = pd.concat([panel.rows, panel.reference])
+    ends = rows.assign(least=rows["values"].map(min), most=rows["values"].map(max))
+    axes.set_xlim(*style.axis_limits(ends[[value, low, high, "least", "most"]]))
     axes.grid(axis="x")
     axes.set_xlabel(f"{words.TITLES[panel.metric]} (higher is better)")
 

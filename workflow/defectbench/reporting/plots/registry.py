@@ -51,7 +51,7 @@ class Gallery(Plot):
 
 # Charts are in the order of the page: what decides first, what explains it later.
 _TABLE = (
-    Plot("ranking", WHICH_MODEL, ("results", "pairwise"), settings="ranking", memory_mb=2000, minutes=10),
+    Plot("ranking", WHICH_MODEL, ("results", "ranks", "pairwise"), settings="ranking", memory_mb=2000, minutes=10),
     Plot("cost", WHICH_MODEL),
     Plot("data_efficiency", WHICH_MODEL, ("results", "curves", "fits"), memory_mb=2000, minutes=10),
     Plot("ablations", WHICH_MODEL, (*RECORDS, "pairwise"), files=("per_image.parquet", "metrics.json", "run.json")),
@@ -61,6 +61,7 @@ _TABLE = (
     Plot("image_scores", IMAGES, files=("per_image.parquet",)),
     Plot("score_histograms", IMAGES, files=("per_image.parquet",)),
     Plot("by_class", IMAGES, files=("per_image.parquet", "metrics.json")),
+    Plot("operating_points", THRESHOLDS, (*RECORDS, "points"), files=("per_image.parquet",)),
     Plot("precision_recall", THRESHOLDS, files=HISTOGRAMS),
     Plot("reliability", THRESHOLDS, files=HISTOGRAMS),
     Plot("calibration", THRESHOLDS, files=("calibration.json",), memory_mb=2000, minutes=10),

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from defectbench.metrics.codes import N_BINS
-from defectbench.reporting.plots.band import band, bootstrap_of
+from defectbench.reporting.plots.band import bootstrap_of, ratio_band
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
@@ -27,31 +27,43 @@ def reliability_figure(records: Sequence[Record]) -> Figure:
             rows.append(Row(track, [Panel(*labels, curves, diagonal=True)], n_hidden))
     texts = [
         "Pixels of all test images in 16 bins of equal width; on the dotted diagonal probabilities are frequencies. "
-        f"Bins of fewer than {FEWEST} pixels are left out. "
-        "Bars: 95 % intervals, percentiles of a bootstrap over groups of test images. ECE: expected calibration error."
+        f"Bins of fewer than {FEWEST} pixels are left out. Bars: 95 % intervals over groups of test images. "
+        "ACE: average calibration error, the mean distance of the dots from the diagonal, each bin counting alike "
+        "(Neumann et al., 2018). The more common expected calibration error (ECE) weights bins by their pixels; of "
+        "these nearly all are background with p near 0, so it would be near 0 whatever the other bins say."
     ]
     return lines_figure(TITLE, texts, rows, "No experiment of this study has scores.", hues_of(records))
 
 
 def _curve(record: Record) -> Curve:
-    """The curve with its expected calibration error: mean distance from the diagonal, weighted by pixels."""
     groups, histograms = record.image_histograms()
-    negative, positive = (_binned(histograms[:, side].astype(float)) for side in (0, 1))
-    pixels = histograms.sum(axis=(0, 1)).astype(float)
+    x, y = calibration_bins(histograms.sum(axis=0))
+    pixels, positive = (_binned(counts.astype(float)) for counts in (histograms.sum(axis=1), histograms[:, 1]))
+    low, high = ratio_band(positive, pixels, bootstrap_of(groups))
+    return Curve(record, x, y, low, high, points=True, note=f"ACE\u00a0{average_calibration_error(x, y):.3f}")
+
+
+def calibration_bins(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probability and share of positive pixels in each of 16 bins, both (16,), of a histogram (2, 256).
+
+    NaN of bins with fewer than FEWEST pixels.
+    """
+    pixels = histogram.sum(axis=0).astype(float)
     of_bins = _binned(pixels)
-    with np.errstate(invalid="ignore"):
-        x = _binned(pixels * P) / of_bins
-    y = _frequency(negative.sum(axis=0), positive.sum(axis=0))
-    low, high = band((negative, positive), bootstrap_of(groups), _frequency)
-    error = float(np.nansum(np.abs(x - y) * of_bins) / of_bins.sum())
-    x[of_bins < FEWEST] = np.nan
-    return Curve(record, x, y, low, high, points=True, note=f"ECE\u00a0{error:.3f}")
+    of_bins[of_bins < FEWEST] = np.nan
+    return _binned(pixels * P) / of_bins, _binned(histogram[1]) / of_bins
+
+
+def average_calibration_error(predicted: np.ndarray, observed: np.ndarray) -> float:
+    """Mean distance of ``observed`` from ``predicted`` frequencies over the bins that have both, without NaN.
+
+    L. Neumann, A. Zisserman, A. Vedaldi, Relaxed softmax: efficient confidence auto-calibration for safe pedestrian
+    detection, NeurIPS workshop on machine learning for intelligent transportation systems, 2018; in segmentation: T.
+    Barfoot et al., Average calibration error: a differentiable loss for improved reliability in image segmentation,
+    MICCAI 2024.
+    """
+    return float(np.nanmean(np.abs(predicted - observed)))
 
 
 def _binned(values: np.ndarray) -> np.ndarray:
     return values.reshape(*values.shape[:-1], BINS, -1).sum(axis=-1)
-
-
-def _frequency(negative: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    total = negative + positive
-    return np.divide(positive, total, out=np.full_like(total, np.nan), where=total > 0)

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from defectbench.metrics.counts import iou
-from defectbench.reporting.plots.band import EXPLANATION, band, bootstrap_of
+from defectbench.reporting.plots.band import EXPLANATION, bootstrap_of, ratio_band
 from defectbench.reporting.plots.lines import Curve, Panel, Row, best_of, hues_of, lines_figure
 from defectbench.reporting.records import Record
 
 TITLE = "Success at every demand on IoU"
-T = np.arange(0, 1.0001, 0.01)
+PERCENT = np.arange(101)
 
 
 def success_figure(records: Sequence[Record]) -> Figure:
@@ -32,12 +31,8 @@ def _curve(record: Record) -> Curve | None:
     counts = counts[counts["n_truth"] > 0]
     if counts.empty:
         return None
-    values = iou(*(counts[name].to_numpy() for name in ("tp", "fp", "fn")))
-    reached = (values[:, None] >= T).astype(float)
-    bootstrap = bootstrap_of(counts["group"].to_numpy())
-    low, high = band((reached, np.ones_like(reached)), bootstrap, _share)
-    return Curve(record, T, reached.mean(axis=0), low, high)
-
-
-def _share(reached: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return np.divide(reached, n, out=np.full_like(reached, np.nan), where=n > 0)
+    tp, union = counts["tp"].to_numpy(), (counts["tp"] + counts["fp"] + counts["fn"]).to_numpy()
+    # In whole numbers, as IoU@50 and the others.
+    reached = (100 * tp[:, None] >= PERCENT * union[:, None]).astype(float)
+    bounds = ratio_band(reached, np.ones_like(reached), bootstrap_of(counts["group"].to_numpy()))
+    return Curve(record, PERCENT / 100, reached.mean(axis=0), *bounds)

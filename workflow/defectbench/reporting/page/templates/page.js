@@ -41,8 +41,9 @@ for (const board of document.querySelectorAll(".board")) {
   const table = board.querySelector("table");
   [...table.tHead.rows[0].cells].forEach((cell, column) => cell.querySelector("button")?.addEventListener("click", () => sortBy(table, column)));
   table.tBodies[0].addEventListener("click", (event) => {
-    const row = event.target.closest("tr");
-    if (row) openCard(row.dataset.card);
+    // A row of several seeds has no card of its own, but a list of theirs.
+    const training = event.target.closest("[data-card]");
+    if (training) openCard(training.dataset.card);
   });
   for (const control of board.querySelectorAll(".controls input, .controls select")) control.addEventListener("input", () => filterBoard(board));
 }
@@ -88,8 +89,8 @@ function fill(select, chosen) {
   select.value = chosen;
 }
 
-// The two with the best scores of the first leaderboard.
-const leaders = [...document.querySelectorAll(".board tbody tr")].map((row) => Number(row.dataset.card.slice(5)));
+// The two with the best scores of the first leaderboard; of several seeds the first, not the luckiest.
+const leaders = [...document.querySelectorAll(".board tbody tr")].map((row) => Number((row.dataset.card ?? row.querySelector("[data-card]").dataset.card).slice(5)));
 
 // Gallery of one model.
 if (data.pictures.length) {
