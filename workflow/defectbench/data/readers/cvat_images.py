@@ -98,6 +98,10 @@ class CvatLabels(ShapeLabels):
         except KeyError as error:
             raise ValueError(f"lacks the attribute {error.args[0]}") from None
 
+    def files(self) -> dict[str, str]:
+        """Image id -> the file that lists it, relative to the root."""
+        return {image_id: entry.file for image_id, entry in self._entries.items()}
+
     def entry(self, image_id: str) -> Entry | None:
         """See :meth:`ShapeLabels.entry`."""
         if image_id not in self._entries and not self._settings.is_in_clean_folder(image_id):

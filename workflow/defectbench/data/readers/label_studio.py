@@ -198,6 +198,10 @@ class LabelStudioLabels(ShapeLabels):
         except ValidationError as error:
             raise ValueError(f"{kind} cannot be read: {describe_error(error)}") from None
 
+    def files(self) -> dict[str, str]:
+        """Image id -> the export that has its task, relative to the root."""
+        return self._listed
+
     def entry(self, image_id: str) -> Entry | None:
         """See :meth:`ShapeLabels.entry`."""
         clean = image_id not in self._listed and self._settings.is_in_clean_folder(image_id)
