@@ -146,6 +146,10 @@ def test_damaged_files_and_paths_that_lead_out_are_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(HuggingFaceError, match=r"data-00000-of-00001.arrow: cannot be read"):
         unpack(tmp_path / "arrow", tmp_path / "out")
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "metadata.jsonl").write_text("[1]\n")
+    with pytest.raises(HuggingFaceError, match=r"metadata.jsonl: cannot be read: row 1 is no object with columns"):
+        unpack(tmp_path / "lines", tmp_path / "out")
     write_folder(tmp_path / "folder", "csv")
     (tmp_path / "secret.png").write_bytes(IMAGES[0])
     (tmp_path / "folder" / "test" / "metadata.csv").write_text("file_name,mask_file_name\n../../secret.png,\n")

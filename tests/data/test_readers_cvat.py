@@ -75,8 +75,9 @@ def test_boxes_are_filled_only_if_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("element", "problem"),
     [
-        ('<polyline label="dent" points="1,1;5,5"/>', "polyline: a polyline has no area; draw it as a polygon or mask"),
-        ('<points label="dent" points="1,1"/>', "points: a points has no area"),
+        ('<polyline label="dent" points="1,1;5,5"/>', "polyline: has no area or is not read; draw it as a polygon"),
+        ('<star label="dent" points="1,1"/>', "star: has no area or is not read"),
+        ('<points label="dent" points="1,1"/>', "points: has no area or is not read"),
         (RING.replace("dent", "Dent"), "polygon: class 'Dent' is not in classes: dent, stain; did you mean 'dent'?"),
         (RING.replace('label="dent"', ""), "polygon: class '' is not in classes"),
         ('<polygon label="dent" points="2,2;80,2;8,8"/>', "polygon: polygon leaves the image: x = 80"),

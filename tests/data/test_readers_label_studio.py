@@ -99,6 +99,10 @@ def test_one_annotation_of_several(tmp_path):
         ([task([RING | {"original_width": None}])], "task 5: result r: lacks original_height or original_width"),
         ([task([RING | {"image_rotation": 90}])], "task 5: result r: drawn on the image turned by 90 degrees"),
         ([task([RING, RING | {"original_width": 9}])], "task 5: regions are of images of different sizes"),
+        (
+            [task([RING | {"type": "labels", "value": {"labels": ["dent"]}}])],
+            "task 5: result r: labels without",
+        ),
         ([task([RING | {"value": {"points": []}}])], "task 5: result r: a polygon without a label"),
         ([], "has no task in *.json"),
     ],
@@ -120,6 +124,7 @@ def test_tasks_that_say_nothing_certain(tmp_path, tasks, problem):
         (polygon((0, 0), (5, 0), (5, 5), closed=False), "polygon is not closed; close it in Label Studio"),
         (result("polygonlabels", {"points": "?"}), "polygon cannot be read: points: Input should be a valid list"),
         (result("keypointlabels", {"x": 1, "y": 1}), "a keypoint is not read; draw it with the brush or as a polygon"),
+        (result("starlabels", {"points": []}), "a star is not read"),
         (result("bitmasklabels", {"imageDataURL": ""}), "a bitmask is not read"),
         (
             result("rectanglelabels", {"x": 0, "y": 0, "width": 5, "height": 5}),
@@ -172,6 +177,20 @@ def test_an_upload_that_may_be_of_two_images_is_of_none(tmp_path):
     images = ("lot1/a.png", "lot2/a.png")
     assert matched(tmp_path, "/data/upload/1/0badcafe-a.png", images) == []
     assert matched(tmp_path, "s3://bucket/set/lot2/a.png", images) == ["lot2/a.png"]
+
+
+def test_a_shorter_path_does_not_win_over_one_in_another_case(tmp_path):
+    assert matched(tmp_path, "s3://bucket/LOT/a.png", ("a.png", "lot/a.png")) == ["lot/a.png"]
+
+
+def test_an_address_with_other_folders_than_the_others_is_noted(tmp_path):
+    images = ("a.png", "lot/b.png", "lot/c.png")
+    tasks = [task([RING], f"s3://bucket/{name}") for name in ("lot3/a.png", "lot/b.png", "lot/c.png")]
+    labels = READERS["label_studio"](write_label_studio(tmp_path, tasks, images))
+    assert labels.problems == []
+    assert [(note.sample, note.finding, note.detail) for note in labels.notes] == [
+        ("a.png", "name written differently", "'lot3/a.png' was taken for 'a.png'")
+    ]
 
 
 def test_tasks_without_image(tmp_path):

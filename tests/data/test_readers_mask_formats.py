@@ -277,6 +277,15 @@ def test_masks_of_unknown_class_or_image(tmp_path, names, images, values, proble
     assert others == set()
 
 
+def test_images_that_lack_a_mask_of_a_class_can_be_left_out(tmp_path):
+    dataset = by_class(tmp_path, ["dent/a", "stain/a", "dent/b"], ["a.png", "b.png"], missing_mask="leave_out")
+    labels = READERS["mask_folder"](dataset)
+    assert labels.problems == []
+    assert [note.detail for note in labels.notes] == ["1 images, without a mask of each class: b.png"]
+    assert drawn(labels, "a.png").any()
+    assert refusals(dataset, "b.png") == []
+
+
 def test_masks_of_another_size_or_kind(tmp_path):
     dataset = by_class(tmp_path, ["dent/a", "stain/a"])
     save(tmp_path / "masks" / "stain" / "a.png", (INDEX > 0)[:-1] * np.uint8(255))

@@ -74,8 +74,8 @@ class MaskFolder(MaskFiles):
     mask_kind: Literal["index", "binary", "colour"] = "index"
     class_from: Literal["folder", "file_name"] | None = Field(
         None,
-        description="binary masks: what says the class of a mask; not needed for one class. With missing_mask: error, "
-        "each image needs a mask of each class",
+        description="binary masks: what says the class of a mask; not needed for one class. Each image needs a mask "
+        "of each class, unless missing_mask says that it is clean without",
     )
     threshold: int | None = Field(
         None,
@@ -272,10 +272,6 @@ class CocoFiles(AnnotationFiles):
     annotations: str = Field(
         "annotations.json", pattern=r"^[^/\\]", description="COCO file inside root, or a pattern such as ann/*.json"
     )
-
-    def files_of_roles(self) -> list[str]:
-        """See :meth:`DatasetSettings.files_of_roles`."""
-        return [path.name for path in self.label_files()]
 
 
 class AreaTable(DatasetSettings):

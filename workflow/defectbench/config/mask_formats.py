@@ -48,15 +48,32 @@ class MaskFiles(DatasetSettings):
         return [] if folder.is_dir() else [f"masks_dir: no such folder: {folder}"]
 
 
-class PascalVoc(MaskFiles):
+class VocLayout(MaskFiles):
+    """The folders of Pascal VOC: JPEGImages, SegmentationClass, and lists of images in ImageSets/Segmentation."""
+
+    images_dir: str = "JPEGImages"
+    masks_dir: str = "SegmentationClass"
+
+    def list_files(self) -> list[Path]:
+        """Files with the names of images, which may be called as roles, sorted."""
+        return sorted(self.root.glob("ImageSets/Segmentation/*.txt"))
+
+    def files_of_roles(self) -> list[str]:
+        """See :meth:`DatasetSettings.files_of_roles`."""
+        return [path.name for path in self.list_files()]
+
+    def label_files(self) -> list[Path]:
+        """The lists of images and all masks."""
+        return self.list_files() + self.mask_files()
+
+
+class PascalVoc(VocLayout):
     """Pascal VOC: masks in the colours of its palette, or with the classes' numbers as grey values.
 
     ``classes`` gives the number of each class in the palette, 1 ... 254. 255, the pale borders between things, is void.
     """
 
     format: Literal["pascal_voc"]
-    images_dir: str = "JPEGImages"
-    masks_dir: str = "SegmentationClass"
 
     @field_validator("classes")
     @classmethod
@@ -66,20 +83,18 @@ class PascalVoc(MaskFiles):
         return classes
 
 
-class CvatMasks(MaskFiles):
+class CvatMasks(VocLayout):
     """CVAT's Segmentation mask 1.1: masks in the colours that ``labelmap.txt`` gives the labels.
 
     ``classes`` gives each label name that is used a value of your choice.
     """
 
     format: Literal["cvat_masks"]
-    images_dir: str = "JPEGImages"
-    masks_dir: str = "SegmentationClass"
     label_map: str = Field("labelmap.txt", description="File of the labels and their colours, inside root")
 
     def label_files(self) -> list[Path]:
-        """The file of colours and all masks."""
-        return [self.root / self.label_map, *self.mask_files()]
+        """The file of colours, the lists of images and all masks."""
+        return [self.root / self.label_map, *super().label_files()]
 
     def missing_labels(self) -> list[str]:
         """See :meth:`DatasetSettings.missing_labels`."""

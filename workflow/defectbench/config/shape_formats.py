@@ -22,6 +22,10 @@ class AnnotationFiles(DatasetSettings):
         path = self.root / self.annotations
         return [path] if path.is_file() else sorted(self.root.glob(self.annotations))
 
+    def files_of_roles(self) -> list[str]:
+        """See :meth:`DatasetSettings.files_of_roles`."""
+        return [path.name for path in self.label_files()]
+
     def missing_labels(self) -> list[str]:
         """See :meth:`DatasetSettings.missing_labels`."""
         return [] if self.label_files() else missing_file("annotations", self.root / self.annotations)

@@ -129,8 +129,9 @@ class SplitSettings(Settings):
     file: SplitFile | None = None
     from_folders: bool | None = Field(
         None,
-        description="Roles by the folders train, val (valid, validation, dev) and test that images are in, or by COCO"
-        " files called so: keep them, or divide all images anew. Required where there are such",
+        description="Roles by the folders train, val (valid, validation, dev) and test that images are in, or by label"
+        " files (COCO, CVAT, Label Studio) or lists (Pascal VOC) called so: keep them, or divide all images anew."
+        " Required where there are such",
     )
     from_names: SplitNames | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(

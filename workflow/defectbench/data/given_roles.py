@@ -7,12 +7,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from defectbench.config.dataset import DatasetSettings
-from defectbench.config.ingest import CocoFiles
 from defectbench.config.split import SplitFile, SplitNames, SplitSettings, file_role, folder_role, undecided_roles
 from defectbench.data.foreign_text import TextError, read_table
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_names
-from defectbench.data.readers.coco import CocoLabels
+from defectbench.data.readers.listing_files import LISTING_FILES
 from defectbench.script import UserError
 
 
@@ -52,11 +51,11 @@ def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: Datas
 
 
 def _by_place(ids: list[str], dataset: DatasetSettings) -> pd.Series:
-    """Roles by the folders that images are in, or else by the COCO files that list them."""
+    """Roles by the folders that images are in, or else by the files that list them."""
     roles: dict[str, str | None] = {image_id: folder_role(image_id) for image_id in ids}
-    if isinstance(dataset, CocoFiles) and not any(roles.values()):
-        files = CocoLabels(dataset).files()
-        roles = {image_id: file_role(files[image_id]) for image_id in ids}
+    if dataset.format in LISTING_FILES and not any(roles.values()):
+        files = LISTING_FILES[dataset.format](dataset)
+        roles = {image_id: file_role(files[image_id]) for image_id in ids if image_id in files}
     return pd.Series(roles, dtype=object).dropna()
 
 

@@ -102,7 +102,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
         if table.suffix.lower() == ".csv":
             yield from read_table(table).to_dict("records")
         elif table.suffix.lower() == ".jsonl":
-            yield from (json.loads(line) for line in read_text(table).splitlines() if line.strip())
+            yield from _json_lines(read_text(table))
         elif table.suffix.lower() == ".parquet":
             with pq.ParquetFile(table) as file:
                 for batch in file.iter_batches(batch_size=_ROWS):
@@ -112,8 +112,17 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
                 for batch in batches:
                     for start in range(0, batch.num_rows, _ROWS):
                         yield from batch.slice(start, _ROWS).to_pylist()
-    except (TextError, ValueError, OSError) as error:  # pyarrow's errors are among them
+    except (TextError, ValueError, OSError, pa.ArrowException) as error:
         raise HuggingFaceError(f"{table}: cannot be read: {error}") from None
+
+
+def _json_lines(text: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise TextError(f"row {number} is no object with columns")
+            yield row
 
 
 def _open_arrow(source: Any) -> Any:

@@ -94,21 +94,26 @@ class ClassMaskLabels(DrawnLabels):
 
     def _check_missing(self, ids: list[str]) -> None:
         """Report the images that lack masks, or note that they are left out."""
-        settings, names = self._settings, self._settings.class_names
-        candidates = [image_id for image_id in ids if not settings.is_in_clean_folder(image_id)]
+        settings = self._settings
         if settings.missing_mask == "clean":
             self.problems += unlabelled_images(settings, ids, self._masks)
-        elif settings.missing_mask == "error":
-            for image_id in candidates:
-                lacking = [name for index, name in enumerate(names) if index not in self._masks.get(image_id, {})]
-                if lacking:
-                    advice = "if an image without a mask of a class has no such defect, set missing_mask: clean"
-                    place = (PurePosixPath(settings.images_dir) / image_id).as_posix()
-                    problem = f"has no mask of {', '.join(lacking)}; {advice}"
-                    self.problems.append(Problem(image_id, place, None, problem))
-        elif without := [image_id for image_id in candidates if image_id not in self._masks]:
-            detail = f"{len(without)} images, without a mask: {preview_list(without)}"
+            return
+        lacking = {image_id: names for image_id in ids if (names := self._lacking(image_id))}
+        if settings.missing_mask == "leave_out" and lacking:
+            detail = f"{len(lacking)} images, without a mask of each class: {preview_list(lacking)}"
             self.notes.append(Note(settings.images_dir, "passed over", detail))
+            return
+        advice = "if an image without a mask of a class has no such defect, set missing_mask: clean"
+        for image_id, names in lacking.items():
+            place = (PurePosixPath(settings.images_dir) / image_id).as_posix()
+            self.problems.append(Problem(image_id, place, None, f"has no mask of {', '.join(names)}; {advice}"))
+
+    def _lacking(self, image_id: str) -> list[str]:
+        """Classes that an image needs a mask of, and has none."""
+        settings, masks = self._settings, self._masks.get(image_id, {})
+        if settings.missing_mask == "clean" or settings.is_in_clean_folder(image_id):
+            return []
+        return [name for index, name in enumerate(settings.class_names) if index not in masks]
 
     def size(self, image_id: str) -> tuple[int, int] | None:
         """See :meth:`defectbench.data.readers.base.Labels.size`."""
@@ -122,11 +127,7 @@ class ClassMaskLabels(DrawnLabels):
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
         """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         settings = self._settings
-        if (
-            image_id not in self._masks
-            and not settings.is_in_clean_folder(image_id)
-            and settings.missing_mask != "clean"
-        ):
+        if self._lacking(image_id):
             raise BadLabels([])  # reported or left out already
         masks = np.zeros((len(settings.classes), height, width), np.uint8)
         for index, path in self._masks.get(image_id, {}).items():

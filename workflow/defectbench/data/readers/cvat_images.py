@@ -26,9 +26,6 @@ from defectbench.data.readers.base import (
 from defectbench.data.readers.coco import compress_polygon
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_box, draw_ellipse, place_mask
 
-_WITHOUT_AREA = ("polyline", "points", "skeleton", "cuboid")
-_TAGS = ("polygon", "mask", "ellipse", "box", "tag", *_WITHOUT_AREA)
-
 
 class CvatLabels(ShapeLabels):
     """Labels of one or more XML files; every image must be listed in exactly one."""
@@ -89,14 +86,18 @@ class CvatLabels(ShapeLabels):
         return Shape(tag, row, attributes.get("label", ""), lambda *size: self._draw(tag, attributes, *size))
 
     def _draw(self, tag: str, attributes: dict[str, str], height: int, width: int) -> Rle:
-        if tag in _WITHOUT_AREA:
-            raise ValueError(f"a {tag} has no area; draw it as a polygon or mask in CVAT, or delete it there")
+        if tag not in _DRAW:
+            raise ValueError("has no area or is not read; draw it as a polygon or mask in CVAT, or delete it there")
         if tag == "box" and self._boxes == "error":
             raise ValueError("a box, not an outline; 'boxes: fill' reads boxes as filled rectangles")
         try:
             return _DRAW[tag](attributes, height, width)
         except KeyError as error:
             raise ValueError(f"lacks the attribute {error.args[0]}") from None
+
+    def files(self) -> dict[str, str]:
+        """Image id -> the file that lists it, relative to the root."""
+        return {image_id: entry.file for image_id, entry in self._entries.items()}
 
     def entry(self, image_id: str) -> Entry | None:
         """See :meth:`ShapeLabels.entry`."""
@@ -170,7 +171,7 @@ def parse_images(path: Path) -> list[_Image]:
             for key in ("width", "height"):
                 parse_whole(attributes[key])
             images.append((line, attributes, []))
-        elif tags[-1:] == ["image"] and tag in _TAGS:
+        elif tags[-1:] == ["image"]:
             images[-1][2].append((line, tag, attributes))
         tags.append(tag)
 

@@ -8,6 +8,7 @@ Polygons are drawn by the rule of COCO. Coordinates are percents of the image's 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,8 +35,8 @@ from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw
 
 _UPLOAD = re.compile("[0-9a-f]{8}-")
 """What Label Studio puts before the names of uploaded files."""
-_REGIONS = ("brush", "polygon", "ellipse", "rectangle")
-_UNREAD = ("keypoint", "bitmask", "vector", "cuboid", "magicwand")
+_ANSWERS = ("choices", "textarea", "rating", "number", "taxonomy", "datetime", "ranker", "pairwise", "relation")
+"""Kinds of results that are no regions; any other that is not read is refused."""
 
 
 class _Result(Parsed):
@@ -59,7 +60,6 @@ class _Task(Parsed):
     id: int | str | None = None
     data: dict[str, Any]
     annotations: list[_Annotation]
-    file_upload: str | None = None
 
 
 _TASKS = TypeAdapter(list[_Task])
@@ -80,9 +80,11 @@ class LabelStudioLabels(ShapeLabels):
         self._by_name = _by_name(self._images.names)
         self._entries: dict[str, Entry] = {}
         self._listed: dict[str, str] = {}
+        self._dropped: dict[str, str] = {}
         for path in settings.label_files():
             for task in _parse(path):
                 self._collect(task, relative_path(path, settings))
+        self._note_folders()
         for image_id in self._images.names:
             if image_id not in self._listed and not settings.is_in_clean_folder(image_id):
                 place = (PurePosixPath(settings.images_dir) / image_id).as_posix()
@@ -90,17 +92,17 @@ class LabelStudioLabels(ShapeLabels):
 
     def _collect(self, task: _Task, file: str) -> None:
         what = f"task {task.id}"
-        names = [name for name in (*task.data.values(), task.file_upload) if isinstance(name, str)]
+        names = [name for name in task.data.values() if isinstance(name, str)]
         found = {image_id for name in names if (image_id := self._match(name))}
         if len(found) != 1:
-            hint = next(
-                (hint for name in names if (hint := self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))))), ""
-            )
-            problem = f"{what}: none of {names} is an image of {self._settings.images_dir}{hint}"
-            if found:
-                problem = f"{what}: names several images, {', '.join(sorted(found))}; only tasks of one are read"
+            problem = f"names several images, {', '.join(sorted(found))}; only tasks of one are read"
+            if not found:
+                hints = [self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))) for name in names]
+                problem = f"none of {names} is an image of {self._settings.images_dir}{next(filter(None, hints), '')}"
             may_be_clean = bool(self._settings.clean_folders)
-            self.problems.append(Problem(f"{file}, {what}", file, None, problem, always_stops=may_be_clean))
+            self.problems.append(
+                Problem(f"{file}, {what}", file, None, f"{what}: {problem}", always_stops=may_be_clean)
+            )
             return
         image_id = found.pop()
         if image_id in self._listed:
@@ -124,17 +126,27 @@ class LabelStudioLabels(ShapeLabels):
         paths = [list(parts[start:]) for start in range(len(parts))]
         stripped = [[*path[:-1], _UPLOAD.sub("", path[-1], count=1)] for path in paths if _UPLOAD.match(path[-1])]
         candidates = ["/".join(path) for path in (*paths, *stripped)]
-        if exact := next((each for each in candidates if each in self._images), None):
-            return exact
-        if near := next((image_id for each in candidates if (image_id := self._images.find(each))), None):
-            self.notes.append(rewritten(near, name, near))
-            return near
+        for candidate in candidates:
+            if (image_id := self._images.find(candidate)) is not None:
+                self._dropped[image_id] = "/".join(parts[: len(parts) - candidate.count("/") - 1])
+                if candidate != image_id:
+                    self.notes.append(rewritten(image_id, name, image_id))
+                return image_id
         alone = {image_id for each in candidates for image_id in self._by_name.get(_as_uploaded(each), [])}
         if len(alone) != 1:
             return None
         image_id = alone.pop()
         self.notes.append(rewritten(image_id, name, image_id))
         return image_id
+
+    def _note_folders(self) -> None:
+        """Note the images whose address has other folders before their id than most have: it may be another image's."""
+        usual = Counter(self._dropped.values()).most_common(1)
+        self.notes += [
+            rewritten(image_id, f"{folders}/{image_id}", image_id)
+            for image_id, folders in self._dropped.items()
+            if folders != usual[0][0]
+        ]
 
     def _annotation(self, task: _Task, image_id: str) -> _Annotation:
         """The one annotation of a task that is read."""
@@ -161,12 +173,13 @@ class LabelStudioLabels(ShapeLabels):
     def _shapes(self, annotation: _Annotation) -> tuple[list[Shape], tuple[int, int] | None]:
         """The regions of an annotation, and height and width of the image that it was made for."""
         labels = {result.id: result.value.get("labels") for result in annotation.result if result.type == "labels"}
+        regions = [result for result in annotation.result if result.type not in (*_ANSWERS, "labels")]
+        if lacking := labels.keys() - {result.id for result in regions}:
+            raise ValueError(f"result {lacking.pop()}: labels without a region")
         shapes: list[Shape] = []
         sizes = set()
-        for number, result in enumerate(annotation.result):
+        for number, result in enumerate(regions):
             kind = result.type.removesuffix("labels")
-            if kind not in (*_REGIONS, *_UNREAD):
-                continue
             place = f"result {result.id or number}"
             given = result.value.get(result.type) or result.value.get("labels") or labels.get(result.id)
             if not isinstance(given, list) or not given:
@@ -189,7 +202,7 @@ class LabelStudioLabels(ShapeLabels):
         return Shape(place, None, label, lambda *size: self._draw(kind, value, *size))
 
     def _draw(self, kind: str, value: dict[str, Any], height: int, width: int) -> Rle:
-        if kind in _UNREAD:
+        if kind not in _GEOMETRY:
             raise ValueError(f"a {kind} is not read; draw it with the brush or as a polygon")
         if kind == "rectangle" and self._boxes == "error":
             raise ValueError("a box, not an outline; 'boxes: fill' reads boxes as filled rectangles")
@@ -197,6 +210,10 @@ class LabelStudioLabels(ShapeLabels):
             return _draw(kind, value, height, width)
         except ValidationError as error:
             raise ValueError(f"{kind} cannot be read: {describe_error(error)}") from None
+
+    def files(self) -> dict[str, str]:
+        """Image id -> the export that has its task, relative to the root."""
+        return self._listed
 
     def entry(self, image_id: str) -> Entry | None:
         """See :meth:`ShapeLabels.entry`."""
