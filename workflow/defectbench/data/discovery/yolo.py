@@ -49,7 +49,7 @@ def _roles(folder: Folder, name: str, images: Sequence[str]) -> dict[str, str]:
     role_of: dict[str, str] = {}
     for role in ("train", "val", "test"):
         places = content.get(role) or []
-        for place in places if isinstance(places, list) else [places]:
+        for place in filter(lambda one: isinstance(one, str), places if isinstance(places, list) else [places]):
             listed = _listed(folder, (root / place).as_posix(), images)
             if listed & role_of.keys():
                 return {}
