@@ -64,7 +64,7 @@ class NewStudy:
             doubts.append(Doubt(text, key))
         for finding, count in Counter(note.finding for note in self.trial.notes).items():
             first = next(note for note in self.trial.notes if note.finding == finding)
-            doubts.append(Doubt(f"{finding}: {count:,} times, the first: {first.sample}: {first.detail}"))
+            doubts.append(Doubt(f"{finding} ({count:,}), the first: {first.sample}: {first.detail}"))
         if (share := self.trial.median_share) > 0.5:
             text = (
                 f"half of the defective images are defect by more than {share:.0%}: are defect and background swapped?"
