@@ -1,4 +1,6 @@
 # make demo   the whole workflow on synthetic steel: environment, training, leaderboard
+# make study  a study from a folder of images and labels: config/NAME.yaml (DATA=folder NAME=mydata; SIZE=small,
+#             usual or thorough; FORMAT=... where several are possible; FORCE=1 replaces the file)
 # make test   linters and tests (WORKERS=2 at a time)
 # make test-slow  tests that train for minutes
 # make test-slurm install Slurm (as root), run a small study through it
@@ -25,10 +27,15 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Without bytecode every job would compile torch's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-slurm chaos resume plan docs doctor env lock
+.PHONY: demo study test test-slow test-slurm chaos resume plan docs doctor env lock
 
 demo: $(READY)
 	snakemake --cores all --resources gpu=$(DEVICES)
+
+study: $(READY)
+	python workflow/scripts/study.py --data "$(DATA)" --name "$(NAME)" --size "$(or $(SIZE),usual)" \
+		--format "$(FORMAT)" --image-size "$(IMAGE_SIZE)" $(if $(FORCE),--force)
+	@$(MAKE) --no-print-directory plan CONFIG="config/$(NAME).yaml"
 
 test: $(READY)
 	ruff check

@@ -75,7 +75,7 @@ def benchmark(root: Path, work: Path, task: str, repeats: int) -> None:
     """All comparisons for one task."""
     classes = {1: "1", 2: "2", 3: "3", 4: "4"}
     settings = SeverstalCsv(name="steel", format="severstal_csv", root=root, classes=classes)
-    manifest, _ = ingest(settings, work / "issues.csv")
+    manifest, *_ = ingest(settings, work / "issues.csv")
     pack_images(manifest, root, work / "full")
     pack_masks(manifest, work / "full")
     pack_tiles(work / "full", work / "tiles", CROP, STRIDE)

@@ -25,8 +25,9 @@ import torch
 from loading import PRIOR
 
 from defectbench.config.augment import AugmentSettings
+from defectbench.config.dataset import DatasetSettings
 from defectbench.config.families.unet import UNetSettings
-from defectbench.config.ingest import DatasetSettings, SeverstalCsv, YoloFolder
+from defectbench.config.ingest import SeverstalCsv, YoloFolder
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.synthetic import AreaPrior, SteelPrior, load_prior, write_steel
@@ -111,7 +112,7 @@ def split(samples: Samples, n_val: int, n_test: int) -> Data:
 
 def read_samples(settings: DatasetSettings, folder: Path, img_size: str) -> Samples:
     """All images of a dataset, packed below ``folder``."""
-    manifest, _ = ingest(settings, folder / "issues.csv")
+    manifest, *_ = ingest(settings, folder / "issues.csv")
     pack_images(manifest, settings.root, folder / "packed")
     pack_masks(manifest, folder / "packed")
     images = ImagePack(folder / "packed")

@@ -139,7 +139,7 @@ def main() -> None:
             write_steel(root, load_prior(PRIOR), n=24, seed=42, size=SIZE)
         classes = {1: "1", 2: "2", 3: "3", 4: "4"}
         settings = SeverstalCsv(name="steel", format="severstal_csv", root=root, classes=classes)
-        manifest, _ = ingest(settings, Path(folder) / "issues.csv")
+        manifest, *_ = ingest(settings, Path(folder) / "issues.csv")
         pack = Path(folder) / "packed"
         pack_images(manifest, root, pack)
         pack_masks(manifest, pack)

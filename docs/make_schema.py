@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from defectbench.config.dataset import NAME
 from defectbench.config.experiment import ExperimentKeys
 from defectbench.config.families.registry import FAMILIES, model_names
-from defectbench.config.ingest import FORMATS, NAME
+from defectbench.config.ingest import FORMATS
 from defectbench.config.searched import Searched
 from defectbench.config.study import SECTIONS
 

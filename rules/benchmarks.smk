@@ -25,4 +25,4 @@ rule benchmarks:
     conda:
         ENV
     shell:
-        "python {input.script} --top {params.top} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --top {params.top:q} --out {output:q} 2>&1 | tee {log:q}"

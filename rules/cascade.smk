@@ -34,8 +34,8 @@ rule box_threshold:
     conda:
         ENV
     shell:
-        "python {input.script} --boxes {input.boxes} --manifest {input.manifest} --split {input.split}"
-        " --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --boxes {input.boxes:q} --manifest {input.manifest:q} --split {input.split:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule cascade_prompts:
@@ -73,9 +73,9 @@ rule cascade_prompts:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --run {input.run} --kind {wildcards.kind}"
-        " --{params.form} {input.predictions} --threshold {input.threshold}"
-        " --out {output.prompts} --timing {output.timing} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --run {input.run:q} --kind {wildcards.kind:q}"
+        " --{params.form:q} {input.predictions:q} --threshold {input.threshold:q}"
+        " --out {output.prompts:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
 rule predict_cascade:
@@ -107,8 +107,9 @@ rule predict_cascade:
         features=segmenter_features,
         segmenter=subpath(input.segmenter_run, parent=True),
         source=lambda wildcards, input: (
-            f"--source {Path(input.source_run).parent} --prompts-timing {input.prompts_timing}"
-            f" --source-subsets {input.source_subsets}"
+            f"--source {quote(str(Path(input.source_run).parent))}"
+            f" --prompts-timing {quote(input.prompts_timing)}"
+            f" --source-subsets {' '.join(map(quote, input.source_subsets))}"
             if input.source_run
             else ""
         ),
@@ -126,9 +127,9 @@ rule predict_cascade:
     conda:
         ENV
     shell:
-        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
-        " --settings {input.settings} --identity {input.identity} --segmenter {params.segmenter} --base {input.base}"
-        " --segmenter-subset {input.segmenter_subset} --prompts {input.prompts} {params.source}"
-        " --pack {params.pack} --split {input.split} {params.features}"
-        " --code-digest {params.code} --val {output.val} --test {output.test} --run {output.run}"
-        " --timing {output.timing} 2>&1 | tee {log}"
+        "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q}"
+        " --settings {input.settings:q} --identity {input.identity:q} --segmenter {params.segmenter:q} --base {input.base:q}"
+        " --segmenter-subset {input.segmenter_subset:q} --prompts {input.prompts:q} {params.source}"
+        " --pack {params.pack:q} --split {input.split:q} {params.features}"
+        " --code-digest {params.code:q} --val {output.val:q} --test {output.test:q} --run {output.run:q}"
+        " --timing {output.timing:q} 2>&1 | tee {log:q}"

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
@@ -17,6 +18,7 @@ from defectbench.config.prompts import prompts_path
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
+from defectbench.sources import read_sources
 
 try:
     STUDY = load_study(config, configfile=CONFIGFILES)
@@ -160,7 +162,9 @@ def pack_folder(wildcards, input):
 
 def pack_option(wildcards, input):
     """The option by which a script is given the images of :func:`crf_images`."""
-    return f"--pack {pack_folder(wildcards, input)}" if input.pack else ""
+    if not input.pack:
+        return ""
+    return f"--pack {quote(str(pack_folder(wildcards, input)))}"
 
 
 def subset_file(wildcards):
@@ -221,12 +225,12 @@ def base_file(traits):
 def input_options(wildcards, input):
     """Options of a script for those inputs that only some experiments have."""
     options = [
-        f"--{name.replace('_', '-')} {input[name]}"
+        f"--{name.replace('_', '-')} {quote(input[name])}"
         for name in ("base", "prompts", "prompt_settings", "train_prompts", "labels")
         if name in input.keys()
     ]
     if "tiles" in input.keys():
-        options.append(f"--tiles {Path(input.tiles[0]).parent}")
+        options.append(f"--tiles {quote(str(Path(input.tiles[0]).parent))}")
     return " ".join([*options, features_option(experiment_of(wildcards))])
 
 
@@ -248,7 +252,8 @@ def gpu_launcher(gpu, log):
             return ""
         usage = log.format(**dict(wildcards.items()))
         return (
-            f"-m defectbench.on_gpu --devices {resources.gpu} --usage {usage}.gpu.json"
+            f"-m defectbench.on_gpu --devices {resources.gpu}"
+            f" --usage {quote(usage)}.gpu.json"
         )
 
     return options

@@ -39,9 +39,9 @@ rule cv_fold:
     conda:
         ENV
     shell:
-        "python {input.script} --manifest {input.manifest} --split {input.split} --folds {input.folds}"
-        " --fold {wildcards.fold} --inner-val {params.inner_val} --seed {params.seed} --training {output.training}"
-        " --subset {output.subset} --prediction {output.prediction} 2>&1 | tee {log}"
+        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
+        " --fold {wildcards.fold:q} --inner-val {params.inner_val:q} --seed {params.seed:q} --training {output.training:q}"
+        " --subset {output.subset:q} --prediction {output.prediction:q} 2>&1 | tee {log:q}"
 
 
 rule cv_split:
@@ -64,7 +64,7 @@ rule cv_split:
     conda:
         ENV
     shell:
-        "python {input.script} --split {input.split} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --split {input.split:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule cv_gather:
@@ -100,9 +100,9 @@ rule cv_gather:
     conda:
         ENV
     shell:
-        "python {input.script} --identity {input.identity} --folds {params.folds} --training {input.training}"
-        " --split {input.split} --code-digest {params.code} --oof {output.oof} --test {output.test}"
-        " --run {output.run} --timing {output.timing} 2>&1 | tee {log}"
+        "python {input.script:q} --identity {input.identity:q} --folds {params.folds:q} --training {input.training:q}"
+        " --split {input.split:q} --code-digest {params.code:q} --oof {output.oof:q} --test {output.test:q}"
+        " --run {output.run:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
 rule cv_metrics:
@@ -133,6 +133,6 @@ rule cv_metrics:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --predictions {input.predictions}"
-        " --histograms {input.histograms} --manifest {input.manifest} --split {input.split} --folds {input.folds}"
-        " --records {output.records} --metrics {output.metrics} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        " --histograms {input.histograms:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
+        " --records {output.records:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

@@ -31,8 +31,8 @@ rule score_boxes:
     conda:
         ENV
     shell:
-        "python {input.script} --val {input.val} --test {input.test} --manifest {input.manifest}"
-        " --split {input.split} --metrics {output} 2>&1 | tee {log}"
+        "python {input.script:q} --val {input.val:q} --test {input.test:q} --manifest {input.manifest:q}"
+        " --split {input.split:q} --metrics {output:q} 2>&1 | tee {log:q}"
 
 
 rule detectors:
@@ -61,5 +61,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script} --folders {params.folders} --names {input.names} --issues {input.issues}"
-        " --leaks {input.leaks} --csv {output} 2>&1 | tee {log}"
+        "python {input.script:q} --folders {params.folders:q} --names {input.names:q} --issues {input.issues:q}"
+        " --leaks {input.leaks:q} --csv {output:q} 2>&1 | tee {log:q}"

@@ -40,8 +40,8 @@ rule average_members:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --identity {input.identity} --members {params.members}"
-        " --val-maps {input.val} --test-maps {input.test} --subsets {input.subsets} --manifest {input.manifest}"
-        " --split {input.split}"
-        " --code-digest {params.code} --choice {output.choice} --val {output.val} --test {output.test}"
-        " --run {output.run} --timing {output.timing} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --identity {input.identity:q} --members {params.members:q}"
+        " --val-maps {input.val:q} --test-maps {input.test:q} --subsets {input.subsets:q} --manifest {input.manifest:q}"
+        " --split {input.split:q}"
+        " --code-digest {params.code:q} --choice {output.choice:q} --val {output.val:q} --test {output.test:q}"
+        " --run {output.run:q} --timing {output.timing:q} 2>&1 | tee {log:q}"

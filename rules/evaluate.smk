@@ -23,7 +23,7 @@ rule calibrate:
         exp=EVALUATED,
     params:
         code=code("calibrate"),
-        pack=pack_option,
+        pack_option=pack_option,
     log:
         "runs/{ds}/{fam}/{exp}/logs/calibrate.log",
     benchmark:
@@ -35,8 +35,8 @@ rule calibrate:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --predictions {input.predictions}"
-        " --manifest {input.manifest} --split {input.split} {params.pack} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule score:
@@ -62,7 +62,7 @@ rule score:
         exp=constraint_without(detectors(), EVALUATED),
     params:
         code=code("score"),
-        pack=pack_option,
+        pack_option=pack_option,
     log:
         "runs/{ds}/{fam}/{exp}/logs/score.log",
     benchmark:
@@ -74,7 +74,7 @@ rule score:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --val {input.val} --test {input.test}"
-        " --calibration {input.calibration} --run {input.run} --manifest {input.manifest} --split {input.split}"
-        " {params.pack} --per-image {output.per_image} --hist {output.hist} --pooled {output.pooled}"
-        " --components {output.components} --froc {output.froc} --metrics {output.metrics} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --val {input.val:q} --test {input.test:q}"
+        " --calibration {input.calibration:q} --run {input.run:q} --manifest {input.manifest:q} --split {input.split:q}"
+        " {params.pack_option} --per-image {output.per_image:q} --hist {output.hist:q} --pooled {output.pooled:q}"
+        " --components {output.components:q} --froc {output.froc:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

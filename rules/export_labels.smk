@@ -15,7 +15,7 @@ rule export_labels:
     params:
         code=code("export_labels"),
     wildcard_constraints:
-        format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class",
+        format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class|yolo_semantic|cvat_images|cvat_masks|labelme|label_studio",
     log:
         "runs/{ds}/logs/export_labels.{format}.log",
     benchmark:
@@ -27,5 +27,5 @@ rule export_labels:
     conda:
         ENV
     shell:
-        "python {input.script} --manifest {input.manifest} --format {wildcards.format} --out-dir {output.labels}"
-        " --report {output.report} 2>&1 | tee {log}"
+        "python {input.script:q} --manifest {input.manifest:q} --format {wildcards.format:q} --out-dir {output.labels:q}"
+        " --report {output.report:q} 2>&1 | tee {log:q}"

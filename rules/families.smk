@@ -30,7 +30,11 @@ for family, settings in TRAINED_FAMILIES.items():
             params:
                 code=code(settings.weights_rule),
                 folder=STUDY.weights.folder.as_posix(),
-                table=f"--table {WEIGHTS_TABLE}" if settings.weights_listed else "",
+                table=(
+                    f"--table {quote(WEIGHTS_TABLE)}"
+                    if settings.weights_listed
+                    else ""
+                ),
             wildcard_constraints:
                 base=settings.base_pattern,
             log:
@@ -44,8 +48,8 @@ for family, settings in TRAINED_FAMILIES.items():
             conda:
                 ENV
             shell:
-                "python {input.script} --name {wildcards.base} {params.table} --folder {params.folder:q}"
-                " --out {output} 2>&1 | tee {log}"
+                "python {input.script:q} --name {wildcards.base:q} {params.table} --folder {params.folder:q}"
+                " --out {output:q} 2>&1 | tee {log:q}"
 
     rule:
         name:
@@ -87,9 +91,9 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            "python {params.launcher} {input.script} --settings {input.settings} --identity {input.identity}"
-            " --trackers {input.trackers} --runtime {input.runtime} --pack {params.pack} --split {input.split} --subset {input.subset} {params.options}"
-            " --folder {params.folder} --code-digest {params.code} 2>&1 | tee {log}"
+            "python {params.launcher} {input.script:q} --settings {input.settings:q} --identity {input.identity:q}"
+            " --trackers {input.trackers:q} --runtime {input.runtime:q} --pack {params.pack:q} --split {input.split:q} --subset {input.subset:q} {params.options}"
+            " --folder {params.folder:q} --code-digest {params.code:q} 2>&1 | tee {log:q}"
 
     rule:
         name:
@@ -127,8 +131,8 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            "python {params.launcher} {input.script} --run {input.run} --weights {input.weights} {params.options}"
-            " --pack {params.pack} --split {input.split} --val {output.val} --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
+            "python {params.launcher} {input.script:q} --run {input.run:q} --weights {input.weights:q} {params.options}"
+            " --pack {params.pack:q} --split {input.split:q} --val {output.val:q} --test {output.test:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
 rule predict_yolo_boxes:
@@ -160,9 +164,9 @@ rule predict_yolo_boxes:
     conda:
         ENV
     shell:
-        "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script} --run {input.run}"
-        " --weights {input.weights} --pack {params.pack} --split {input.split} --val {output.val}"
-        " --test {output.test} --timing {output.timing} 2>&1 | tee {log}"
+        "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q} --run {input.run:q}"
+        " --weights {input.weights:q} --pack {params.pack:q} --split {input.split:q} --val {output.val:q}"
+        " --test {output.test:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
 rule share_training:
@@ -195,5 +199,5 @@ rule share_training:
     conda:
         ENV
     shell:
-        "python {input.script} --trained {params.trained} --identity {input.identity} --settings {input.settings}"
-        " --folder {params.folder} 2>&1 | tee {log}"
+        "python {input.script:q} --trained {params.trained:q} --identity {input.identity:q} --settings {input.settings:q}"
+        " --folder {params.folder:q} 2>&1 | tee {log:q}"

@@ -58,7 +58,7 @@ rule fetch:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --root {params.root} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --root {params.root:q} 2>&1 | tee {log:q}"
 
 
 onsuccess:

@@ -1,10 +1,20 @@
 """Ingest: images and labels of any format become one manifest.
 
-Needs the source files, each declared, so that an edit of one of them is noticed.
-Makes manifest.parquet and issues.csv, and from these the dataset card, card.md with its pictures, and audit.csv.
+Needs the source files: a digest of their content is a parameter, so that an edit of one of them is noticed.
+Makes manifest.parquet, issues.csv and ingest_notes.csv, and from these the dataset card, card.md with its pictures,
+and audit.csv.
 """
 
+# The files of a generator are inputs; those of other people are not: see defectbench.sources.
+GENERATED = []
 if STUDY.dataset.generator is not None:
+    GENERATED = [str(path) for path in STUDY.dataset.source_files()]
+SOURCES = read_sources(
+    [] if GENERATED else STUDY.dataset.source_files(),
+    Path(f"runs/{DS}/settings/sources.json"),
+)
+
+if GENERATED:
 
     rule synthesize:
         """Generate steel strips with defects, in Severstal's file layout."""
@@ -13,7 +23,7 @@ if STUDY.dataset.generator is not None:
             settings=f"runs/{DS}/settings/synthesize.yaml",
             prior=project_file("resources/severstal_prior.yaml"),
         output:
-            [str(path) for path in STUDY.dataset.source_files()],
+            GENERATED,
         params:
             code=code("synthesize"),
             folder=STUDY.dataset.root,
@@ -28,8 +38,8 @@ if STUDY.dataset.generator is not None:
         conda:
             ENV
         shell:
-            "python {input.script} --settings {input.settings} --prior {input.prior} --out-dir {params.folder}"
-            " 2>&1 | tee {log}"
+            "python {input.script:q} --settings {input.settings:q} --prior {input.prior:q} --out-dir {params.folder:q}"
+            " 2>&1 | tee {log:q}"
 
 
 rule ingest:
@@ -37,25 +47,27 @@ rule ingest:
     input:
         script=script("ingest"),
         settings="runs/{ds}/settings/ingest.yaml",
-        sources=[str(path) for path in STUDY.dataset.source_files()],
+        generated=GENERATED,
     output:
         manifest="runs/{ds}/manifest.parquet",
         issues="runs/{ds}/issues.csv",
+        notes="runs/{ds}/ingest_notes.csv",
     params:
         code=code("ingest"),
+        sources=SOURCES.digest,
     log:
         "runs/{ds}/logs/ingest.log",
     benchmark:
         "runs/{ds}/benchmarks/ingest.tsv"
     threads: 4
     resources:
-        mem_mb=memory(4000, 1),
-        runtime=minutes(30, 60),
+        mem_mb=memory(4000 + SOURCES.megabytes, 1),
+        runtime=minutes(30 + 0.06 * SOURCES.megabytes, 60),
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --threads {threads}"
-        " --manifest {output.manifest} --issues {output.issues} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --threads {threads} --notes {output.notes:q}"
+        " --manifest {output.manifest:q} --issues {output.issues:q} 2>&1 | tee {log:q}"
 
 
 rule card:
@@ -65,6 +77,7 @@ rule card:
         settings="runs/{ds}/settings/ingest.yaml",
         manifest="runs/{ds}/manifest.parquet",
         issues="runs/{ds}/issues.csv",
+        notes="runs/{ds}/ingest_notes.csv",
     output:
         card="runs/{ds}/card.md",
         audit="runs/{ds}/audit.csv",
@@ -82,5 +95,5 @@ rule card:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --manifest {input.manifest} --issues {input.issues}"
-        " --audit {output.audit} --card {output.card} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --issues {input.issues:q}"
+        " --notes {input.notes:q} --audit {output.audit:q} --card {output.card:q} 2>&1 | tee {log:q}"

@@ -36,6 +36,6 @@ rule label_audit:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --predictions {input.predictions}"
-        " --calibrate {input.calibrate} --manifest {input.manifest} --split {input.split} --pack {params.pack}"
-        " --out {params.folder} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        " --calibrate {input.calibrate:q} --manifest {input.manifest:q} --split {input.split:q} --pack {params.pack:q}"
+        " --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -31,8 +31,8 @@ rule pack:
     conda:
         ENV
     shell:
-        "python {input.script} --dataset {input.dataset} --manifest {input.manifest} --out-dir {params.folder}"
-        " --threads {threads} 2>&1 | tee {log}"
+        "python {input.script:q} --dataset {input.dataset:q} --manifest {input.manifest:q} --out-dir {params.folder:q}"
+        " --threads {threads} 2>&1 | tee {log:q}"
 
 
 rule pack_tiles:
@@ -63,5 +63,5 @@ rule pack_tiles:
     conda:
         ENV
     shell:
-        "python {input.script} --pack {params.pack} --tile {wildcards.tile} --stride {wildcards.stride}"
-        " --out-dir {params.folder} 2>&1 | tee {log}"
+        "python {input.script:q} --pack {params.pack:q} --tile {wildcards.tile:q} --stride {wildcards.stride:q}"
+        " --out-dir {params.folder:q} 2>&1 | tee {log:q}"

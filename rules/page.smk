@@ -61,5 +61,5 @@ rule page:
     conda:
         ENV
     shell:
-        "python {input.script} --study {params.study} {params.options} {params.flags} --plots {input.plots}"
-        " --captions {params.captions} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --study {params.study:q} {params.options} {params.flags} --plots {input.plots:q}"
+        " --captions {params.captions:q} --out {output:q} 2>&1 | tee {log:q}"

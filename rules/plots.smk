@@ -73,4 +73,4 @@ for name, plot in registry.PLOTS.items():
         conda:
             ENV
         shell:
-            "python {input.script} {params.options} 2>&1 | tee {log}"
+            "python {input.script:q} {params.options} 2>&1 | tee {log:q}"

@@ -25,7 +25,6 @@ if NEW.experiment:
                 if model.traits.predicts_with_base
             ],
             manifest=f"runs/{DS}/manifest.parquet",
-            images=[str(path) for path in image_files(NEW.images)],
         output:
             directory(result_files("predict_images")),
         params:
@@ -34,7 +33,13 @@ if NEW.experiment:
             ),
             experiment=subpath(input.run, parent=True),
             images=NEW.images,
-            gate=lambda wildcards, input: f"--gate {input.gate}" if input.gate else "",
+            sources=read_sources(
+                image_files(NEW.images),
+                Path(result_files("settings/new_images.json")[0]),
+            ).digest,
+            gate=lambda wildcards, input: (
+                f"--gate {quote(input.gate)}" if input.gate else ""
+            ),
         log:
             result_files("logs/predict_images.log"),
         benchmark:
@@ -47,9 +52,9 @@ if NEW.experiment:
         conda:
             ENV
         shell:
-            "python -m defectbench.on_gpu --usage {log}.gpu.json {input.script}"
-            " --experiment {params.experiment} --manifest {input.manifest}"
-            " --images {params.images} {params.gate} --out {output} 2>&1 | tee {log}"
+            "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q}"
+            " --experiment {params.experiment:q} --manifest {input.manifest:q}"
+            " --images {params.images:q} {params.gate} --out {output:q} 2>&1 | tee {log:q}"
 
 else:
 

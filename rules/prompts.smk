@@ -32,5 +32,5 @@ rule prompts:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --manifest {input.manifest} --kind {wildcards.kind}"
-        " {params.noise} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --kind {wildcards.kind:q}"
+        " {params.noise} --out {output:q} 2>&1 | tee {log:q}"

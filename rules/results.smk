@@ -62,7 +62,7 @@ def in_report(category, subcategory=None, **names):
 
 def as_options(files):
     """Files by option as a command line."""
-    return " ".join(f"--{option} {path}" for option, path in files.items())
+    return " ".join(f"--{option} {quote(str(path))}" for option, path in files.items())
 
 
 def ungrouped_option():
@@ -164,4 +164,4 @@ for name, job in CONSOLIDATION.items():
         conda:
             ENV
         shell:
-            "python {input.script} {params.options} {params.flags} 2>&1 | tee {log}"
+            "python {input.script:q} {params.options} {params.flags} 2>&1 | tee {log:q}"

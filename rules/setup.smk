@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -27,6 +28,7 @@ interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
 # Jobs exit with this process (not $PPID: if that died before the shell started, it is another process's id).
 # A prefix replaces Snakemake's own, without which `| tee` would hide that a job failed.
 shell.prefix(
-    f"set -euo pipefail; unset PYTHONDONTWRITEBYTECODE; export PATH='{interpreter}'\"$PATH\" PYTHONPATH='{LIBRARY}'"
+    f'set -euo pipefail; unset PYTHONDONTWRITEBYTECODE; export PATH={quote(interpreter)}"$PATH"'
+    f" PYTHONPATH={quote(str(LIBRARY))}"
     f" PYTHONUNBUFFERED=1 NO_ALBUMENTATIONS_UPDATE=1 DEFECTBENCH_RUN={os.getpid()}; "
 )

@@ -4,6 +4,11 @@ Needs the manifest. Makes split.csv, the contents of each role, folds for cross-
 training images.
 """
 
+SPLIT_FILE = read_sources(
+    [STUDY.dataset.root / STUDY.split.file.path] if STUDY.split.file else [],
+    Path(f"runs/{DS}/settings/split_file.json"),
+)
+
 
 rule split:
     """Split the images into train, val and test; the same picture is never in two of them."""
@@ -12,17 +17,13 @@ rule split:
         settings="runs/{ds}/settings/split.yaml",
         dataset="runs/{ds}/settings/ingest.yaml",
         manifest="runs/{ds}/manifest.parquet",
-        file=(
-            [str(STUDY.dataset.root / STUDY.split.file.path)]
-            if STUDY.split.file
-            else []
-        ),
     output:
         split="runs/{ds}/split.csv",
         table="runs/{ds}/split_table.csv",
         leaks="runs/{ds}/leaks.csv",
     params:
         code=code("split"),
+        file=SPLIT_FILE.digest,
     log:
         "runs/{ds}/logs/split.log",
     benchmark:
@@ -34,8 +35,8 @@ rule split:
     conda:
         ENV
     shell:
-        "python {input.script} --settings {input.settings} --dataset {input.dataset} --manifest {input.manifest}"
-        " --split {output.split} --table {output.table} --leaks {output.leaks} 2>&1 | tee {log}"
+        "python {input.script:q} --settings {input.settings:q} --dataset {input.dataset:q} --manifest {input.manifest:q}"
+        " --split {output.split:q} --table {output.table:q} --leaks {output.leaks:q} 2>&1 | tee {log:q}"
 
 
 rule folds:
@@ -61,8 +62,8 @@ rule folds:
     conda:
         ENV
     shell:
-        "python {input.script} --manifest {input.manifest} --split {input.split} --k {params.k} --seed {params.seed}"
-        " --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --k {params.k:q} --seed {params.seed:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule subset:
@@ -86,5 +87,5 @@ rule subset:
     conda:
         ENV
     shell:
-        "python {input.script} --manifest {input.manifest} --split {input.split} --n {wildcards.n}"
-        " --seed {wildcards.seed} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --n {wildcards.n:q}"
+        " --seed {wildcards.seed:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -20,7 +20,7 @@ rule submission:
         report="runs/{ds}/{fam}/{exp}/submission.json",
     params:
         code=code("submission"),
-        pack=pack_option,
+        pack_option=pack_option,
     wildcard_constraints:
         exp=EVALUATED,
     log:
@@ -34,6 +34,6 @@ rule submission:
     conda:
         ENV
     shell:
-        "python {input.script} --val {input.val} --test {input.test} --calibration {input.calibration}"
-        " --manifest {input.manifest} --split {input.split} {params.pack}"
-        " --joined {output.joined} --separate {output.separate} --report {output.report} 2>&1 | tee {log}"
+        "python {input.script:q} --val {input.val:q} --test {input.test:q} --calibration {input.calibration:q}"
+        " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option}"
+        " --joined {output.joined:q} --separate {output.separate:q} --report {output.report:q} 2>&1 | tee {log:q}"

@@ -26,4 +26,4 @@ rule yolo_labels:
     conda:
         ENV
     shell:
-        "python {input.script} --manifest {input.manifest} --kind {wildcards.kind} --out {output} 2>&1 | tee {log}"
+        "python {input.script:q} --manifest {input.manifest:q} --kind {wildcards.kind:q} --out {output:q} 2>&1 | tee {log:q}"

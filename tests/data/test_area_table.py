@@ -27,7 +27,9 @@ def write_table(root: Path, *rows: str, header: str = "ImageId,area_1,area_2") -
 
 
 def test_the_manifest_holds_the_areas_and_nothing_else(tmp_path):
-    manifest, problems = ingest(write_table(tmp_path, "b.jpg,0,600", "a.jpg,7,0", "c.jpg,0,0"), tmp_path / "found.csv")
+    manifest, problems, _ = ingest(
+        write_table(tmp_path, "b.jpg,0,600", "a.jpg,7,0", "c.jpg,0,0"), tmp_path / "found.csv"
+    )
     write_manifest(tmp_path / "m.parquet", manifest)
     frame = read_manifest(tmp_path / "m.parquet").frame
     assert problems == []

@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     for index in range(8):
         write_image(root / "train_images" / f"{index}.png", seed=index, size=(40, 50) if index == 7 else (SIDE, SIDE))
     settings = write_severstal(root, rows, n_images=0)
-    manifest, _ = ingest(settings, root / "found.csv")
+    manifest, *_ = ingest(settings, root / "found.csv")
     pack_images(manifest, root, root / "packed")
     pack_masks(manifest, root / "packed")
     pack_tiles(root / "packed", root / "tiles", (32, 40), 24)
@@ -72,7 +72,7 @@ def test_a_sample_shows_its_window_of_image_and_masks(folder, task):
 
 def test_colour_images_are_cut_alike(tmp_path):
     write_image(tmp_path / "train_images" / "0.png", seed=1, size=(50, 70), colour=True)
-    manifest, _ = ingest(write_severstal(tmp_path, ["0.png,2,200 30"], n_images=0), tmp_path / "found.csv")
+    manifest, *_ = ingest(write_severstal(tmp_path, ["0.png,2,200 30"], n_images=0), tmp_path / "found.csv")
     pack_images(manifest, tmp_path, tmp_path / "packed")
     pack_masks(manifest, tmp_path / "packed")
     train = samples(tmp_path, crop=(32, 32))

@@ -190,7 +190,7 @@ def test_groups_and_labels(tmp_path):
             "k_nearly_black": (np.ones_like(image), mask),
         },
     )
-    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    manifest, *_ = ingest(dataset, tmp_path / "found.csv")
     assert manifest.frame["phash"].notna().all()
     assert "".join(manifest.frame["group"].str[0]) == "aaaaeeggiik"
     assert find_label_conflicts(manifest) == [("a.png", "d_mirrored_not_its_mask.png"), ("g.png", "h_half_of_g.png")]
@@ -230,7 +230,7 @@ def test_crack500_planted_leaks(tmp_path, real_data):
         mask = mask[:, ::-1] if kind == "flip" else mask
         cv2.imwrite(str(tmp_path / "masks" / planted.replace(".jpg", ".png")), np.where(mask > 127, 255, 0))
     dataset = MaskFolder(name="crack", format="mask_folder", root=tmp_path, classes={1: "crack"}, mask_kind="binary")
-    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    manifest, *_ = ingest(dataset, tmp_path / "found.csv")
     frame = manifest.frame.set_index("image_id")
     for planted, original in originals.items():
         assert frame.loc[planted, "group"] == frame.loc[original, "group"], planted
@@ -252,7 +252,7 @@ def test_neu_seg_pictures_with_different_masks(tmp_path, real_data):
         link(source / "masks" / f"{stem}.png", tmp_path / "masks", f"{stem}.png")
     classes = {1: "inclusion", 2: "patches", 3: "scratches"}
     dataset = MaskFolder(name="neu", format="mask_folder", root=tmp_path, classes=classes)
-    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    manifest, *_ = ingest(dataset, tmp_path / "found.csv")
     # 003021 is 001281 turned by 180 degrees and 002151 by a quarter; 001285 is turned to 003025 and 002155.
     assert manifest.frame["group"].str[:6].tolist() == ["000001", *["001281"] * 6]
     # The masks are turned with the pictures: there are two of them.

@@ -32,7 +32,7 @@ def dataset(tmp_path):
 
 
 def pack(dataset):
-    manifest, _ = ingest(dataset, dataset.root / "found.csv")
+    manifest, *_ = ingest(dataset, dataset.root / "found.csv")
     folder = dataset.root / "packed"
     pack_images(manifest, dataset.root, folder)
     pack_masks(manifest, folder)
@@ -156,7 +156,7 @@ def test_images_cannot_be_written_through_the_pack(dataset):
 
 
 def test_changed_and_missing_files_are_noticed(dataset):
-    manifest, _ = ingest(dataset, dataset.root / "found.csv")
+    manifest, *_ = ingest(dataset, dataset.root / "found.csv")
     folder = dataset.root / "packed"
     write_image(dataset.root / "train_images" / "2.png", seed=99)
     with pytest.raises(PackError, match=r"2\.png: changed since ingest\. Run ingest again"):
@@ -168,7 +168,7 @@ def test_changed_and_missing_files_are_noticed(dataset):
 
 
 def test_script(dataset, capsys):
-    manifest, _ = ingest(dataset, dataset.root / "found.csv")
+    manifest, *_ = ingest(dataset, dataset.root / "found.csv")
     write_manifest(dataset.root / "m.parquet", manifest)
     dataset.write(dataset.root / "ingest.yaml")
     arguments = {"dataset": "ingest.yaml", "manifest": "m.parquet", "out-dir": "packed"}

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from exported_datasets import EXPORTED, write_exported
 from foreign_datasets import (
     COLOURS,
     RING,
@@ -27,7 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_datasets import HEIGHT, WIDTH, drawn, write_masks, write_severstal
 
-from defectbench.config.ingest import FORMATS, DatasetSettings
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import FORMATS
 from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, image_ids
 from defectbench.script import UserError
@@ -55,6 +57,11 @@ WHOLE = {
     "coco": lambda root: write_coco(
         root, [annotation(1, [RING]), annotation(2, compressed(shape())), annotation(3, uncompressed(shape()))]
     ),
+}
+WHOLE |= {
+    f"{form} by {writer}": lambda root, writer=writer, form=form: write_exported(root, writer, form)
+    for writer, form in EXPORTED
+    if form not in WHOLE
 }
 ODD_VALUES = [None, True, -1, 0, 2.5, 1e300, 10**30, float("nan"), "", "dent", [], [[]], {}, {"size": 1}]
 

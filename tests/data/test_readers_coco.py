@@ -98,7 +98,6 @@ def test_roboflow_coco_files_lie_beside_their_images(tmp_path):
     [
         ([], "has no segmentation; boxes alone are not read"),
         (None, "has no segmentation"),
-        ([[1, 1, 2, 2]], "polygon has 2 points"),
         ([[1, 1, 2, 2, 3]], "polygon has 5 numbers"),
         ([RING, [1, 1, 50, 1, 1, 9]], "polygon leaves the image: x = 50, y = 1"),
         ([1, 2, 3], "segmentation is neither polygons nor RLE"),

@@ -12,11 +12,13 @@ from foreign_datasets import (
     read_masks,
     rectangle,
     refusals,
+    shape,
 )
 from PIL import Image
 from pydantic import ValidationError
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks
 
+from defectbench.config.ingest import MaskFolder
 from defectbench.data.readers import mask_folder
 from defectbench.data.readers.base import BadLabels, Problem
 
@@ -137,7 +139,9 @@ def test_images_and_masks_without_a_partner(tmp_path):
     write_image(tmp_path / "images" / "c.jpg")
     labels = mask_folder.read(settings)
     assert sorted(labels.problems) == [
-        Problem("a.png", "images/a.png", None, "has no mask"),
+        Problem(
+            "a.png", "images/a.png", None, "has no mask; if images without a mask are clean, set missing_mask: clean"
+        ),
         Problem("b", "masks/b.png", None, "mask has no image"),
         Problem("c.jpg", "images/c.jpg", None, "2 images and 1 masks share the stem 'c'"),
         Problem("c.png", "images/c.png", None, "2 images and 1 masks share the stem 'c'"),
@@ -175,3 +179,45 @@ def test_unknown_colour(tmp_path):
 def test_colour_tables(tmp_path, kind, colours, message):
     with pytest.raises(ValidationError, match=message):
         write_masks(tmp_path, {}, mask_kind=kind, colours=colours)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "settings"),
+    [
+        ("{}/images/lot/{}.png", "{}/masks/lot/{}.png", {"images_dir": ".", "image_folders": "images"}),
+        ("all/{}/img/{}.png", "all/{}/gt/{}_m.png", {"images_dir": "all", "image_folders": "img", "masks_dir": "gt"}),
+        ("{}/{}.png", "{}/{}_mask.png", {"images_dir": ".", "masks_dir": ".", "mask_suffix": "_mask"}),
+    ],
+)
+def test_masks_beside_and_among_the_images(tmp_path, image, mask, settings):
+    drawn_masks = {("train", "a"): shape(1), ("test", "a"): shape(2), ("test", "b"): 0 * shape()}
+    if mask.endswith("_m.png"):
+        settings = settings | {"mask_suffix": "_m"}
+    for key, pixels in drawn_masks.items():
+        write_image(tmp_path / image.format(*key))
+        (tmp_path / mask.format(*key)).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / mask.format(*key)), pixels)
+    values = {"name": "parts", "format": "mask_folder", "root": tmp_path, "classes": {1: "dent"}}
+    dataset = MaskFolder(**values | settings)
+    assert dataset.missing() == []
+    top = "all/" if settings["images_dir"] == "all" else ""
+    for key, pixels in drawn_masks.items():
+        image_id = image.format(*key).removeprefix(top)
+        np.testing.assert_array_equal(read_masks(dataset, image_id)[0], pixels)
+    (tmp_path / mask.format("test", "stray")).write_bytes(b"")
+    labels = mask_folder.read(dataset)
+    assert [problem.problem for problem in labels.problems] == ["mask has no image"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"images_dir": "all", "masks_dir": "all"}, "set mask_suffix, which tells masks from images"),
+        ({"image_folders": "masks"}, "cannot hold images and masks"),
+        ({"image_folders": "images", "mask_kind": "binary", "class_from": "folder"}, "a folder of their own alone"),
+    ],
+)
+def test_places_of_masks_that_contradict(tmp_path, settings, message):
+    values = {"name": "parts", "format": "mask_folder", "root": tmp_path, "classes": {1: "dent"}}
+    with pytest.raises(ValidationError, match=message):
+        MaskFolder(**values | settings)

@@ -59,7 +59,6 @@ def test_supervisely_bitmap_without_transparency(tmp_path, mode):
         (bitmap(shape()) | {"bitmap": {"data": "eJw=", "origin": [0, 0]}}, "objects.0: bitmap cannot be read"),
         (bitmap(shape()) | {"bitmap": {"data": "eJw=", "origin": [0.5, 0]}}, "objects.0.bitmap.origin.0: Input should"),
         (bitmap(shape()) | {"bitmap": None}, "objects.0: bitmap without its data"),
-        (polygon([[0, 0], [4, 4]]), "objects.0: polygon has 2 points"),
         (polygon([[0, 0], [4, 4], [50, 0]]), "objects.0: polygon leaves the image"),
         (polygon([]) | {"points": None}, "objects.0: polygon without its points"),
         (polygon([]) | {"geometryType": "line"}, "objects.0.geometryType: Input should be 'bitmap' or 'polygon'"),

@@ -60,12 +60,14 @@ def test_yolo_boxes_are_refused_or_filled(tmp_path):
         ("0", "0 coordinates"),
         ("0 0 0 1 0 1", "5 coordinates"),
         ("0 0 0 1 0 1 1 1", "7 coordinates"),
-        ("0 0 0 1 x 1 1", "could not convert string to float: 'x'"),
-        ("0 0 0 1 nan 1 1", "polygon leaves the image"),
+        ("0 0 0 1 x 1 1", "'x' is not a number"),
+        ("0.5 0 0 1 0 1 1", "class '0.5' is not in classes: 0, 1"),
+        ("0 0 0 1 nan 1 1", "'nan' is not a number"),
+        ("0 0 0 1 0,5 1 1", "'0,5' is not a number; write a point, not a comma"),
         ("0 0 0 1.1 0 1 1", "polygon leaves the image: x = 44, y = 0 pixels"),
         ("0 0.9 0.5 0.4 0.2", "box is empty or leaves the image"),
         ("0 0.5 0.5 0 0.2", "box is empty or leaves the image"),
-        ("0 nan nan nan nan", "box is empty or leaves the image"),
+        ("0 inf 0 0 1", "'inf' is not a number"),
     ],
 )
 def test_yolo_bad_lines(tmp_path, text, message):
@@ -78,7 +80,9 @@ def test_yolo_bad_lines(tmp_path, text, message):
 def test_yolo_unreadable_label_file(tmp_path):
     dataset = write_yolo(tmp_path, {"images/a.png": ""})
     (tmp_path / "labels" / "a.txt").write_bytes(b"0 \xff")
-    assert refusals(dataset, "a.png") == [("labels/a.txt", None, "label file cannot be read: not UTF-8 text")]
+    assert refusals(dataset, "a.png") == [
+        ("labels/a.txt", None, "label file cannot be read: not UTF-8 text (line 1); save it as UTF-8")
+    ]
 
 
 def test_yolo_label_file_without_image(tmp_path):
@@ -106,7 +110,7 @@ def test_yolo_class_names_must_agree(tmp_path):
 def test_yolo_polygons_are_read_drawn_and_exported(real_data, tmp_path):
     root = real_data / "kolektorsdd_yolo"
     dataset = YoloFolder(name="kolektorsdd", format="yolo", root=root, classes={0: "defect"})
-    manifest, problems = ingest(dataset, tmp_path / "found.csv")
+    manifest, problems, _ = ingest(dataset, tmp_path / "found.csv")
     areas = manifest.frame["area"].str[0]
     assert problems == []
     assert ((areas > 0).sum(), (areas == 0).sum()) == (52, 60)

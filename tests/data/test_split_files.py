@@ -7,8 +7,15 @@ from small_datasets import write_masks
 
 from defectbench.config.ingest import MaskFolder
 from defectbench.config.split import SplitFile, SplitSettings
+from defectbench.data.given_roles import SplitError, read_roles
 from defectbench.data.ingest import ingest
-from defectbench.data.splits import SplitError, apply_split_file
+from defectbench.data.splits import apply_roles
+
+
+def divide(frame, settings, dataset):
+    given = read_roles(frame["image_id"], settings, dataset)
+    assert given is not None
+    return apply_roles(frame, settings, given)
 
 
 def settings_with_file(**changes) -> SplitSettings:
@@ -42,7 +49,7 @@ SOUND = ROLES | {17: "train", 12: "train", 18: "train"}
 
 def test_split_file_is_followed(dataset, frame):
     write_split(dataset, SOUND)
-    split, leaks = apply_split_file(frame, settings_with_file(), dataset)
+    split, leaks = divide(frame, settings_with_file(), dataset)
     assert dict(zip(split["image_id"], split["role"], strict=True)) == {f"{i:02d}.png": r for i, r in SOUND.items()}
     assert leaks.empty
 
@@ -50,12 +57,12 @@ def test_split_file_is_followed(dataset, frame):
 def test_leak_names_the_pairs(dataset, frame):
     write_split(dataset, ROLES)
     with pytest.raises(SplitError, match=r"3 pairs: 03\.png \(train\) = 17\.png \(test\), 05\.png \(train\) = 18\.png"):
-        apply_split_file(frame, settings_with_file(), dataset)
+        divide(frame, settings_with_file(), dataset)
 
 
 def test_leak_is_dropped_from_train_and_then_from_val(dataset, frame):
     write_split(dataset, ROLES)
-    split, leaks = apply_split_file(frame, settings_with_file(on_leak="drop_from_train"), dataset)
+    split, leaks = divide(frame, settings_with_file(on_leak="drop_from_train"), dataset)
     assert leaks.to_numpy().tolist() == [
         ["03.png", "train", "17.png", "test"],
         ["05.png", "train", "18.png", "test"],
@@ -68,7 +75,7 @@ def test_leak_is_dropped_from_train_and_then_from_val(dataset, frame):
 def test_val_is_carved_from_what_train_keeps(dataset, frame):
     write_split(dataset, {i: "train" if i < 12 else "test" for i in range(20)})
     settings = settings_with_file(on_leak="drop_from_train", train=0.7, val=0.2)
-    split, leaks = apply_split_file(frame, settings, dataset)
+    split, leaks = divide(frame, settings, dataset)
     assert split["role"].value_counts().to_dict() == {"train": 8, "test": 8, "val": 2}
     assert set(leaks["dropped_image_id"]) == {"03.png", "05.png"}
     assert split.loc[split["role"] == "val", "image_id"].max() < "12.png"
@@ -77,7 +84,7 @@ def test_val_is_carved_from_what_train_keeps(dataset, frame):
 def test_val_is_carved_by_count(dataset, frame):
     write_split(dataset, {i: "train" if i < 12 else "test" for i in range(20)})
     settings = settings_with_file(on_leak="drop_from_train", val=3)
-    split, _ = apply_split_file(frame, settings, dataset)
+    split, _ = divide(frame, settings, dataset)
     assert split["role"].value_counts().to_dict() == {"train": 7, "test": 8, "val": 3}
 
 
@@ -86,12 +93,12 @@ def test_split_file_that_divides_a_group(dataset, frame):
     # By last digit; the pictures unite 3 with 7, and 2 with 5 and 8.
     pairs = r"02\.png \(train\) = 15\.png \(val\), 03\.png \(train\) = 13\.png \(val\)"
     with pytest.raises(SplitError, match=rf"the same group in two roles: \d+ pairs: {pairs}"):
-        apply_split_file(frame, settings_with_file(group_by=r"\d(\d)"), dataset)
+        divide(frame, settings_with_file(group_by=r"\d(\d)"), dataset)
 
 
 def test_images_that_ingest_left_out_may_be_listed(dataset, frame):
     write_split(dataset, SOUND)
-    split, _ = apply_split_file(frame[frame["image_id"] != "07.png"], settings_with_file(), dataset)
+    split, _ = divide(frame[frame["image_id"] != "07.png"], settings_with_file(), dataset)
     assert len(split) == 19
 
 
@@ -108,16 +115,16 @@ def test_images_that_ingest_left_out_may_be_listed(dataset, frame):
 def test_split_file_that_does_not_fit(dataset, frame, changes, message):
     write_split(dataset, {i: role for i, role in (SOUND | changes).items() if role})
     with pytest.raises(SplitError, match=message):
-        apply_split_file(frame, settings_with_file(), dataset)
+        divide(frame, settings_with_file(), dataset)
 
 
 def test_split_file_with_other_columns_or_twice_an_image(dataset, frame):
     (dataset.root / "split.csv").write_text("name,split\n00.png,train\n")
     with pytest.raises(SplitError, match="has no column image; it has name, split"):
-        apply_split_file(frame, settings_with_file(), dataset)
+        divide(frame, settings_with_file(), dataset)
     (dataset.root / "split.csv").write_text("image,split\n00.png,train\n00.png,test\n")
     with pytest.raises(SplitError, match=r"listed twice: 1 images: 00\.png"):
-        apply_split_file(frame, settings_with_file(), dataset)
+        divide(frame, settings_with_file(), dataset)
 
 
 # real data -------------------------------------------------------------------------------------------------------
@@ -145,8 +152,8 @@ def test_neu_seg_leaks(tmp_path, real_data):
 
     file = SplitFile(path="split.csv", roles={"train": "train", "val": "test"})
     with pytest.raises(SplitError, match="the same picture in two roles: 27 pairs: "):
-        apply_split_file(frame, SplitSettings(file=file), dataset)
-    split, leaks = apply_split_file(frame, SplitSettings(file=file, on_leak="drop_from_train"), dataset)
+        divide(frame, SplitSettings(file=file), dataset)
+    split, leaks = divide(frame, SplitSettings(file=file, on_leak="drop_from_train"), dataset)
     assert set(leaks["dropped_role"]) == {"train"}
     # Known for long: 001281 = 001285 and 003021 = 003025, and all four are one picture.
     role = table.set_index("image")["split"]

@@ -127,7 +127,7 @@ def test_a_submission_of_other_images_has_no_score(dataset):
 def test_real_severstal_submissions_decode_to_the_drawn_masks(real_data, tmp_path):
     classes = {1: "pitted", 2: "inclusion", 3: "scratch", 4: "patch"}
     root = real_data / "severstal_mini"
-    manifest, _ = ingest(SeverstalCsv(name="mini", format="severstal_csv", root=root, classes=classes), tmp_path / "i")
+    manifest, *_ = ingest(SeverstalCsv(name="mini", format="severstal_csv", root=root, classes=classes), tmp_path / "i")
     sizes = {row.image_id: (row.height, row.width) for row in manifest.frame.itertuples()}
     truth = true_runs(manifest, sizes)
     labels = pd.read_csv(root / "train.csv")

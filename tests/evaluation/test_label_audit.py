@@ -177,7 +177,17 @@ def test_a_class_that_the_model_rarely_finds_gives_no_flood_of_phantoms(tmp_path
     assert sum(f.reason == "phantom label" for f in findings) == 11
 
 
-@pytest.mark.parametrize("form", ["coco", "supervisely"])
+EXPORTED = {
+    "coco": ("annotations.json", 1),
+    "supervisely": ("*.png.json", 5),
+    "cvat_images": ("annotations.xml", 1),
+    "labelme": ("*.json", 5),
+    "label_studio": ("tasks.json", 1),
+}
+"""Format for annotators -> its label files, and how many there are of 5 images."""
+
+
+@pytest.mark.parametrize("form", EXPORTED)
 def test_the_script_writes_list_pictures_and_labels_for_annotators(tmp_path, form):
     dataset, path, _ = planted(tmp_path, 40, 0.2, 0)
     manifest = read_manifest(dataset.manifest)
@@ -210,9 +220,9 @@ def test_the_script_writes_list_pictures_and_labels_for_annotators(tmp_path, for
             mask = decode_coco(annotation["segmentation"]["counts"].encode(), *SHAPE)
             truth = dataset.truth["val"][ids[annotation["image_id"]]][annotation["category_id"] - 1]
             np.testing.assert_array_equal(mask, truth)
-    else:
-        assert len(list((out / "export/labels").rglob("*.png.json"))) == 5
-    assert (out / "export/model").is_dir()
+    pattern, count = EXPORTED[form]
+    for part in ("labels", "model"):
+        assert len(list((out / "export" / part).rglob(pattern))) == count
 
 
 def test_a_class_that_the_model_always_takes_for_another_raises_no_alarm(tmp_path):

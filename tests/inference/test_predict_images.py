@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import cv2
 import numpy as np
@@ -10,13 +11,15 @@ import predict_images
 import pytest
 import torch
 from evaluation_fixtures import CLASSES, make_dataset, random_truth
+from PIL import Image
 from pycocotools import mask as coco
 from safetensors.torch import save_file
 
 from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.study import load_study
-from defectbench.data.manifest import read_manifest
+from defectbench.data.images import ROTATED
+from defectbench.data.manifest import read_manifest, write_manifest
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
@@ -140,6 +143,36 @@ def test_overlays_of_an_earlier_folder_are_removed(project):
     run(folder, dataset)
     (folder / "new" / "a.png").unlink()
     assert not (run(folder, dataset) / "overlays" / "a.png.png").exists()
+
+
+def test_what_is_passed_over_is_named_and_linked_folders_are_followed(project, capsys):
+    folder, dataset, images = project
+    (folder / "new/lot").rename(folder / "disk")
+    (folder / "new/lot").symlink_to(folder / "disk")
+    (folder / "new/lot/up").symlink_to(folder / "new")
+    (folder / "new/.ipynb_checkpoints").mkdir()
+    shutil.copy(folder / "new/a.png", folder / "new/.ipynb_checkpoints/a-checkpoint.png")
+    table = pd.read_csv(run(folder, dataset) / "images.csv")
+    assert sorted(set(table["image_id"])) == sorted(images)
+    assert (
+        "passed over: 3 files and folders: .ipynb_checkpoints (of a system or tool), "
+        "lot/up (a link to a folder that is read already), notes.txt (no image)"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("as_stored", [False, True])
+def test_pictures_are_turned_as_those_that_were_learned_from(project, as_stored):
+    folder, dataset, images = project
+    if as_stored:
+        manifest = read_manifest(dataset.manifest)
+        manifest.frame.loc[0, "stored_as"] = f"grey 8-bit{ROTATED}"
+        write_manifest(dataset.manifest, manifest)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(images["a.png"]).save(folder / "new/a.png", exif=exif)
+    codes = dict(PredictionFile(run(folder, dataset) / "maps.pred.parquet"))["a.png"]
+    pixels = images["a.png"] if as_stored else np.rot90(images["a.png"], -1)
+    np.testing.assert_array_equal(codes, bright(pixels[..., None]))
 
 
 def test_members_are_loaded_and_averaged(project):

@@ -10,7 +10,7 @@ from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severs
 
 from defectbench.config.ingest import AreaTable, YoloFolder
 from defectbench.data.audit import audit
-from defectbench.data.ingest import ingest, write_issues
+from defectbench.data.ingest import ingest, write_issues, write_notes
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
 from defectbench.reporting.plots import dataset_card_charts as plots
@@ -29,10 +29,12 @@ def make_card(settings, tmp_path) -> tuple[str, pd.DataFrame, set[str]]:
     """Ingest and run the script; returns the card, the findings and the names of the pictures."""
     runs = tmp_path / "runs"
     settings.write(runs / "ingest.yaml")
-    found, problems = ingest(settings, runs / "found.csv")
+    found, problems, notes = ingest(settings, runs / "found.csv")
     write_manifest(runs / "manifest.parquet", found)
     write_issues(runs / "issues.csv", problems)
+    write_notes(runs / "notes.csv", notes)
     names = {"settings": "ingest.yaml", "manifest": "manifest.parquet", "issues": "issues.csv"}
+    names["notes"] = "notes.csv"
     names |= {"audit": "audit.csv", "card": "card.md"}
     card_script.main([text for key, name in names.items() for text in (f"--{key}", str(runs / name))])
     pictures = {path.name for path in (runs / "card").glob("*")}

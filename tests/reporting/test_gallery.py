@@ -111,7 +111,7 @@ def study(tmp_path):
     mask[3:9, 30:40] = 1
     rows = [f"{name}.png,{c},{encode_severstal(mask)}" for name, c in ((0, 1), (2, 4))]
     dataset = write_severstal(tmp_path / "source", rows)
-    manifest, _ = ingest(dataset, tmp_path / "found.csv")
+    manifest, *_ = ingest(dataset, tmp_path / "found.csv")
     pack_images(manifest, dataset.root, tmp_path / "packed")
     pack_masks(manifest, tmp_path / "packed")
     folder = tmp_path / BEST

@@ -14,7 +14,8 @@ from PIL import Image
 from pycocotools import mask as coco_tools
 from small_datasets import HEIGHT, WIDTH, drawn, write_image, write_severstal
 
-from defectbench.config.ingest import CocoFiles, DatasetSettings, SuperviselyProject, YoloFolder
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import CocoFiles, SuperviselyProject, YoloFolder
 from defectbench.data.readers import READERS
 from defectbench.data.readers.base import BadLabels
 
@@ -50,7 +51,7 @@ def refusals(dataset: DatasetSettings, image_id: str) -> list[tuple[str, int | N
     with pytest.raises(BadLabels) as error:
         drawn(READERS[dataset.format](dataset), image_id)
     assert {problem.sample for problem in error.value.problems} <= {image_id}
-    return [problem[1:] for problem in error.value.problems]
+    return [problem[1:4] for problem in error.value.problems]
 
 
 def told(dataset: DatasetSettings) -> set[tuple[str, str]]:

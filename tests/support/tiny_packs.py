@@ -24,7 +24,7 @@ def write_packs(root: Path, size: tuple[int, int], defect: tuple[slice, slice], 
     rows = [f"{index}.png,{class_id},{encode_severstal(mask)}" for index, class_id in ((0, 1), (1, 3), (4, 1))]
     for index in range(6):
         write_image(root / "train_images" / f"{index}.png", seed=index, size=size)
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
+    manifest, *_ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
     pack_images(manifest, root, root / "packed")
     pack_masks(manifest, root / "packed")
     pd.DataFrame({"image_id": IDS, "role": roles, "group": IDS}).to_csv(root / "split.csv", index=False)

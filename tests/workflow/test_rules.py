@@ -103,7 +103,7 @@ def test_every_rule_runs_the_script_of_its_name_whose_digest_it_has(listing):
     for rule in listing.rules:
         script = ROOT / "workflow/scripts" / f"{rule.name}.py"
         assert Path(rule.script) == Path("workflow/scripts") / script.name
-        assert "{input.script}" in rule.command
+        assert "{input.script:q}" in rule.command
         # Also others' digests, where a script looks their code up by name.
         assert digests.of(script) in rule.code.split(), rule.name
 

@@ -3,11 +3,10 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.data.audit import audit, only_areas
 from defectbench.data.manifest import read_manifest
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
 from defectbench.reporting.plots.dataset_card_charts import dataset_charts
@@ -23,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--settings", type=Path, required=True, help="dataset settings (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, help="the dataset's manifest")
     parser.add_argument("--issues", type=Path, required=True, help="issues.csv of the ingest")
+    parser.add_argument("--notes", type=Path, required=True, help="ingest_notes.csv of the ingest")
     parser.add_argument("--audit", type=Path, required=True, help="to write: every finding (CSV)")
     parser.add_argument(
         "--card", type=Path, required=True, help="to write: the card (Markdown), its pictures in card/ beside it"
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = read_dataset_settings(args.settings)
     manifest = read_manifest(args.manifest)
-    audited = audit(manifest)
+    audited = audit(manifest, read_names(args.notes).itertuples(index=False, name=None))
     figures = dataset_charts(manifest, audited)
     if not only_areas(manifest):
         examples = read_examples(manifest, settings.root)
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
             png.unlink(missing_ok=True)
             svg.unlink(missing_ok=True)
     write_text(args.audit, audited.findings.to_csv(index=False))
-    write_text(args.card, dataset_card(manifest, audited, pd.read_csv(args.issues), settings, figures))
+    write_text(args.card, dataset_card(manifest, audited, read_table(args.issues), settings, figures))
     print(f"{manifest.dataset}: {len(audited.findings):,} findings in {args.audit}, card in {args.card}")
 
 

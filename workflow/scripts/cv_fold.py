@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.data.cross_validation import make_fold_split
 from defectbench.data.manifest import read_manifest
+from defectbench.data.tables import read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -27,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
-    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
-    folds = pd.read_csv(args.folds, dtype={"image_id": str, "group": str}, keep_default_na=False)
+    split = read_names(args.split)
+    folds = read_names(args.folds).astype({"fold": int})
     fold_split = make_fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
     for path, table in zip((args.training, args.subset, args.prediction), fold_split, strict=True):
         write_text(path, table.to_csv(index=False))

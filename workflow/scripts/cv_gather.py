@@ -13,6 +13,7 @@ import pandas as pd
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.data.cross_validation import check_unseen
 from defectbench.data.splits import SplitError
+from defectbench.data.tables import read_names
 from defectbench.families.combined_records import mean_known
 from defectbench.families.ensemble.record import combined_record, combined_timing, read_members
 from defectbench.files import write_json
@@ -37,12 +38,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     identity = ExperimentIdentity.read(args.identity)
-    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
+    split = read_names(args.split)
     weights = [1.0] * len(args.folds)
     members = read_members(args.folds, weights)
     predicted = write_joined([folder / "val.pred.parquet" for folder in args.folds], args.oof, "val")
     for member, path, ids in zip(members, args.training, predicted, strict=True):
-        seen = pd.read_csv(path, dtype=str, keep_default_na=False)
+        seen = read_names(path)
         check_record(member.folder, member.run, seen)
         check_unseen(seen, split[split["image_id"].isin(ids)])
         check_unseen(seen, split[split["role"] == "test"])

@@ -7,6 +7,7 @@ import pandas as pd
 
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.prediction_file import PredictionFile
+from defectbench.data.tables import read_names
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
 from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import ValidationData, read_truth
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = CalibrateSettings.read(args.settings)
     objective = Objective(settings.objective, settings.active_recall)
-    table = pd.read_csv(args.folds, dtype={"image_id": str, "fold": int}, keep_default_na=False)
+    table = read_names(args.folds).astype({"fold": int})
     folds = dict(zip(table["image_id"], table["fold"].tolist(), strict=True))
     histograms = pd.read_parquet(args.histograms, filters=[("role", "==", "val")])
     with PredictionFile(args.predictions) as predictions:

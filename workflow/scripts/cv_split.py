@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.data.cross_validation import make_oof_split
+from defectbench.data.tables import read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -20,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
 
-    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
+    split = read_names(args.split)
     write_text(args.out, make_oof_split(split).to_csv(index=False))
 
 

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.config.report import NO_NAMES, NamesSettings
+from defectbench.data.tables import read_names
 from defectbench.evaluation.detection import detectors_table
 from defectbench.files import write_text
 from defectbench.reporting.data_notes import data_notes
@@ -24,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     table = detectors_table(args.folders, NamesSettings.read(args.names) if args.names else NO_NAMES)
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     table["notes"] = ["; ".join(filter(None, [note, *data_notes(issues, leaks)])) for note in table["notes"]]
     write_text(args.csv, table.to_csv(index=False))
     print(f"{len(table)} detectors in {args.csv}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.findings import findings
 from defectbench.script import run_script
@@ -24,9 +25,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="findings.md to write")
     args = parser.parse_args(argv)
 
-    ranks, pairwise = pd.read_csv(args.ranks), pd.read_csv(args.pairwise)
-    seeds, fits = pd.read_csv(args.seeds), pd.read_csv(args.fits)
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    ranks, pairwise = read_table(args.ranks), read_table(args.pairwise)
+    seeds, fits = read_table(args.seeds), read_table(args.fits)
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     write_text(args.out, findings(pd.read_parquet(args.results), ranks, pairwise, seeds, fits, issues, leaks))
     print(f"{len(pairwise)} comparisons in words in {args.out}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.leaderboard import leaderboard
 from defectbench.script import run_script
@@ -23,8 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="leaderboard.md to write")
     args = parser.parse_args(argv)
 
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
-    results, ranks, pairwise = pd.read_parquet(args.results), pd.read_csv(args.ranks), pd.read_csv(args.pairwise)
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
+    results, ranks, pairwise = pd.read_parquet(args.results), read_table(args.ranks), read_table(args.pairwise)
     write_text(args.out, leaderboard(results, ranks, pairwise, issues, leaks, args.ungrouped))
     print(f"{results['experiment'].nunique()} experiments in {args.out}")
 

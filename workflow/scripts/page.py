@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.report import ResultsSettings
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.page.build import Inputs, build_page
 from defectbench.script import run_script
@@ -31,16 +32,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="index.html to write")
     args = parser.parse_args(argv)
 
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     inputs = Inputs(
         study=args.study,
         results=pd.read_parquet(args.results),
-        ranks=pd.read_csv(args.ranks),
-        pairwise=pd.read_csv(args.pairwise),
-        points=pd.read_csv(args.points),
+        ranks=read_table(args.ranks),
+        pairwise=read_table(args.pairwise),
+        points=read_table(args.points),
         issues=issues,
         leaks=leaks,
-        split=pd.read_csv(args.split, dtype={"image_id": str, "group": str}),
+        split=read_names(args.split),
         ungrouped=args.ungrouped,
         folders=ResultsSettings.read(args.experiments).experiments,
         pack=args.pack,

@@ -1,11 +1,9 @@
 """Draw training images beside several samples of every augmentation of the study."""
 
-from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.config.augment import AugmentationsSettings
+from defectbench.data.tables import read_names
 from defectbench.reporting.plots.augmentations import draw_augmentations
 from defectbench.reporting.plots.command import draw
 from defectbench.script import run_script
@@ -20,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
         draw_augmentations,
         settings=AugmentationsSettings.read,
         pack=Path,
-        split=partial(pd.read_csv, dtype=str),
+        split=read_names,
     )
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from defectbench.data.tables import read_table
 from defectbench.reporting.plots.command import draw
 from defectbench.reporting.plots.data_efficiency import data_efficiency_figure
 from defectbench.script import run_script
@@ -15,8 +16,8 @@ def main(argv: list[str] | None = None) -> None:
         __doc__,
         data_efficiency_figure,
         results=pd.read_parquet,
-        curves=pd.read_csv,
-        fits=pd.read_csv,
+        curves=read_table,
+        fits=read_table,
     )
 
 

@@ -1,7 +1,6 @@
 """Draw escape against overkill of the test images at every threshold, with the operating points that val chose."""
 
-import pandas as pd
-
+from defectbench.data.tables import read_table
 from defectbench.reporting.plots.operating_points import operating_points_figure
 from defectbench.reporting.plots.record_command import draw_records
 from defectbench.script import run_script
@@ -10,7 +9,7 @@ from defectbench.script import run_script
 @run_script
 def main(argv: list[str] | None = None) -> None:
     """Read records and operating points and draw them."""
-    draw_records(argv, __doc__, operating_points_figure, points=pd.read_csv)
+    draw_records(argv, __doc__, operating_points_figure, points=read_table)
 
 
 if __name__ == "__main__":

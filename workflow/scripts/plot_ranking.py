@@ -3,6 +3,7 @@
 import pandas as pd
 
 from defectbench.config.report import RankingSettings
+from defectbench.data.tables import read_table
 from defectbench.reporting.plots.command import draw
 from defectbench.reporting.plots.ranking import ranking_figure
 from defectbench.script import run_script
@@ -17,8 +18,8 @@ def main(argv: list[str] | None = None) -> None:
         ranking_figure,
         settings=RankingSettings.read,
         results=pd.read_parquet,
-        ranks=pd.read_csv,
-        pairwise=pd.read_csv,
+        ranks=read_table,
+        pairwise=read_table,
     )
 
 

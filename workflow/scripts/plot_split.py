@@ -2,9 +2,8 @@
 
 from functools import partial
 
-import pandas as pd
-
 from defectbench.data.manifest import read_manifest
+from defectbench.data.tables import read_names
 from defectbench.reporting.plots.command import draw
 from defectbench.reporting.plots.split import MANIFEST_COLUMNS, split_figure
 from defectbench.script import run_script
@@ -18,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
         __doc__,
         split_figure,
         manifest=partial(read_manifest, columns=MANIFEST_COLUMNS),
-        split=partial(pd.read_csv, dtype=str, keep_default_na=False),
+        split=read_names,
     )
 
 

@@ -3,12 +3,11 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.config.families.cascade import ResolvedCascade
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.data.packing import ImagePack
 from defectbench.data.prompt_file import read_prompts
+from defectbench.data.tables import read_names
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
 from defectbench.families.sam2.predict import predict_prompted
 from defectbench.families.sam2.predictor import load_prompted
@@ -48,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     identity = ExperimentIdentity.read(args.identity)
     segmenter = Stage.read(args.segmenter, [args.segmenter_subset])
     source = Stage.read(args.source, args.source_subsets) if args.source else None
-    split = pd.read_csv(args.split, dtype=str)
+    split = read_names(args.split)
     record = cascade_record(identity, settings, source, segmenter, split, args.code_digest)
     model = ModelFiles(args.segmenter / "model" / "weights.safetensors", args.base, args.features)
     predictor = load_prompted(segmenter.run, model, "auto", settings.prompts.source)

@@ -11,8 +11,10 @@ import shutil
 from pathlib import Path
 
 from defectbench.config.base import MERGED
+from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.submission import Layout, write_submission
 from defectbench.data.writers import coco
@@ -20,7 +22,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
-from defectbench.reporting.new_images import PredictedImages, find_images, read_images, write_overlay
+from defectbench.reporting.new_images import PredictedImages, find_images, passed_over, read_images, write_overlay
 from defectbench.script import run_script
 
 
@@ -39,13 +41,15 @@ def main(argv: list[str] | None = None) -> None:
     predictor, classes = load_experiment(args.experiment)
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
-    labels = read_manifest(args.manifest, columns=["image_id"])
+    labels = read_manifest(args.manifest, columns=["stored_as"])
+    # As viewers show them, unless the images that were learned from are not: cameras may say how they were held.
+    upright = not labels.frame["stored_as"].str.endswith(ROTATED).any()
     results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
     # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
-        for image_id, image in read_images(args.images, ids):
+        for image_id, image in read_images(args.images, ids, upright):
             codes = predictor(image)
             masks = final_masks(codes, calibration, image)
             if gate is not None:
@@ -67,6 +71,8 @@ def main(argv: list[str] | None = None) -> None:
             write_submission(args.out / name, rows, layout)
     flagged = results.table().groupby("image_id")["defect"].any().sum()
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
+    if others := passed_over(args.images):
+        print(f"passed over: {preview_names(others, 'files and folders')}")
 
 
 if __name__ == "__main__":

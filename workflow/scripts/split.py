@@ -7,8 +7,9 @@ import pandas as pd
 
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.config.split import SplitSettings
+from defectbench.data.given_roles import read_roles
 from defectbench.data.manifest import read_manifest
-from defectbench.data.splits import LEAK_COLUMNS, apply_split_file, export_note, make_split, split_table
+from defectbench.data.splits import LEAK_COLUMNS, apply_roles, export_note, make_split, split_table
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -27,10 +28,13 @@ def main(argv: list[str] | None = None) -> None:
 
     settings = SplitSettings.read(args.settings)
     manifest = read_manifest(args.manifest, columns=["image_id", "group", "area"])
-    if settings.file is None:
+    given = read_roles(manifest.frame["image_id"], settings, read_dataset_settings(args.dataset))
+    if given is None:
         split, leaks = make_split(manifest.frame, settings), pd.DataFrame(columns=LEAK_COLUMNS)
     else:
-        split, leaks = apply_split_file(manifest.frame, settings, read_dataset_settings(args.dataset))
+        split, leaks = apply_roles(manifest.frame, settings, given)
+        for name, image_id in list(given.rewritten.items())[:5]:
+            print(f"{given.source}: {name!r} was taken for {image_id!r}, one of {len(given.rewritten)} such names")
     write_text(args.split, split.to_csv(index=False))
     write_text(args.table, split_table(manifest.frame, split, manifest.class_names).to_csv(index=False))
     write_text(args.leaks, leaks.to_csv(index=False))

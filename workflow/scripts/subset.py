@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
 from defectbench.data.manifest import read_manifest
 from defectbench.data.subsets import make_subset
+from defectbench.data.tables import read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -32,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
-    split = pd.read_csv(args.split, dtype=str, keep_default_na=False)
+    split = read_names(args.split)
     subset = make_subset(manifest.frame, split, args.n, args.seed)
     write_text(args.out, subset.to_csv(index=False))
     print(f"{manifest.dataset}: {len(subset)} train images, seed {args.seed}")

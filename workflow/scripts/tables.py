@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.data_notes import data_notes
@@ -27,10 +28,10 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     results = pd.read_parquet(args.results)
-    ranks, pairwise = pd.read_csv(args.ranks), pd.read_csv(args.pairwise)
+    ranks, pairwise = read_table(args.ranks), read_table(args.pairwise)
     names = experiment_names(results)
     tables = paper_tables(results, ranks, pairwise, names)
-    issues, leaks = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (args.issues, args.leaks))
+    issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     notes = [*data_notes(issues, leaks), *(f"{note}." for note in claim_notes(results, ranks, pairwise, names))]
     write_text(args.tex, as_latex(tables, notes))
     write_text(args.md, as_markdown(tables, notes))

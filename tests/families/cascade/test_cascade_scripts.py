@@ -76,7 +76,7 @@ def root(tmp_path_factory):
         rows.append(f"{index}.png,{1 + index % 3},{encode_severstal(mask)}")
     for index in range(12):
         write_image(root / "train_images" / f"{index}.png", seed=index, size=SIZE)
-    manifest, _ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
+    manifest, *_ = ingest(write_severstal(root, rows, n_images=0), root / "found.csv")
     pack(root, manifest)
     split = pd.DataFrame({"image_id": list(ROLES), "role": list(ROLES.values()), "group": list(ROLES)})
     split.to_csv(root / "split.csv", index=False)

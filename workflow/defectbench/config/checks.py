@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from defectbench.config.dataset import DatasetSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.fetch import fetch_command
-from defectbench.config.ingest import DatasetSettings
 from defectbench.config.names import find_one
-from defectbench.config.predict_images import SUFFIXES, PredictImagesSettings, image_files
+from defectbench.config.predict_images import PredictImagesSettings, image_files
 from defectbench.config.prompts import is_oracle
 from defectbench.config.report import ReportSettings
+from defectbench.config.split import SplitSettings, undecided_roles
+from defectbench.walk import IMAGE_SUFFIXES, WalkError
 
 
 def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
@@ -18,6 +20,16 @@ def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
     if problems and dataset.fetch is not None:
         problems[-1] += f"; or download it: {fetch_command(configfile)}"
     return problems
+
+
+def dealt_anew(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
+    """The problem that published roles would be dealt anew without a word, if so."""
+    if dataset.generator is not None:
+        return []
+    folder = dataset.root / dataset.images_dir
+    ids = [path.relative_to(folder).as_posix() for path in dataset.image_files()]
+    problem = undecided_roles(ids, dataset.files_of_roles(), split)
+    return [problem] if problem else []
 
 
 def wrong_classes(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
@@ -120,10 +132,12 @@ def resolve_predict_images(
     if settings.images is None or settings.experiment is None:
         problems.append("predict_images: give both images and experiment")
         return settings
-    if not image_files(settings.images):
-        problems.append(
-            f"predict_images.images: no image below {settings.images}; names end with {', '.join(SUFFIXES)}"
-        )
+    try:
+        if not image_files(settings.images):
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+            problems.append(f"predict_images.images: no image below {settings.images}; names end with {suffixes}")
+    except WalkError as error:
+        problems.append(f"predict_images.images: {error}")
     key = "predict_images.experiment"
     experiment = find_one(settings.experiment, experiments, key, problems)
     if experiment is None:

@@ -1,92 +1,16 @@
-"""Settings of a dataset: its images, its labels, and their format."""
+"""Settings of a dataset, by the format of its labels."""
 
-from abc import abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, field_validator
 
-from defectbench.config.base import MERGED, ConfigError, Settings
-from defectbench.config.fetch import FetchSettings
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
-
-
-class DatasetSettings(Settings):
-    """Settings that every dataset has, whatever its label format."""
-
-    has_images: ClassVar[bool] = True
-    """Whether there are images and masks, or only a table of the defects' areas."""
-
-    name: str = Field(pattern=NAME, description="Folder name under runs/")
-    format: str
-    root: Path = Field(description="Folder that holds images and labels")
-    # Not in ingest.yaml: the content of the files does not depend on where they were downloaded.
-    fetch: FetchSettings | None = Field(None, exclude=True, description="Where rules/fetch.smk downloads root from")
-    images_dir: str = Field("images", description="Folder of the images, inside root")
-    classes: dict[int, str] = Field(min_length=1, description="Value in the label files -> class name")
-    images: Literal["all", "defective"] = Field("all", description="'defective' leaves out clean images")
-    on_bad_sample: Literal["error", "quarantine"] = Field(
-        "error", description="Stop at samples that cannot be used, or go on without them and say so"
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct_names(cls, classes: dict[int, str]) -> dict[int, str]:
-        if len(set(classes.values())) < len(classes):
-            raise ValueError(f"class names must differ, got {list(classes.values())}")
-        if MERGED in classes.values():
-            raise ValueError(f"{MERGED!r} names the union of all classes; call the class something else")
-        return classes
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in the order of the label values: the order of every per-class list in the project."""
-        return tuple(self.classes[value] for value in sorted(self.classes))
-
-    @property
-    def class_values(self) -> tuple[int, ...]:
-        """Label values in the same order as :attr:`class_names`."""
-        return tuple(sorted(self.classes))
-
-    def image_files(self) -> list[Path]:
-        """All image files below ``images_dir``, sorted."""
-        folder = self.root / self.images_dir
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-    @property
-    def generator(self) -> "SyntheticSteel | None":
-        """Settings of the generator that makes the images; None if they are given."""
-        return None
-
-    @abstractmethod
-    def label_files(self) -> list[Path]:
-        """All files that hold labels, sorted."""
-
-    def source_files(self) -> list[Path]:
-        """Every file that ingest reads: Snakemake watches each of them."""
-        return self.image_files() + self.label_files()
-
-    def missing(self) -> list[str]:
-        """Problems of files that are not there, one line each."""
-        if not self.root.is_dir():
-            advice = "point it at your data, e.g. --config 'dataset={root: /path/to/data}'"
-            return [f"dataset.root: no such folder: {self.root}; {advice}"]
-        if not (self.root / self.images_dir).is_dir():
-            return [f"dataset.images_dir: no such folder: {self.root / self.images_dir}"]
-        if not self.image_files():
-            return [f"dataset.images_dir: no images ({', '.join(sorted(IMAGE_SUFFIXES))}) in {self.images_dir}"]
-        return []
-
-
-def _renamed(path: Path, folder: str, other: str) -> Path:
-    """``path`` with its last folder called ``folder``, if any, called ``other`` instead."""
-    *folders, name = path.parts
-    if folder in folders:
-        folders[-1 - folders[::-1].index(folder)] = other
-    return Path(*folders, name)
+from defectbench.config.base import ConfigError, Settings
+from defectbench.config.dataset import DatasetSettings, missing_file, rename_folder
+from defectbench.config.mask_formats import CvatMasks, MaskFiles, MvtecFolder, PascalVoc, YoloSemantic
+from defectbench.config.shape_formats import AnnotationFiles, CvatImages, LabelMe, LabelStudio
+from defectbench.walk import with_suffix
 
 
 class SyntheticSteel(Settings):
@@ -124,37 +48,80 @@ class SeverstalCsv(DatasetSettings):
 
     def missing(self) -> list[str]:
         """See :meth:`DatasetSettings.missing`; generated data are never missing."""
-        if self.synthetic is not None:
-            return []
-        problems = super().missing()
-        if not problems and not (self.root / self.csv).is_file():
-            problems.append(f"dataset.csv: no such file: {self.root / self.csv}")
-        return problems
+        return [] if self.synthetic is not None else super().missing()
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return missing_file("csv", self.root / self.csv)
 
 
-class MaskFolder(DatasetSettings):
+class MaskFolder(MaskFiles):
     """A folder of images and a folder of masks with the same stems.
 
-    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn above ``threshold``; ``colour``
-    masks a colour per class, on black.
+    ``index`` masks hold a label value per pixel; ``binary`` masks one class, drawn in 1 or 255, or above ``threshold``;
+    ``colour`` masks a colour per class, on black. Binary masks of several classes are a file for each class and
+    image, see ``class_from``: the class, by its name or value, is their ``folder``, as in ``masks/dent/a.png`` for
+    ``images/a.png`` or ``images/dent/a.png``, or the end of their ``file_name``, as in ``masks/a_dent.png``. Masks may
+    lie among the images, if ``mask_suffix`` tells them: ``masks_dir`` is then ``images_dir``.
     """
 
     format: Literal["mask_folder"]
-    masks_dir: str = Field("masks", description="Folder of the masks, inside root")
+    image_folders: str | None = Field(
+        None,
+        description="Name of the folders of images, if each has a folder of masks beside it, which masks_dir names, as "
+        "in train/images and train/masks; images_dir then holds them all",
+    )
     mask_kind: Literal["index", "binary", "colour"] = "index"
-    threshold: int = Field(
-        127, ge=0, le=254, description="binary masks: a pixel is defect if its grey value is above this"
+    class_from: Literal["folder", "file_name"] | None = Field(
+        None,
+        description="binary masks: what says the class of a mask; not needed for one class. Each image needs a mask "
+        "of each class, unless missing_mask says that it is clean without",
+    )
+    threshold: int | None = Field(
+        None,
+        ge=0,
+        le=254,
+        description="binary masks: a pixel is defect if its grey value is above this. If it is not set, masks hold two "
+        "values, 0 and 1 or 0 and 255; those saved as JPEG are cut at 127",
     )
     colours: dict[str, tuple[int, int, int]] = Field(
         {}, description="colour masks: class name -> [red, green, blue], each 0 ... 255"
     )
 
+    @field_validator("image_folders")
+    @classmethod
+    def _masks_are_told(cls, name: str | None, info: Any) -> str | None:
+        values = info.data
+        if name is None and values.get("masks_dir") == values.get("images_dir") and not values.get("mask_suffix"):
+            raise ValueError("masks_dir is images_dir: set mask_suffix, which tells masks from images")
+        if name is not None and name == values.get("masks_dir"):
+            raise ValueError(f"folders called {name!r} cannot hold images and masks; got the name of masks_dir")
+        return name
+
     @field_validator("mask_kind")
     @classmethod
-    def _one_class_if_binary(cls, kind: str, info: Any) -> str:
-        if kind == "binary" and len(info.data.get("classes", {0: ""})) != 1:
-            raise ValueError("'binary' masks hold exactly one class; list one under dataset.classes")
+    def _fits_classes(cls, kind: str, info: Any) -> str:
+        classes = info.data.get("classes", {1: ""})
+        if kind == "index" and min(classes) < 1:
+            raise ValueError(
+                f"0 is the background of 'index' masks, and values are positive: leave {min(classes)} out of classes"
+            )
         return kind
+
+    @field_validator("class_from")
+    @classmethod
+    def _class_of_binary(cls, class_from: str | None, info: Any) -> str | None:
+        kind, classes = info.data.get("mask_kind"), info.data.get("classes", {1: ""})
+        if class_from and (info.data.get("image_folders") or info.data.get("masks_dir") == info.data.get("images_dir")):
+            raise ValueError("masks of several files for each image are read from a folder of their own alone")
+        if class_from and kind in ("index", "colour"):
+            raise ValueError(f"'{kind}' masks say the class of each pixel; only for mask_kind: binary")
+        if kind == "binary" and class_from is None and len(classes) != 1:
+            raise ValueError(
+                "'binary' masks hold one class: list one under dataset.classes, or say where the class of a mask is "
+                "with class_from: folder or file_name"
+            )
+        return class_from
 
     @field_validator("colours")
     @classmethod
@@ -171,22 +138,49 @@ class MaskFolder(DatasetSettings):
             raise ValueError(f"colours must differ from each other and from black, the background; got {colours}")
         return colours
 
+    def image_files(self) -> list[Path]:
+        """All images that are no masks, sorted."""
+        files = super().image_files()
+        if self.image_folders:
+            return [path for path in files if self.image_folders in path.relative_to(self.root).parent.parts]
+        if self.masks_dir == self.images_dir:
+            return [path for path in files if not path.stem.endswith(self.mask_suffix)]
+        return files
+
+    def mask_files(self) -> list[Path]:
+        """All masks, sorted."""
+        if self.image_folders:
+            files = super().image_files()
+            return [path for path in files if self.masks_dir in path.relative_to(self.root).parent.parts]
+        if self.masks_dir == self.images_dir:
+            return [path for path in super().mask_files() if path.stem.endswith(self.mask_suffix)]
+        return super().mask_files()
+
+    def mask_stem(self, image_id: str) -> str:
+        """See :meth:`MaskFiles.mask_stem`; below root, if masks are beside their images."""
+        if not self.image_folders:
+            return super().mask_stem(image_id)
+        path = Path(self.images_dir, image_id).with_suffix("")
+        return rename_folder(path, self.image_folders, self.masks_dir).as_posix() + self.mask_suffix
+
+    def stem_of(self, mask: Path) -> str:
+        """See :meth:`MaskFiles.stem_of`; below root, if masks are beside their images."""
+        return mask.relative_to(self.root).with_suffix("").as_posix() if self.image_folders else super().stem_of(mask)
+
+    def folders(self) -> list[str]:
+        """See :meth:`DatasetSettings.folders`."""
+        return [self.images_dir] if self.image_folders else super().folders()
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        if not self.image_folders:
+            return super().missing_labels()
+        return [] if self.mask_files() else [f"masks_dir: no images in folders called {self.masks_dir}"]
+
     @property
     def class_colours(self) -> tuple[tuple[int, int, int], ...]:
         """Red, green and blue of each class of colour masks, in the order of :attr:`class_names`."""
         return tuple(self.colours[name] for name in self.class_names)
-
-    def label_files(self) -> list[Path]:
-        """All mask files below ``masks_dir``, sorted."""
-        folder = self.root / self.masks_dir
-        return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / self.masks_dir).is_dir():
-            problems.append(f"dataset.masks_dir: no such folder: {self.root / self.masks_dir}")
-        return problems
 
 
 class SuperviselyProject(DatasetSettings):
@@ -204,23 +198,20 @@ class SuperviselyProject(DatasetSettings):
 
     def annotation_file(self, image: Path) -> Path:
         """Path of the annotations of an image file."""
-        return self.root / _renamed(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
+        return self.root / rename_folder(image.relative_to(self.root), "img", "ann").with_name(f"{image.name}.json")
 
     def annotation_files(self) -> list[Path]:
-        """All JSON files in the folders of annotations, sorted."""
-        folders = {self.annotation_file(image).parent for image in self.image_files()}
-        return sorted(path for folder in folders for path in folder.glob("*.json"))
+        """All JSON files in folders called ann, sorted."""
+        files = with_suffix(self.walk(self.images_dir).files, {".json"})
+        return [path for path in files if "ann" in path.relative_to(self.root).parent.parts]
 
     def label_files(self) -> list[Path]:
         """The file of classes and all annotation files."""
         return [self.root / "meta.json", *self.annotation_files()]
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / "meta.json").is_file():
-            problems.append(f"dataset.root: no meta.json in {self.root}")
-        return problems
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return [] if (self.root / "meta.json").is_file() else [f"root: no meta.json in {self.root}"]
 
 
 class YoloFolder(DatasetSettings):
@@ -237,29 +228,40 @@ class YoloFolder(DatasetSettings):
 
     def label_file(self, image: Path) -> Path:
         """Path of the labels of an image file, if it has any; beside it if no folder is called images."""
-        return self.root / _renamed(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
+        return self.root / rename_folder(image.relative_to(self.root), "images", "labels").with_suffix(".txt")
+
+    def folders(self) -> list[str]:
+        """See :meth:`DatasetSettings.folders`."""
+        beside = rename_folder(Path(self.images_dir) / "any", "images", "labels").parent.as_posix()
+        return sorted({self.images_dir, beside})
 
     def text_files(self) -> list[Path]:
-        """All text files in the folders of labels, sorted, except the list of classes that some tools leave there."""
-        folders = {self.label_file(image).parent for image in self.image_files()}
-        return sorted(path for folder in folders for path in folder.glob("*.txt") if path.name != "classes.txt")
+        """All text files in folders of labels, sorted, except the list of classes that some tools leave there.
+
+        These are the folders called labels and, beside images, those with images.
+        """
+        images = self.image_files()
+        folders = {self.label_file(image).parent for image in images} | {image.parent for image in images}
+        files = [path for folder in self.folders() for path in self.walk(folder).files]
+        texts = [path for path in with_suffix(files, {".txt"}) if path.name.lower() != "classes.txt"]
+        return [
+            path for path in texts if path.parent in folders or "labels" in path.relative_to(self.root).parent.parts
+        ]
 
     def label_files(self) -> list[Path]:
         """The file of class names and all text files with labels."""
         return [self.root / self.data_yaml, *self.text_files()]
 
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not (self.root / self.data_yaml).is_file():
-            problems.append(f"dataset.data_yaml: no such file: {self.root / self.data_yaml}")
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        problems = missing_file("data_yaml", self.root / self.data_yaml)
         if not problems and not self.text_files():
             expected = self.label_file(self.image_files()[0])
-            problems.append(f"dataset.images_dir: no label files; the first is expected at {expected}")
+            problems.append(f"images_dir: no label files; the first is expected at {expected}")
         return problems
 
 
-class CocoFiles(DatasetSettings):
+class CocoFiles(AnnotationFiles):
     """COCO files; their images are below ``images_dir`` or beside the file.
 
     ``classes`` gives each category name that is used a value of your choice. For a Roboflow export:
@@ -270,17 +272,6 @@ class CocoFiles(DatasetSettings):
     annotations: str = Field(
         "annotations.json", pattern=r"^[^/\\]", description="COCO file inside root, or a pattern such as ann/*.json"
     )
-
-    def label_files(self) -> list[Path]:
-        """All COCO files, sorted."""
-        return sorted(self.root.glob(self.annotations))
-
-    def missing(self) -> list[str]:
-        """See :meth:`DatasetSettings.missing`."""
-        problems = super().missing()
-        if not problems and not self.label_files():
-            problems.append(f"dataset.annotations: no such file: {self.root / self.annotations}")
-        return problems
 
 
 class AreaTable(DatasetSettings):
@@ -306,8 +297,11 @@ class AreaTable(DatasetSettings):
 
     def missing(self) -> list[str]:
         """See :meth:`DatasetSettings.missing`."""
-        path = self.root / self.csv
-        return [] if path.is_file() else [f"dataset.csv: no such file: {path}"]
+        return [f"dataset.{line}" for line in self.missing_labels()]
+
+    def missing_labels(self) -> list[str]:
+        """See :meth:`DatasetSettings.missing_labels`."""
+        return missing_file("csv", self.root / self.csv)
 
 
 FORMATS: dict[str, type[DatasetSettings]] = {
@@ -316,6 +310,13 @@ FORMATS: dict[str, type[DatasetSettings]] = {
     "supervisely": SuperviselyProject,
     "yolo": YoloFolder,
     "coco": CocoFiles,
+    "cvat_images": CvatImages,
+    "cvat_masks": CvatMasks,
+    "labelme": LabelMe,
+    "label_studio": LabelStudio,
+    "pascal_voc": PascalVoc,
+    "yolo_semantic": YoloSemantic,
+    "mvtec": MvtecFolder,
     "area_table": AreaTable,
 }
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from defectbench.config.base import Settings
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+from defectbench.walk import IMAGE_SUFFIXES, walk, with_suffix
 
 
 class PredictImagesSettings(Settings):
@@ -25,5 +24,4 @@ class PredictImagesSettings(Settings):
 
 def image_files(folder: Path) -> list[Path]:
     """All image files below ``folder``, sorted by their paths there."""
-    paths = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(paths, key=lambda path: path.relative_to(folder).as_posix())
+    return with_suffix(walk(Path(folder)).files, IMAGE_SUFFIXES)

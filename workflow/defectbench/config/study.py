@@ -9,6 +9,7 @@ from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, Settings, describe_errors, suggest, validate_settings
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.checks import (
+    dealt_anew,
     missing_files,
     resolve_ablations,
     resolve_predict_images,
@@ -17,9 +18,10 @@ from defectbench.config.checks import (
     wrong_origins,
     wrong_trainings,
 )
+from defectbench.config.dataset import NAME, DatasetSettings
 from defectbench.config.expansion import expand
 from defectbench.config.experiment import Experiment
-from defectbench.config.ingest import FORMATS, NAME, DatasetSettings
+from defectbench.config.ingest import FORMATS
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.config.predict_images import PredictImagesSettings
 from defectbench.config.prompts import PromptSettings
@@ -126,7 +128,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     known = sorted({"study", "dataset", "defaults", "experiments", "searched", *SECTIONS})
     problems += [f"{key}: unknown key; {suggest(str(key), known)}" for key in config if key not in known]
     name = config.get("study", "study")
-    if not re.match(NAME, str(name)):
+    if isinstance(name, bool) or not re.fullmatch(NAME, str(name)):
         problems.append(f"study: {name!r} is not a name; use letters, digits, '-' and '_'")
     dataset = _dataset(config.get("dataset"), problems)
     sections, valid = _sections({key: _group(config, key, problems) for key in SECTIONS}, problems)
@@ -138,7 +140,8 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     if dataset is not None:
         if experiments and not dataset.has_images:
             problems.append(f"experiments: {dataset.format} holds no images to train on; set experiments: []")
-        problems += missing_files(dataset, configfile)
+        missing = missing_files(dataset, configfile)
+        problems += missing or (dealt_anew(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:

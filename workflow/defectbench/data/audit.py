@@ -1,7 +1,7 @@
 """Audit of a manifest: findings about its images and labels. It only reports, and excludes nothing."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.duplicates import find_label_conflicts
+from defectbench.data.images import ROTATED, UPRIGHT
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
 
@@ -30,13 +31,26 @@ FINDINGS = {
     "tiny specks": f"connected regions below 1/{SPECK_PART:,} of the image, or below {SPECK_PIXELS} pixels",
     "odd size": "not of the usual size",
     "unusual pixel format": "neither grey nor RGB with 8 bits: palettes are expanded, alpha is dropped",
-    "rotated by EXIF": "viewers turn the image, but it is used as stored: labels may fit the turned image",
+    "rotated by EXIF": "viewers turn the image, but it is used as stored, as its labels are",
+    "turned upright": "stored otherwise, but used as viewers show it, as its labels are",
+    "name written differently": "an image or its labels were found under a name in another case or Unicode form",
+    "shape left out": "a labelled shape with too few points to be drawn; the image stays",
+    "one of several annotations": "an image was annotated several times; which annotation was taken",
+    "passed over": "files and folders of systems and tools, and files that are no images that can be read",
+    "link out of the data": "links to files or folders outside of the dataset's root; they are followed",
 }
 """Kinds of findings, in the order of the audit, and their meaning."""
 OF_AREAS = ("full mask", "odd size")
 """Kinds that can be found where only areas are known."""
 _PLAIN_FORMATS = {"grey 8-bit", "RGB 8-bit"}
-_ROTATED = "rotated by EXIF"
+NOTED = (
+    "name written differently",
+    "shape left out",
+    "one of several annotations",
+    "passed over",
+    "link out of the data",
+)
+"""Kinds that ingest notes; the others are found in the manifest."""
 
 Finding = tuple[str, str, str]
 """Image id, kind (a key of FINDINGS) and detail."""
@@ -53,13 +67,15 @@ class Audit:
     8-connected region of a class's mask."""
 
 
-def audit(manifest: Manifest) -> Audit:
+def audit(manifest: Manifest, notes: Iterable[Finding] = ()) -> Audit:
     """Audit a dataset for all of FINDINGS; where only areas are known, for full masks and odd sizes.
+
+    ``notes`` are those of ingest.
 
     Masks are decoded one image at a time, and only where there is a defect.
     """
     frame = manifest.frame.sort_values("image_id")
-    findings: list[Finding] = [*_full_masks(frame, manifest.class_names), *_sizes(frame), *_formats(frame)]
+    findings: list[Finding] = [*_full_masks(frame, manifest.class_names), *_sizes(frame), *_formats(frame), *notes]
     findings += [*_same_pictures(frame), *_conflicts(manifest)]
     regions: list[np.ndarray] = [np.empty((0, 3), np.int64)]
     for row in frame[frame["rle"].notna()].itertuples(index=False):
@@ -160,7 +176,9 @@ def _sizes(frame: pd.DataFrame) -> Iterator[Finding]:
 
 def _formats(frame: pd.DataFrame) -> Iterator[Finding]:
     for image_id, stored_as in frame[["image_id", "stored_as"]].dropna().itertuples(index=False):
-        if stored_as.removesuffix(_ROTATED).strip(" ,") not in _PLAIN_FORMATS:
+        if stored_as.removesuffix(ROTATED).removesuffix(UPRIGHT) not in _PLAIN_FORMATS:
             yield image_id, "unusual pixel format", f"stored as {stored_as}"
-        if stored_as.endswith(_ROTATED):
-            yield image_id, _ROTATED, f"stored as {stored_as}"
+        if stored_as.endswith(ROTATED):
+            yield image_id, "rotated by EXIF", f"stored as {stored_as}"
+        if stored_as.endswith(UPRIGHT):
+            yield image_id, "turned upright", f"stored as {stored_as}"

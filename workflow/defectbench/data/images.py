@@ -1,16 +1,17 @@
 """Image files: strict decoding, and streaming over many of them."""
 
-import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-# Stored pixels as they are: a rotation flag in the file would turn the image away from its mask.
+from defectbench.data.decoders import ImageError, count_frames, load_pixels, open_image
+
+# Stored pixels as they are: whether a rotation flag in the file is followed is decided elsewhere.
 _STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 _MODES = {
     "1": "black and white",
@@ -22,56 +23,95 @@ _MODES = {
     "PA": "palette with alpha",
 }
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_TIFF_STARTS = (b"II", b"MM")
+QUARTER_TURNS = (5, 6, 7, 8)
+"""EXIF orientations of pictures whose height, as viewers show them, is the stored width."""
+UPRIGHT = ", turned upright by EXIF"
+"""End of a manifest's ``stored_as`` of an image that is used as viewers show it."""
+ROTATED = ", rotated by EXIF"
+"""End of that of an image that viewers turn, but that is used as stored."""
+_INVERSE = {6: 8, 8: 6}
+"""EXIF orientation -> the one that undoes it, where it is another."""
 
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class ImageError(Exception):
-    """A file without a complete 8-bit image."""
+class Header(NamedTuple):
+    """What the header of an image file says."""
+
+    stored_as: str
+    """Pixel format: 'grey 8-bit', 'RGB 8-bit with alpha', ..."""
+    orientation: int
+    """1 if the picture is stored upright, 2 ... 8 if viewers turn or mirror it: EXIF's numbers."""
+    size: tuple[int, int]
+    """Height and width as stored."""
+    turned_by_decoders: bool
+    """Whether decoders turn it whatever they are told."""
 
 
-def decode_image(data: bytes, grey: bool = False) -> np.ndarray:
+def read_header(data: bytes) -> Header:
+    """Read the header of an image file, without its pixels.
+
+    Raises:
+        ImageError: if the file is no image, has several pages or frames, or more pixels than can be read.
+    """
+    image = open_image(data)
+    if (frames := count_frames(image)) > 1:
+        raise ImageError(f"has {frames} pages or frames; only images of one can be used: save each as a file")
+    # The method of the base class: the one of PNG files decodes the whole image to look after its pixels.
+    orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+    if orientation not in range(2, 9):
+        orientation = 1
+    is_tiff = image.format == "TIFF"
+    size = (image.width, image.height) if is_tiff and orientation in QUARTER_TURNS else (image.height, image.width)
+    return Header(_MODES.get(image.mode, image.mode), orientation, size, is_tiff)
+
+
+def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.ndarray:
     """Decode the bytes of an image file to (H, W, 3) RGB uint8; grey and palette images are expanded, alpha dropped.
 
-    With ``grey``, for files that :func:`stored_as` calls grey, to (H, W): a third of the memory and faster.
+    With ``grey``, for files whose ``stored_as`` is grey, to (H, W): a third of the memory and faster. With ``upright``
+    as viewers show it, else as stored.
 
     Raises:
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
     """
     flags = _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise ImageError(f"cannot be decoded: {error.err}") from None
     if image is None:
         raise ImageError("cannot be decoded: truncated, damaged or not an image")
     # Some versions of OpenCV fill the missing part of a JPEG with grey. A complete JPEG ends with its end marker,
     # or has other data after it: then Pillow, slower but strict, decides.
     if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):
-        _check_whole(data)
+        load_pixels(open_image(data))
     if image.dtype != np.uint8:
         raise ImageError(f"has {8 * image.dtype.itemsize} bits per channel; only 8-bit images can be used")
+    if upright or data[:2] in _TIFF_STARTS:
+        header = read_header(data)
+        if upright and not header.turned_by_decoders:
+            image = turn(image, header.orientation)
+        elif header.turned_by_decoders and not upright:
+            image = turn(image, _INVERSE.get(header.orientation, header.orientation))
     return image
 
 
-def _check_whole(data: bytes) -> None:
-    try:
-        Image.open(io.BytesIO(data)).load()
-    except OSError as error:
-        raise ImageError(f"cannot be decoded: {error}") from None
+def turn(image: np.ndarray, orientation: int) -> np.ndarray:
+    """``image``, (H, W) or (H, W, 3), as viewers show it if EXIF says ``orientation``, 1 ... 8."""
+    if orientation in QUARTER_TURNS:
+        image = image.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(image[::rows, ::columns])
 
 
-def stored_as(data: bytes) -> str:
-    """Pixel format of an image file, from its header alone: 'grey 8-bit', 'RGB 8-bit, rotated by EXIF', ...
-
-    The rotation is one that viewers apply; :func:`decode_image` does not.
-    """
-    try:
-        image = Image.open(io.BytesIO(data))
-        # The method of the base class: the one of PNG files decodes the whole image to look after its pixels.
-        orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    except (OSError, SyntaxError, ValueError):
-        return "unknown to Pillow"
-    return _MODES.get(image.mode, image.mode) + (", rotated by EXIF" if orientation not in (0, 1) else "")
+def is_upright(stored_as: str) -> bool:
+    """Whether an image of a manifest is used as viewers show it, though it is stored otherwise."""
+    return stored_as.endswith(UPRIGHT)
 
 
 def is_grey(image: np.ndarray) -> bool:

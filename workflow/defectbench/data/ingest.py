@@ -4,17 +4,19 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.dataset import DatasetSettings
+from defectbench.data.decoders import ImageError
 from defectbench.data.duplicates import fingerprint, group_pictures
-from defectbench.data.images import ImageError, decode_image, is_grey, stored_as, stream
+from defectbench.data.images import QUARTER_TURNS, ROTATED, UPRIGHT, Header, decode_image, is_grey, read_header, stream
 from defectbench.data.manifest import SCHEMA, Manifest
+from defectbench.data.passed_over import folder_notes
 from defectbench.data.readers import READERS, ROW_READERS
-from defectbench.data.readers.base import BadLabels, Labels, Problem, image_ids
+from defectbench.data.readers.base import BadLabels, Labels, Note, Problem, image_ids
 from defectbench.data.rle import coco_area
 from defectbench.files import atomic
 from defectbench.script import UserError
@@ -24,27 +26,39 @@ class BadSamplesError(UserError):
     """Samples that cannot be used, where the settings do not allow quarantine."""
 
 
-def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> tuple[Manifest, list[Problem]]:
+class Ingested(NamedTuple):
+    """What ingest makes of a dataset."""
+
+    manifest: Manifest
+    """The usable images."""
+    problems: list[Problem]
+    """Those of the other samples, in the order of file and row."""
+    notes: list[Note]
+    """What was read, but not as it stands there, and what was passed over, sorted."""
+
+
+def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> Ingested:
     """Read the dataset of ``settings`` in ``threads`` threads; 4 kB of detail of each decoded image are kept.
 
-    Returns the manifest of the usable images and the problems of the others, in the order of file and row.
-
     Raises:
-        BadSamplesError: if there are problems and ``on_bad_sample`` is 'error' (all of them are then in
-            ``problem_file``), or if no image is left.
+        BadSamplesError: if there are problems and ``on_bad_sample`` is 'error', or one of them always stops (all of
+            them are then in ``problem_file``), or if no image is left.
         LabelFileError: if a label file cannot be read at all.
     """
     problem_file.unlink(missing_ok=True)
+    notes = folder_notes(settings) if settings.has_images else []
     if settings.has_images:
         labels = READERS[settings.format](settings)
         problems = list(labels.problems)
         rows = list(_read_images(settings, labels, problems, threads))
+        notes += labels.notes
     else:
         rows, problems = ROW_READERS[settings.format](settings)
     problems.sort(key=lambda problem: (problem.file, problem.row or 0))
-    if problems and settings.on_bad_sample == "error":
+    stops = problems if settings.on_bad_sample == "error" else [problem for problem in problems if problem.always_stops]
+    if stops:
         write_issues(problem_file, problems)
-        raise BadSamplesError(_error_message(problems, settings, problem_file))
+        raise BadSamplesError(_error_message(stops, notes, settings, problem_file))
     bad = {problem.sample for problem in problems}
     rows = [row for row in rows if row["image_id"] not in bad]
     if settings.images == "defective":
@@ -55,7 +69,8 @@ def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> t
     details = [row.pop("detail") for row in rows]
     frame = pd.DataFrame(rows).astype({"phash": "UInt64"})
     frame["group"] = group_pictures(frame, np.stack(details)) if settings.has_images else frame["image_id"]
-    return Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad)), problems
+    manifest = Manifest(frame[SCHEMA.names], settings.name, settings.class_names, settings.class_values, len(bad))
+    return Ingested(manifest, problems, sorted(notes))
 
 
 def _read_images(
@@ -76,8 +91,9 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     path = (PurePosixPath(settings.images_dir) / image_id).as_posix()
     try:
         data = (settings.root / path).read_bytes()
-        stored = stored_as(data)
-        image = decode_image(data, grey=stored.startswith("grey"))
+        header = read_header(data)
+        upright = _is_upright(image_id, header, settings, labels)
+        image = decode_image(data, grey=header.stored_as.startswith("grey"), upright=upright)
         rles = labels.rles(image_id, *image.shape[:2])
     except OSError as error:
         return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
@@ -92,7 +108,7 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         "height": image.shape[0],
         "width": image.shape[1],
         "channels": 1 if image.ndim == 2 or is_grey(image) else 3,
-        "stored_as": stored,
+        "stored_as": header.stored_as + ("" if header.orientation == 1 else UPRIGHT if upright else ROTATED),
         "sha256": hashlib.sha256(data).hexdigest(),
         "phash": phash,
         "detail": detail,
@@ -101,14 +117,37 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     }
 
 
-def _error_message(problems: list[Problem], settings: DatasetSettings, problem_file: Path) -> str:
+def _is_upright(image_id: str, header: Header, settings: DatasetSettings, labels: Labels) -> bool:
+    """Whether an image is to be used as viewers show it, not as stored; where they are the same, it is not."""
+    if header.orientation == 1:
+        return False
+    if settings.exif is not None:
+        return settings.exif == "upright"
+    size, stored = labels.size(image_id), header.size
+    if header.orientation in QUARTER_TURNS and stored[0] != stored[1] and size is not None:
+        return size == stored[::-1]
+    raise ImageError(
+        f"is turned by its EXIF data (orientation {header.orientation}), and its labels do not tell whether they are of"
+        " the stored picture or of the upright one that viewers show: set dataset.exif to stored or upright"
+    )
+
+
+def _error_message(problems: list[Problem], notes: list[Note], settings: DatasetSettings, problem_file: Path) -> str:
     lines = [
         f"dataset {settings.name}: {len({problem.sample for problem in problems})} samples cannot be used, "
         f"{len(problems)} problems; the first of them:",
         *(f"  {p.file}{'' if p.row is None else f', row {p.row}'}: {p.problem}" for p in problems[:5]),
         f"All of them: {problem_file}",
-        "Repair the files, or set on_bad_sample: quarantine to continue without these samples.",
     ]
+    stopping = [problem for problem in problems if problem.always_stops]
+    if len(stopping) < len(problems):
+        lines.append("Repair the files, or set on_bad_sample: quarantine to continue without these samples.")
+    if stopping:
+        lines.append(
+            f"Correct the names, or remove the labels, of {len(stopping)} that find no image: they are never set aside,"
+            " since an image without a label counts as clean."
+        )
+        lines += [f"In {note.sample}, {note.finding}: {note.detail}" for note in notes if note.finding == "passed over"]
     return "\n".join(lines)
 
 
@@ -117,4 +156,12 @@ def write_issues(path: Path, problems: list[Problem]) -> None:
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "row", "problem"])
-        writer.writerows(problem[1:] for problem in problems)
+        writer.writerows(problem[1:4] for problem in problems)
+
+
+def write_notes(path: Path, notes: list[Note]) -> None:
+    """Write ``notes`` as CSV with the columns image_id, finding, detail, those of the audit."""
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", "finding", "detail"])
+        writer.writerows(notes)

@@ -21,17 +21,22 @@ class PolygonError(Exception):
     """Points that are not a polygon of the image."""
 
 
+class DegenerateError(PolygonError):
+    """Points that are not a shape at all, as a slip of the mouse leaves them: there is nothing to draw."""
+
+
 def check_points(points: Any, height: int, width: int) -> np.ndarray:
     """``points``, any sequence of x and y in pixels, as (N, 2) float64 in or on the edge of an image; N >= 3.
 
     Points up to one pixel beyond the image are due to rounding and move to the border.
 
     Raises:
-        PolygonError: if there are fewer than 3 points, or one is not finite or further outside.
+        DegenerateError: if there are fewer than 3 points.
+        PolygonError: if one is not finite or further outside.
     """
     points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     if len(points) < 3:
-        raise PolygonError(f"polygon has {len(points)} points; it needs at least 3")
+        raise DegenerateError(f"polygon has {len(points)} points; it needs at least 3")
     inside = ((points >= -1) & (points <= [width + 1, height + 1])).all(axis=1)  # NaN is not
     if not inside.all():
         x, y = points[~inside][0]

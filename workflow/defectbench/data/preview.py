@@ -15,3 +15,9 @@ def preview_names(items: Iterable[object], noun: str = "images") -> str:
     """Number of ``items`` and the first five of them."""
     names = list(items)
     return f"{len(names)} {noun}: {preview_list(names)}"
+
+
+def count_nouns(number: int, noun: str) -> str:
+    """``number`` with a ``noun`` in singular or plural."""
+    plural = f"{noun}es" if noun.endswith(("s", "x")) else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

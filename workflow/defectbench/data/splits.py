@@ -1,19 +1,17 @@
-"""Splits of the images into train, val and test, drawn or from a file, and into folds."""
+"""Splits of the images into train, val and test, drawn or given, and into folds."""
 
 import re
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings
-from defectbench.config.split import SplitFile, SplitSettings
+from defectbench.config.split import SplitSettings
 from defectbench.data.duplicates import label_components
+from defectbench.data.given_roles import GivenRoles, SplitError
 from defectbench.data.manifest import areas
 from defectbench.data.preview import preview_names
 from defectbench.data.strata import assign_strata
-from defectbench.script import UserError
 
 # In rising order of protection from leaks: a picture in two roles is dropped from the earlier one.
 ROLES = ("train", "val", "test")
@@ -21,10 +19,6 @@ COLUMNS = ["image_id", "role", "group"]
 EXPORTED = r"([^/]+)\.rf\.[0-9A-Za-z]+\.[^./]+$"
 """Names that Roboflow gives to images: name.rf.hash.jpg. It exports augmented copies of one under the same name."""
 LEAK_COLUMNS = ["dropped_image_id", "dropped_role", "kept_image_id", "kept_role"]
-
-
-class SplitError(UserError):
-    """A split that cannot be made, or cannot be used."""
 
 
 def make_split(frame: pd.DataFrame, settings: SplitSettings) -> pd.DataFrame:
@@ -153,27 +147,23 @@ def _assign_roles(sizes: list[int], shares: Mapping[Hashable, float]) -> list[Ha
     return roles
 
 
-def apply_split_file(
-    frame: pd.DataFrame, settings: SplitSettings, dataset: DatasetSettings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give the images of a manifest's ``frame`` the roles of ``settings.file``.
+def apply_roles(frame: pd.DataFrame, settings: SplitSettings, given: GivenRoles) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the images of a manifest's ``frame`` the roles of ``given``.
 
     Pictures (with ``group_by``, groups) in two roles stop the run or, with ``on_leak: drop_from_train``, are dropped
-    from the earlier role of train, val, test. Val images are then taken from train, if the file has none.
+    from the earlier role of train, val, test. Val images are then taken from train, if there are none.
 
     Returns the split (columns image_id, role, group; without the dropped images) and the dropped images
     (columns LEAK_COLUMNS).
 
     Raises:
-        SplitError: if there is no file, or it is not of these images, leaks, or gives a split that cannot be used.
+        SplitError: if images have no role, or the roles leak, or give a split that cannot be used.
     """
-    if settings.file is None:
-        raise SplitError("split.file: there is none")
     frame = _add_groups(frame, settings.group_by)
-    roles = _read_roles(settings.file, dataset)
+    roles = given.roles
     unlisted = frame.loc[~frame["image_id"].isin(roles.index), "image_id"]
     if len(unlisted):
-        raise SplitError(f"split file {settings.file.path}: no role for {preview_names(unlisted)}")
+        raise SplitError(f"{given.source}: no role for {preview_names(unlisted)}")
     split = frame[["image_id", "group"]].assign(role=frame["image_id"].map(roles))[COLUMNS]
     leaks = find_leaks(split)
     if len(leaks) and settings.on_leak == "error":
@@ -181,51 +171,18 @@ def apply_split_file(
         pairs = (f"{row[0]} ({row[1]}) = {row[2]} ({row[3]})" for row in leaks.itertuples(index=False))
         note = export_note(frame["image_id"]) if settings.group_by is None else None
         raise SplitError(
-            f"split file {settings.file.path}: the same {kind} in two roles: {preview_names(pairs, 'pairs')}\n"
-            "Repair the file, or set split.on_leak: drop_from_train to continue without the first of each pair."
+            f"{given.source}: the same {kind} in two roles: {preview_names(pairs, 'pairs')}\n"
+            "Mend the roles, or set split.on_leak: drop_from_train to continue without the first of each pair."
             + (f"\n{note}" if note else "")
         )
     split = split[~split["image_id"].isin(leaks["dropped_image_id"])]
-    if not (split["role"] == "val").any():
-        train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
+    train = frame[frame["image_id"].isin(split.loc[split["role"] == "train", "image_id"])]
+    if len(train) and not (split["role"] == "val").any():
         # Beside a count, the share of train is that of all the rest, whatever it is.
         wanted = {"train": 1 - settings.val if settings.val < 1 else 0.5, "val": settings.val}
         split.loc[train.index, "role"] = stratified_roles(train, _shares(wanted, len(train)), settings.seed)
     _check_usable(frame, split)
     return split, leaks
-
-
-def _read_roles(file: SplitFile, dataset: DatasetSettings) -> pd.Series:
-    """Role of each image id that the file lists."""
-    path = dataset.root / file.path
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise SplitError(f"split file {path}: cannot be read as a table: {error}") from None
-    lacking = [column for column in (file.image_column, file.role_column) if column not in table]
-    if lacking:
-        raise SplitError(f"split file {path}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
-    names = table.set_index(file.image_column)[file.role_column]
-    if names.index.has_duplicates:
-        raise SplitError(f"split file {path}: listed twice: {preview_names(names.index[names.index.duplicated()])}")
-    roles = names.map(file.roles)
-    if roles.isna().any():
-        unknown = names[roles.isna()].unique()
-        raise SplitError(
-            f"split file {path}: role names that split.file.roles does not have: {preview_names(unknown, 'names')}; "
-            f"it has {', '.join(file.roles)}"
-        )
-    _check_known(roles.index, path, dataset)
-    return roles
-
-
-def _check_known(ids: pd.Index, path: Path, dataset: DatasetSettings) -> None:
-    """Refuse ids without an image. Images excluded by ingest are on disk, so the file may list them."""
-    folder = dataset.root / dataset.images_dir
-    on_disk = {image.relative_to(folder).as_posix() for image in dataset.image_files()}
-    unknown = ids[~ids.isin(on_disk)]
-    if len(unknown):
-        raise SplitError(f"split file {path}: not in {dataset.images_dir}: {preview_names(unknown)}")
 
 
 def find_leaks(split: pd.DataFrame) -> pd.DataFrame:
@@ -248,13 +205,13 @@ def _check_usable(frame: pd.DataFrame, split: pd.DataFrame) -> None:
     if empty:
         raise SplitError(
             f"no image for {' and '.join(empty)} among {len(split)}, in {split['group'].nunique()} groups: "
-            "raise its share in split, correct split.file.roles, or add images"
+            "raise its share in split, correct the roles that are given, or add images"
         )
     defective = frame.loc[areas(frame).sum(axis=1) > 0, "image_id"]
     if not split.loc[split["role"] == "val", "image_id"].isin(defective).any():
         raise SplitError(
             f"none of the {counts['val']} val images has a defect, so no threshold can be chosen on them: "
-            "raise split.val, change split.seed, or correct the split file"
+            "raise split.val, change split.seed, or correct the roles that are given"
         )
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from defectbench.data.images import ImageError, decode_image, stream
+from defectbench.data.decoders import ImageError
+from defectbench.data.images import decode_image, is_upright, stream
 from defectbench.data.manifest import Manifest
 from defectbench.data.packing import IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
 from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
@@ -38,21 +39,21 @@ def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) 
     channels = int(manifest.frame["channels"].max())
 
     def decode(row: Any) -> np.ndarray:
-        image = _read_checked(root / row.path, row.sha256)
+        image = _read_checked(root / row.path, row.sha256, is_upright(row.stored_as))
         return np.ascontiguousarray(image[:, :, 0]) if channels == 1 else image
 
-    rows = manifest.frame[["path", "sha256"]].itertuples(index=False)
+    rows = manifest.frame[["path", "sha256", "stored_as"]].itertuples(index=False)
     offsets = _write_flat(folder / f"{IMAGES}.bin", stream(decode, rows, threads))
     frame = manifest.frame[["image_id", "height", "width"]].assign(offset=offsets, channels=channels)
     _write_index(folder / f"{IMAGES}.parquet", frame, {"data_digest": manifest.digest()})
     return channels
 
 
-def _read_checked(path: Path, sha256: str) -> np.ndarray:
+def _read_checked(path: Path, sha256: str, upright: bool) -> np.ndarray:
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() == sha256:
-            return decode_image(data)
+            return decode_image(data, upright=upright)
         problem = "changed since ingest"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"

@@ -18,6 +18,7 @@ from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.preview import preview_names
+from defectbench.data.tables import read_names
 from defectbench.script import UserError
 
 COLUMNS = ["image_id", "height", "width", "sha256", "rle"]
@@ -63,7 +64,7 @@ class Truth:
 
 def read_truth(manifest: Path, split: Path) -> Truth:
     """Read manifest.parquet and split.csv."""
-    table = pd.read_csv(split, dtype=str, keep_default_na=False)
+    table = read_names(split)
     return Truth(read_manifest(manifest, columns=COLUMNS), table)
 
 

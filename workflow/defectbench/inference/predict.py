@@ -12,6 +12,7 @@ import pandas as pd
 
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.data.tables import read_names
 from defectbench.files import read_json, write_json
 from defectbench.inference.cpu_load import cpu_load
 from defectbench.inference.memory import peak_memory_bytes
@@ -51,7 +52,7 @@ class PredictionFiles:
 
     def read_split(self) -> pd.DataFrame:
         """The table of images and roles."""
-        return pd.read_csv(self.split, dtype=str)
+        return read_names(self.split)
 
     def finish(self, exp_id: str, seconds: Sequence[float], device: str) -> None:
         """Write timing.json, and print how long the predictions took."""

@@ -26,7 +26,7 @@ def data_notes(issues: pd.DataFrame, leaks: pd.DataFrame) -> list[str]:
     if len(leaks):
         roles = ", ".join(f"{n} from {role}" for role, n in leaks["dropped_role"].value_counts().items())
         notes.append(
-            f"{len(leaks)} image(s) dropped ({roles}): the split file had the same picture in two roles. "
+            f"{len(leaks)} image(s) dropped ({roles}): the given split had the same picture in two roles. "
             f"The first: {leaks['dropped_image_id'].iloc[0]} = {leaks['kept_image_id'].iloc[0]}"
         )
     return notes

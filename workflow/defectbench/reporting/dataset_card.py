@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from defectbench.config.ingest import DatasetSettings, YoloFolder
+from defectbench.config.dataset import DatasetSettings
+from defectbench.config.ingest import YoloFolder
 from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, picture_clusters
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.splits import export_note

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from defectbench.config.predict_images import SUFFIXES, image_files
-from defectbench.data.images import ImageError, decode_image
+from defectbench.config.predict_images import image_files
+from defectbench.data.decoders import ImageError
+from defectbench.data.images import decode_image, read_header
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.gate import image_score
@@ -18,6 +19,7 @@ from defectbench.files import atomic
 from defectbench.metrics.codes import probabilities_from_codes
 from defectbench.reporting import overlay
 from defectbench.script import UserError
+from defectbench.walk import IMAGE_SUFFIXES, walk
 
 
 class NewImagesError(UserError):
@@ -32,19 +34,29 @@ def find_images(folder: Path) -> list[str]:
     """
     ids = [path.relative_to(folder).as_posix() for path in image_files(folder)]
     if not ids:
-        raise NewImagesError(f"{folder}: no image below it; names must end with {', '.join(SUFFIXES)}")
+        raise NewImagesError(f"{folder}: no image below it; names must end with {', '.join(sorted(IMAGE_SUFFIXES))}")
     return ids
 
 
-def read_images(folder: Path, ids: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (image id, RGB image (H, W, 3) uint8).
+def passed_over(folder: Path) -> list[str]:
+    """Files and folders below ``folder`` that are not predicted, and why: 'PATH (reason)'."""
+    found = walk(folder)
+    reasons = {passed.path: passed.reason for passed in found.passed_over}
+    reasons |= {path: "no image" for path in found.files if path.suffix.lower() not in IMAGE_SUFFIXES}
+    return [f"{path.relative_to(folder).as_posix()} ({reason})" for path, reason in sorted(reasons.items())]
+
+
+def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (image id, RGB image (H, W, 3) uint8), ``upright``, as viewers show it, or as stored.
 
     Raises:
         NewImagesError: naming the file that cannot be read: no image is left out silently.
     """
     for image_id in ids:
         try:
-            yield image_id, decode_image((Path(folder) / image_id).read_bytes())
+            data = (Path(folder) / image_id).read_bytes()
+            read_header(data)  # refuses files of several pictures
+            yield image_id, decode_image(data, upright=upright)
         except (OSError, ImageError) as error:
             raise NewImagesError(f"{Path(folder) / image_id}: {error}; mend or remove it") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.base import MERGED
+from defectbench.data.tables import read_table
 from defectbench.evaluation.pixel_curves import read_image_histograms
 from defectbench.files import read_json
 from defectbench.metrics.histograms import N_CODES, coarsen
@@ -56,7 +57,7 @@ class Record:
     def history(self) -> pd.DataFrame:
         """history.csv, a row per evaluation; without rows for a method that is not trained."""
         path = self.folder / "history.csv"
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        return read_table(path) if path.is_file() else pd.DataFrame()
 
     def counts(self, policy: str | None = None, name: str = MERGED) -> pd.DataFrame:
         """Rows of per_image.parquet of class ``name`` on the test images; ``policy`` None: the headline one."""

@@ -9,14 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from defectbench.config.base import MERGED
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
 from defectbench.config.runtime import RuntimeSettings
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.tables import read_names
 from defectbench.files import write_json
 from defectbench.training.files import TrainingFiles
 from defectbench.training.run_record import Track, images_seen, run_record
@@ -32,8 +31,8 @@ class Job:
         self.identity = ExperimentIdentity.read(files.identity)
         self.runtime = RuntimeSettings.read(files.runtime) if files.runtime else RuntimeSettings()
         self.images = ImagePack(files.pack)
-        self.split = pd.read_csv(files.split, dtype=str)
-        self.train_ids = pd.read_csv(files.subset, dtype=str)["image_id"].tolist()
+        self.split = read_names(files.split)
+        self.train_ids = read_names(files.subset)["image_id"].tolist()
         self.val_ids = sorted(self.split.loc[self.split["role"] == "val", "image_id"])
         self.notes: list[str] = []
         """Notes for readers of the results."""

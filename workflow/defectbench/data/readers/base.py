@@ -1,13 +1,17 @@
-"""Interface of the label readers."""
+"""Interface of the label readers, and what they share."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from defectbench.config.ingest import DatasetSettings
+from defectbench.config.dataset import DatasetSettings
+from defectbench.data.names import Names
+from defectbench.data.preview import preview_list
 from defectbench.data.rle import coco_from_runs, encode_coco
 from defectbench.script import UserError
 
@@ -22,6 +26,18 @@ class Problem(NamedTuple):
     row: int | None
     """Line in that file, counted from 1 with the header; None where a file has no lines."""
     problem: str
+    always_stops: bool = False
+    """Whether it is a label that finds no image, while any image without a label counts as clean: never set aside."""
+
+
+class Note(NamedTuple):
+    """Something in the data that was read, but not as it stands there, or passed over; it excludes no image."""
+
+    sample: str
+    """Id of the image; a file or folder relative to the dataset's root, where it is of no image."""
+    finding: str
+    """Kind: a key of defectbench.data.audit.FINDINGS."""
+    detail: str
 
 
 class LabelFileError(UserError):
@@ -42,6 +58,15 @@ class Labels(Protocol):
 
     problems: list[Problem]
     """Problems that are known without reading the images."""
+    notes: list[Note]
+    """Complete when the labels of all images have been read."""
+
+    def size(self, image_id: str) -> tuple[int, int] | None:
+        """Height and width of the image that the labels were made for; None if they do not say.
+
+        Raises:
+            BadLabels: if the labels cannot be read.
+        """
 
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
         """Masks of one image of the given size as compressed COCO counts, classes in class order.
@@ -81,3 +106,63 @@ def image_ids(settings: DatasetSettings) -> list[str]:
 def relative_path(path: Path, settings: DatasetSettings) -> str:
     """``path`` as in issues.csv: relative to the dataset's root, with '/'."""
     return path.relative_to(settings.root).as_posix()
+
+
+def pair_files(
+    expected: Mapping[str, str], files: Iterable[str], notes: list[Note]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Give each image its label file.
+
+    Args:
+        expected: Image id -> name that its label file should have.
+        files: Names of the label files on disk.
+        notes: Pairs whose names are written differently are added here.
+
+    Returns:
+        Image id -> name of its file, and name of each file without an image -> end of a message: what may be meant.
+        Images that expect the same file all get it.
+    """
+    names = Names(files)
+    pairs = {image_id: name for image_id, name in expected.items() if name in names}
+    free = Names(set(names.names) - set(pairs.values()))
+    others = {image_id: name for image_id, name in expected.items() if image_id not in pairs} if free.names else {}
+    found = {image_id: free.find(name) for image_id, name in others.items()}
+    uses = Counter(found.values())
+    for image_id, name in found.items():
+        if name is not None and uses[name] == 1:
+            pairs[image_id] = name
+            notes.append(rewritten(image_id, name, others[image_id]))
+    unlabelled = Names(name for image_id, name in others.items() if image_id not in pairs)
+    return pairs, {name: unlabelled.hint(name) for name in sorted(set(names.names) - set(pairs.values()))}
+
+
+def rewritten(sample: str, name: str, expected: str) -> Note:
+    """The note that something of an image has a ``name`` that is written otherwise than expected."""
+    return Note(sample, "name written differently", f"{name!r} was taken for {expected!r}")
+
+
+def unlabelled_images(
+    settings: DatasetSettings, ids: Iterable[str], labelled: Iterable[str], where: str = "its folder"
+) -> list[Problem]:
+    """Problems of the images in folders where not one image has a label: whether they are clean nobody said.
+
+    ``labelled`` are the ids of all images that have a label, be it that there is no defect.
+    """
+    said = {PurePosixPath(image_id).parent for image_id in labelled}
+    problem = (
+        f"no image of {where} has a label, so it is not known to be clean; label them, take them out of images_dir, or,"
+        " if they are clean, add their folder to clean_folders"
+    )
+    return [
+        Problem(image_id, (PurePosixPath(settings.images_dir) / image_id).as_posix(), None, problem)
+        for image_id in ids
+        if PurePosixPath(image_id).parent not in said and not settings.is_in_clean_folder(image_id)
+    ]
+
+
+def shapes_left_out(image_id: str, file: str, places: Sequence[str], none_left: bool) -> list[Note]:
+    """The note that shapes of an image, at ``places`` of ``file``, were left out because they are degenerate."""
+    if not places:
+        return []
+    rest = "; none is left, so the image counts as clean" if none_left else ""
+    return [Note(image_id, "shape left out", f"{len(places)} in {file}: {preview_list(places)}{rest}")]

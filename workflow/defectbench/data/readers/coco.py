@@ -2,19 +2,33 @@
 
 Polygons are drawn by pycocotools, whose rule they are made for: a point (x, y) is between pixels, and a pixel belongs
 to the shape if its centre does. Only shapes that vanish by that rule, cracks thinner than a pixel, are drawn with their
-outline (see :mod:`defectbench.data.polygons`). An image without annotations is clean.
+outline (see :mod:`defectbench.data.polygons`). An image that a file lists without annotations is clean, if the file has
+annotations at all.
 """
 
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from defectbench.config.ingest import CocoFiles
-from defectbench.data.polygons import PolygonError, check_points, draw_polygons
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids, relative_path
+from defectbench.data.foreign_text import TextError, read_text
+from defectbench.data.names import Names
+from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.readers.base import (
+    BadLabels,
+    LabelFileError,
+    Note,
+    Problem,
+    empty_rle,
+    image_ids,
+    relative_path,
+    rewritten,
+    shapes_left_out,
+    unlabelled_images,
+)
 from defectbench.data.readers.parsed import Parsed, describe_error
 from defectbench.data.rle import coco_from_runs, encode_coco, runs_from_counts
 
@@ -38,7 +52,9 @@ class _Annotation(Parsed):
     segmentation: Any = None  # checked with its image: a damaged one costs that image, not the file
 
 
-class _Coco(Parsed):
+class Coco(Parsed):
+    """Content of a COCO file."""
+
     images: list[_Image]
     annotations: list[_Annotation]
     categories: list[_Category]
@@ -49,6 +65,8 @@ class _Rle(Parsed):
     counts: list[int] | str
 
 
+_MAX_BITS = 60
+"""Of a run length; without a limit, a damaged code takes hours."""
 _SEGMENTATION: TypeAdapter[_Rle | list[list[float]]] = TypeAdapter(_Rle | list[list[float]])
 
 
@@ -62,26 +80,31 @@ class CocoLabels:
             LabelFileError: if a file is no COCO file, or no file has a category of the settings.
         """
         self.problems: list[Problem] = []
+        self.notes: list[Note] = []
         self._n_classes = len(settings.classes)
         self._settings = settings
-        folder = settings.root / settings.images_dir
-        self._ids = {folder / image_id: image_id for image_id in image_ids(settings)}
+        folder = PurePosixPath(settings.images_dir)
+        self._ids = {(folder / image_id).as_posix(): image_id for image_id in image_ids(settings)}
+        self._names = Names(self._ids)
         # image id -> its file and entry there; image id -> (file, index of the class, annotation)
         self._entries: dict[str, tuple[str, _Image]] = {}
         self._annotations: dict[str, list[tuple[str, int, _Annotation]]] = defaultdict(list)
         names = set()
         for path in settings.label_files():
-            content = _parse(path)
+            content = parse_coco(path)
             names |= {category.name for category in content.categories}
-            self._collect_annotations(path, content, self._collect_images(path, content.images))
+            images = self._collect_images(path, content.images)
+            self._collect_annotations(path, content, images)
+            if not content.annotations:
+                ids = [image_id for image_id in images.values() if image_id in self._entries]
+                self.problems += unlabelled_images(settings, ids, [], where=relative_path(path, settings))
         lacking = [name for name in settings.class_names if name not in names]
         if lacking:
             known = f"the categories are {sorted(names)}"
             raise LabelFileError(f"{settings.annotations}: {known}; dataset.classes has others: {lacking}")
-        for path, image_id in self._ids.items():
-            if image_id not in self._entries:
-                problem = f"is not listed in {settings.annotations}"
-                self.problems.append(Problem(image_id, relative_path(path, settings), None, problem))
+        for place, image_id in self._ids.items():
+            if image_id not in self._entries and not settings.is_in_clean_folder(image_id):
+                self.problems.append(Problem(image_id, place, None, f"is not listed in {settings.annotations}"))
 
     def _collect_images(self, path: Path, images: list[_Image]) -> dict[int | str, str]:
         """Add the image entries of a file; returns id there -> image id in the project."""
@@ -90,8 +113,10 @@ class CocoLabels:
         for image in images:
             image_id = self._match(path, image.file_name)
             if image_id is None:
-                problem = f"image {image.file_name!r} is not in {self._settings.images_dir}"
-                self.problems.append(Problem(image.file_name, file, None, problem))
+                hint = self._names.hint(image.file_name)
+                problem = f"image {image.file_name!r} is not in {self._settings.images_dir}{hint}"
+                may_be_clean = bool(self._settings.clean_folders)
+                self.problems.append(Problem(image.file_name, file, None, problem, always_stops=may_be_clean))
                 ids.setdefault(image.id, image.file_name)
                 continue
             if image.id in ids:
@@ -106,10 +131,18 @@ class CocoLabels:
 
     def _match(self, path: Path, file_name: str) -> str | None:
         """The image with a file name of the COCO file ``path``: below ``images_dir``, or beside the COCO file."""
-        folders = (self._settings.root / self._settings.images_dir, path.parent)
-        return next((self._ids[folder / file_name] for folder in folders if folder / file_name in self._ids), None)
+        beside = PurePosixPath(relative_path(path.parent, self._settings))
+        names = [(folder / file_name).as_posix() for folder in (PurePosixPath(self._settings.images_dir), beside)]
+        if exact := next((name for name in names if name in self._names), None):
+            return self._ids[exact]
+        found = {name for name in map(self._names.find, names) if name}
+        if len(found) != 1:
+            return None
+        image_id = self._ids[found.pop()]
+        self.notes.append(rewritten(image_id, file_name, image_id))
+        return image_id
 
-    def _collect_annotations(self, path: Path, content: _Coco, images: dict[int | str, str]) -> None:
+    def _collect_annotations(self, path: Path, content: Coco, images: dict[int | str, str]) -> None:
         file = relative_path(path, self._settings)
         names = {category.id: category.name for category in content.categories}
         classes = self._settings.class_names
@@ -119,8 +152,10 @@ class CocoLabels:
             sample = images.get(annotation.image_id)
             name = names.get(annotation.category_id)
             if sample is None:
+                # Whose label this is is unknown, and a listed image without annotations would be clean.
                 problem = f"{what}: the file has no image {annotation.image_id}"
-                self.problems.append(Problem(f"{file}, image {annotation.image_id}", file, None, problem))
+                sample = f"{file}, image {annotation.image_id}"
+                self.problems.append(Problem(sample, file, None, problem, always_stops=True))
             elif annotation.id in seen:
                 problem = f"{what}: this id is used more than once"
                 self.problems += [Problem(each, file, None, problem) for each in {seen[annotation.id], sample}]
@@ -132,30 +167,53 @@ class CocoLabels:
                 seen[annotation.id] = sample
                 self._annotations[sample].append((file, classes.index(name), annotation))
 
+    def files(self) -> dict[str, str]:
+        """Image id -> the COCO file that lists it, relative to the root."""
+        return {image_id: file for image_id, (file, _) in self._entries.items()}
+
+    def size(self, image_id: str) -> tuple[int, int] | None:
+        """See :meth:`defectbench.data.readers.base.Labels.size`."""
+        if image_id not in self._entries:
+            return None
+        _, entry = self._entries[image_id]
+        return entry.height, entry.width
+
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
         """See :meth:`defectbench.data.readers.base.Labels.rles`."""
         if image_id not in self._entries:
+            if self._settings.is_in_clean_folder(image_id):
+                return [empty_rle(height, width)] * self._n_classes
             raise BadLabels([])  # reported already, in ``problems``
         file, entry = self._entries[image_id]
         if (entry.height, entry.width) != (height, width):
             problem = f"image {image_id!r} is {height} x {width}, but {entry.height} x {entry.width} here"
             raise BadLabels([Problem(image_id, file, None, problem)])
         parts: list[list[dict[str, Any]]] = [[] for _ in range(self._n_classes)]
-        problems = []
+        problems: list[Problem] = []
+        left_out: list[str] = []
         for file, index, annotation in self._annotations.get(image_id, []):
+            what = f"annotation {annotation.id}: "
             try:
-                parts[index] += compress_segmentation(annotation.segmentation, height, width)
+                shapes = compress_segmentation(annotation.segmentation, height, width)
+                parts[index] += [shape for shape in shapes if isinstance(shape, dict)]
+                left_out += [f"{what}{shape}" for shape in shapes if isinstance(shape, DegenerateError)]
             except (ValueError, PolygonError) as error:
-                problems.append(Problem(image_id, file, None, f"annotation {annotation.id}: {error}"))
+                problems.append(Problem(image_id, file, None, f"{what}{error}"))
         if problems:
             raise BadLabels(problems)
+        self.notes += shapes_left_out(image_id, file, left_out, none_left=not any(parts))
         return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts]
 
 
-def _parse(path: Path) -> _Coco:
+def parse_coco(path: Path) -> Coco:
+    """The parts of a COCO file that are needed here.
+
+    Raises:
+        LabelFileError: if it cannot be read, or is no COCO file.
+    """
     try:
-        content = _Coco.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+        content = Coco.model_validate_json(read_text(path))
+    except (ValidationError, TextError) as error:
         raise LabelFileError(f"{path}: not a COCO file: {describe_error(error)}") from None
     except OSError as error:
         raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
@@ -165,8 +223,8 @@ def _parse(path: Path) -> _Coco:
     return content
 
 
-def compress_segmentation(segmentation: Any, height: int, width: int) -> list[dict[str, Any]]:
-    """One annotation of an image as pycocotools' RLE: one of each polygon, or of its code."""
+def compress_segmentation(segmentation: Any, height: int, width: int) -> list[dict[str, Any] | DegenerateError]:
+    """One annotation of an image as pycocotools' RLE: one of each polygon, or why it is left out, or of its code."""
     if not segmentation:
         raise ValueError("has no segmentation; boxes alone are not read")
     try:
@@ -178,10 +236,22 @@ def compress_segmentation(segmentation: Any, height: int, width: int) -> list[di
     return [_draw(numbers, height, width) for numbers in shape]
 
 
-def _draw(numbers: list[float], height: int, width: int) -> dict[str, Any]:
+def _draw(numbers: list[float], height: int, width: int) -> dict[str, Any] | DegenerateError:
     if len(numbers) % 2:
         raise ValueError(f"polygon has {len(numbers)} numbers; it needs pairs of x and y")
-    points = check_points(numbers, height, width)
+    try:
+        return compress_polygon(numbers, height, width)
+    except DegenerateError as error:
+        return error
+
+
+def compress_polygon(points: Any, height: int, width: int) -> dict[str, Any]:
+    """A polygon, x and y by turns, as pycocotools' RLE, by the rule of COCO.
+
+    Raises:
+        PolygonError: see :func:`defectbench.data.polygons.check_points`.
+    """
+    points = check_points(points, height, width)
     (rle,) = coco.frPyObjects([points.ravel().tolist()], height, width)
     return rle if coco.area(rle) else rle | {"counts": encode_coco(draw_polygons([points], height, width))}
 
@@ -209,6 +279,8 @@ def _unpack(text: str) -> list[int]:
             raise ValueError(f"RLE counts cannot contain the character {character!r}")
         value |= (bits & 31) << shift
         shift += 5
+        if shift > _MAX_BITS:
+            raise ValueError("RLE counts have a number that is too large")
         if bits & 32:
             continue
         if bits & 16:

@@ -1,135 +1,155 @@
-"""Reader of a folder of masks whose files have the same stems as the images."""
+"""Reader of a folder of masks whose files have the same stems as the images, and what readers of masks share."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from defectbench.config.ingest import MaskFolder
+from defectbench.config.mask_formats import MaskFiles
 from defectbench.data.preview import preview_list
-from defectbench.data.readers.base import BadLabels, DrawnLabels, Problem, image_ids, relative_path
-
-# Pillow stretches the few values of a shallow grey PNG over 0 ... 255; the labels are the stored values.
-_STRETCH = {"L;2": 85, "L;4": 17}
+from defectbench.data.readers.base import (
+    BadLabels,
+    DrawnLabels,
+    Note,
+    Problem,
+    image_ids,
+    pair_files,
+    relative_path,
+    unlabelled_images,
+)
+from defectbench.data.readers.class_masks import ClassMaskLabels
+from defectbench.data.readers.mask_pixels import (
+    MaskError,
+    check_size,
+    mask_size,
+    read_binary,
+    read_colours,
+    read_index,
+    show_colours,
+)
 
 
 class MaskLabels(DrawnLabels):
-    """Labels drawn as masks: an image, and its mask under the same relative path without suffix."""
+    """Labels drawn as masks: an image, and its mask under the path that the settings give it."""
 
-    def __init__(self, settings: MaskFolder) -> None:
-        """List the masks and match them with the images."""
+    def __init__(self, settings: MaskFiles, decode: Callable[[Path], np.ndarray]) -> None:
+        """List the masks and match them with the images.
+
+        ``decode`` reads a mask file as (C, H, W) uint8, values 0 and 1, or raises MaskError.
+        """
         self.problems: list[Problem] = []
+        self.notes: list[Note] = []
         self._settings = settings
-        self._masks = self._match(settings)
+        self._decode = decode
+        self._missing_is_clean = settings.missing_mask == "clean"
+        self._masks = self._match()
 
-    def _match(self, settings: MaskFolder) -> dict[str, Path]:
+    def _match(self) -> dict[str, Path]:
         """Image id -> its mask; images and masks without exactly one partner are problems."""
-        images, masks = defaultdict(list), defaultdict(list)
-        for image_id in image_ids(settings):
-            images[_stem(image_id)].append(image_id)
-        folder = settings.root / settings.masks_dir
-        for path in settings.label_files():
-            masks[_stem(path.relative_to(folder).as_posix())].append(path)
+        settings = self._settings
+        masks, images = defaultdict(list), defaultdict(list)
+        for path in settings.mask_files():
+            masks[settings.stem_of(path)].append(path)
+        ids = image_ids(settings)
+        stems = {image_id: settings.mask_stem(image_id) for image_id in ids}
+        pairs, orphans = pair_files(stems, masks, self.notes)
+        for image_id, stem in pairs.items():
+            images[stem].append(image_id)
+        lacking = [image_id for image_id in ids if image_id not in pairs and not settings.is_in_clean_folder(image_id)]
+        if settings.missing_mask == "error":
+            for image_id in lacking:
+                problem = f"has no mask{self._advice(image_id, masks)}"
+                self.problems.append(Problem(image_id, self._place(image_id), None, problem))
+        elif settings.missing_mask == "leave_out" and lacking:
+            detail = f"{len(lacking)} images, without a mask: {preview_list(lacking)}"
+            self.notes.append(Note(settings.images_dir, "passed over", detail))
         matched = {}
-        for stem, ids in images.items():
-            files = masks.pop(stem, [])
-            if len(ids) == len(files) == 1:
-                matched[ids[0]] = files[0]
+        for stem, of_stem in images.items():
+            if len(of_stem) == len(masks[stem]) == 1:
+                matched[of_stem[0]] = masks[stem][0]
                 continue
-            problem = f"{len(ids)} images and {len(files)} masks share the stem {stem!r}" if files else "has no mask"
-            for image_id in ids:
-                file = relative_path(settings.root / settings.images_dir / image_id, settings)
-                self.problems.append(Problem(image_id, file, None, problem))
-        for stem, files in masks.items():
-            for path in files:
-                self.problems.append(Problem(stem, relative_path(path, settings), None, "mask has no image"))
+            problem = f"{len(of_stem)} images and {len(masks[stem])} masks share the stem {stem!r}"
+            self.problems += [Problem(one, self._place(one), None, problem) for one in of_stem]
+        may_be_clean = self._missing_is_clean or any(map(settings.is_in_clean_folder, ids))
+        for stem, hint in orphans.items():
+            for path in masks[stem]:
+                file = relative_path(path, settings)
+                problem = f"mask has no image{hint}"
+                self.problems.append(Problem(stem, file, None, problem, always_stops=may_be_clean))
+        if self._missing_is_clean:
+            self.problems += unlabelled_images(settings, ids, pairs)
         return matched
+
+    def _place(self, image_id: str) -> str:
+        return (PurePosixPath(self._settings.images_dir) / image_id).as_posix()
+
+    def _advice(self, image_id: str, masks: dict[str, list[Path]]) -> str:
+        """What to do about an image without a mask: the key by which a mask with a longer name would be its own."""
+        if self._settings.mask_suffix:
+            return f" with the suffix {self._settings.mask_suffix}"
+        stem = self._settings.mask_stem(image_id)
+        longer = [name for name in masks if name.startswith(stem) and not name[len(stem)].isalnum()]
+        suffix = f": if {longer[0]} is its mask, set mask_suffix: {longer[0][len(stem) :]}" if longer else ""
+        return suffix or "; if images without a mask are clean, set missing_mask: clean"
+
+    def size(self, image_id: str) -> tuple[int, int] | None:
+        """See :meth:`defectbench.data.readers.base.Labels.size`."""
+        if image_id not in self._masks:
+            return None
+        try:
+            return mask_size(self._masks[image_id])
+        except MaskError as error:
+            raise self._bad(image_id, error) from None
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
         """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
         if image_id not in self._masks:
+            if self._missing_is_clean or self._settings.is_in_clean_folder(image_id):
+                return np.zeros((len(self._settings.classes), height, width), np.uint8)
             raise BadLabels([])  # reported already, in ``problems``
-        path = self._masks[image_id]
         try:
-            return self._decode(path, height, width)
-        except ValueError as error:
-            raise BadLabels([Problem(image_id, relative_path(path, self._settings), None, str(error))]) from None
+            check_size(self._masks[image_id], height, width)
+            return self._decode(self._masks[image_id])
+        except MaskError as error:
+            raise self._bad(image_id, error) from None
 
-    def _decode(self, path: Path, height: int, width: int) -> np.ndarray:
-        kind = self._settings.mask_kind
-        values = {"binary": _read_grey, "index": _read_index, "colour": _read_colour}[kind](path)
-        if values.shape != (height, width):
-            raise ValueError(f"mask is {values.shape[0]} x {values.shape[1]}, its image {height} x {width}")
-        if kind == "binary":
-            return (values > self._settings.threshold).astype(np.uint8)[None]
-        name = "values"
-        show: Callable[[int], str] = str
-        classes = list(self._settings.class_values)
-        if kind == "colour":
-            name, show = "colours", _show_colour
-            classes = [_number(colour) for colour in self._settings.class_colours]
-        masks = values == np.array(classes).reshape(-1, 1, 1)
-        unknown = np.unique(values[(values != 0) & ~masks.any(axis=0)]).tolist()
-        if unknown:
-            allowed = ", ".join(map(show, classes))
-            raise ValueError(
-                f"mask has the {name} {preview_list(map(show, unknown))}; allowed: {show(0)} (background), {allowed}"
-            )
-        return masks.astype(np.uint8)
+    def _bad(self, image_id: str, error: MaskError) -> BadLabels:
+        return BadLabels([Problem(image_id, relative_path(self._masks[image_id], self._settings), None, str(error))])
 
 
-def _stem(relative_path: str) -> str:
-    return PurePosixPath(relative_path).with_suffix("").as_posix()
+def decode_mask(settings: MaskFolder, path: Path) -> np.ndarray:
+    """Masks of the classes in a mask file, (C, H, W) uint8, values 0 and 1.
+
+    Raises:
+        MaskError: if it cannot be read, or has values or colours of no class.
+    """
+    if settings.mask_kind == "binary":
+        return read_binary(path, settings.threshold).astype(np.uint8)[None]
+    if settings.mask_kind == "index":
+        values, present = read_index(path)
+        unknown = [str(value) for value in present if value != 0 and value not in settings.classes]
+        known = list(map(str, (0, *settings.class_values)))
+        masks = split_values(values, settings.class_values)
+    else:
+        masks, others = read_colours(path, settings.class_colours)
+        unknown, known = show_colours(others), show_colours([(0, 0, 0), *settings.class_colours])
+    if unknown:
+        kind = "values" if settings.mask_kind == "index" else "colours"
+        allowed = f"{known[0]} (background), {', '.join(known[1:])}"
+        raise MaskError(f"mask has the {kind} {preview_list(unknown)}; allowed: {allowed}")
+    return masks
 
 
-def _read_grey(path: Path) -> np.ndarray:
-    """Grey values of a mask file, (H, W); of a 16-bit file the stored values."""
-    image, _ = _load(path)
-    return np.asarray(image if image.mode.startswith("I") else image.convert("L"))
+def split_values(values: np.ndarray, of_classes: Sequence[int]) -> np.ndarray:
+    """Where ``values``, (H, W), are each of ``of_classes``: (C, H, W) uint8."""
+    return np.stack([values == value for value in of_classes]).astype(np.uint8)
 
 
-def _read_index(path: Path) -> np.ndarray:
-    """Values stored in a mask file, (H, W): palette indices or grey values, never the palette's colours."""
-    image, stored_as = _load(path)
-    if len(image.getbands()) == 1:
-        return np.asarray(image) // _STRETCH.get(stored_as, 1)
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise ValueError("mask has colours; index masks must be grey or palette images")
-    return red
-
-
-def _read_colour(path: Path) -> np.ndarray:
-    """Colours of a mask file, (H, W), each as :func:`_number`; a palette is followed, transparency is not."""
-    image, _ = _load(path)
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB"), dtype=np.int64), -1, 0)
-    return _number((red, green, blue))
-
-
-def _number(colour: tuple[Any, Any, Any]) -> Any:
-    """Red, green and blue, numbers or arrays of 0 ... 255, as one number each; black is 0."""
-    red, green, blue = colour
-    return 65536 * red + 256 * green + blue
-
-
-def _show_colour(number: int) -> str:
-    return f"[{number // 65536}, {number // 256 % 256}, {number % 256}]"
-
-
-def _load(path: Path) -> tuple[Image.Image, str]:
-    """The decoded image, and how Pillow says that its pixels are stored."""
-    try:
-        image = Image.open(path)
-        stored_as = str(image.tile[0].args) if image.tile else ""
-        image.load()
-    except Exception as error:  # Pillow raises many kinds for damaged files
-        raise ValueError(f"mask cannot be read: {error}") from None
-    return image, stored_as
-
-
-def read(settings: MaskFolder) -> MaskLabels:
-    """Match the masks of ``settings`` with its images; see :class:`MaskLabels`."""
-    return MaskLabels(settings)
+def read(settings: MaskFolder) -> MaskLabels | ClassMaskLabels:
+    """Match the masks of ``settings`` with its images."""
+    if settings.class_from is not None:
+        return ClassMaskLabels(settings)
+    return MaskLabels(settings, partial(decode_mask, settings))

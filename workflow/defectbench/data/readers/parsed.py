@@ -1,5 +1,8 @@
 """Validation of the parts of foreign files that readers need."""
 
+from typing import Any
+
+import yaml
 from pydantic import BaseModel, ValidationError
 
 
@@ -7,8 +10,21 @@ class Parsed(BaseModel):
     """A part of a label file; keys that are not described are ignored."""
 
 
-def describe_error(error: ValidationError) -> str:
+def describe_error(error: ValueError) -> str:
     """The first problem of ``error`` with its place in the file."""
+    if not isinstance(error, ValidationError):
+        return str(error)
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def parse_yaml(text: str) -> Any:
+    """What a YAML text holds, with every scalar as the text that stands there: ``no`` is a name, not a truth value.
+
+    Nothing is merged, so that a few lines cannot become a large tree.
+
+    Raises:
+        yaml.YAMLError: if it is damaged.
+    """
+    return yaml.load(text, Loader=yaml.CBaseLoader)

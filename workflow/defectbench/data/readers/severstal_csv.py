@@ -1,7 +1,7 @@
 """Reader of Kaggle's Severstal label table: ``ImageId,ClassId,EncodedPixels``, a row per image and class with a defect.
 
 Also its older form, ``ImageId_ClassId,EncodedPixels`` with four rows an image. Rows without a code, and without a
-class too where the image is clean, mean that there is no defect.
+class too where the image is clean, mean that there is no defect; tools write -1, NaN and the like for them.
 """
 
 from collections import defaultdict
@@ -10,7 +10,18 @@ from collections.abc import Iterator
 import pandas as pd
 
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.data.readers.base import BadLabels, LabelFileError, Problem, empty_rle, image_ids
+from defectbench.data.foreign_text import TextError, has_no_value, parse_whole, read_table
+from defectbench.data.names import Names
+from defectbench.data.readers.base import (
+    BadLabels,
+    LabelFileError,
+    Note,
+    Problem,
+    empty_rle,
+    image_ids,
+    rewritten,
+    unlabelled_images,
+)
 from defectbench.data.rle import RleError, coco_from_runs, runs_from_severstal
 
 COLUMNS = ["ImageId", "ClassId", "EncodedPixels"]
@@ -18,7 +29,7 @@ OLD_COLUMNS = ["ImageId_ClassId", "EncodedPixels"]
 
 
 class SeverstalLabels:
-    """Labels of a Severstal table; an image without a row is clean."""
+    """Labels of a Severstal table; an image without a row is clean, if another of its folder has one."""
 
     def __init__(self, settings: SeverstalCsv) -> None:
         """Read the table and check its ids.
@@ -27,6 +38,7 @@ class SeverstalLabels:
             LabelFileError: if the table cannot be read or lacks a column.
         """
         self.problems: list[Problem] = []
+        self.notes: list[Note] = []
         self._file = settings.csv
         self._n_classes = len(settings.classes)
         # image id -> (line, index of the class, code)
@@ -34,22 +46,36 @@ class SeverstalLabels:
         self._collect(settings)
 
     def _collect(self, settings: SeverstalCsv) -> None:
-        class_index = {str(value): index for index, value in enumerate(settings.class_values)}
-        images = set(image_ids(settings))
-        first_line: dict[tuple[str, str], int] = {}
-        for line, (image_id, value, code) in enumerate(_rows(_read_table(settings), images), start=2):
+        class_index = {value: index for index, value in enumerate(settings.class_values)}
+        classes = ", ".join(map(str, class_index))
+        images = Names(image_ids(settings))
+        first_line: dict[tuple[str, int | None], int] = {}
+        listed = set()
+        for line, name, text, code in table_rows(_read_table(settings), images):
+            image_id = images.find(name)
+            value = _class_value(text)
+            if image_id is None:
+                problem = f"image {name!r} is not in {settings.images_dir}{images.hint(name)}"
+                # Whose labels these are is unknown, and an image without labels would be clean.
+                self.problems.append(Problem(name, self._file, line, problem, always_stops=True))
+                continue
+            listed.add(image_id)
             first = first_line.setdefault((image_id, value), line)
-            if image_id not in images:
-                self._report(image_id, line, f"image {image_id!r} is not in {settings.images_dir}")
-            elif value not in class_index and (value or code):
-                self._report(image_id, line, f"ClassId {value!r} is not in classes: {', '.join(class_index)}")
+            if value is None or value not in class_index:
+                if code or not (has_no_value(text) or value == 0):
+                    self._report(image_id, line, f"ClassId {text!r} is not in classes: {classes}")
             elif first != line:
                 self._report(image_id, line, f"image {image_id!r} has class {value} already in row {first}")
             elif code:
                 self._codes[image_id].append((line, class_index[value], code))
+        self.notes += [rewritten(image_id, name, image_id) for name, image_id in images.rewritten.items()]
+        self.problems += unlabelled_images(settings, images.names, listed)
 
     def _report(self, image_id: str, line: int, problem: str) -> None:
         self.problems.append(Problem(image_id, self._file, line, problem))
+
+    def size(self, image_id: str) -> None:
+        """See :meth:`defectbench.data.readers.base.Labels.size`; a table does not say."""
 
     def rles(self, image_id: str, height: int, width: int) -> list[bytes]:
         """See :meth:`defectbench.data.readers.base.Labels.rles`."""
@@ -68,9 +94,11 @@ class SeverstalLabels:
 def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
     path = settings.root / settings.csv
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
-    except (OSError, ValueError) as error:
-        raise LabelFileError(f"{path}: cannot be read as a table: {error}") from None
+        table = read_table(path, [*COLUMNS, *OLD_COLUMNS])
+    except OSError as error:
+        raise LabelFileError(f"{path}: cannot be read: {error.strerror}") from None
+    except TextError as error:
+        raise LabelFileError(f"{path}: {error}") from None
     if "ImageId" not in table and set(OLD_COLUMNS) <= set(table):
         return table
     lacking = [column for column in COLUMNS if column not in table]
@@ -79,17 +107,25 @@ def _read_table(settings: SeverstalCsv) -> pd.DataFrame:
     return table
 
 
-def _rows(table: pd.DataFrame, images: set[str]) -> Iterator[tuple[str, str, str]]:
-    """Image id, class and code of every row, whichever form ``table`` has; ``images`` are the ids of all images."""
+def table_rows(table: pd.DataFrame, images: Names) -> Iterator[tuple[int, str, str, str]]:
+    """Line, image name, class and code of every row, whichever form ``table`` has; no code is ''."""
+    codes = ["" if has_no_value(code) else code for code in table["EncodedPixels"]]
     if "ImageId" in table:
-        # Where a column has gaps, pandas and others write its whole numbers as 3.0.
-        values = table["ClassId"].str.removesuffix(".0")
-        yield from zip(table["ImageId"], values, table["EncodedPixels"].str.strip(), strict=True)
+        yield from zip(table.index, table["ImageId"], table["ClassId"], codes, strict=True)
         return
-    for text, code in zip(table["ImageId_ClassId"], table["EncodedPixels"].str.strip(), strict=True):
-        image_id, separator, value = text.rpartition("_")
+    for line, text, code in zip(table.index, table["ImageId_ClassId"], codes, strict=True):
+        name, separator, value = text.rpartition("_")
         # A row that lacks its class is reported for its image, whose name may contain a '_' too.
-        yield (image_id, value, code) if separator and text not in images else (text, "", code)
+        whole = not separator or images.find(text) is not None
+        yield (line, text, "", code) if whole else (line, name, value, code)
+
+
+def _class_value(text: str) -> int | None:
+    """The class of a cell; None if it holds no whole number."""
+    try:
+        return parse_whole(text)
+    except TextError:
+        return None
 
 
 def read(settings: SeverstalCsv) -> SeverstalLabels:

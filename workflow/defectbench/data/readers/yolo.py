@@ -1,22 +1,34 @@
 """Reader of YOLO labels: a text file per image, a line per object, coordinates as shares of the image's sides.
 
 ``class x1 y1 x2 y2 ...`` is a polygon (see :mod:`defectbench.data.polygons`); ``class cx cy w h`` is a box.
-An image without a file, or with an empty one, is clean.
+An image with an empty file is clean, and one without a file too, if another image of its folder has one.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import yaml
 from pydantic import ValidationError
 
 from defectbench.config.ingest import YoloFolder
-from defectbench.data.polygons import PolygonError, check_points, draw_polygons
-from defectbench.data.readers.base import BadLabels, DrawnLabels, LabelFileError, Problem, image_ids, relative_path
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.foreign_text import TextError, parse_number, parse_whole, read_text, shorten
+from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.readers.base import (
+    BadLabels,
+    DrawnLabels,
+    LabelFileError,
+    Note,
+    Problem,
+    image_ids,
+    pair_files,
+    relative_path,
+    shapes_left_out,
+    unlabelled_images,
+)
+from defectbench.data.readers.parsed import Parsed, describe_error, parse_yaml
 
 
-class _DataYaml(Parsed, coerce_numbers_to_str=True):
+class _DataYaml(Parsed):
     names: list[str] | dict[int, str]
 
 
@@ -24,61 +36,88 @@ class YoloLabels(DrawnLabels):
     """Labels of a YOLO dataset."""
 
     def __init__(self, settings: YoloFolder) -> None:
-        """Check the class names and look for label files without an image.
+        """Check the class names, and match label files with images.
 
         Raises:
             LabelFileError: if the file of class names cannot be read, or does not match the settings.
         """
         _check_names(settings)
+        self.problems: list[Problem] = []
+        self.notes: list[Note] = []
         self._settings = settings
-        self._class_index = {str(value): index for index, value in enumerate(settings.class_values)}
-        folder = settings.root / settings.images_dir
-        self._files = {image_id: settings.label_file(folder / image_id) for image_id in image_ids(settings)}
-        orphans = sorted(set(settings.text_files()) - set(self._files.values()))
-        files = [relative_path(path, settings) for path in orphans]
-        self.problems = [Problem(file, file, None, "label file has no image") for file in files]
+        self._class_index = {value: index for index, value in enumerate(settings.class_values)}
+        self._files = self._match(image_ids(settings))
+
+    def _match(self, ids: list[str]) -> dict[str, str]:
+        """Image id -> its label file, relative to the root; what finds no partner is a problem."""
+        folder = self._settings.root / self._settings.images_dir
+        expected = {one: relative_path(self._settings.label_file(folder / one), self._settings) for one in ids}
+        files = [relative_path(path, self._settings) for path in self._settings.text_files()]
+        pairs, orphans = pair_files(expected, files, self.notes)
+        for file, hint in orphans.items():
+            # Whose labels these are is unknown, and an image without labels would be clean.
+            self.problems.append(Problem(file, file, None, f"label file has no image{hint}", always_stops=True))
+        images_of = defaultdict(list)
+        for image_id, file in pairs.items():
+            images_of[file].append(image_id)
+        for file, images in images_of.items():
+            problem = f"is the label file of {len(images)} images, {', '.join(images)}: which of them is not known"
+            self.problems += [Problem(image_id, file, None, problem) for image_id in images if len(images) > 1]
+        self.problems += unlabelled_images(self._settings, ids, pairs)
+        return pairs
+
+    def size(self, image_id: str) -> None:
+        """See :meth:`defectbench.data.readers.base.Labels.size`; shares of the sides do not say."""
 
     def masks(self, image_id: str, height: int, width: int) -> np.ndarray:
         """See :meth:`defectbench.data.readers.base.DrawnLabels.masks`."""
-        path = self._files[image_id]
         masks = np.zeros((len(self._class_index), height, width), dtype=np.uint8)
-        problems = []
-        for row, line in enumerate(self._lines(image_id, path), start=1):
+        if image_id not in self._files:
+            return masks
+        file = self._files[image_id]
+        problems, left_out = [], []
+        for row, line in enumerate(self._lines(image_id, file), start=1):
             try:
                 self._add(masks, line.split())
+            except DegenerateError as error:
+                left_out.append(f"row {row}: {error}")
             except (ValueError, PolygonError) as error:
-                problems.append(Problem(image_id, relative_path(path, self._settings), row, str(error)))
+                problems.append(Problem(image_id, file, row, str(error)))
         if problems:
             raise BadLabels(problems)
+        self.notes += shapes_left_out(image_id, file, left_out, none_left=not masks.any())
         return masks
 
-    def _lines(self, image_id: str, path: Path) -> list[str]:
+    def _lines(self, image_id: str, file: str) -> list[str]:
         try:
-            return path.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
+            return read_text(self._settings.root / file).splitlines()
         except OSError as error:
-            reason = error.strerror
-        except UnicodeDecodeError:
-            reason = "not UTF-8 text"
-        problem = f"label file cannot be read: {reason}"
-        raise BadLabels([Problem(image_id, relative_path(path, self._settings), None, problem)])
+            reason = str(error.strerror)
+        except TextError as error:
+            reason = str(error)
+        raise BadLabels([Problem(image_id, file, None, f"label file cannot be read: {reason}")])
 
     def _add(self, masks: np.ndarray, words: list[str]) -> None:
         """Add the object of one line, split into ``words``, to ``masks``."""
         if not words:
             return
-        if words[0] not in self._class_index:
-            raise ValueError(f"class {words[0]!r} is not in classes: {', '.join(self._class_index)}")
-        mask = masks[self._class_index[words[0]]]
-        shares = np.array([float(word) for word in words[1:]])
+        index = self._index(words[0])
+        shares = np.array([parse_number(word) for word in words[1:]])
+        mask = masks[index]
         if len(shares) == 4:
             self._add_box(mask, shares)
-        elif len(shares) >= 6 and len(shares) % 2 == 0:
+        elif len(shares) >= 2 and len(shares) % 2 == 0:
             height, width = mask.shape
             mask |= draw_polygons([check_points(shares.reshape(-1, 2) * [width, height], height, width)], height, width)
         else:
             raise ValueError(f"{len(shares)} coordinates; a box has 4, a polygon an even number from 6 up")
+
+    def _index(self, word: str) -> int:
+        try:
+            return self._class_index[parse_whole(word)]
+        except (TextError, KeyError):
+            known = ", ".join(map(str, self._class_index))
+            raise ValueError(f"class {shorten(word)!r} is not in classes: {known}") from None
 
     def _add_box(self, mask: np.ndarray, shares: np.ndarray) -> None:
         if self._settings.boxes == "error":
@@ -94,15 +133,24 @@ class YoloLabels(DrawnLabels):
         mask[top : max(bottom, top + 1), left : max(right, left + 1)] = 1
 
 
-def _check_names(settings: YoloFolder) -> None:
-    path = settings.root / settings.data_yaml
+def read_names(path: Path) -> dict[int, str]:
+    """The names of the classes in a file such as ``data.yaml``, by their numbers.
+
+    Raises:
+        LabelFileError: if it cannot be read, or has no names.
+    """
     try:
-        names = _DataYaml.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).names
+        names = _DataYaml.model_validate(parse_yaml(read_text(path))).names
     except ValidationError as error:
         raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except Exception as error:  # PyYAML raises many kinds for damaged files
         raise LabelFileError(f"{path}: cannot be read: {error}") from None
-    known = names if isinstance(names, dict) else dict(enumerate(names))
+    return names if isinstance(names, dict) else dict(enumerate(names))
+
+
+def _check_names(settings: YoloFolder) -> None:
+    path = settings.root / settings.data_yaml
+    known = read_names(path)
     if any(known.get(value) != name for value, name in settings.classes.items()):
         raise LabelFileError(f"{path}: the classes are {known}, but dataset.classes says {settings.classes}")
 

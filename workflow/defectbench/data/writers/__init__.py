@@ -8,7 +8,19 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.data.manifest import Manifest
-from defectbench.data.writers import coco, masks, severstal_csv, supervisely, yolo_boxes, yolo_polygons
+from defectbench.data.writers import (
+    coco,
+    cvat_images,
+    cvat_masks,
+    label_studio,
+    labelme,
+    masks,
+    severstal_csv,
+    supervisely,
+    yolo_boxes,
+    yolo_polygons,
+    yolo_semantic,
+)
 from defectbench.data.writers.base import Exported, ExportError
 
 # The formats of rules/export_labels.smk; each writer takes the manifest and a folder.
@@ -21,6 +33,11 @@ WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
     "coco": coco.write,
     "masks": masks.write,
     "masks_per_class": masks.write_per_class,
+    "yolo_semantic": yolo_semantic.write,
+    "cvat_images": cvat_images.write,
+    "cvat_masks": cvat_masks.write,
+    "labelme": labelme.write,
+    "label_studio": label_studio.write,
 }
 
 

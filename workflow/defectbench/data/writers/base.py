@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+import numpy as np
 import yaml
 
 from defectbench.data.manifest import Manifest
@@ -12,7 +13,7 @@ from defectbench.files import write_text
 from defectbench.script import UserError
 
 _DATA_YAML = """\
-# Put the dataset's images, or a link to them, beside labels/ as images/. They are not split here: name lists of
+# Put the dataset's images, or a link to them, beside {labels}/ as images/. They are not split here: name lists of
 # train and val images before training.
 """
 
@@ -46,16 +47,26 @@ def label_names(manifest: Manifest, name_of: Callable[[PurePosixPath], PurePosix
     return list(ids)
 
 
-def yolo_name(image: PurePosixPath) -> PurePosixPath:
+def find_box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """First row, last row, first column and last column of the defects in ``mask``, (H, W) and not empty."""
+    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0))
+    return top, bottom, left, right
+
+
+def yolo_name(image: PurePosixPath, labels: str = "labels", suffix: str = ".txt") -> PurePosixPath:
     """Label file of an image in ultralytics' layout: its path with ``labels`` for the last folder ``images``."""
-    *folders, name = image.with_suffix(".txt").parts
+    *folders, name = image.with_suffix(suffix).parts
     if "images" not in folders:
-        return PurePosixPath("labels", *folders, name)
-    folders[-1 - folders[::-1].index("images")] = "labels"
+        return PurePosixPath(labels, *folders, name)
+    folders[-1 - folders[::-1].index("images")] = labels
     return PurePosixPath(*folders, name)
 
 
-def write_data_yaml(folder: Path, names: Sequence[str]) -> None:
+def write_data_yaml(folder: Path, names: Sequence[str], **more: str) -> None:
     """Write ``data.yaml`` of a YOLO dataset with the classes ``names``; without a path, its own folder is used."""
-    values = {"train": ".", "val": ".", "names": dict(enumerate(names))}
-    write_text(folder / "data.yaml", _DATA_YAML + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    values = {"train": ".", "val": "."} | more | {"names": dict(enumerate(names))}
+    beside = more.get("masks_dir", "labels")
+    write_text(
+        folder / "data.yaml",
+        _DATA_YAML.format(labels=beside) + yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+    )

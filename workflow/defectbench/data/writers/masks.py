@@ -1,5 +1,6 @@
 """Writer of masks as PNG files below ``masks/``, named as the images, and class names in ``classes.yaml``."""
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,15 +23,29 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
     if unfit:
         raise ExportError(f"an index mask holds label values from 1 to 255, not {unfit}; use masks_per_class")
     _write_classes(manifest, folder)
-    values = np.array(manifest.class_values, dtype=np.uint8).reshape(-1, 1, 1)
+    names = label_names(manifest, png_name)
+    return write_index_masks(manifest, [folder / "masks" / name for name in names], manifest.class_values)
+
+
+def write_index_masks(
+    manifest: Manifest, paths: Sequence[Path], values: Sequence[int], palette: Sequence[int] = ()
+) -> list[Exported]:
+    """Write the masks of each image to its path: each pixel has the value of its class, 1 ... 255, or 0.
+
+    ``palette`` has red, green and blue of the values from 0 up; without it, the masks are grey.
+
+    Raises:
+        ExportError: if classes overlap, which one value per pixel cannot say.
+    """
+    factors = np.array(values, dtype=np.uint8).reshape(-1, 1, 1)
     exported: list[Exported] = []
     overlapping: list[str] = []
-    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
+    for row, path in zip(manifest.frame.itertuples(), paths, strict=True):
         masks = manifest.masks(row)
-        if (np.count_nonzero(masks, axis=0) > 1).any():
+        if (masks.sum(axis=0, dtype=np.uint16) > 1).any():
             overlapping.append(row.image_id)
         else:
-            _write_png(folder / "masks" / name, (masks * values).sum(axis=0, dtype=np.uint8))
+            _write_png(path, (masks * factors).sum(axis=0, dtype=np.uint8), palette)
             exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     if overlapping:
         raise ExportError(
@@ -45,14 +60,15 @@ def write_per_class(manifest: Manifest, folder: Path) -> list[Exported]:
     """Write a binary mask, 0 and 255, for each class and image, below ``masks/{label value}/``; empty ones too."""
     _write_classes(manifest, folder)
     exported = []
-    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, _png_name), strict=True):
+    for row, name in zip(manifest.frame.itertuples(), label_names(manifest, png_name), strict=True):
         for value, mask in zip(manifest.class_values, manifest.masks(row), strict=True):
             _write_png(folder / "masks" / str(value) / name, mask * np.uint8(255))
         exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     return exported
 
 
-def _png_name(image: PurePosixPath) -> PurePosixPath:
+def png_name(image: PurePosixPath) -> PurePosixPath:
+    """Mask file of an image."""
     return image.with_suffix(".png")
 
 
@@ -61,6 +77,9 @@ def _write_classes(manifest: Manifest, folder: Path) -> None:
     write_text(folder / "classes.yaml", yaml.safe_dump(classes, sort_keys=False, allow_unicode=True))
 
 
-def _write_png(path: Path, mask: np.ndarray) -> None:
+def _write_png(path: Path, mask: np.ndarray, palette: Sequence[int] = ()) -> None:
+    image = Image.fromarray(mask)
+    if palette:
+        image.putpalette(palette)
     with atomic(path) as temporary:
-        Image.fromarray(mask).save(temporary)
+        image.save(temporary)

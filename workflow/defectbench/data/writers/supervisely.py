@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from defectbench.data.manifest import Manifest
-from defectbench.data.writers.base import Exported
+from defectbench.data.writers.base import Exported, find_box
 from defectbench.files import write_text
 
 
@@ -49,7 +49,7 @@ def _meta(manifest: Manifest) -> dict[str, Any]:
 
 def _bitmap(value: int, name: str, mask: np.ndarray) -> dict[str, Any]:
     """The part of ``mask``, (H, W) and not empty, that has defects, and its upper left corner (x, y)."""
-    (top, bottom), (left, right) = (np.flatnonzero(mask.any(axis=axis))[[0, -1]].tolist() for axis in (1, 0))
+    top, bottom, left, right = find_box(mask)
     image = Image.fromarray(mask[top : bottom + 1, left : right + 1])
     # As Supervisely's tools write it: they distinguish defects from the rest by transparency.
     image.putpalette([0, 0, 0, 255, 255, 255])

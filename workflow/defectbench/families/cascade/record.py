@@ -12,6 +12,7 @@ from defectbench.config.base import MERGED
 from defectbench.config.families.cascade import ResolvedCascade
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
+from defectbench.data.tables import read_names
 from defectbench.families.combined_records import common_value, inherited_label_ids, max_known, merge_notes, sum_known
 from defectbench.files import read_json
 from defectbench.script import UserError
@@ -37,7 +38,7 @@ class Stage:
         """Read the record in the folder of a finished experiment, and the CSV files of its training images."""
         run = read_json(folder / "run.json")
         paths = subsets if run.get("n_labels_train") != 0 else ()
-        ids = (image_id for path in paths for image_id in pd.read_csv(path, dtype=str)["image_id"])
+        ids = (image_id for path in paths for image_id in read_names(path)["image_id"])
         return cls(folder, run, frozenset([*ids, *inherited_label_ids([run])]))
 
 

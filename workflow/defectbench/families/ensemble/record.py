@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.data.tables import read_names
 from defectbench.families.combined_records import common_value, inherited_label_ids, max_known, merge_notes, sum_known
 from defectbench.files import read_json
 from defectbench.script import UserError
@@ -55,7 +54,7 @@ def collect_labelled_ids(members: Sequence[Member], subsets: Mapping[Path, Path]
     A member was trained on the first images of its CSV, as many as its record says (none if it is zero-shot), and on
     those behind the weights that it started from.
     """
-    subset_ids = ((member, pd.read_csv(subsets[member.folder], dtype=str)["image_id"]) for member in members)
+    subset_ids = ((member, read_names(subsets[member.folder])["image_id"]) for member in members)
     labelled = (image_id for member, ids in subset_ids for image_id in ids[: member.run.get("n_labels_train")])
     return frozenset([*labelled, *inherited_label_ids([member.run for member in members])])
 

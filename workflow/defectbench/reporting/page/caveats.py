@@ -60,7 +60,7 @@ def _data(results: pd.DataFrame, issues: pd.DataFrame, leaks: pd.DataFrame) -> I
         )
     if len(leaks):
         roles = ", ".join(f"{count} from {role}" for role, count in leaks["dropped_role"].value_counts().items())
-        yield f"{len(leaks):,} image(s) were dropped ({roles}): the split file had the same picture in two roles."
+        yield f"{len(leaks):,} image(s) were dropped ({roles}): the given split had the same picture in two roles."
 
 
 def _training(records: Sequence[Record]) -> Iterator[str]:
