@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from foreign_datasets import CLASSES, read_masks, rectangle, refusals, told
+from mask_files import with_palette
 from PIL import Image
 from pydantic import ValidationError
 from small_datasets import HEIGHT, WIDTH, drawn, write_image
-from written_differently import with_palette
 
 from defectbench.config.ingest import FORMATS
 from defectbench.data.readers import READERS

@@ -10,6 +10,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+from mask_files import VOC, with_palette
 from PIL import Image
 from written_differently import (
     CLASSES,
@@ -17,7 +18,6 @@ from written_differently import (
     HEIGHT,
     SHAPES,
     SPELLINGS,
-    VOC,
     WIDTH,
     Box,
     Layout,
@@ -26,7 +26,6 @@ from written_differently import (
     layouts,
     noted,
     truth,
-    with_palette,
 )
 
 Write = Callable[[Path], dict[str, Any]]
