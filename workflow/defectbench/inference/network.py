@@ -83,6 +83,6 @@ def device_name(device: torch.device) -> str:
     """Name of the hardware, for the result row."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU {torch.cpu.get_capabilities().get('cpu_name', '')} ({torch.get_num_threads()} threads)".replace(
-        "  ", " "
-    )
+    threads = torch.get_num_threads()
+    model = torch.cpu.get_capabilities().get("cpu_name", "")
+    return " ".join(f"CPU {model} ({threads} thread{'s' if threads > 1 else ''})".split())
