@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binom, ttest_ind_from_stats, wilcoxon
@@ -60,6 +60,7 @@ def test_swapping_a_and_b_turns_the_signs_alone(a, b):
 
 @settings(max_examples=15)
 @given(SCORES, SCORES, st.floats(-0.5, 0.5))
+@example(np.zeros(24), np.r_[0.0, np.ones(23)], 0.08708632538464312)
 def test_a_constant_added_to_both_changes_no_difference(a, b, shift):
     draws = GroupBootstrap(GROUPS, 100, 2)
     one, other = compare(a, b, draws), compare(a + shift, b + shift, draws)

@@ -210,8 +210,11 @@ def _error(sums: np.ndarray, sizes: np.ndarray) -> float:
 
 
 def _ratios(off: np.ndarray, errors: np.ndarray) -> np.ndarray:
-    """off/errors, (M,); 0 or infinite without an error. Rounding leaves traces where all values are the same."""
-    off, errors = np.where(np.abs(off) < 1e-12, 0, off), np.where(errors < 1e-9, 0, errors)
+    """off/errors, (M,); 0 or infinite without an error.
+
+    Where all values are the same, rounding leaves traces: of an error, the root of those of a square.
+    """
+    off, errors = np.where(np.abs(off) < 1e-12, 0, off), np.where(errors < 1e-7, 0, errors)
     return np.divide(off, errors, out=np.where(off == 0, 0.0, np.copysign(np.inf, off)), where=errors > 0)
 
 
