@@ -40,6 +40,8 @@ class Truth:
         """
         if MERGED in manifest.class_names:
             raise EvaluationError(f"no class may be called {MERGED!r}: that is the name of the union of all classes")
+        if manifest.has_ignored:
+            raise EvaluationError(f"dataset {manifest.dataset} has ignored pixels: scores cannot leave them out")
         self.manifest = manifest
         self.class_names = manifest.class_names
         self._rows = {row.image_id: row for row in manifest.frame.itertuples(index=False)}

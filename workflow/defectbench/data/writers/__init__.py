@@ -50,6 +50,8 @@ def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.Data
     Raises:
         ExportError: if the format cannot hold these labels, or ``folder`` is not empty.
     """
+    if manifest.has_ignored:
+        raise ExportError("the dataset has ignored pixels, which no writer can mark: they would become background")
     if folder.exists() and any(folder.iterdir()):
         raise ExportError(f"{folder} is not empty; remove it, or name another folder")
     temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
