@@ -22,7 +22,7 @@ from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_coco
-from defectbench.data.writers import WRITERS
+from defectbench.data.writers import write_labels
 from defectbench.evaluation.calibration import Calibration, calibrate
 from defectbench.evaluation.gate import final_masks
 from defectbench.evaluation.label_audit import Finding, find_regions, judge, rank_images
@@ -30,6 +30,7 @@ from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_text
 from defectbench.reporting.audit_pictures import audit_picture, explain
 from defectbench.reporting.new_images import write_png
+from defectbench.reporting.overlay import mark_ignored
 from defectbench.script import run_script
 
 
@@ -81,8 +82,9 @@ def draw_pictures(
         row = rows.get(sample.image_id)
         if row is not None:
             assert sample.image is not None, "the pack of images was given"
-            masks[sample.image_id] = final_masks(sample.codes, calibration, sample.image)
-            picture = audit_picture(sample.image, sample.truth, masks[sample.image_id], sample.classes, row)
+            masks[sample.image_id] = final_masks(sample.codes, calibration, sample.image, sample.ignored)
+            image = sample.image if sample.ignored is None else mark_ignored(sample.image, sample.ignored)
+            picture = audit_picture(image, sample.truth, masks[sample.image_id], sample.classes, row)
             write_png(folder / f"{row.rank:04d}_{sample.image_id.replace('/', '_')}.png", picture)
     return masks
 
@@ -92,7 +94,7 @@ def export_images(labels: Manifest, model: dict[str, np.ndarray], form: str, fol
     frame = labels.frame[labels.frame["image_id"].isin(model)]
     names, values = labels.class_names, labels.class_values
     shutil.rmtree(folder, ignore_errors=True)
-    WRITERS[form](Manifest(frame, labels.dataset, names, values, 0), folder / "labels")
+    write_labels(Manifest(frame, labels.dataset, names, values, 0), form, folder / "labels")
     predicted = [model[image_id] for image_id in frame["image_id"]]
     if any(len(masks) != len(names) for masks in predicted):
         names, values = (MERGED,), (1,)
@@ -100,7 +102,7 @@ def export_images(labels: Manifest, model: dict[str, np.ndarray], form: str, fol
         rle=[[encode_coco(mask) for mask in masks] for masks in predicted],
         area=[[int(mask.sum()) for mask in masks] for masks in predicted],
     )
-    WRITERS[form](Manifest(model_frame, labels.dataset, names, values, 0), folder / "model")
+    write_labels(Manifest(model_frame, labels.dataset, names, values, 0), form, folder / "model")
 
 
 if __name__ == "__main__":

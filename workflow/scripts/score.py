@@ -46,6 +46,8 @@ def main(argv: list[str] | None = None) -> None:
         data = ValidationData(val, truth, images), HeldOutData(test, truth, images)
         scores = score(*data, calibration, settings)
     metrics = summarise(scores, calibration, truth.manifest.digest(), settings, **kind)
+    if (n_ignored := truth.count_ignored("test")) is not None:
+        metrics["n_pixels_ignored"] = n_ignored
     scores.write(args.per_image, args.hist, args.pooled, args.components, args.froc)
     write_json(args.metrics, metrics)
     names = [name for name in ("dice_all", "test_mIoU") if metrics[name] is not None]

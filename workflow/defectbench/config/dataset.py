@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator
 
 from defectbench.config.base import MERGED, Settings
 from defectbench.config.fetch import FetchSettings
@@ -18,6 +18,8 @@ class DatasetSettings(Settings):
 
     has_images: ClassVar[bool] = True
     """Whether there are images and masks, or only a table of the defects' areas."""
+    ignored_by: ClassVar[Literal["value", "name"] | None] = None
+    """How labels of the format mark pixels that nobody decided; None if they cannot."""
 
     name: str = Field(pattern=NAME, description="Folder name under runs/")
     format: str
@@ -26,6 +28,13 @@ class DatasetSettings(Settings):
     fetch: FetchSettings | None = Field(None, exclude=True, description="Where rules/fetch.smk downloads root from")
     images_dir: str = Field("images", description="Folder of the images, inside root")
     classes: dict[int, str] = Field(min_length=1, description="Value in the label files -> class name")
+    # Not in ingest.yaml unless it is set: other datasets are what they were.
+    ignore: StrictInt | StrictStr | None = Field(
+        None,
+        exclude_if=lambda ignore: ignore is None,
+        description="Pixels that nobody can decide, neither defect nor background: their value in masks, such as 255, "
+        "or the class that shapes of them have; 'crowd' also for COCO's crowds. They win over classes",
+    )
     images: Literal["all", "defective"] = Field("all", description="'defective' leaves out clean images")
     on_bad_sample: Literal["error", "quarantine"] = Field(
         "error",
@@ -68,6 +77,28 @@ class DatasetSettings(Settings):
                 f"{background[0]!r} would be a defect: pixels of no class are the background; leave it out"
             )
         return classes
+
+    @field_validator("ignore")
+    @classmethod
+    def _marks_no_class(cls, ignore: int | str | None, info: Any) -> int | str | None:
+        if ignore is None:
+            return ignore
+        if cls.ignored_by is None:
+            raise ValueError("labels of this format have no mark for pixels that nobody decided")
+        classes = info.data.get("classes", {})
+        if isinstance(ignore, int) != (cls.ignored_by == "value"):
+            wanted = "the value of such pixels" if cls.ignored_by == "value" else "the name of a class"
+            raise ValueError(f"labels of this format need {wanted}, got {ignore!r}")
+        if ignore in (0, "", MERGED, *classes, *classes.values()):
+            raise ValueError(f"{ignore!r} is the background, a class or no name: ignored pixels are none of these")
+        return ignore
+
+    def with_ignored_class(self) -> Self:
+        """These settings with the ignored pixels as one more class: what the readers of labels read."""
+        if self.ignore is None:
+            return self
+        value = self.ignore if isinstance(self.ignore, int) else max(self.classes) + 1
+        return self.model_copy(update={"classes": self.classes | {value: str(self.ignore)}})
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -65,6 +65,8 @@ class MaskFolder(MaskFiles):
     lie among the images, if ``mask_suffix`` tells them: ``masks_dir`` is then ``images_dir``.
     """
 
+    ignored_by = "value"
+
     format: Literal["mask_folder"]
     image_folders: str | None = Field(
         None,
@@ -106,6 +108,8 @@ class MaskFolder(MaskFiles):
             raise ValueError(
                 f"0 is the background of 'index' masks, and values are positive: leave {min(classes)} out of classes"
             )
+        if kind != "index" and info.data.get("ignore") is not None:
+            raise ValueError(f"'{kind}' masks have no value for ignored pixels; ignore is only for mask_kind: index")
         return kind
 
     @field_validator("class_from")
@@ -189,6 +193,8 @@ class SuperviselyProject(DatasetSettings):
     ``classes`` gives each class title that is used a value of your choice.
     """
 
+    ignored_by = "name"
+
     format: Literal["supervisely"]
     images_dir: str = Field(".", description="Folder of the datasets, inside root; images are in its img folders")
 
@@ -267,6 +273,8 @@ class CocoFiles(AnnotationFiles):
     ``classes`` gives each category name that is used a value of your choice. For a Roboflow export:
     ``images_dir: .`` and ``annotations: "*/_annotations.coco.json"``.
     """
+
+    ignored_by = "name"
 
     format: Literal["coco"]
     annotations: str = Field(

@@ -73,6 +73,8 @@ class PascalVoc(VocLayout):
     ``classes`` gives the number of each class in the palette, 1 ... 254. 255, the pale borders between things, is void.
     """
 
+    ignored_by = "value"
+
     format: Literal["pascal_voc"]
 
     @field_validator("classes")
@@ -88,6 +90,8 @@ class CvatMasks(VocLayout):
 
     ``classes`` gives each label name that is used a value of your choice.
     """
+
+    ignored_by = "name"
 
     format: Literal["cvat_masks"]
     label_map: str = Field("labelmap.txt", description="File of the labels and their colours, inside root")
@@ -107,6 +111,8 @@ class YoloSemantic(MaskFiles):
     ``classes`` repeats the names of ``data_yaml``, without its background. If there is one name, 0 is the background
     and 1 the class.
     """
+
+    ignored_by = "value"
 
     format: Literal["yolo_semantic"]
     data_yaml: str = Field("data.yaml", description="File of the class names, inside root")

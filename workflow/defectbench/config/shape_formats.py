@@ -37,6 +37,8 @@ class CvatImages(AnnotationFiles):
     ``classes`` gives each label name that is used a value of your choice.
     """
 
+    ignored_by = "name"
+
     format: Literal["cvat_images"]
     annotations: str = Field(
         "annotations.xml",
@@ -51,6 +53,8 @@ class LabelStudio(AnnotationFiles):
 
     ``classes`` gives each label name that is used a value of your choice. Predictions are not read.
     """
+
+    ignored_by = "name"
 
     format: Literal["label_studio"]
     annotations: str = Field(
@@ -69,6 +73,8 @@ class LabelMe(DatasetSettings):
 
     ``classes`` gives each label name that is used a value of your choice.
     """
+
+    ignored_by = "name"
 
     format: Literal["labelme"]
     labels_dir: str | None = Field(

@@ -15,6 +15,7 @@ from defectbench.config.checks import (
     resolve_predict_images,
     wrong_classes,
     wrong_folds,
+    wrong_ignored,
     wrong_origins,
     wrong_trainings,
 )
@@ -143,6 +144,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         missing = missing_files(dataset, configfile)
         problems += missing or (dealt_anew(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
+        problems += wrong_ignored(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:
         problems += wrong_folds(experiments, sections.split.n_folds)

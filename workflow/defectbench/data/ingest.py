@@ -17,13 +17,17 @@ from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.passed_over import folder_notes
 from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, Labels, Note, Problem, image_ids
-from defectbench.data.rle import coco_area
+from defectbench.data.rle import coco_area, decode_coco, encode_coco
 from defectbench.files import atomic
 from defectbench.script import UserError
 
 
 class BadSamplesError(UserError):
     """Samples that cannot be used, where the settings do not allow quarantine."""
+
+
+class AllIgnoredError(Exception):
+    """An image whose pixels are all ignored."""
 
 
 class Ingested(NamedTuple):
@@ -48,7 +52,7 @@ def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> I
     problem_file.unlink(missing_ok=True)
     notes = folder_notes(settings) if settings.has_images else []
     if settings.has_images:
-        labels = READERS[settings.format](settings)
+        labels = READERS[settings.format](settings.with_ignored_class())
         problems = list(labels.problems)
         rows = list(_read_images(settings, labels, problems, threads))
         notes += labels.notes
@@ -95,10 +99,14 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         upright = _is_upright(image_id, header, settings, labels)
         image = decode_image(data, grey=header.stored_as.startswith("grey"), upright=upright)
         rles = labels.rles(image_id, *image.shape[:2])
+        if settings.ignore is not None:
+            rles = _set_ignored_last(rles, settings, *image.shape[:2])
     except OSError as error:
         return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
     except ImageError as error:
         return [Problem(image_id, path, None, f"image {error}")]
+    except AllIgnoredError:
+        return [Problem(image_id, path, None, "every pixel is ignored: nothing is left to learn from or to score")]
     except BadLabels as error:
         return error.problems
     phash, detail = fingerprint(image)
@@ -113,8 +121,26 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         "phash": phash,
         "detail": detail,
         "rle": rles,
-        "area": [coco_area(counts, *image.shape[:2]) for counts in rles],
+        "area": [coco_area(counts, *image.shape[:2]) for counts in rles[: len(settings.classes)]],
     }
+
+
+def _set_ignored_last(rles: list[bytes], settings: DatasetSettings, height: int, width: int) -> list[bytes]:
+    """Counts as in the manifest, of those of ``settings.with_ignored_class()``: ignored pixels are of no class.
+
+    Raises:
+        AllIgnoredError: if all pixels are ignored.
+    """
+    names = settings.with_ignored_class().class_names
+    ignored = rles[names.index(str(settings.ignore))]
+    area = coco_area(ignored, height, width)
+    if area == height * width:
+        raise AllIgnoredError
+    of_classes = [counts for name, counts in zip(names, rles, strict=True) if name != str(settings.ignore)]
+    if area:
+        decided = decode_coco(ignored, height, width) == 0
+        of_classes = [encode_coco(decode_coco(counts, height, width) * decided) for counts in of_classes]
+    return [*of_classes, ignored]
 
 
 def _is_upright(image_id: str, header: Header, settings: DatasetSettings, labels: Labels) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ SCHEMA = pa.schema(
         ("sha256", pa.string()),  # of the file's bytes; null, as phash and rle, where only areas are known
         ("phash", pa.uint64()),  # perceptual hash; see duplicates.py
         ("group", pa.string()),  # first id of the images that show the same picture
-        ("rle", pa.list_(pa.binary())),  # COCO counts per class, empty masks included
+        (
+            "rle",
+            pa.list_(pa.binary()),
+        ),  # COCO counts per class, empty masks included; then of ignored pixels, if any may be
         ("area", pa.list_(pa.int64())),  # pixels per class
     ]
 )
@@ -49,10 +53,23 @@ class Manifest:
 
     def masks(self, row: Any) -> np.ndarray:
         """Masks of one row of ``frame`` (a Series or a named tuple): (C, H, W) uint8, values 0 and 1."""
-        return np.stack([decode_coco(counts, row.height, row.width) for counts in row.rle])
+        of_classes = row.rle[: len(self.class_names)]
+        return np.stack([decode_coco(counts, row.height, row.width) for counts in of_classes])
+
+    @cached_property
+    def has_ignored(self) -> bool:
+        """Whether the dataset marks pixels that nobody decided; there may be none of them."""
+        codes = self.frame["rle"].dropna()
+        return len(codes) > 0 and len(codes.iloc[0]) > len(self.class_names)
+
+    def ignored(self, row: Any) -> np.ndarray:
+        """Pixels of one row of ``frame`` that nobody decided, (H, W) uint8, values 0 and 1: they are of no class."""
+        if not self.has_ignored:
+            return np.zeros((row.height, row.width), np.uint8)
+        return decode_coco(row.rle[-1], row.height, row.width)
 
     def digest(self) -> str:
-        """Data digest: a SHA-256 over the class names and every image's id, file hash and masks.
+        """Data digest: a SHA-256 over the class names and every image's id, file hash and masks, ignored pixels too.
 
         Raises:
             UserError: if the manifest has areas only.

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 IMAGES, MASKS = "images", "masks"
+IGNORED = "has_ignored"
 METADATA_KEY = b"defectbench"
 
 Window = tuple[slice, slice]
@@ -70,6 +71,8 @@ class MaskPack(_Pack):
         super().__init__(folder, MASKS, "n_classes")
         self.class_names: tuple[str, ...] = tuple(self._metadata["class_names"])
         """Names of the classes, in the order of the masks' first axis."""
+        self.has_ignored: bool = self._metadata.get(IGNORED, False)
+        """Whether a plane of ignored pixels follows those of the classes."""
 
     def __getitem__(self, image_id: str) -> np.ndarray:
         """Masks of one image, (C, H, W) uint8, values 0 and 1: a fresh array."""
@@ -81,10 +84,21 @@ class MaskPack(_Pack):
         ``merged`` gives their union instead, (1, h, w).
         """
         offset, height, width, n_classes = self._entries[image_id]
+        return self._unpack(offset, (n_classes, height, width), window, merged)
+
+    def ignored(self, image_id: str, window: Window = WHOLE) -> np.ndarray:
+        """Pixels of no class that nobody decided, (h, w) uint8, values 0 and 1, in a ``window`` of an image."""
+        offset, height, width, n_classes = self._entries[image_id]
+        if not self.has_ignored:
+            return np.zeros((height, width), np.uint8)[window]
+        return self._unpack(offset + n_classes * height * -(-width // 8), (1, height, width), window)[0]
+
+    def _unpack(self, offset: int, size: tuple[int, int, int], window: Window, merged: bool = False) -> np.ndarray:
+        n_planes, height, width = size
         rows, columns = window
         left, right, _ = columns.indices(width)
         # Each row begins at a whole byte, so that a window can be cut before it is unpacked.
-        shape = (n_classes, height, -(-width // 8))
+        shape = (n_planes, height, -(-width // 8))
         packed = self._data[offset : offset + math.prod(shape)].reshape(shape)[:, rows, left // 8 : -(-right // 8)]
         if merged:
             packed = np.bitwise_or.reduce(packed, axis=0, keepdims=True)

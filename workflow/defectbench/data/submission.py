@@ -78,5 +78,5 @@ def true_runs(manifest: Manifest, image_ids: Iterable[str]) -> Runs:
     return {
         (image_id, value): runs_from_coco(counts)
         for image_id, codes in rows.items()
-        for value, counts in zip(manifest.class_values, codes, strict=True)
+        for value, counts in zip(manifest.class_values, codes[: len(manifest.class_values)], strict=True)
     }

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from defectbench.data.decoders import ImageError
 from defectbench.data.images import decode_image, is_upright, stream
 from defectbench.data.manifest import Manifest
-from defectbench.data.packing import IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
+from defectbench.data.packing import IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
 from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
 from defectbench.files import atomic
 from defectbench.script import UserError
@@ -65,13 +65,19 @@ def _read_checked(path: Path, sha256: str, upright: bool) -> np.ndarray:
 def pack_masks(manifest: Manifest, folder: Path) -> None:
     """Write all masks into ``folder``/masks.bin and list them in masks.parquet.
 
-    Stored as (C, H, ceil(W / 8)) bytes: each row packed to bits on its own.
+    Stored as (C, H, ceil(W / 8)) bytes: each row packed to bits on its own. A dataset with ignored pixels has one
+    plane more, of these.
     """
+
+    def planes(row: Any) -> np.ndarray:
+        masks = manifest.masks(row)
+        return np.concatenate([masks, manifest.ignored(row)[None]]) if manifest.has_ignored else masks
+
     rows = manifest.frame[["height", "width", "rle"]].itertuples(index=False)
-    offsets = _write_flat(folder / f"{MASKS}.bin", (np.packbits(manifest.masks(row), axis=-1) for row in rows))
+    offsets = _write_flat(folder / f"{MASKS}.bin", (np.packbits(planes(row), axis=-1) for row in rows))
     n_classes = len(manifest.class_names)
     frame = manifest.frame[["image_id", "height", "width", "area"]].assign(offset=offsets, n_classes=n_classes)
-    _write_index(folder / f"{MASKS}.parquet", frame, {"class_names": manifest.class_names})
+    _write_index(folder / f"{MASKS}.parquet", frame, _mask_metadata(manifest))
 
 
 def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
@@ -104,12 +110,18 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
         for image_id, window in placed:
             tile_masks = masks.read(image_id, window)
             areas.append(tile_masks.sum(axis=(1, 2), dtype=np.int64))
-            yield np.packbits(tile_masks, axis=-1)
+            ignored = [masks.ignored(image_id, window)[None]] if masks.has_ignored else []
+            yield np.packbits(np.concatenate([tile_masks, *ignored]), axis=-1)
 
     offsets = _write_flat(folder / f"{MASKS}.bin", cut_masks())
     index = frame.assign(area=areas, offset=offsets, n_classes=len(masks.class_names))
-    _write_index(folder / f"{MASKS}.parquet", index, {"class_names": masks.class_names})
+    _write_index(folder / f"{MASKS}.parquet", index, _mask_metadata(masks))
     return len(frame)
+
+
+def _mask_metadata(masks: Manifest | MaskPack) -> dict[str, Any]:
+    """What the index of a pack says of all its masks."""
+    return {"class_names": masks.class_names} | ({IGNORED: True} if masks.has_ignored else {})
 
 
 def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:

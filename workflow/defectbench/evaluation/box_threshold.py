@@ -42,6 +42,7 @@ def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThresh
     Raises:
         EvaluationError: if the boxes are not of exactly the val images, or of other classes.
     """
+    truth.refuse_ignored("metrics of boxes")
     ids = truth.ids("val")
     if predictions.role != "val" or sorted(predictions.image_ids) != ids:
         raise EvaluationError(

@@ -112,8 +112,8 @@ def _count_thresholds(data: ValidationData) -> tuple[np.ndarray, np.ndarray, lis
     histograms, n_pixels, groups = [], [], []
     for sample in data:
         maps = zip(sample.codes, sample.truth, strict=True)
-        histograms.append([joint_histogram(codes, truth) for codes, truth in maps])
-        n_pixels.append(sample.truth[0].size)
+        histograms.append([joint_histogram(codes, truth, sample.n_ignored) for codes, truth in maps])
+        n_pixels.append(sample.n_pixels)
         groups.append(sample.group)
     return np.stack(histograms, axis=1), np.array(n_pixels), groups
 
@@ -158,9 +158,9 @@ def _count_candidates(
     for sample in data:
         crfs = ImageCrfs(sample.image)
         for class_name, codes, truth in zip(sample.classes, sample.codes, sample.truth, strict=True):
-            by_threshold = [search.count(codes, k, truth, crfs) for k in candidate_ks[class_name]]
+            by_threshold = [search.count(codes, k, truth, crfs, sample.ignored) for k in candidate_ks[class_name]]
             counted[class_name].append(np.concatenate(by_threshold).astype(np.int32))
-        n_pixels.append(sample.truth[0].size)
+        n_pixels.append(sample.n_pixels)
     return {class_name: np.stack(images) for class_name, images in counted.items()}, np.array(n_pixels)
 
 

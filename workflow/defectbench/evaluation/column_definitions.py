@@ -46,7 +46,15 @@ _PIXELS = (
         value_range=SHARE,
         description="AUPRC of a random map.",
     ),
-    Definition(name="n_pixels", value_range="pixels", description="Number of pixels of the test images."),
+    Definition(
+        name="n_pixels", value_range="pixels", description="Number of pixels of the test images that are scored."
+    ),
+    Definition(
+        name="n_pixels_ignored",
+        value_range="pixels",
+        null_when="the dataset marks no pixels to ignore",
+        description="Number of pixels of the test images that take part in no metric, as nobody could decide on them.",
+    ),
 )
 
 _IMAGES = (*IMAGE_RANKING.values(), *OPERATING_RATES.values())

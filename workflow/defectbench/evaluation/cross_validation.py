@@ -68,7 +68,7 @@ def count_folds(data: ValidationData, thresholds: Thresholds, folds: Mapping[str
             if sample.classes != (MERGED,):
                 layers |= dict(zip(sample.classes, zip(masks, sample.truth, strict=True), strict=True))
             for name, (mask, truth) in layers.items():
-                rows.append((fold, sample.image_id, name, policy, *confusion(truth, mask), truth.size))
+                rows.append((fold, sample.image_id, name, policy, *confusion(truth, mask), sample.n_pixels))
     return pd.DataFrame(rows, columns=["fold", "image_id", "class", "policy", *_COUNTS])
 
 

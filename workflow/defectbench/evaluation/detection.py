@@ -51,6 +51,7 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
     Raises:
         EvaluationError: if the predictions are not of exactly this role's images, or of other classes.
     """
+    truth.refuse_ignored("metrics of boxes")
     role, classes = predictions.role, predictions.classes
     ids = truth.ids(role)
     if sorted(predictions.image_ids) != ids:

@@ -44,12 +44,17 @@ def image_score(codes: np.ndarray) -> int:
     return int(np.partition(codes, codes.size - rank, axis=None)[codes.size - rank])
 
 
-def final_masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None = None) -> np.ndarray:
+def final_masks(
+    codes: np.ndarray,
+    calibration: Calibration,
+    image: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
+) -> np.ndarray:
     """Masks (C, H, W) bool at the calibrated thresholds, with post-processing if it was calibrated.
 
-    ``image`` is needed if a dense CRF was chosen.
+    ``image`` is needed if a dense CRF was chosen; pixels of ``ignored``, (H, W) bool, are in no mask.
     """
-    by_policy = policies.masks(codes, calibration, image)
+    by_policy = policies.masks(codes, calibration, image, ignored)
     return by_policy.get(policies.POST_PROCESSED, by_policy[policies.CALIBRATED])
 
 
@@ -60,9 +65,11 @@ def choose_gate(data: ValidationData, calibration: Calibration) -> Gate:
 
     Raises:
         TypeError: if ``data`` is not of val images.
+        EvaluationError: if the dataset has ignored pixels.
     """
     if not isinstance(data, ValidationData):
         raise TypeError(f"a gate is chosen on ValidationData only, not {type(data).__name__}")
+    data.truth.refuse_ignored("gates")
     scores, passed, emptied = [], [], []
     for sample in data:
         masks = final_masks(sample.codes, calibration, sample.image)

@@ -86,7 +86,7 @@ def find_regions(data: ValidationData, calibration: Calibration) -> list[Region]
     """All components of labels and of final masks, from one pass over the out-of-fold (or val) maps."""
     regions: list[Region] = []
     for sample in data:
-        masks = final_masks(sample.codes, calibration, sample.image)
+        masks = final_masks(sample.codes, calibration, sample.image, sample.ignored)
         p = probabilities_from_codes(sample.codes)
         regions += _regions(sample, "label", sample.truth, masks, p)
         regions += _regions(sample, "prediction", masks, sample.truth, p)

@@ -34,11 +34,13 @@ class MemberMaps:
 
         Raises:
             TypeError: if one of them is not of val images: nothing may be decided on test.
+            EvaluationError: if the dataset has ignored pixels.
             PredictionFileError: while iterating, if they are not of the same images in one order.
         """
         for data in members:
             if not isinstance(data, ValidationData):
                 raise TypeError(f"members are chosen on ValidationData only, not {type(data).__name__}")
+        members[0].truth.refuse_ignored("the choice of members")
         self.members = members
         self.n_images = len(members[0].ids)
         self.classes = common_classes([data.predictions for data in members])

@@ -9,11 +9,17 @@ from defectbench.metrics.codes import HALF, threshold_code
 CALIBRATED, AT_HALF, POST_PROCESSED = "calibrated", "at_0.5", "post_processed"
 
 
-def masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def masks(
+    codes: np.ndarray,
+    calibration: Calibration,
+    image: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
     """Masks (C, H, W) bool of one image by policy, of its maps (C, H, W) uint16.
 
     ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes are in the
-    order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated.
+    order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated; it may
+    spread into pixels of ``ignored``, (H, W) bool, whose codes are 0, and is cut there.
     """
     cuts = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
     by_policy = {CALIBRATED: codes >= cuts[:, None, None], AT_HALF: codes >= HALF}
@@ -21,7 +27,7 @@ def masks(codes: np.ndarray, calibration: Calibration, image: np.ndarray | None 
         crfs = ImageCrfs(image)
         pipelines = map(calibration.pipeline, calibration.thresholds)
         processed = [steps.mask(plane, k, crfs) for plane, (k, steps) in zip(codes, pipelines, strict=True)]
-        by_policy[POST_PROCESSED] = np.stack(processed)
+        by_policy[POST_PROCESSED] = np.stack(processed) if ignored is None else np.stack(processed) & ~ignored
     return by_policy
 
 

@@ -116,30 +116,34 @@ class Candidates:
         every = product(self._crfs, self._shapes)
         self.pipelines = [PostProcessing(*radii, fill, area, crf) for crf, (radii, fill, area) in every]
 
-    def count(self, codes: np.ndarray, k: int, truth: np.ndarray, crfs: ImageCrfs) -> np.ndarray:
+    def count(
+        self, codes: np.ndarray, k: int, truth: np.ndarray, crfs: ImageCrfs, ignored: np.ndarray | None = None
+    ) -> np.ndarray:
         """Counts tp, fp, fn that each of ``pipelines`` gives at p ≥ k/256, (P, 3) int64.
 
-        ``codes`` (H, W) uint16 and ``truth`` (H, W) bool are of one class, ``crfs`` of its image.
+        ``codes`` (H, W) uint16 and ``truth`` (H, W) bool are of one class, ``crfs`` of its image. Pixels of ``ignored``
+        (H, W) bool are not counted.
         """
-        return np.concatenate([self._count_shapes(crfs.mask(codes, k, crf), truth) for crf in self._crfs])
+        return np.concatenate([self._count_shapes(crfs.mask(codes, k, crf), truth, ignored) for crf in self._crfs])
 
-    def _count_shapes(self, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    def _count_shapes(self, mask: np.ndarray, truth: np.ndarray, ignored: np.ndarray | None) -> np.ndarray:
         """Counts tp, fp, fn of all steps after the CRF, from ``mask`` (H, W) bool."""
         if not mask.any():
             return np.tile((0, 0, int(np.count_nonzero(truth))), (len(self._shapes), 1))
         counted = []
         for radii in self._radii:
             plain = apply_morphology(mask, *radii, fill=False)
-            counted += [self._count_areas(fill_holes(plain) if fill else plain, truth) for fill in self._fills]
+            counted += [self._count_areas(fill_holes(plain) if fill else plain, truth, ignored) for fill in self._fills]
         return np.concatenate(counted)
 
-    def _count_areas(self, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    def _count_areas(self, mask: np.ndarray, truth: np.ndarray, ignored: np.ndarray | None) -> np.ndarray:
         """Counts tp, fp, fn (A, 3) after removing the components below each smallest area."""
         # Areas are not taken from connectedComponentsWithStats, which is several times slower.
         n, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
         areas, hits = (np.bincount(labels[pixels], minlength=n) for pixels in (mask, mask & truth))
         large = areas >= np.array([min_area_pixels(area, mask.size) for area in self._min_areas])[:, None]
+        counted = areas if ignored is None else np.bincount(labels[mask & ~ignored], minlength=n)
         # Whole numbers stay exact in float64, and only floats are multiplied fast.
-        each = np.stack([hits, areas], axis=1).astype(np.float64)
+        each = np.stack([hits, counted], axis=1).astype(np.float64)
         tp, predicted = (large.astype(np.float64) @ each).astype(np.int64).T
         return np.stack([tp, predicted - tp, np.count_nonzero(truth) - tp], axis=1)

@@ -74,6 +74,7 @@ _METRICS = dict.fromkeys(
 )
 _LAST = {
     "n_pixels": "Int64",
+    "n_pixels_ignored": "Int64",
     "thresholds": "str",
     "used_val_labels": "boolean",
     "images_seen": "Int64",

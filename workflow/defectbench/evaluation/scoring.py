@@ -112,7 +112,7 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
                 tables.append(pa.Table.from_pylist(rows, schema=PER_IMAGE))
                 rows = []
             for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
-                full = full_histogram(codes, truth)
+                full = full_histogram(codes, truth, sample.n_ignored)
                 pooled.setdefault((data.role, name), np.zeros(full.shape, np.int64))
                 pooled[data.role, name] += full
                 negative, positive = coarsen(full)
@@ -152,13 +152,13 @@ def _count(
     """Yield the rows of per_image.parquet of one image, and add its components to the records."""
     maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
     max_codes = {name: int(codes.max()) for name, codes in maps.items()}
-    for policy, masks in policies.masks(sample.codes, calibration, sample.image).items():
+    for policy, masks in policies.masks(sample.codes, calibration, sample.image, sample.ignored).items():
         for name, prediction, truth in _layers(sample, masks, merge_masks(masks)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}
             sides = shapes.of(prediction), shapes.of(truth)
             components.add(keys, *sides, maps[name])
-            image = {"n_pixels": truth.size, "n_truth": tp + fn, "max_code": max_codes[name]}
+            image = {"n_pixels": sample.n_pixels, "n_truth": tp + fn, "max_code": max_codes[name]}
             yield keys | image | {"tp": tp, "fp": fp, "fn": fn} | count_shapes(*sides)
 
 

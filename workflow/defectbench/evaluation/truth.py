@@ -61,6 +61,29 @@ class Truth:
         masks = self.manifest.masks(self._rows[image_id]).view(bool)
         return merge_masks(masks)[None] if classes == (MERGED,) else masks
 
+    def ignored(self, image_id: str) -> np.ndarray | None:
+        """Pixels of one image that nobody decided, (H, W) bool, and of no class; None if the dataset marks none."""
+        if not self.manifest.has_ignored:
+            return None
+        return self.manifest.ignored(self._rows[image_id]).view(bool)
+
+    def count_ignored(self, role: str) -> int | None:
+        """Number of ignored pixels in the images of a role; None if the dataset marks none."""
+        if not self.manifest.has_ignored:
+            return None
+        return sum(int(self.manifest.ignored(self._rows[image_id]).sum()) for image_id in self.ids(role))
+
+    def refuse_ignored(self, what: str) -> None:
+        """Refuse a dataset with ignored pixels for ``what`` cannot leave them out.
+
+        Raises:
+            EvaluationError: if it marks any.
+        """
+        if self.manifest.has_ignored:
+            raise EvaluationError(
+                f"dataset {self.manifest.dataset} has ignored pixels, and {what} cannot leave them out"
+            )
+
 
 def read_truth(manifest: Path, split: Path) -> Truth:
     """Read manifest.parquet and split.csv."""
@@ -75,11 +98,23 @@ class Sample(NamedTuple):
     group: str
     classes: tuple[str, ...]
     codes: np.ndarray
-    """(C, H, W) uint16"""
+    """(C, H, W) uint16; 0, surely no defect, where pixels are ignored"""
     truth: np.ndarray
     """(C, H, W) bool; for a map of any defect the union of all classes, (1, H, W)"""
     image: np.ndarray | None
     """(H, W) or (H, W, 3) uint8; None if no pack of images was given"""
+    ignored: np.ndarray | None = None
+    """(H, W) bool: pixels that nobody decided; None if the dataset marks none"""
+
+    @property
+    def n_ignored(self) -> int:
+        """Number of pixels that take part in nothing."""
+        return 0 if self.ignored is None else int(np.count_nonzero(self.ignored))
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of the other pixels."""
+        return self.truth[0].size - self.n_ignored
 
 
 class RolePredictions:
@@ -123,7 +158,10 @@ class RolePredictions:
                     f"{self.predictions.path}: {image_id}: the map is {codes.shape[1:]}, the image {truth.shape[1:]}"
                 )
             image = None if self.images is None else self.images[image_id]
-            yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth, image)
+            ignored = self.truth.ignored(image_id)
+            if ignored is not None:
+                codes = np.where(ignored, 0, codes).astype(codes.dtype)
+            yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth, image, ignored)
 
     def true_masks(self, image_id: str) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes as in the header; for a map of any defect their union."""

@@ -14,15 +14,17 @@ _EXACT = 2**24
 _FIRST_CODE_OF_BIN = np.concatenate([[0], THRESHOLD_CODES]).astype(np.intp)
 
 
-def full_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def full_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> np.ndarray:
     """Histogram (2, 65536) of a uint16 map against ``truth``, bool or 0/1 of the same shape.
 
-    int32, faster by half the memory: to pool maps, add them to int64.
+    ``n_ignored`` of the pixels with code 0 and no truth are not counted. int32, faster by half the memory: to pool
+    maps, add them to int64.
     """
     histogram = np.empty((2, N_CODES), np.int32)
     histogram[0] = _occurrences(codes.ravel())
     histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
     histogram[0] -= histogram[1]
+    histogram[0, 0] -= n_ignored
     return histogram
 
 
@@ -43,9 +45,9 @@ def coarsen(full: np.ndarray) -> np.ndarray:
     return np.add.reduceat(full, _FIRST_CODE_OF_BIN, axis=-1, dtype=full.dtype)
 
 
-def joint_histogram(codes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Histogram (2, 256), int32, over the threshold bins, of a uint16 map against ``truth``."""
-    return coarsen(full_histogram(codes, truth))
+def joint_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> np.ndarray:
+    """Histogram (2, 256), int32, over the threshold bins, of a uint16 map; see :func:`full_histogram`."""
+    return coarsen(full_histogram(codes, truth, n_ignored))
 
 
 def sweep(histogram: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

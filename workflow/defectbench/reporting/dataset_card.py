@@ -9,6 +9,7 @@ from defectbench.config.dataset import DatasetSettings
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, picture_clusters
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.rle import coco_area
 from defectbench.data.splits import export_note
 
 PICTURES = {
@@ -62,6 +63,17 @@ def dataset_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _ignored_pixels(manifest: Manifest) -> str:
+    frame = manifest.frame
+    areas = [coco_area(row.rle[-1], row.height, row.width) for row in frame.itertuples(index=False)]
+    share = sum(areas) / int((frame["height"].astype(int) * frame["width"]).sum())
+    return (
+        f"> **Ignored pixels.** {sum(areas):,} pixels ({share:.2%}) in {np.count_nonzero(areas):,} of {len(areas):,} "
+        "images were marked as undecided: they are neither defect nor background, count in no area below, "
+        "and are striped in the pictures."
+    )
+
+
 def _warnings(manifest: Manifest, audit: Audit, settings: DatasetSettings) -> Iterator[str]:
     if isinstance(settings, YoloFolder) and settings.boxes == "fill":
         n_filled = int((audit.regions["area"] == audit.regions["box_area"]).sum())
@@ -70,6 +82,8 @@ def _warnings(manifest: Manifest, audit: Audit, settings: DatasetSettings) -> It
             f"far more than the defect inside it. {n_filled:,} of {len(audit.regions):,} regions of the masks are full "
             "rectangles: scores against such masks say how well a model draws boxes."
         )
+    if manifest.has_ignored:
+        yield _ignored_pixels(manifest)
     if only_areas(manifest):
         yield "> **Areas only.** The dataset is a table of areas, without images and masks."
     if not _n_clean(manifest):

@@ -49,6 +49,7 @@ class _Annotation(Parsed):
     id: int | str
     image_id: int | str
     category_id: int | str
+    iscrowd: int = 0
     segmentation: Any = None  # checked with its image: a damaged one costs that image, not the file
 
 
@@ -65,6 +66,8 @@ class _Rle(Parsed):
     counts: list[int] | str
 
 
+CROWD = "crowd"
+"""What ``ignore`` calls the annotations with iscrowd: 1; a category of this name is ignored too."""
 _MAX_BITS = 60
 """Of a run length; without a limit, a damaged code takes hours."""
 _SEGMENTATION: TypeAdapter[_Rle | list[list[float]]] = TypeAdapter(_Rle | list[list[float]])
@@ -89,7 +92,7 @@ class CocoLabels:
         # image id -> its file and entry there; image id -> (file, index of the class, annotation)
         self._entries: dict[str, tuple[str, _Image]] = {}
         self._annotations: dict[str, list[tuple[str, int, _Annotation]]] = defaultdict(list)
-        names = set()
+        names = {CROWD} if settings.ignore == CROWD else set()
         for path in settings.label_files():
             content = parse_coco(path)
             names |= {category.name for category in content.categories}
@@ -150,7 +153,8 @@ class CocoLabels:
         for annotation in content.annotations:
             what = f"annotation {annotation.id}"
             sample = images.get(annotation.image_id)
-            name = names.get(annotation.category_id)
+            ignores = annotation.iscrowd and self._settings.ignore == CROWD
+            name = CROWD if ignores else names.get(annotation.category_id)
             if sample is None:
                 # Whose label this is is unknown, and a listed image without annotations would be clean.
                 problem = f"{what}: the file has no image {annotation.image_id}"

@@ -52,15 +52,15 @@ def check_size(path: Path, height: int, width: int) -> None:
 def refuse_undecided(undecided: np.ndarray, what: str) -> None:
     """Refuse a mask with pixels that nobody decided, for instance along a border: (H, W), non-zero = undecided.
 
-    The one place where such pixels come in: every pixel is scored, so there is nothing yet that they could become.
+    Only the dataset's key ``ignore`` says that they may be left out of everything.
 
     Raises:
         MaskError: if there are any; ``what`` says how the mask marks them.
     """
     if n_pixels := np.count_nonzero(undecided):
         raise MaskError(
-            f"mask has {n_pixels} pixels of {what}: they are neither defect nor background, and every pixel is scored; "
-            "draw them as one of the two"
+            f"mask has {n_pixels} pixels of {what}: they are neither defect nor background; draw them as one of the "
+            f"two, or set ignore: {VOID}, so that they take part in nothing"
         )
 
 

@@ -43,7 +43,8 @@ def decode(settings: PascalVoc, path: Path) -> np.ndarray:
     else:
         stored, present = read_index(path)
         masks, void = split_values(stored, values), stored == VOID
-    refuse_undecided(void, f"the value {VOID}, void")
+    if VOID not in values:
+        refuse_undecided(void, f"the value {VOID}, void")
     if unlisted := [value for value in present if value not in (0, VOID, *values)]:
         raise MaskError(f"mask has the numbers {preview_list(map(str, unlisted))}, which are not in classes: {values}")
     return masks

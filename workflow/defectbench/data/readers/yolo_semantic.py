@@ -37,10 +37,10 @@ def decode(settings: YoloSemantic, background: int | None, mapping: dict[int, in
     unknown = []
     for value in present:
         class_id = mapping.get(value, value)
-        if class_id == VOID:
-            void |= stored == value
-        elif class_id in settings.classes:
+        if class_id in settings.classes:
             masks[settings.class_values.index(class_id)] |= stored == value
+        elif class_id == VOID:
+            void |= stored == value
         elif class_id != background:
             unknown.append(str(value))
     if unknown:
@@ -88,6 +88,7 @@ def read(settings: YoloSemantic) -> MaskLabels:
     """
     path = settings.root / settings.data_yaml
     wanted, background, mapping = read_classes(path)
-    if any(wanted.get(value) != name for value, name in settings.classes.items()):
-        raise LabelFileError(f"{path}: the classes are {wanted}, but dataset.classes says {settings.classes}")
+    classes = {value: name for value, name in settings.classes.items() if value != settings.ignore}
+    if any(wanted.get(value) != name for value, name in classes.items()):
+        raise LabelFileError(f"{path}: the classes are {wanted}, but dataset.classes says {classes}")
     return MaskLabels(settings, partial(decode, settings, background, mapping))

@@ -41,6 +41,17 @@ WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
 }
 
 
+def write_labels(manifest: Manifest, format_name: str, folder: Path) -> list[Exported]:
+    """Write the labels of all images into ``folder``.
+
+    Raises:
+        ExportError: if the format cannot hold these labels.
+    """
+    if manifest.has_ignored:
+        raise ExportError("the dataset has ignored pixels, which no writer can mark: they would become background")
+    return WRITERS[format_name](manifest, folder)
+
+
 def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.DataFrame:
     """Write the labels of all images into ``folder``, which appears complete.
 
@@ -54,7 +65,7 @@ def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.Data
         raise ExportError(f"{folder} is not empty; remove it, or name another folder")
     temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
     try:
-        exported = WRITERS[format_name](manifest, temporary)
+        exported = write_labels(manifest, format_name, temporary)
         temporary.replace(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

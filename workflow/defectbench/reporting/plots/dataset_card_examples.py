@@ -82,6 +82,7 @@ def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series)
         raise ExampleError(f"{path}: image {error}; ingest the dataset again") from None
     if image.shape[:2] != (row["height"], row["width"]):
         raise ExampleError(f"{path}: image has another size than in the manifest; ingest the dataset again")
+    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool))
     others = _union(row, [other for other, area in enumerate(row["area"]) if area and other != c])
     if c is None:
         return Example(CLEAN, row["image_id"], image, np.zeros_like(others), others)
