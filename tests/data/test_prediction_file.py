@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from defectbench.config.base import MERGED
+from defectbench.data import prediction_file
 from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
@@ -42,6 +43,20 @@ def test_round_trip_over_several_row_groups(tmp_path, classes):
         assert file.header == header
         assert file.image_ids() == list(maps)
         read = dict(file)
+    assert all((read[image_id] == codes).all() for image_id, codes in maps.items())
+
+
+def test_large_maps_are_written_as_they_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_file, "_BYTES_PER_GROUP", 300)  # two classes of 70 and more random bytes
+    maps = some_maps(6, 2, np.random.default_rng(0))
+    with write_predictions(tmp_path / "p.parquet", PredictionHeader("val", ("a", "b"), True)) as writer:
+        for image_id, codes in maps.items():
+            writer.add(image_id, codes)
+    groups = pq.ParquetFile(tmp_path / "p.parquet")
+    assert max(groups.metadata.row_group(i).num_rows for i in range(groups.num_row_groups)) <= 4
+    with PredictionFile(tmp_path / "p.parquet") as file:
+        read = dict(file)
+    assert list(read) == list(maps)
     assert all((read[image_id] == codes).all() for image_id, codes in maps.items())
 
 

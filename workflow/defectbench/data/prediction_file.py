@@ -28,7 +28,7 @@ _COLUMNS = [
     ("width", pa.int32()),
     ("codes", pa.binary()),
 ]
-_IMAGES_PER_GROUP = 16
+_IMAGES_PER_GROUP, _BYTES_PER_GROUP = 16, 2**26
 _ZSTD = pa.Codec("zstd", compression_level=3)
 
 
@@ -50,7 +50,9 @@ class PredictionHeader:
 def compress(codes: np.ndarray) -> bytes:
     """Compress a uint16 map, losslessly."""
     flat = codes.reshape(-1)
-    planes = np.stack([(flat >> 8).astype(np.uint8), flat.astype(np.uint8)])
+    planes = np.empty((2, flat.size), np.uint8)
+    np.right_shift(flat, 8, out=planes[0], casting="unsafe")
+    np.copyto(planes[1], flat, casting="unsafe")  # the low byte
     return _ZSTD.compress(planes, asbytes=True)
 
 
@@ -83,7 +85,8 @@ class PredictionWriter:
         for name, plane in zip(self._header.classes, codes, strict=True):
             for column, value in zip(self._rows, (image_id, name, *plane.shape, compress(plane)), strict=True):
                 self._rows[column].append(value)
-        if len(self._rows["class"]) >= _IMAGES_PER_GROUP * len(self._header.classes):
+        full = len(self._rows["class"]) >= _IMAGES_PER_GROUP * len(self._header.classes)
+        if full or sum(map(len, self._rows["codes"])) >= _BYTES_PER_GROUP:
             self.flush()
 
     def flush(self) -> None:
@@ -146,7 +149,7 @@ class PredictionFile:
                 if set(ids) != {ids[0]} or tuple(names) != self.header.classes:
                     raise PredictionFileError(f"{self.path}: {ids[0]}: not one row for each of {self.header.classes}")
                 maps = [decompress(blobs[start + i].as_buffer(), heights[i], widths[i]) for i in range(n)]
-                yield ids[0], np.stack(maps)
+                yield ids[0], maps[0][None] if n == 1 else np.stack(maps)
 
     def __enter__(self) -> Self:
         """Enter a with block."""
