@@ -1,5 +1,7 @@
 """Prediction files: lossless, streamed, complete or refused."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +28,17 @@ from defectbench.metrics.codes import codes_from_logits
 @given(arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_compression_is_lossless(codes):
     assert (decompress(compress(codes), *codes.shape) == codes).all()
+
+
+def test_a_large_map_is_compressed_in_parts(monkeypatch):
+    codes = np.random.default_rng(0).integers(30000, 33000, (1500, 1000)).astype(np.uint16)
+    monkeypatch.setattr(prediction_file, "_PIXELS_PER_FRAME", 100_001)
+    tracemalloc.start()
+    blob = compress(codes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (decompress(blob, *codes.shape) == codes).all()
+    assert peak < 2 * len(blob) + 5 * 100_001  # bytes: the frames, the same joined, and one that is made
 
 
 def some_maps(n, classes, rng):

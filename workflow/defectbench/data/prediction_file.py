@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +30,7 @@ _COLUMNS = [
     ("codes", pa.binary()),
 ]
 _IMAGES_PER_GROUP, _BYTES_PER_GROUP = 16, 2**26
+_PIXELS_PER_FRAME = 2**24
 _ZSTD = pa.Codec("zstd", compression_level=3)
 
 
@@ -50,10 +52,17 @@ class PredictionHeader:
 def compress(codes: np.ndarray) -> bytes:
     """Compress a uint16 map, losslessly."""
     flat = codes.reshape(-1)
-    planes = np.empty((2, flat.size), np.uint8)
-    np.right_shift(flat, 8, out=planes[0], casting="unsafe")
-    np.copyto(planes[1], flat, casting="unsafe")  # the low byte
-    return _ZSTD.compress(planes, asbytes=True)
+    if flat.size <= _PIXELS_PER_FRAME:
+        return _ZSTD.compress(np.stack([_high_bytes(flat), flat.astype(np.uint8)]), asbytes=True)
+    # Frames in a row are decompressed as one: a large map is never copied whole.
+    starts = range(0, flat.size, _PIXELS_PER_FRAME)
+    parts = [flat[start : start + _PIXELS_PER_FRAME] for start in starts]
+    planes = chain(map(_high_bytes, parts), (part.astype(np.uint8) for part in parts))
+    return b"".join(_ZSTD.compress(plane, asbytes=True) for plane in planes)
+
+
+def _high_bytes(codes: np.ndarray) -> np.ndarray:
+    return (codes >> 8).astype(np.uint8)
 
 
 def decompress(blob: bytes, height: int, width: int) -> np.ndarray:
