@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import io
 import threading
+import time
+import tracemalloc
 
 import cv2
 import ingest as ingest_script
@@ -14,6 +16,7 @@ from PIL import Image, ImageOps
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import SeverstalCsv
+from defectbench.data import images
 from defectbench.data.decoders import ImageError
 from defectbench.data.duplicates import fingerprint
 from defectbench.data.images import decode_image, read_header, stream, turn
@@ -111,6 +114,48 @@ def test_stream_keeps_order_and_bounds_what_waits():
     assert [next(results) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert len(started) < 20
     assert list(results) == list(range(5, 1000))
+
+
+def test_items_that_are_alone_share_the_memory_with_no_other():
+    lock, running, together = threading.Lock(), set(), []
+
+    def note(item: int) -> int:
+        with lock:
+            running.add(item)
+            together.append(set(running))
+        time.sleep(0.001)
+        with lock:
+            running.remove(item)
+        return item
+
+    results = stream(note, range(60), threads=4, alone=lambda item: item % 10 == 0)
+    assert list(results) == list(range(60))
+    assert all(len(items) == 1 for items in together if any(item % 10 == 0 for item in items))
+    assert max(map(len, together)) > 1  # the others do run together
+
+
+def test_large_images_are_known_by_their_header(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_SMALL_FILE", 100)
+    monkeypatch.setattr(images, "LARGE", 600)
+    for height in (30, 31):
+        Image.new("L", (20, height)).save(tmp_path / f"{height}.bmp")
+    (tmp_path / "other.png").write_bytes(b"no image" * 100)
+    names = ("30.bmp", "31.bmp", "other.png", "missing.png")
+    assert [name for name in names if images.is_large(tmp_path / name)] == ["31.bmp"]
+
+
+def test_ingest_of_large_images_holds_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "LARGE", 10**6)
+    size = (1000, 1500)
+    for index in range(8):
+        write_image(tmp_path / "train_images" / f"{index}.png", seed=index, size=size)
+    (tmp_path / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n0.png,1,1 5\n", encoding="utf-8")
+    settings = SeverstalCsv(name="x", format="severstal_csv", root=tmp_path, classes={1: "a"})
+    tracemalloc.start()
+    ingest(settings, tmp_path / "found.csv", threads=4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * size[0] * size[1]  # bytes: its file, its pixels, and what comes and goes
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Packs hold exactly the pixels of the files and the masks of the manifest."""
 
 import pickle
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_datasets import HEIGHT, WIDTH, write_image, write_severstal
 
+from defectbench.data import write_packs
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import write_manifest
 from defectbench.data.packing import ImagePack, MaskPack
@@ -49,6 +51,23 @@ def test_grey_images_keep_one_channel(dataset):
         truth = cv2.imread(str(dataset.root / "train_images" / image_id), cv2.IMREAD_GRAYSCALE)
         np.testing.assert_array_equal(images[image_id], truth)
         assert images[image_id].dtype == np.uint8
+
+
+def test_packing_of_large_images_holds_one_at_a_time(dataset, monkeypatch):
+    size = (1000, 1500)
+    for index in range(4):
+        write_image(dataset.root / "train_images" / f"{index}.png", seed=index, size=size)
+    manifest, *_ = ingest(dataset, dataset.root / "found.csv")
+    peaks = []
+    for largest_together in (10**6, 10**7):
+        monkeypatch.setattr(write_packs, "LARGE", largest_together)
+        tracemalloc.start()
+        pack_images(manifest, dataset.root, dataset.root / str(largest_together), threads=4)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 3.5 * size[0] * size[1]  # bytes: the file and the grey pixels of one, and the next one's
+    alone, together = (dataset.root / name / "images.bin" for name in ("1000000", "10000000"))
+    assert alone.read_bytes() == together.read_bytes()
 
 
 def test_one_coloured_image_makes_all_rgb(dataset):

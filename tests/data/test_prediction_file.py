@@ -1,5 +1,7 @@
 """Prediction files: lossless, streamed, complete or refused."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from defectbench.config.base import MERGED
+from defectbench.data import prediction_file
 from defectbench.data.prediction_file import (
     PredictionFile,
     PredictionFileError,
@@ -27,6 +30,17 @@ def test_compression_is_lossless(codes):
     assert (decompress(compress(codes), *codes.shape) == codes).all()
 
 
+def test_a_large_map_is_compressed_in_parts(monkeypatch):
+    codes = np.random.default_rng(0).integers(30000, 33000, (1500, 1000)).astype(np.uint16)
+    monkeypatch.setattr(prediction_file, "_PIXELS_PER_FRAME", 100_001)
+    tracemalloc.start()
+    blob = compress(codes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (decompress(blob, *codes.shape) == codes).all()
+    assert peak < 2 * len(blob) + 5 * 100_001  # bytes: the frames, the same joined, and one that is made
+
+
 def some_maps(n, classes, rng):
     return {f"{i:03}.png": rng.integers(0, 65536, (classes, 5 + i % 3, 7)).astype(np.uint16) for i in range(n)}
 
@@ -42,6 +56,20 @@ def test_round_trip_over_several_row_groups(tmp_path, classes):
         assert file.header == header
         assert file.image_ids() == list(maps)
         read = dict(file)
+    assert all((read[image_id] == codes).all() for image_id, codes in maps.items())
+
+
+def test_large_maps_are_written_as_they_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction_file, "_BYTES_PER_GROUP", 300)  # two classes of 70 and more random bytes
+    maps = some_maps(6, 2, np.random.default_rng(0))
+    with write_predictions(tmp_path / "p.parquet", PredictionHeader("val", ("a", "b"), True)) as writer:
+        for image_id, codes in maps.items():
+            writer.add(image_id, codes)
+    groups = pq.ParquetFile(tmp_path / "p.parquet")
+    assert max(groups.metadata.row_group(i).num_rows for i in range(groups.num_row_groups)) <= 4
+    with PredictionFile(tmp_path / "p.parquet") as file:
+        read = dict(file)
+    assert list(read) == list(maps)
     assert all((read[image_id] == codes).all() for image_id, codes in maps.items())
 
 

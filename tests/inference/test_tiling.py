@@ -1,6 +1,7 @@
 """Tiles cover every pixel, and stitching changes nothing where there is only one tile."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -72,11 +73,17 @@ def test_weights_add_up_to_one_and_are_exactly_one_in_pixels_of_one_tile(length,
     assert all(a[0].stop - b[0].start >= overlap for a, b in itertools.pairwise(parts))
 
 
+def stitch(tiling, height, width, predict):
+    rows, bands = zip(*tiling.bands(height, width, predict), strict=True)
+    assert [row for part in rows for row in range(part.start, part.stop)] == list(range(height))
+    return np.concatenate(bands, axis=1)
+
+
 @given(sides, sides, st.tuples(st.integers(1, 50), st.integers(1, 50)), st.data())
 def test_stitching_equal_logits_is_exact(height, width, tile, data):
     overlap = data.draw(st.integers(0, min(tile) - 1))
     image = RNG.normal(size=(height, width, 3)).astype(np.float32)
-    stitched = Tiling(tile, overlap).apply(height, width, lambda window: image[window].transpose(2, 0, 1))
+    stitched = stitch(Tiling(tile, overlap), height, width, lambda window: image[window].transpose(2, 0, 1))
     assert stitched.dtype == np.float32
     np.testing.assert_array_equal(stitched, image.transpose(2, 0, 1))
 
@@ -93,7 +100,7 @@ def test_one_tile_is_exact_and_overlaps_are_between_their_tiles(height, width, t
         return logits
 
     image = np.arange(height * width).reshape(height, width)
-    stitched = Tiling(tile, overlap).apply(height, width, predict)
+    stitched = stitch(Tiling(tile, overlap), height, width, predict)
     low, high = np.full(stitched.shape, np.inf), np.full(stitched.shape, -np.inf)
     count = np.zeros((height, width), int)
     for (y, x), logits in maps:
@@ -166,3 +173,13 @@ def test_blended_maps_differ_from_the_whole_only_near_seams():
     difference = np.abs(tiled.astype(int) - whole.astype(int))
     assert difference[:, :, ~near].max() <= 1
     assert difference[:, :, near].max() > 1
+
+
+def test_logits_of_a_large_image_are_never_in_memory_together():
+    image = np.zeros((3000, 2000), np.uint8)
+    network = predictor(Pointwise(), Tiling((128, 128), 32))
+    tracemalloc.start()
+    codes = network(image)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < codes.nbytes + 64 * 128 * 2000  # a few float64 copies of a row of tiles

@@ -133,7 +133,11 @@ def _specks(region_areas: np.ndarray, limit: int) -> str | None:
 
 def _overlap(masks: dict[int, np.ndarray], names: tuple[str, ...]) -> str | None:
     """Description of the pixels shared by several of ``masks``, by class, if there are any."""
-    several = np.sum(list(masks.values()), axis=0) > 1
+    first, *others = masks.values()
+    seen, several = first.astype(bool), np.zeros(first.shape, bool)
+    for mask in others:
+        several |= seen & mask.view(bool)
+        seen |= mask.view(bool)
     if not several.any():
         return None
     sharing = [names[c] for c, mask in masks.items() if mask[several].any()]

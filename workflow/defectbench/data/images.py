@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -32,6 +33,10 @@ ROTATED = ", rotated by EXIF"
 """End of that of an image that viewers turn, but that is used as stored."""
 _INVERSE = {6: 8, 8: 6}
 """EXIF orientation -> the one that undoes it, where it is another."""
+LARGE = 2**25
+"""Pixels above which images are worked on one at a time: several at once, as of a line scan, would fill the memory."""
+_SMALL_FILE = 2**20  # bytes; a large image in so few is flat, and opening all headers first would take time
+_BAND = 256  # rows compared at a time
 
 
 T = TypeVar("T")
@@ -116,19 +121,42 @@ def is_upright(stored_as: str) -> bool:
 
 def is_grey(image: np.ndarray) -> bool:
     """Whether all three channels of ``image``, (H, W, 3), are equal."""
-    # Half the time of comparing strided channels.
-    first = cv2.cvtColor(cv2.extractChannel(image, 0), cv2.COLOR_GRAY2RGB)
-    return cv2.norm(image, first, cv2.NORM_INF) == 0
+    for top in range(0, len(image), _BAND):
+        band = image[top : top + _BAND]
+        # Half the time of comparing strided channels.
+        first = cv2.cvtColor(cv2.extractChannel(band, 0), cv2.COLOR_GRAY2RGB)
+        if cv2.norm(band, first, cv2.NORM_INF) != 0:
+            return False
+    return True
 
 
-def stream(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+def is_large(path: Path) -> bool:
+    """Whether an image file has more than LARGE pixels, by its header; not if it cannot be read."""
+    try:
+        if path.stat().st_size < _SMALL_FILE:
+            return False
+        with open_image(path) as image:
+            return image.width * image.height > LARGE
+    except (OSError, ImageError):
+        return False
+
+
+def stream(
+    function: Callable[[T], R], items: Iterable[T], threads: int, alone: Callable[[T], bool] = lambda _: False
+) -> Iterator[R]:
     """Apply ``function`` to ``items`` in ``threads`` threads; results are in the order of the items.
 
-    Only a few results wait at any time, so that memory does not grow with the number of items.
+    Only a few results wait at any time, so that memory does not grow with the number of items. Items that are
+    ``alone`` wait until all others are done, and the others for them.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:
+            if alone(item):
+                while waiting:
+                    yield waiting.popleft().result()
+                yield function(item)
+                continue
             waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()

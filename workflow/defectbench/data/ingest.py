@@ -12,7 +12,17 @@ import pandas as pd
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.decoders import ImageError
 from defectbench.data.duplicates import fingerprint, group_pictures
-from defectbench.data.images import QUARTER_TURNS, ROTATED, UPRIGHT, Header, decode_image, is_grey, read_header, stream
+from defectbench.data.images import (
+    QUARTER_TURNS,
+    ROTATED,
+    UPRIGHT,
+    Header,
+    decode_image,
+    is_grey,
+    is_large,
+    read_header,
+    stream,
+)
 from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.passed_over import folder_notes
 from defectbench.data.readers import READERS, ROW_READERS
@@ -84,7 +94,14 @@ def _read_images(
 
     The problems of the others go to ``problems``.
     """
-    for result in stream(lambda image_id: _read_image(image_id, settings, labels), image_ids(settings), threads):
+    folder = settings.root / settings.images_dir
+    results = stream(
+        lambda image_id: _read_image(image_id, settings, labels),
+        image_ids(settings),
+        threads,
+        alone=lambda image_id: is_large(folder / image_id),
+    )
+    for result in results:
         if isinstance(result, dict):
             yield result
         else:
@@ -98,9 +115,14 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         header = read_header(data)
         upright = _is_upright(image_id, header, settings, labels)
         image = decode_image(data, grey=header.stored_as.startswith("grey"), upright=upright)
-        rles = labels.rles(image_id, *image.shape[:2])
+        height, width = image.shape[:2]
+        phash, detail = fingerprint(image)
+        channels = 1 if image.ndim == 2 or is_grey(image) else 3
+        sha256 = hashlib.sha256(data).hexdigest()
+        del image, data  # a large image and its masks need not be in memory together
+        rles = labels.rles(image_id, height, width)
         if settings.ignore is not None:
-            rles = _set_ignored_last(rles, settings, *image.shape[:2])
+            rles = _set_ignored_last(rles, settings, height, width)
     except OSError as error:
         return [Problem(image_id, path, None, f"image cannot be read: {error.strerror}")]
     except ImageError as error:
@@ -109,19 +131,18 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         return [Problem(image_id, path, None, "every pixel is ignored: nothing is left to learn from or to score")]
     except BadLabels as error:
         return error.problems
-    phash, detail = fingerprint(image)
     return {
         "image_id": image_id,
         "path": path,
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "channels": 1 if image.ndim == 2 or is_grey(image) else 3,
+        "height": height,
+        "width": width,
+        "channels": channels,
         "stored_as": header.stored_as + ("" if header.orientation == 1 else UPRIGHT if upright else ROTATED),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": sha256,
         "phash": phash,
         "detail": detail,
         "rle": rles,
-        "area": [coco_area(counts, *image.shape[:2]) for counts in rles[: len(settings.classes)]],
+        "area": [coco_area(counts, height, width) for counts in rles[: len(settings.classes)]],
     }
 
 

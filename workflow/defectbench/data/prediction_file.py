@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +29,8 @@ _COLUMNS = [
     ("width", pa.int32()),
     ("codes", pa.binary()),
 ]
-_IMAGES_PER_GROUP = 16
+_IMAGES_PER_GROUP, _BYTES_PER_GROUP = 16, 2**26
+_PIXELS_PER_FRAME = 2**24
 _ZSTD = pa.Codec("zstd", compression_level=3)
 
 
@@ -50,8 +52,17 @@ class PredictionHeader:
 def compress(codes: np.ndarray) -> bytes:
     """Compress a uint16 map, losslessly."""
     flat = codes.reshape(-1)
-    planes = np.stack([(flat >> 8).astype(np.uint8), flat.astype(np.uint8)])
-    return _ZSTD.compress(planes, asbytes=True)
+    if flat.size <= _PIXELS_PER_FRAME:
+        return _ZSTD.compress(np.stack([_high_bytes(flat), flat.astype(np.uint8)]), asbytes=True)
+    # Frames in a row are decompressed as one: a large map is never copied whole.
+    starts = range(0, flat.size, _PIXELS_PER_FRAME)
+    parts = [flat[start : start + _PIXELS_PER_FRAME] for start in starts]
+    planes = chain(map(_high_bytes, parts), (part.astype(np.uint8) for part in parts))
+    return b"".join(_ZSTD.compress(plane, asbytes=True) for plane in planes)
+
+
+def _high_bytes(codes: np.ndarray) -> np.ndarray:
+    return (codes >> 8).astype(np.uint8)
 
 
 def decompress(blob: bytes, height: int, width: int) -> np.ndarray:
@@ -83,7 +94,8 @@ class PredictionWriter:
         for name, plane in zip(self._header.classes, codes, strict=True):
             for column, value in zip(self._rows, (image_id, name, *plane.shape, compress(plane)), strict=True):
                 self._rows[column].append(value)
-        if len(self._rows["class"]) >= _IMAGES_PER_GROUP * len(self._header.classes):
+        full = len(self._rows["class"]) >= _IMAGES_PER_GROUP * len(self._header.classes)
+        if full or sum(map(len, self._rows["codes"])) >= _BYTES_PER_GROUP:
             self.flush()
 
     def flush(self) -> None:
@@ -146,7 +158,7 @@ class PredictionFile:
                 if set(ids) != {ids[0]} or tuple(names) != self.header.classes:
                     raise PredictionFileError(f"{self.path}: {ids[0]}: not one row for each of {self.header.classes}")
                 maps = [decompress(blobs[start + i].as_buffer(), heights[i], widths[i]) for i in range(n)]
-                yield ids[0], np.stack(maps)
+                yield ids[0], maps[0][None] if n == 1 else np.stack(maps)
 
     def __enter__(self) -> Self:
         """Enter a with block."""

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError
-from defectbench.data.images import decode_image, is_upright, stream
+from defectbench.data.images import LARGE, decode_image, is_upright, stream
 from defectbench.data.manifest import Manifest
 from defectbench.data.packing import IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
+from defectbench.data.rle import decode_coco
 from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
 from defectbench.files import atomic
 from defectbench.script import UserError
@@ -39,21 +40,23 @@ def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) 
     channels = int(manifest.frame["channels"].max())
 
     def decode(row: Any) -> np.ndarray:
-        image = _read_checked(root / row.path, row.sha256, is_upright(row.stored_as))
-        return np.ascontiguousarray(image[:, :, 0]) if channels == 1 else image
+        grey = channels == 1 and row.stored_as.startswith("grey")
+        image = _read_checked(root / row.path, row.sha256, grey, is_upright(row.stored_as))
+        return np.ascontiguousarray(image[:, :, 0]) if channels == 1 and not grey else image
 
-    rows = manifest.frame[["path", "sha256", "stored_as"]].itertuples(index=False)
-    offsets = _write_flat(folder / f"{IMAGES}.bin", stream(decode, rows, threads))
+    rows = manifest.frame[["path", "height", "width", "sha256", "stored_as"]].itertuples(index=False)
+    images = stream(decode, rows, threads, alone=lambda row: row.height * row.width > LARGE)
+    offsets = _write_flat(folder / f"{IMAGES}.bin", images)
     frame = manifest.frame[["image_id", "height", "width"]].assign(offset=offsets, channels=channels)
     _write_index(folder / f"{IMAGES}.parquet", frame, {"data_digest": manifest.digest()})
     return channels
 
 
-def _read_checked(path: Path, sha256: str, upright: bool) -> np.ndarray:
+def _read_checked(path: Path, sha256: str, grey: bool, upright: bool) -> np.ndarray:
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() == sha256:
-            return decode_image(data, upright=upright)
+            return decode_image(data, grey=grey, upright=upright)
         problem = "changed since ingest"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
@@ -68,16 +71,16 @@ def pack_masks(manifest: Manifest, folder: Path) -> None:
     Stored as (C, H, ceil(W / 8)) bytes: each row packed to bits on its own. A dataset with ignored pixels has one
     plane more, of these.
     """
-
-    def planes(row: Any) -> np.ndarray:
-        masks = manifest.masks(row)
-        return np.concatenate([masks, manifest.ignored(row)[None]]) if manifest.has_ignored else masks
-
     rows = manifest.frame[["height", "width", "rle"]].itertuples(index=False)
-    offsets = _write_flat(folder / f"{MASKS}.bin", (np.packbits(planes(row), axis=-1) for row in rows))
+    offsets = _write_flat(folder / f"{MASKS}.bin", (_packed_masks(row) for row in rows))
     n_classes = len(manifest.class_names)
     frame = manifest.frame[["image_id", "height", "width", "area"]].assign(offset=offsets, n_classes=n_classes)
     _write_index(folder / f"{MASKS}.parquet", frame, _mask_metadata(manifest))
+
+
+def _packed_masks(row: Any) -> np.ndarray:
+    """Planes of a manifest's row, (C, H, ceil(W / 8)) uint8; one of them at a time is a byte per pixel."""
+    return np.stack([np.packbits(decode_coco(counts, row.height, row.width), axis=-1) for counts in row.rle])
 
 
 def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:

@@ -35,7 +35,7 @@ class NetworkPredictor:
         if self.tiling is None:
             return codes_from_logits(self.logits(image))
         height, width = image.shape[:2]
-        return codes_from_logits(self.tiling.apply(height, width, lambda window: self.logits(image[window])))
+        return self.tiling.codes(height, width, lambda window: self.logits(image[window]))
 
     @torch.inference_mode()
     def logits(self, image: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Tiled prediction: an image is cut into overlapping tiles, and their maps are blended into one."""
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from defectbench.config.train import TrainSettings
 from defectbench.data.tiles import Size, Window, tile_origins
+from defectbench.metrics.codes import codes_from_logits
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,42 @@ class Tiling:
         """Tiles of a network with ``settings``; None if it predicts whole images."""
         return cls(settings.crop_size, settings.overlap) if settings.prediction == "tiles" else None
 
-    def apply(self, height: int, width: int, predict: Callable[[Window], np.ndarray]) -> np.ndarray:
-        """Logits (n_maps, height, width), float32, of an image.
+    def codes(self, height: int, width: int, predict: Callable[[Window], np.ndarray]) -> np.ndarray:
+        """Codes (n_maps, height, width), uint16, of an image; ``predict`` as for :meth:`bands`."""
+        codes: np.ndarray | None = None
+        for rows, logits in self.bands(height, width, predict):
+            if codes is None:
+                codes = np.empty((len(logits), height, width), np.uint16)
+            codes[:, rows] = codes_from_logits(logits)
+        assert codes is not None  # every image has a tile
+        return codes
+
+    def bands(
+        self, height: int, width: int, predict: Callable[[Window], np.ndarray]
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield rows of an image, from the top down, with their logits (n_maps, rows, width), float32.
 
         ``predict`` gives the logits (n_maps, h, w) of a tile by its rows and columns; a side shorter than a tile is
-        taken whole.
+        taken whole. Never more rows than a tile has are in memory.
         """
-        sides = zip((height, width), self.size, strict=True)
-        tiles = itertools.product(*(axis_weights(length, tile, self.overlap) for length, tile in sides))
-        stitched: np.ndarray | None = None
-        for (rows, row_weights), (columns, column_weights) in tiles:
-            logits = predict((rows, columns))
-            if stitched is None:
-                # In float64 the sum of weighted equal logits rounds to that logit.
-                stitched = np.zeros((len(logits), height, width))
-            stitched[:, rows, columns] += logits * np.outer(row_weights, column_weights)
-        assert stitched is not None  # every image has a tile
-        return stitched.astype(np.float32)
+        vertical = axis_weights(height, self.size[0], self.overlap)
+        horizontal = axis_weights(width, self.size[1], self.overlap)
+        ends = [rows.start for rows, _ in vertical[1:]] + [height]
+        rest: np.ndarray | None = None
+        for (rows, row_weights), end in zip(vertical, ends, strict=True):
+            band: np.ndarray | None = None
+            for columns, column_weights in horizontal:
+                logits = predict((rows, columns))
+                if band is None:
+                    # In float64 the sum of weighted equal logits rounds to that logit.
+                    band = np.zeros((len(logits), rows.stop - rows.start, width))
+                    if rest is not None:
+                        band[:, : rest.shape[1]] = rest
+                band[:, :, columns] += logits * np.outer(row_weights, column_weights)
+            assert band is not None
+            done = end - rows.start  # the next tiles begin there
+            yield slice(rows.start, end), band[:, :done].astype(np.float32)
+            rest = band[:, done:]
 
 
 def axis_weights(length: int, tile: int, overlap: int) -> list[tuple[slice, np.ndarray]]:

@@ -20,6 +20,12 @@ def full_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> 
     ``n_ignored`` of the pixels with code 0 and no truth are not counted. int32, faster by half the memory: to pool
     maps, add them to int64.
     """
+    if codes.size > _EXACT:
+        # In parts: bincount would make an int64 of every pixel.
+        flat, positive = codes.ravel(), truth.ravel()
+        starts = range(0, codes.size, _EXACT)
+        parts = [full_histogram(flat[s : s + _EXACT], positive[s : s + _EXACT]) for s in starts]
+        return np.add.reduce(parts, dtype=np.int32)
     histogram = np.empty((2, N_CODES), np.int32)
     histogram[0] = _occurrences(codes.ravel())
     histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
@@ -29,9 +35,7 @@ def full_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> 
 
 
 def _occurrences(codes: np.ndarray) -> np.ndarray:
-    """How often each code occurs in ``codes``, (n,) uint16; (65536,) of whole numbers."""
-    if len(codes) > _EXACT:
-        return np.bincount(codes, minlength=N_CODES)
+    """How often each code occurs in ``codes``, (n,) uint16, at most _EXACT; (65536,) of whole numbers."""
     # Half the time of bincount, on one thread: each further one fills all bins, and they are added up.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

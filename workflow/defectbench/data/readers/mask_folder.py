@@ -145,7 +145,10 @@ def decode_mask(settings: MaskFolder, path: Path) -> np.ndarray:
 
 def split_values(values: np.ndarray, of_classes: Sequence[int]) -> np.ndarray:
     """Where ``values``, (H, W), are each of ``of_classes``: (C, H, W) uint8."""
-    return np.stack([values == value for value in of_classes]).astype(np.uint8)
+    masks = np.empty((len(of_classes), *values.shape), np.uint8)
+    for mask, value in zip(masks, of_classes, strict=True):
+        np.equal(values, value, out=mask.view(bool))
+    return masks
 
 
 def read(settings: MaskFolder) -> MaskLabels | ClassMaskLabels:

@@ -65,7 +65,7 @@ class PromptedPredictor:
         elif self.tiling is None:
             codes = codes_from_logits(self._logits(image, prompts))
         else:
-            codes = codes_from_logits(self.tiling.apply(height, width, lambda w: self._tile(image, prompts, w)))
+            codes = self.tiling.codes(height, width, lambda w: self._tile(image, prompts, w))
         self.seconds = self._clock() - started
         return codes
 

@@ -34,13 +34,14 @@ class ExampleError(UserError):
 
 @dataclass(frozen=True)
 class Example:
-    """An image (H, W, 3) with the masks (H, W), bool, of the class that it represents and of the others."""
+    """An image that represents a class, at the size of the page: the images themselves may be large."""
 
     title: str
     caption: str
-    image: np.ndarray
-    of_class: np.ndarray
-    others: np.ndarray
+    picture: np.ndarray
+    """(h, w, 3) uint8, with the outlines of the masks."""
+    shows_others: bool
+    """Whether it has defects of other classes."""
 
 
 def typical_images(frame: pd.DataFrame, classes: Sequence[int]) -> list[tuple[int | None, int]]:
@@ -82,32 +83,36 @@ def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series)
         raise ExampleError(f"{path}: image {error}; ingest the dataset again") from None
     if image.shape[:2] != (row["height"], row["width"]):
         raise ExampleError(f"{path}: image has another size than in the manifest; ingest the dataset again")
-    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool))
-    others = _union(row, [other for other, area in enumerate(row["area"]) if area and other != c])
+    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool)) if manifest.has_ignored else image
+    picture = _resize(image)
+    del image  # before the masks are drawn: all of a large one would take much memory
+    others = [other for other, area in enumerate(row["area"]) if area and other != c]
+    for classes, colour in ((others, OF_OTHERS), ([] if c is None else [c], OF_CLASS)):
+        if classes:
+            picture[_outline(_union(row, classes), picture.shape[1::-1])] = np.rint(255 * np.array(to_rgb(colour)))
     if c is None:
-        return Example(CLEAN, row["image_id"], image, np.zeros_like(others), others)
-    of_class = _union(row, [c])
-    caption = f"{of_class.mean():.2%} of {row['image_id']}"
-    return Example(manifest.class_names[c], caption, image, of_class, others)
+        return Example(CLEAN, row["image_id"], picture, shows_others=False)
+    share = row["area"][c] / (row["height"] * row["width"])
+    return Example(manifest.class_names[c], f"{share:.2%} of {row['image_id']}", picture, bool(others))
 
 
 def _union(row: pd.Series, classes: Sequence[int]) -> np.ndarray:
     """Pixels, (H, W) bool, of any of ``classes`` in a row of the manifest."""
     union = np.zeros((row["height"], row["width"]), bool)
     for c in classes:
-        union |= decode_coco(row["rle"][c], *union.shape).astype(bool)
+        union |= decode_coco(row["rle"][c], *union.shape).view(bool)
     return union
 
 
 @style.house_style
 def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -> Figure:
     """Draw the examples one beside the other, as many in a row as there is room for."""
-    pictures = [_picture(example) for example in examples]
+    pictures = [example.picture for example in examples]
     rows = _rows(pictures)
     lines = style.wrap(_explanations(dataset, n_classes, examples), PAGE / style.DPI)
     entries = [
         (OF_CLASS, "the class"),
-        *([(OF_OTHERS, "other classes")] if any(e.others.any() for e in examples) else []),
+        *([(OF_OTHERS, "other classes")] if any(example.shows_others for example in examples) else []),
     ]
     legend_top = style.heading_height(lines) + 0.05
     top = legend_top + style.LEGEND_ROW + 0.15
@@ -117,7 +122,7 @@ def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -
     style.draw_legend(figure, legend_top, "Outline", style.legend_rows(entries, PAGE / style.DPI))
     for row, height in zip(rows, heights, strict=True):
         for i, left in row:
-            _draw(figure, style.MARGIN + left / style.DPI, top, examples[i], pictures[i])
+            _draw(figure, style.MARGIN + left / style.DPI, top, examples[i])
         top += height
     return figure
 
@@ -149,8 +154,9 @@ def _explanations(dataset: str, n_classes: int, examples: Sequence[Example]) -> 
     return [text, *([f"{n_shown} of {n_classes} classes are shown."] if n_shown < n_classes else [])]
 
 
-def _draw(figure: Figure, left: float, top: float, example: Example, picture: np.ndarray) -> None:
+def _draw(figure: Figure, left: float, top: float, example: Example) -> None:
     """Draw one example below its caption, ``left`` and ``top`` inches from the figure's corner."""
+    picture = example.picture
     width = _room(picture) / style.DPI
     style.write(figure, left, top, style.shorten(example.title, width / BOLDER), fontweight="bold")
     caption = style.shorten(example.caption, width, style.SMALL_SIZE)
@@ -159,15 +165,12 @@ def _draw(figure: Figure, left: float, top: float, example: Example, picture: np
     figure.figimage(picture, round(left * style.DPI), round(above * style.DPI) - picture.shape[0])
 
 
-def _picture(example: Example) -> np.ndarray:
-    """The example as large as the page allows, with the outlines of its masks."""
-    height, width = example.image.shape[:2]
+def _resize(image: np.ndarray) -> np.ndarray:
+    """``image``, (H, W, 3), as large as the page allows."""
+    height, width = image.shape[:2]
     scale = min(SHORTER / min(height, width), TALLEST / height, PAGE / width)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    picture = cv2.resize(example.image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    for mask, colour in ((example.others, OF_OTHERS), (example.of_class, OF_CLASS)):
-        picture[_outline(mask, size)] = np.rint(255 * np.array(to_rgb(colour)))
-    return picture
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
 def _outline(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
