@@ -110,8 +110,10 @@ def write_predictions(path: Path, header: PredictionHeader) -> Iterator[Predicti
     """Open a prediction file for writing; it appears at ``path`` only if the block ends without an error."""
     metadata = {_KEY: json.dumps(asdict(header)).encode()}
     schema = pa.schema(_COLUMNS, metadata=metadata)
-    # The codes are compressed already.
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as sink:
+    # The codes are compressed already; a dictionary and statistics of them would be further copies.
+    others = [name for name, _ in _COLUMNS if name != "codes"]
+    options = {"compression": "none", "use_dictionary": others, "write_statistics": others}
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as sink:
         writer = PredictionWriter(sink, header)
         yield writer
         writer.flush()

@@ -110,6 +110,7 @@ def predict_roles(
                 codes = predictor(image)
                 seconds.append(predictor.clock() - started)
                 writer.add(image_id, codes)
+                del codes  # not kept beside the next image's
     return seconds
 
 
