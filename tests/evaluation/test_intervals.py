@@ -201,5 +201,5 @@ def test_intervals_cover_the_truth(name, layout, n_groups):
 @pytest.mark.parametrize("ratio", ["iou_dataset", "Recall"])
 def test_intervals_of_ratios_cover_the_truth(ratio):
     n = 100
-    (covered,) = share(simulated.ratio_coverage, n, ratio=ratio, skill=2.5, n_groups=60)
+    covered, _ = share(simulated.ratio_coverage, n, ratio=ratio, skill=2.5, n_groups=60)
     assert binom.ppf(0.001, n, 0.94) <= covered * n

@@ -5,23 +5,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
-from synthetic_study import write_study
 
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.reporting.page.experiment_cards import experiment_card
 from defectbench.reporting.plots.operating_points import operating_points_figure
-from defectbench.reporting.records import read_records
 from defectbench.reporting.threshold_noise import describe_ranges, threshold_caveat
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), 8, 40)
-
-
-@pytest.fixture(scope="module")
-def records(study):
-    return read_records(pd.read_parquet(study.folder / "results.parquet"), study.experiments)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
-from synthetic_study import write_study
 
 from defectbench.data.packing import MaskPack
 from defectbench.data.prediction_file import PredictionFile
@@ -47,16 +46,6 @@ FIGURES = {
     "reliability": reliability_figure,
     "training": training_figure,
 }
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), 8, 40)
-
-
-@pytest.fixture(scope="module")
-def records(study):
-    return read_records(pd.read_parquet(study.folder / "results.parquet"), study.experiments)
 
 
 def drawn(axes, kind):

@@ -44,28 +44,13 @@ def write_settings_files(study: Study, top: Path) -> None:
     if not mapping:
         return
     folders = [experiment_folder(study, experiment) for experiment in mapping]
-    draws, seed = study.report.bootstrap_draws, study.report.bootstrap_seed
-    ResultsSettings(
-        experiments=folders,
-        experiment_of=study.experiment_of(),
-        bootstrap_draws=draws,
-        bootstrap_seed=seed,
-        clean_share=study.report.clean_share,
-    ).write(results / "results.yaml")
-    PairwiseSettings(
-        experiments=folders,
-        ablations=study.report.ablations,
-        margin=study.report.margin,
-        bootstrap_draws=draws,
-        bootstrap_seed=seed,
-    ).write(results / "pairwise.yaml")
-    OperatingPointsSettings(
-        experiments=folders,
-        costs=study.report.costs,
-        clean_share=study.report.clean_share,
-        bootstrap_draws=draws,
-        bootstrap_seed=seed,
-    ).write(results / "operating_points.yaml")
+    for kind, name, others in (
+        (ResultsSettings, "results", {"experiment_of": study.experiment_of()}),
+        (PairwiseSettings, "pairwise", {}),
+        (OperatingPointsSettings, "operating_points", {}),
+    ):
+        shared = {key: value for key, value in study.report if key in kind.model_fields}
+        kind(experiments=folders, **shared, **others).write(results / f"{name}.yaml")
     study.ranking.write(results / "ranking.yaml")
     study.report.write(results / "report.yaml")
 

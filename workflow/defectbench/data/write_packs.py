@@ -134,6 +134,7 @@ def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
         for array in arrays:
             offsets.append(file.tell())
             file.write(array.data)
+            del array  # a large image is not kept beside the next one
     return offsets
 
 
