@@ -1,4 +1,4 @@
-"""Roles that data were published with: kept or dealt anew as the settings say, never without a word."""
+"""Roles that data were published with: kept or replaced by a new split as the settings say, never ignored."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_published_roles_are_asked_about_before_anything_runs(dataset):
     values = {"name": "parts", "format": "mask_folder", "root": str(dataset.root), "classes": dataset.classes}
     (problem,) = problems_of(changed(dataset=values))
     assert problem.startswith(
-        "split.from_folders: images are in folders called as roles (train: 8, val: 3, test: 3); set it to true"
+        "split.from_folders: images are in folders named after roles (train: 8, val: 3, test: 3); set it to true"
     )
     for decided in (True, False):
         values["images_dir"] = "images"
@@ -79,7 +79,7 @@ def run_split(dataset, tmp_path, **split) -> pd.DataFrame:
 def test_the_script_asks_too(dataset, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_split(dataset, tmp_path)
-    assert "split.from_folders: images are in folders called as roles" in capsys.readouterr().err
+    assert "split.from_folders: images are in folders named after roles" in capsys.readouterr().err
 
 
 PUBLISHED = {
@@ -93,7 +93,7 @@ def test_published_roles_are_kept(dataset, tmp_path):
     assert run_split(dataset, tmp_path, from_folders=True)["role"].to_dict() == PUBLISHED
 
 
-def test_published_roles_are_dealt_anew_if_the_settings_say_so(dataset, tmp_path):
+def test_published_roles_are_replaced_if_the_settings_say_so(dataset, tmp_path):
     roles = run_split(dataset, tmp_path, from_folders=False, train=0.5, val=0.25, test=0.25)["role"].to_dict()
     assert roles.keys() == PUBLISHED.keys()
     assert roles != PUBLISHED
@@ -213,7 +213,7 @@ def test_roles_by_the_coco_files_that_list_the_images(tmp_path):
         part = json.dumps(content | {"images": images, "annotations": annotations})
         (root / f"{name}.json").write_text(part)
     dataset = CocoFiles(name="parts", format="coco", root=root, classes=CLASSES, annotations="*.json")
-    with pytest.raises(SplitError, match=r"labels are in files called as roles \(train: 1, val: 1, test: 1\)"):
+    with pytest.raises(SplitError, match=r"labels are in files named after roles \(train: 1, val: 1, test: 1\)"):
         read_roles([], SplitSettings(), dataset)
     roles = run_split(dataset, tmp_path, from_folders=True)["role"]
     assert roles.to_dict() == {f"{i}.png": ["train", "train", "val", "test"][i // 3] for i in range(12)}

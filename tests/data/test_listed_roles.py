@@ -59,7 +59,7 @@ def write(root, form: str):
 @pytest.mark.parametrize("form", WRITERS)
 def test_roles_by_the_files_that_list_the_images(tmp_path, form):
     dataset = write(tmp_path, form)
-    with pytest.raises(SplitError, match=r"labels are in files called as roles \(train: 1, val: 1, test: 1\)"):
+    with pytest.raises(SplitError, match=r"labels are in files named after roles \(train: 1, val: 1, test: 1\)"):
         read_roles(ROLES, SplitSettings(), dataset)
     assert read_roles(ROLES, SplitSettings(from_folders=True), dataset).roles.to_dict() == ROLES
     assert read_roles(ROLES, SplitSettings(from_folders=False), dataset) is None

@@ -10,7 +10,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 class JobProgress(logging.Filter):
     """Rewrites a line of progress: which jobs have finished after how many seconds, and how many of all are done.
 
-    Records are told apart by their event. Of those without one, the scheduler's announcement that it selects jobs is
+    Records are distinguished by their event. Of those without one, the scheduler's announcement that it selects jobs is
     dropped; it is known by the line of code that it comes from.
     """
 

@@ -31,7 +31,7 @@ class Sources:
 def read_sources(paths: Sequence[Path], memo: Path) -> Sources:
     """Digest of the files ``paths``.
 
-    Files whose size and time are those in ``memo`` are not read again; it is written anew if something changed, and
+    Files whose size and time are those in ``memo`` are not read again; it is rewritten if something changed, and
     may be deleted. Files that are not there count as such.
     """
     known = _read_memo(memo)

@@ -22,8 +22,8 @@ def missing_files(dataset: DatasetSettings, configfile: str) -> list[str]:
     return problems
 
 
-def dealt_anew(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
-    """The problem that published roles would be dealt anew without a word, if so."""
+def ignored_roles(dataset: DatasetSettings, split: SplitSettings) -> list[str]:
+    """The problem that published roles would be ignored, if so."""
     if dataset.generator is not None:
         return []
     folder = dataset.root / dataset.images_dir

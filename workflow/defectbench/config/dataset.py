@@ -136,7 +136,7 @@ class DatasetSettings(Settings):
         """All files that hold labels, sorted."""
 
     def files_of_roles(self) -> list[str]:
-        """Names of the label files that each hold many images, and so may be called as roles."""
+        """Names of the label files that each hold many images, and so may be named after roles."""
         return []
 
     def source_files(self) -> list[Path]:

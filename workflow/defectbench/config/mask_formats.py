@@ -55,7 +55,7 @@ class VocLayout(MaskFiles):
     masks_dir: str = "SegmentationClass"
 
     def list_files(self) -> list[Path]:
-        """Files with the names of images, which may be called as roles, sorted."""
+        """Files with the names of images, which may be named after roles, sorted."""
         return sorted(self.root.glob("ImageSets/Segmentation/*.txt"))
 
     def files_of_roles(self) -> list[str]:

@@ -64,7 +64,7 @@ def _word_role(word: str) -> Role | None:
 
 
 def undecided_roles(image_ids: Iterable[str], label_files: Iterable[str], settings: "SplitSettings") -> str | None:
-    """The problem that images or labels are in folders or files called as roles, and no setting says what they mean.
+    """The problem that images or labels are in folders or files named after roles, and no setting says what they mean.
 
     Only some formats have ``label_files`` that tell roles, each of many images.
     """
@@ -76,14 +76,14 @@ def undecided_roles(image_ids: Iterable[str], label_files: Iterable[str], settin
         if len(counts) > 1:
             found = ", ".join(f"{role}: {counts[role]:,}" for role in ("train", "val", "test") if role in counts)
             return (
-                f"split.from_folders: {what} called as roles ({found}); set it to true to keep these roles, or to"
-                " false to divide all images anew"
+                f"split.from_folders: {what} named after roles ({found}); set it to true to keep these roles, or to"
+                " false for a new split of all images"
             )
     return None
 
 
 class SplitNames(Settings):
-    """A split made elsewhere, told by the images' names."""
+    """A split made elsewhere, encoded in the names of the images."""
 
     pattern: str = Field(
         description="Regular expression searched in the image id: what it matches, its first group if it has one, is"
@@ -130,8 +130,8 @@ class SplitSettings(Settings):
     from_folders: bool | None = Field(
         None,
         description="Roles by the folders train, val (valid, validation, dev) and test that images are in, or by label"
-        " files (COCO, CVAT, Label Studio) or lists (Pascal VOC) called so: keep them, or divide all images anew."
-        " Required where there are such",
+        " files (COCO, CVAT, Label Studio) or lists (Pascal VOC) of that name: keep them, or make a new split of all"
+        " images. Required where there are such",
     )
     from_names: SplitNames | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(

@@ -9,7 +9,7 @@ from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import ConfigError, Settings, describe_errors, suggest, validate_settings
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.checks import (
-    dealt_anew,
+    ignored_roles,
     missing_files,
     resolve_ablations,
     resolve_predict_images,
@@ -142,7 +142,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         if experiments and not dataset.has_images:
             problems.append(f"experiments: {dataset.format} holds no images to train on; set experiments: []")
         missing = missing_files(dataset, configfile)
-        problems += missing or (dealt_anew(dataset, sections.split) if "split" in valid else [])
+        problems += missing or (ignored_roles(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
         problems += wrong_ignored(experiments, dataset)
         problems += wrong_origins(experiments, dataset)

@@ -31,7 +31,7 @@ class GivenRoles(NamedTuple):
 
 
 def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: DatasetSettings) -> GivenRoles | None:
-    """Roles that the settings say where to find; None if images are to be divided anew.
+    """Roles that the settings say where to find; None if a new split is to be made.
 
     ``image_ids`` are those of the manifest.
 

@@ -140,10 +140,10 @@ def _open_arrow(source: Any) -> Any:
 def _choose(table: Path, names: list[str], image: str | None, mask: str | None) -> tuple[str, str]:
     """The columns of images and masks."""
     chosen = []
-    for asked, usual, option in ((image, IMAGE_COLUMNS, "image"), (mask, MASK_COLUMNS, "mask")):
-        column = asked or next((name for name in usual if name in names), None)
+    for wanted, usual, option in ((image, IMAGE_COLUMNS, "image"), (mask, MASK_COLUMNS, "mask")):
+        column = wanted or next((name for name in usual if name in names), None)
         if column not in names:
-            what = f"no column {asked!r}" if asked else f"no column of {option}s is known by its name"
+            what = f"no column {wanted!r}" if wanted else f"no column of {option}s is known by its name"
             raise HuggingFaceError(f"{table}: {what}; name it with --{option}-column, one of {', '.join(names)}")
         chosen.append(column)
     return chosen[0], chosen[1]

@@ -53,7 +53,7 @@ class Header(NamedTuple):
     size: tuple[int, int]
     """Height and width as stored."""
     turned_by_decoders: bool
-    """Whether decoders turn it whatever they are told."""
+    """Whether decoders turn it, whatever their flags."""
 
 
 def read_header(data: bytes) -> Header:

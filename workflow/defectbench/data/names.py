@@ -27,7 +27,7 @@ class Names:
         """Keep ``names``: paths with '/'."""
         self.names = sorted(names)
         self.rewritten: dict[str, str] = {}
-        """Name as it was asked for -> name on disk, where they differ."""
+        """Name in the labels -> name on disk, where they differ."""
         self._exact = set(self.names)
         self._by_form: dict[str, list[str]] | None = None
         self._by_file: dict[str, list[str]] = {}

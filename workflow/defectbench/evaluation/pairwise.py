@@ -142,10 +142,11 @@ class _TrackStudy:
         return GroupBootstrap(self.groups, draws, seed)
 
     def compare(self, pair: Pair, bootstrap: GroupBootstrap, margin: float | None) -> Comparison:
-        """Test a pair; a reference method is not asked whether it is as good as a model."""
+        """Test a pair; non-inferiority is not tested for reference methods."""
         trained = self.trained[pair.a], self.trained[pair.b]
-        asked = None if pair.kind == VS_REFERENCE else margin
-        return compare(self.scores[pair.a], self.scores[pair.b], bootstrap, trained, asked)
+        if pair.kind == VS_REFERENCE:
+            margin = None
+        return compare(self.scores[pair.a], self.scores[pair.b], bootstrap, trained, margin)
 
     def outlook(self, pair: Pair, comparison: Comparison, verdict: Verdict, n_tests: int) -> dict[str, object]:
         """What it would take to show a difference, where none is claimed."""
@@ -263,7 +264,7 @@ def _scores(rows: pd.DataFrame, metric: str, folders: dict[str, Path]) -> tuple[
 
 def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict, margin: float | None) -> dict[str, object]:
     relative = comparison.difference / comparison.mean_b if comparison.mean_b else np.nan
-    asked = not np.isnan(verdict.p_not_worse)
+    is_tested = not np.isnan(verdict.p_not_worse)
     return {
         **vars(pair),
         **vars(comparison),
@@ -273,6 +274,6 @@ def _pair_row(pair: Pair, comparison: Comparison, verdict: Verdict, margin: floa
         "difference_lo": 100 * comparison.low,
         "difference_hi": 100 * comparison.high,
         "relative_difference": relative,
-        "margin": 100 * margin if asked and margin is not None else np.nan,
-        "not_worse": verdict.p_not_worse < ALPHA if asked else None,
+        "margin": 100 * margin if is_tested and margin is not None else np.nan,
+        "not_worse": verdict.p_not_worse < ALPHA if is_tested else None,
     }

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.colors import to_hex, to_rgb
 
 INK, MUTED, FAINT = "#1f1f1f", "#6b6b6b", "#dddddd"
-# Okabe and Ito's colours, told apart with any colour vision, and Tol's wine in place of black and yellow: one is ink,
-# one too pale. Sky blue comes last: it is near the shades of blue.
+# Okabe and Ito's colours, distinguishable with any colour vision, and Tol's wine in place of black and yellow: one is
+# ink, one too pale. Sky blue comes last: it is near the shades of blue.
 HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#882255", "#56b4e9")
 
 

@@ -2,8 +2,8 @@
 
 A law is *tested* if every number of labels was trained with at least two seeds, on 20 groups of test images. Then its
 exponent has a standard error of two parts: the scatter of the trainings around the law, and the test images. With a
-single training at a number of labels the chance of training cannot be told from an effect of the labels: such a law is
-described, no more.
+single training at a number of labels the chance of training cannot be distinguished from an effect of the labels: such
+a law is described, no more.
 """
 
 from collections.abc import Sequence

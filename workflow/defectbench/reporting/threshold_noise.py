@@ -24,7 +24,7 @@ def describe_ranges(record: Record) -> list[str]:
 
 
 def threshold_caveat(records: Sequence[Record]) -> Iterator[str]:
-    """Sentences on thresholds that val hardly determines, and on recalls that were asked for, but not reached."""
+    """Sentences on thresholds that the val images hardly determine, and on target recalls that no threshold reaches."""
     wide = [
         f"{record.name} ({'; '.join(describe_ranges(record))})"
         for record in records

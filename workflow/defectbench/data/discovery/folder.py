@@ -19,7 +19,7 @@ class Doubt(NamedTuple):
     text: str
     """What was found, and what was assumed."""
     key: str = ""
-    """The key to set if that is wrong, as it would stand in the study."""
+    """The key to set if that is wrong, as it would be in the study."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Folders of images and the folders of their masks, told apart by names and pixels."""
+"""Folders of images and the folders of their masks, distinguished by names and pixels."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -91,7 +91,7 @@ def find_pairs(folder: Folder) -> tuple[Pair, ...]:
 
 
 def _pairs_within(folder: Folder, folders: Sequence[str], stems: Mapping[str, Mapping[str, str]]) -> list[Pair]:
-    """Folders in which masks lie among the images, told by the end of their names; the topmost."""
+    """Topmost folders in which masks are among the images, recognised by the end of their names."""
     pairs: list[Pair] = []
     for place in folders:
         of_place = stems[place]

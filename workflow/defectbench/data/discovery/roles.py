@@ -54,7 +54,7 @@ class _Given(NamedTuple):
 
 
 def propose_split(trial: Trial, folder: Folder, table_path: str) -> Roles:
-    """The split of a dataset that was read: by the roles that came with it, else anew.
+    """The split of a dataset that was read: by the roles that came with it, else a new one.
 
     Roles that no key of the study could name where they are, such as lists of names, become a table, to be written to
     ``table_path``.
@@ -78,7 +78,7 @@ def propose_split(trial: Trial, folder: Folder, table_path: str) -> Roles:
 
 
 def _agree(first: Roles, other: Roles) -> bool:
-    """Whether two splits have the same test images: train and val may be drawn anew."""
+    """Whether two splits have the same test images: train and val may be drawn again."""
     test = [
         set() if roles.split is None else {*roles.split.loc[roles.split["role"] == "test", "image_id"]}
         for roles in (first, other)

@@ -27,7 +27,7 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         found = [(place, name) for name in names for place in places.get(PurePosixPath(normal_form(name)).name, ())]
         if not found:
             continue
-        # Names may stand in several folders, such as those of training and of unlabelled images.
+        # Names may be in several folders, such as those of training and of unlabelled images.
         tops = Counter(top for place, name in found if (top := images_folder([(place, name)])))
         images_dir, n_found = tops.most_common(1)[0]
         values = {value for _, _, text, code in rows if code and (value := _value(text)) is not None}

@@ -92,7 +92,7 @@ class Trial:
 def read_on_trial(candidate: Candidate, folder: Folder, name: str, threads: int) -> Trial:
     """Read the ``folder`` by the settings of ``candidate``, for a dataset called ``name``.
 
-    Classes that no image shows are left out, and told as a doubt.
+    Classes that no image shows are left out, and reported as a doubt.
     """
     form = FORMATS[candidate.format]
     values = {"name": name, "format": candidate.format, "root": folder.path / candidate.root, **candidate.settings}

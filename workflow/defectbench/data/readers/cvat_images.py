@@ -1,7 +1,7 @@
 """Reader of CVAT for images 1.1: an XML file that lists images and, in each, shapes with a label.
 
 Polygons are drawn by the rule of COCO, as CVAT's own exports to masks do. Shapes of several labels may overlap: a pixel
-then belongs to each, whatever lies on top. An image without shapes is clean, if its file has shapes at all.
+then belongs to each, whatever is on top. An image without shapes is clean, if its file has shapes at all.
 """
 
 from collections.abc import Callable

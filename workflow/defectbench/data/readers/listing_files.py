@@ -1,4 +1,4 @@
-"""Which file lists an image, in formats whose files list many images, and so may be called as roles."""
+"""Which file lists an image, in formats whose files list many images, and so may be named after roles."""
 
 from collections.abc import Callable
 from typing import Any

@@ -22,7 +22,7 @@ class Shape(NamedTuple):
     """A labelled shape."""
 
     place: str
-    """Where it stands in its file."""
+    """Its position in the file."""
     row: int | None
     """Line in the file, counted from 1; None where that says nothing."""
     label: str

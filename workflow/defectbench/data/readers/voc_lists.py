@@ -10,7 +10,7 @@ from defectbench.data.readers.base import LabelFileError, image_ids, relative_pa
 
 
 def read_lists(settings: VocLayout) -> dict[str, str]:
-    """Image id -> the list that it is in, relative to the root, of the lists that are called as roles.
+    """Image id -> the list that it is in, relative to the root, of the lists that are named after roles.
 
     Raises:
         LabelFileError: naming the line, if a list cannot be read, has a name without image, or one that is in a list of

@@ -108,8 +108,8 @@ def _leads(results: pd.DataFrame, standings: Mapping[str, Standing], names: Mapp
             yield f"{lead}, but {doubts}."
         if standing.best and names[standing.best] not in shared:
             yield (
-                f"{track.capitalize()} track: the highest validation score has {names[standing.best]}, the highest "
-                f"test score {names[first]}; tests are against the former."
+                f"{track.capitalize()} track: {names[standing.best]} has the highest validation score, {names[first]} "
+                "the highest test score; the tests compare against the former."
             )
         yield from standing.against_references(names)
 

@@ -29,7 +29,7 @@ OPTIONS = {
 def draw(
     argv: Sequence[str] | None, description: str | None, figure: Callable[..., Figure], **readers: Callable[[Path], Any]
 ) -> None:
-    """Parse ``argv``, draw ``figure`` and save it as PNG and, if asked to, as SVG.
+    """Parse ``argv``, draw ``figure`` and save it as PNG and optionally as SVG.
 
     The script has an option for each of ``readers``, which reads its path; ``figure`` takes the values as keyword
     arguments of the options' names.
