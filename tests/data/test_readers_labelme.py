@@ -156,5 +156,5 @@ def test_a_folder_without_any_file_is_not_clean(tmp_path):
 
 def test_two_images_of_one_file(tmp_path):
     dataset = write_labelme(tmp_path, [], ["a.png", "a.jpg"])
-    problem = "is the file of 2 images, a.jpg, a.png: which of them is not known"
+    problem = "is the label file of 2 images, a.jpg, a.png: it is unclear of which"
     assert told(dataset) == {("a.png", problem), ("a.jpg", problem)}

@@ -1,7 +1,7 @@
 """Interface of the label readers, and what they share."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -134,6 +134,17 @@ def pair_files(
             notes.append(rewritten(image_id, name, others[image_id]))
     unlabelled = Names(name for image_id, name in others.items() if image_id not in pairs)
     return pairs, {name: unlabelled.hint(name) for name in sorted(set(names.names) - set(pairs.values()))}
+
+
+def shared_files(pairs: Mapping[str, str]) -> list[Problem]:
+    """Problems of the images that share a label file with others, by ``pairs`` of :func:`pair_files`."""
+    images, problems = defaultdict(list), []
+    for image_id, file in pairs.items():
+        images[file].append(image_id)
+    for file, sharing in images.items():
+        problem = f"is the label file of {len(sharing)} images, {', '.join(sharing)}: it is unclear of which"
+        problems += [Problem(one, file, None, problem) for one in sharing if len(sharing) > 1]
+    return problems
 
 
 def rewritten(sample: str, name: str, expected: str) -> Note:

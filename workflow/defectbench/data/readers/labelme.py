@@ -6,7 +6,6 @@ is clean; one without a file is a problem, or clean if the settings say so.
 
 import base64
 import binascii
-from collections import defaultdict
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -16,7 +15,15 @@ from defectbench.config.shape_formats import LabelMe
 from defectbench.data.decoders import ImageError, load_pixels, open_image
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
-from defectbench.data.readers.base import BadLabels, Problem, image_ids, pair_files, relative_path, unlabelled_images
+from defectbench.data.readers.base import (
+    BadLabels,
+    Problem,
+    image_ids,
+    pair_files,
+    relative_path,
+    shared_files,
+    unlabelled_images,
+)
 from defectbench.data.readers.parsed import Parsed, describe_error
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_ellipse, draw_outlined, place_mask
 
@@ -56,12 +63,7 @@ class LabelMeLabels(ShapeLabels):
         expected = {one: (folder / one).with_suffix(".json").as_posix() for one in ids}
         files = [relative_path(path, settings) for path in settings.label_files()]
         pairs, orphans = pair_files(expected, files, self.notes)
-        images = defaultdict(list)
-        for image_id, file in pairs.items():
-            images[file].append(image_id)
-        for file, sharing in images.items():
-            problem = f"is the file of {len(sharing)} images, {', '.join(sharing)}: which of them is not known"
-            self.problems += [Problem(one, file, None, problem) for one in sharing if len(sharing) > 1]
+        self.problems += shared_files(pairs)
         may_be_clean = self._missing_is_clean or bool(settings.clean_folders)
         for file, hint in orphans.items():
             problem = f"label file has no image{hint or self._copy_inside(file)}"

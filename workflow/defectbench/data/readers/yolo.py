@@ -4,7 +4,6 @@
 An image with an empty file is clean, and one without a file too, if another image of its folder has one.
 """
 
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from defectbench.data.readers.base import (
     pair_files,
     relative_path,
     shapes_left_out,
+    shared_files,
     unlabelled_images,
 )
 from defectbench.data.readers.parsed import Parsed, describe_error, parse_yaml
@@ -57,12 +57,7 @@ class YoloLabels(DrawnLabels):
         for file, hint in orphans.items():
             # Whose labels these are is unknown, and an image without labels would be clean.
             self.problems.append(Problem(file, file, None, f"label file has no image{hint}", always_stops=True))
-        images_of = defaultdict(list)
-        for image_id, file in pairs.items():
-            images_of[file].append(image_id)
-        for file, images in images_of.items():
-            problem = f"is the label file of {len(images)} images, {', '.join(images)}: which of them is not known"
-            self.problems += [Problem(image_id, file, None, problem) for image_id in images if len(images) > 1]
+        self.problems += shared_files(pairs)
         self.problems += unlabelled_images(self._settings, ids, pairs)
         return pairs
 
