@@ -60,6 +60,7 @@ def write(tmp_path, text, encoding="utf-8"):
         '"a","b"\n"x","1 2"\n\n"y",""',
         "b,a,\n1 2,x,\n,,\n,y,\n",
         "a , b\nx ,1 2,,\n\ny,,\n",
+        "a,b\rx,1 2\r\ry,\r",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -103,7 +103,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
             columns share a name.
         OSError: if the file cannot be read.
     """
-    text = read_text(path)
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")  # a lone CR: old spreadsheets of Macs
     csv.field_size_limit(sys.maxsize)  # a code may be longer than the default of 131,072 characters
     separator = _find_separator(text, needed)
     try:
@@ -132,7 +132,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _find_separator(text: str, needed: Sequence[str]) -> str:
-    header = text.lstrip("\r\n").split("\n", 1)[0]
+    header = text.lstrip("\n").split("\n", 1)[0]
 
     def score(separator: str) -> tuple[int, int]:
         cells = [cell.strip() for cell in next(csv.reader([header], delimiter=separator), [])]
