@@ -25,7 +25,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import yaml
-from tiny_study import Project
+from tiny_study import Project, read_reproducible
 
 CONFIG = "config/test/chaos.yaml"
 # Two trainings at a time: without a GPU, the "GPUs" are the two cores.
@@ -33,14 +33,11 @@ RUN = ("--cores", "2", "--resources", "gpu=2")
 # All up to the tables; the pictures, which nothing depends on, would double the time.
 TABLES = ("results/chaos/leaderboard.md", "results/chaos/findings.md")
 VICTIMS = ("snakemake", "job", "both")
-# What two runs of the same study may differ in.
-CLOCK = r"time|seconds|timestamp|infer_ms|peak_memory"
 
 
 def results(project: Project) -> str:
     """results.csv without timings, as text."""
-    table = pd.read_csv(project.folder / "results/chaos/results.csv", dtype=str)
-    return table.loc[:, ~table.columns.str.contains(CLOCK)].to_csv(index=False)
+    return read_reproducible(project.folder / "results/chaos/results.csv").to_csv()
 
 
 def jobs(snakemake: int) -> list[psutil.Process]:

@@ -7,12 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "resources", "envs")
 CONFIG = "config/test/tiny.yaml"
 LOG = "run.log"
+# What two runs of the same study may differ in: columns, and the note on a machine that was busy.
+CLOCK = r"time|seconds|timestamp|infer_ms|peak_memory|^load$"
+BUSY = r"(?:; )?timed while other work ran[^;]*"
+
+
+def read_reproducible(results: Path) -> pd.DataFrame:
+    """results.csv as text, one row per exp_id, without what the clock and the machine's load decide."""
+    table = pd.read_csv(results, dtype=str, keep_default_na=False).set_index("exp_id")
+    table["notes"] = table["notes"].str.replace(BUSY, "", regex=True).str.removeprefix("; ")
+    return table.loc[:, ~table.columns.str.contains(CLOCK)]
 
 
 class Project:
