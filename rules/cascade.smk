@@ -44,7 +44,8 @@ rule cascade_prompts:
         script=script("cascade_prompts"),
         settings="runs/{ds}/settings/prompts.yaml",
         run=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/run.json",
-        predictions=source_predictions,
+        predictions=ancient(source_predictions),
+        digests=digests_of(source_predictions),
         threshold=source_threshold,
     output:
         prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
@@ -85,7 +86,7 @@ rule predict_cascade:
         settings="runs/{ds}/cascade/{exp}/settings/train.yaml",
         identity="runs/{ds}/cascade/{exp}/settings/identity.yaml",
         segmenter_run=segmenter_file("run.json"),
-        weights=segmenter_file("model/weights.safetensors"),
+        weights=large_file(segmenter_file("model/weights.safetensors")),
         base=segmenter_base,
         source_run=source_file("run.json"),
         source_timing=source_file("timing.json"),
@@ -93,17 +94,17 @@ rule predict_cascade:
         prompts_timing=prompts_timing,
         source_subsets=lambda wildcards: subset_files(prompt_source_of(wildcards)),
         segmenter_subset=lambda wildcards: subset_files(segmenter_of(wildcards)),
-        images="runs/{ds}/packed/images.bin",
-        images_index="runs/{ds}/packed/images.parquet",
+        pack=pack_inputs("runs/{ds}/packed", "images"),
         split="runs/{ds}/split.csv",
     output:
-        val="runs/{ds}/cascade/{exp}/val.pred.parquet",
-        test="runs/{ds}/cascade/{exp}/test.pred.parquet",
+        map_digests("runs/{ds}/cascade/{exp}"),
+        val=map_file("runs/{ds}/cascade/{exp}", "val"),
+        test=map_file("runs/{ds}/cascade/{exp}", "test"),
         run="runs/{ds}/cascade/{exp}/run.json",
         timing="runs/{ds}/cascade/{exp}/timing.json",
     params:
         code=code("predict_cascade"),
-        pack=subpath(input.images, parent=True),
+        pack=pack_folder,
         features=segmenter_features,
         segmenter=subpath(input.segmenter_run, parent=True),
         source=lambda wildcards, input: (
@@ -128,7 +129,7 @@ rule predict_cascade:
         ENV
     shell:
         "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q}"
-        " --settings {input.settings:q} --identity {input.identity:q} --segmenter {params.segmenter:q} --base {input.base:q}"
+        " --settings {input.settings:q} --identity {input.identity:q} --segmenter {params.segmenter:q} --base {input.base[0]:q}"
         " --segmenter-subset {input.segmenter_subset:q} --prompts {input.prompts:q} {params.source}"
         " --pack {params.pack:q} --split {input.split:q} {params.features}"
         " --code-digest {params.code:q} --val {output.val:q} --test {output.test:q} --run {output.run:q}"

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 
 include: "setup.smk"
+include: "large_files.smk"
 
 
 from defectbench.code_digest import CodeDigests
@@ -18,6 +19,7 @@ from defectbench.config.prompts import prompts_path
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
+from defectbench.digests import withdraw_changed
 from defectbench.sources import read_sources
 
 try:
@@ -30,7 +32,6 @@ except ConfigError as error:
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
 DIGESTS = CodeDigests()
-PACK_FILES = ("images.bin", "images.parquet", "masks.bin", "masks.parquet")
 
 # What {exp} may be. Cross-validated experiments, whose ids end with e.g. _cv5_s42, are not trained: their folds are.
 CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
@@ -38,6 +39,8 @@ TRAINED = rf"{CROSS_VALIDATED}/fold[0-9]+|(?!{CROSS_VALIDATED}/)[^/]+"
 EVALUATED = r"[^/]+"
 
 write_settings_files(STUDY, Path("."))
+if workflow.is_main_process:
+    withdraw_changed(Path("."), DS)
 
 
 wildcard_constraints:
@@ -142,17 +145,17 @@ def evaluation_split(wildcards):
 
 
 def calibration_maps(wildcards):
-    """Predictions that thresholds are chosen on: of val images, or out-of-fold."""
+    """Predictions that thresholds are chosen on: of val images, or out-of-fold; and their digest."""
     experiment = experiment_of(wildcards)
     name = "oof" if experiment.cv and not experiment.traits.members else "val"
-    return f"{experiment_folder(experiment)}/{name}.pred.parquet"
+    return large(f"{experiment_folder(experiment)}/{name}.pred.parquet")
 
 
 def crf_images(wildcards):
     """The packed images, if post-processing may be by a dense CRF, which looks at them; else none."""
     if not STUDY.calibrate.needs_images:
         return []
-    return multiext(f"runs/{wildcards.ds}/packed/images", ".bin", ".parquet")
+    return pack_inputs(f"runs/{wildcards.ds}/packed", "images")
 
 
 def pack_folder(wildcards, input):
@@ -185,10 +188,10 @@ def training_inputs(wildcards):
     ds, traits = wildcards.ds, experiment_of(wildcards).traits
     inputs = prompt_inputs(wildcards)
     if traits.base_name:
-        inputs["base"] = base_file(traits)
+        inputs |= base_inputs(traits)
     if traits.tile_pack:
-        tiles = f"runs/{ds}/packed/{traits.tile_pack}/"
-        inputs["tiles"] = multiext(tiles, *PACK_FILES)
+        tiles = f"runs/{ds}/packed/{traits.tile_pack}"
+        inputs["tiles"] = pack_inputs(tiles, "images", "masks")
     if traits.label_table:
         inputs["labels"] = f"runs/{ds}/yolo/{traits.label_table}.parquet"
     if traits.prompt_file:
@@ -198,14 +201,21 @@ def training_inputs(wildcards):
             f"runs/{ds}/prompts/{prompts_path(traits.train_prompt_source, 'mask')}"
         )
     if traits.init_from:
-        inputs["init_from"] = traits.init_from.as_posix()
+        inputs["init_from"] = ancient(traits.init_from.as_posix())
     return inputs
+
+
+def initial_weights(wildcards):
+    """Digest of the user's weights that a training starts from, if it does."""
+    path = experiment_of(wildcards).traits.init_from
+    memo = Path(f"runs/{DS}/settings/initial_weights.json")
+    return read_sources([path], memo).digest if path else ""
 
 
 def prediction_inputs(wildcards):
     """Further inputs of a prediction, by name: prompts, and base weights that the trained ones are loaded on top of."""
     traits = experiment_of(wildcards).traits
-    base = {"base": base_file(traits)} if traits.predicts_with_base else {}
+    base = base_inputs(traits) if traits.predicts_with_base else {}
     return prompt_inputs(wildcards) | base
 
 
@@ -215,6 +225,12 @@ def prompt_inputs(wildcards):
     if not traits.prompt_file:
         return {}
     return {"prompts": f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"}
+
+
+def base_inputs(traits):
+    """The file of base weights of an experiment with these traits, and its digest, as inputs by name."""
+    base, digest = large(base_file(traits))
+    return {"base": base, "base_digest": digest}
 
 
 def base_file(traits):
@@ -332,11 +348,13 @@ def constraint_without(experiments, pattern):
 
 def experiment_files(*names):
     """Files ``names`` of every experiment of the study that predicts maps."""
-    return [
-        f"{experiment_folder(experiment)}/{name}"
-        for experiment in map_experiments()
-        for name in names
-    ]
+    return large(
+        *(
+            f"{experiment_folder(experiment)}/{name}"
+            for experiment in map_experiments()
+            for name in names
+        )
+    )
 
 
 def result_files(*names):

@@ -74,13 +74,17 @@ rule cv_gather:
         identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
         runs=fold_files("run.json"),
         timings=fold_files("timing.json"),
-        val=fold_files("val.pred.parquet"),
-        test=fold_files("test.pred.parquet"),
+        val=ancient(fold_files("val.pred.parquet")),
+        test=ancient(fold_files("test.pred.parquet")),
+        digests=digests_of(
+            fold_files("val.pred.parquet"), fold_files("test.pred.parquet")
+        ),
         training=fold_tables("training.csv"),
         split="runs/{ds}/cv/split.csv",
     output:
-        oof="runs/{ds}/{fam}/{exp}/oof.pred.parquet",
-        test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
+        map_digests("runs/{ds}/{fam}/{exp}", "oof"),
+        oof=map_file("runs/{ds}/{fam}/{exp}", "oof"),
+        test=map_file("runs/{ds}/{fam}/{exp}", "test"),
         run="runs/{ds}/{fam}/{exp}/run.json",
         timing="runs/{ds}/{fam}/{exp}/timing.json",
     params:
@@ -133,6 +137,6 @@ rule cv_metrics:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --histograms {input.histograms:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
         " --records {output.records:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

@@ -35,7 +35,7 @@ rule calibrate:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option} --out {output:q} 2>&1 | tee {log:q}"
 
 
@@ -45,7 +45,7 @@ rule score:
         script=script("score"),
         settings="runs/{ds}/{fam}/{exp}/settings/score.yaml",
         val=calibration_maps,
-        test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
+        test=large("runs/{ds}/{fam}/{exp}/test.pred.parquet"),
         calibration="runs/{ds}/{fam}/{exp}/calibration.json",
         run="runs/{ds}/{fam}/{exp}/run.json",
         manifest="runs/{ds}/manifest.parquet",
@@ -74,7 +74,7 @@ rule score:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --val {input.val:q} --test {input.test:q}"
+        "python {input.script:q} --settings {input.settings:q} --val {input.val[0]:q} --test {input.test[0]:q}"
         " --calibration {input.calibration:q} --run {input.run:q} --manifest {input.manifest:q} --split {input.split:q}"
         " {params.pack_option} --per-image {output.per_image:q} --hist {output.hist:q} --pooled {output.pooled:q}"
         " --components {output.components:q} --froc {output.froc:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

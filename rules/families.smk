@@ -26,7 +26,8 @@ for family, settings in TRAINED_FAMILIES.items():
                 script=script(settings.weights_rule),
                 table=WEIGHTS_TABLE if settings.weights_listed else [],
             output:
-                "weights/{base}.safetensors",
+                weights="weights/{base}.safetensors",
+                digest=digests("weights/{base}.safetensors"),
             params:
                 code=code(settings.weights_rule),
                 folder=STUDY.weights.folder.as_posix(),
@@ -49,7 +50,7 @@ for family, settings in TRAINED_FAMILIES.items():
                 ENV
             shell:
                 "python {input.script:q} --name {wildcards.base:q} {params.table} --folder {params.folder:q}"
-                " --out {output:q} 2>&1 | tee {log:q}"
+                " --out {output.weights:q} 2>&1 | tee {log:q}"
 
     rule:
         name:
@@ -61,15 +62,17 @@ for family, settings in TRAINED_FAMILIES.items():
             identity=f"runs/{{ds}}/{family}/{{exp}}/settings/identity.yaml",
             trackers=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/trackers.yaml"),
             runtime=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/runtime.yaml"),
-            pack=multiext("runs/{ds}/packed/", *PACK_FILES),
+            pack=pack_inputs("runs/{ds}/packed", "images", "masks"),
             split=training_split,
             subset=subset_file,
         output:
+            digests(f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}"),
             weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
             run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
             history=f"runs/{{ds}}/{family}/{{exp}}/history.csv",
         params:
             code=code(f"train_{family}"),
+            sources=initial_weights,
             pack=pack_folder,
             options=input_options,
             folder=subpath(output.run, parent=True),
@@ -101,13 +104,14 @@ for family, settings in TRAINED_FAMILIES.items():
         input:
             unpack(prediction_inputs),
             script=script(f"predict_{family}"),
-            weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
+            weights=large(f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}"),
             run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
-            pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+            pack=pack_inputs("runs/{ds}/packed", "images"),
             split=prediction_split,
         output:
-            val=f"runs/{{ds}}/{family}/{{exp}}/val.pred.parquet",
-            test=f"runs/{{ds}}/{family}/{{exp}}/test.pred.parquet",
+            map_digests(f"runs/{{ds}}/{family}/{{exp}}"),
+            val=map_file(f"runs/{{ds}}/{family}/{{exp}}", "val"),
+            test=map_file(f"runs/{{ds}}/{family}/{{exp}}", "test"),
             timing=f"runs/{{ds}}/{family}/{{exp}}/timing.json",
         params:
             code=code(f"predict_{family}"),
@@ -131,7 +135,7 @@ for family, settings in TRAINED_FAMILIES.items():
         conda:
             ENV
         shell:
-            "python {params.launcher} {input.script:q} --run {input.run:q} --weights {input.weights:q} {params.options}"
+            "python {params.launcher} {input.script:q} --run {input.run:q} --weights {input.weights[0]:q} {params.options}"
             " --pack {params.pack:q} --split {input.split:q} --val {output.val:q} --test {output.test:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
@@ -139,9 +143,9 @@ rule predict_yolo_boxes:
     """Boxes with scores in all val and test images, predicted from the images alone."""
     input:
         script=script("predict_yolo_boxes"),
-        weights="runs/{ds}/yolo/{exp}/model/weights.safetensors",
+        weights=large("runs/{ds}/yolo/{exp}/model/weights.safetensors"),
         run="runs/{ds}/yolo/{exp}/run.json",
-        pack=multiext("runs/{ds}/packed/images", ".bin", ".parquet"),
+        pack=pack_inputs("runs/{ds}/packed", "images"),
         split=prediction_split,
     output:
         val="runs/{ds}/yolo/{exp}/val.boxes.parquet",
@@ -165,7 +169,7 @@ rule predict_yolo_boxes:
         ENV
     shell:
         "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q} --run {input.run:q}"
-        " --weights {input.weights:q} --pack {params.pack:q} --split {input.split:q} --val {output.val:q}"
+        " --weights {input.weights[0]:q} --pack {params.pack:q} --split {input.split:q} --val {output.val:q}"
         " --test {output.test:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
 
@@ -175,10 +179,11 @@ rule share_training:
         script=script("share_training"),
         settings="runs/{ds}/{fam}/{exp}/settings/train.yaml",
         identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
-        weights=training_file("model/weights.safetensors"),
+        weights=large_file(training_file("model/weights.safetensors")),
         run=training_file("run.json"),
         history=training_file("history.csv"),
     output:
+        digests("runs/{ds}/{fam}/{exp}/model/weights.safetensors"),
         weights="runs/{ds}/{fam}/{exp}/model/weights.safetensors",
         run="runs/{ds}/{fam}/{exp}/run.json",
         history="runs/{ds}/{fam}/{exp}/history.csv",

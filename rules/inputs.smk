@@ -67,8 +67,8 @@ def segmenter_file(name):
 
 
 def segmenter_base(wildcards):
-    """Base weights of the experiment that a cascade prompts."""
-    return base_file(segmenter_of(wildcards).traits)
+    """Base weights of the experiment that a cascade prompts, and their digest."""
+    return large(base_file(segmenter_of(wildcards).traits))
 
 
 def segmenter_features(wildcards):

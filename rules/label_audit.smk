@@ -14,14 +14,13 @@ rule label_audit:
         calibrate="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
-        images="runs/{ds}/packed/images.bin",
-        images_index="runs/{ds}/packed/images.parquet",
+        pack=pack_inputs("runs/{ds}/packed", "images"),
     output:
         table="runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv",
         findings="runs/{ds}/{fam}/{exp}/label_audit/findings.csv",
     params:
         code=code("label_audit"),
-        pack=subpath(input.images, parent=True),
+        pack=pack_folder,
         folder=subpath(output.table, parent=True),
     wildcard_constraints:
         exp=EVALUATED,
@@ -36,6 +35,6 @@ rule label_audit:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions:q}"
+        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --calibrate {input.calibrate:q} --manifest {input.manifest:q} --split {input.split:q} --pack {params.pack:q}"
         " --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -13,13 +13,10 @@ rule pack:
         dataset="runs/{ds}/settings/ingest.yaml",
         manifest="runs/{ds}/manifest.parquet",
     output:
-        images="runs/{ds}/packed/images.bin",
-        images_index="runs/{ds}/packed/images.parquet",
-        masks="runs/{ds}/packed/masks.bin",
-        masks_index="runs/{ds}/packed/masks.parquet",
+        pack_outputs("runs/{ds}/packed"),
     params:
         code=code("pack"),
-        folder=subpath(output.images, parent=True),
+        folder=subpath(output[0], parent=True),
     log:
         "runs/{ds}/logs/pack.log",
     benchmark:
@@ -39,18 +36,15 @@ rule pack_tiles:
     """Cut the packed images into tiles; no source image is decoded again."""
     input:
         script=script("pack_tiles"),
-        images="runs/{ds}/packed/images.bin",
-        images_index="runs/{ds}/packed/images.parquet",
-        masks="runs/{ds}/packed/masks.bin",
-        masks_index="runs/{ds}/packed/masks.parquet",
+        pack=pack_inputs("runs/{ds}/packed", "images", "masks"),
     output:
-        multiext("runs/{ds}/packed/tiles_{tile}_s{stride}/", *PACK_FILES),
+        pack_outputs("runs/{ds}/packed/tiles_{tile}_s{stride}"),
     wildcard_constraints:
         tile="[0-9]+x[0-9]+",
         stride="[0-9]+",
     params:
         code=code("pack_tiles"),
-        pack=subpath(input.images, parent=True),
+        pack=pack_folder,
         folder=subpath(output[0], parent=True),
     log:
         "runs/{ds}/logs/pack_tiles.{tile}_s{stride}.log",

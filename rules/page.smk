@@ -28,7 +28,7 @@ rule page:
             "pooled_hist.parquet",
             "test.pred.parquet",
         ),
-        multiext(f"runs/{DS}/packed/", *PACK_FILES),
+        pack_inputs(f"runs/{DS}/packed", "images", "masks"),
         **study_files(*PAGE_TABLES),
         script=script("page"),
         templates=[

@@ -17,7 +17,7 @@ STUDY_HAS = {
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
-    "pack": multiext(f"runs/{DS}/packed/", *PACK_FILES),
+    "pack": pack_inputs(f"runs/{DS}/packed", "images", "masks"),
     "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 

@@ -19,11 +19,13 @@ if NEW.experiment:
             run=f"{experiment_folder(NEW_BY)}/run.json",
             calibration=f"{experiment_folder(NEW_BY)}/calibration.json",
             gate=f"{experiment_folder(NEW_BY)}/submission.json" if NEW_GATE else [],
-            bases=[
-                base_file(model.traits)
-                for model in NEW_MODELS
-                if model.traits.predicts_with_base
-            ],
+            bases=large(
+                *(
+                    base_file(model.traits)
+                    for model in NEW_MODELS
+                    if model.traits.predicts_with_base
+                )
+            ),
             manifest=f"runs/{DS}/manifest.parquet",
         output:
             directory(result_files("predict_images")),

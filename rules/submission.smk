@@ -9,7 +9,7 @@ rule submission:
     input:
         script=script("submission"),
         val=calibration_maps,
-        test="runs/{ds}/{fam}/{exp}/test.pred.parquet",
+        test=large("runs/{ds}/{fam}/{exp}/test.pred.parquet"),
         calibration="runs/{ds}/{fam}/{exp}/calibration.json",
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
@@ -34,6 +34,6 @@ rule submission:
     conda:
         ENV
     shell:
-        "python {input.script:q} --val {input.val:q} --test {input.test:q} --calibration {input.calibration:q}"
+        "python {input.script:q} --val {input.val[0]:q} --test {input.test[0]:q} --calibration {input.calibration:q}"
         " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option}"
         " --joined {output.joined:q} --separate {output.separate:q} --report {output.report:q} 2>&1 | tee {log:q}"

@@ -1,14 +1,17 @@
 """What changed -> exactly which jobs run again. The table is docs/staleness.md's, written down before the runs."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
 from tiny_study import CONFIG, ROOT, Project
 
 from defectbench.code_digest import CodeDigests
+from defectbench.digests import LARGE
 from defectbench.reporting.plots import registry
 
 Jobs = list[tuple[str, str]]
@@ -46,6 +49,17 @@ MIRRORED = trained("full", f"{PER_CLASS}_tta-hflip")
 
 EXPECTED: dict[str, Jobs] = {
     "every file touched": [],
+    "packs, weights and score maps touched": [],
+    "packs, weights and score maps deleted": [],
+    "no score maps kept": [],
+    "another byte in the packed images": [],
+    "another byte in the packed images, and a new experiment": [
+        ("pack", ""),
+        ("plot_augmentations", ""),
+        *experiments(*FAMILIES),
+        *experiment("unet", trained(10, PER_CLASS)),
+        *TABLES,
+    ],
     "a branch switch and back": [],
     "a comment in a script": [],
     "one image edited": DATA + experiments(*FAMILIES) + TABLES,
@@ -80,6 +94,29 @@ EXPECTED: dict[str, Jobs] = {
 def touch(project: Project) -> None:
     for path in [*project.files(), *project.folder.glob("runs/*/source/**/*")]:
         path.touch()
+
+
+def large_files(project: Project) -> list[Path]:
+    found = [path for path in project.folder.glob("runs/*/**/*") if path.name.endswith(LARGE)]
+    assert {path.suffix for path in found} == {".bin", ".safetensors", ".parquet"}
+    return found
+
+
+def delete_large_files(project: Project) -> None:
+    for path in large_files(project):
+        project.edit(str(path.relative_to(project.folder)), b"", b"")  # to be put back
+        path.unlink()
+
+
+def edit_pack(project: Project) -> None:
+    """Change the packed images, in a file that is older than before and as large."""
+    name = "runs/tiny_steel/packed/images.bin"
+    path = project.folder / name
+    time = path.stat().st_mtime_ns - 10**9
+    content = path.read_bytes()
+    project.edit(name, content, content[:-1] + bytes([content[-1] ^ 1]))
+    project.edit(f"{name}.sha256", b"", b"")  # to be put back
+    os.utime(path, ns=(time, time))
 
 
 def switch_branches(project: Project) -> None:
@@ -127,6 +164,11 @@ SOURCE = "runs/tiny_steel/source"
 LIBRARY = "workflow/defectbench"
 CHANGES: dict[str, Callable[[Project], str | None]] = {
     "every file touched": touch,
+    "packs, weights and score maps touched": lambda p: [path.touch() for path in large_files(p)] and None,
+    "packs, weights and score maps deleted": delete_large_files,
+    "no score maps kept": lambda p: p.config(storage={"maps": "none"}),
+    "another byte in the packed images": edit_pack,
+    "another byte in the packed images, and a new experiment": lambda p: edit_pack(p) or with_one_more(subset=10)(p),
     "a branch switch and back": switch_branches,
     "a comment in a script": lambda p: p.edit(
         "workflow/scripts/train_unet.py", b"@run_script\n", b"# !\n@run_script\n"

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from defectbench.config.identity import ExperimentIdentity
+from defectbench.digests import atomic_with_digest
 from defectbench.files import atomic, read_json, write_json
 from defectbench.script import run_script
 
@@ -27,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     identity = ExperimentIdentity.read(args.identity)
-    for name in (WEIGHTS, Path("history.csv")):
-        with atomic(args.folder / name) as temporary:
+    for name, write in ((WEIGHTS, atomic_with_digest), (Path("history.csv"), atomic)):
+        with write(args.folder / name) as temporary:
             shutil.copyfile(args.trained / name, temporary)
     run = read_json(args.trained / "run.json")
     run["experiment"] |= identity.model_dump(mode="json")

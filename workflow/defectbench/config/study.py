@@ -31,6 +31,7 @@ from defectbench.config.runtime import RuntimeSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.config.searched import Searched, read_searched
 from defectbench.config.split import SplitSettings
+from defectbench.config.storage import StorageSettings
 from defectbench.config.trackers import TrackerSettings
 from defectbench.config.weights import WeightsSettings
 
@@ -49,6 +50,7 @@ class Sections(Settings):
     weights: WeightsSettings = WeightsSettings()
     trackers: TrackerSettings = TrackerSettings()
     runtime: RuntimeSettings = RuntimeSettings()
+    storage: StorageSettings = StorageSettings()
 
 
 SECTIONS: dict[str, type[Settings]] = {key: type(field.default) for key, field in Sections.model_fields.items()}

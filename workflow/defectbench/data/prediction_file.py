@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from defectbench.files import atomic
+from defectbench.digests import atomic_with_digest
 from defectbench.script import UserError
 
 _KEY = b"defectbench.prediction"
@@ -113,7 +113,7 @@ def write_predictions(path: Path, header: PredictionHeader) -> Iterator[Predicti
     # The codes are compressed already; a dictionary and statistics of them would be further copies.
     others = [name for name, _ in _COLUMNS if name != "codes"]
     options = {"compression": "none", "use_dictionary": others, "write_statistics": others}
-    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as sink:
+    with atomic_with_digest(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as sink:
         writer = PredictionWriter(sink, header)
         yield writer
         writer.flush()

@@ -20,6 +20,7 @@ from defectbench.data.manifest import Manifest
 from defectbench.data.packing import IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
 from defectbench.data.rle import decode_coco
 from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
+from defectbench.digests import atomic_with_digest
 from defectbench.files import atomic
 from defectbench.script import UserError
 
@@ -130,7 +131,7 @@ def _mask_metadata(masks: Manifest | MaskPack) -> dict[str, Any]:
 def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:
     """Write ``arrays`` one after the other; returns the offset of each, in bytes."""
     offsets = []
-    with atomic(path) as temporary, temporary.open("wb") as file:
+    with atomic_with_digest(path) as temporary, temporary.open("wb") as file:
         for array in arrays:
             offsets.append(file.tell())
             file.write(array.data)

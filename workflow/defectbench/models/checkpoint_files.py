@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from defectbench.digests import atomic_with_digest
 from defectbench.files import atomic
 
 
@@ -35,16 +36,14 @@ def write_checkpoints(
     """
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     for name, values in checkpoints.items():
-        _write(folder / "checkpoints" / f"{name}.safetensors", values, metadata, names)
+        with atomic(folder / "checkpoints" / f"{name}.safetensors") as temporary:
+            save_file(_contiguous(values, names), temporary, metadata)
     model = folder / "model" / "weights.safetensors"
     best = next(iter(checkpoints.values())) if checkpoints else {}
-    _write(model, best, metadata, names if checkpoints else ())
+    with atomic_with_digest(model) as temporary:
+        save_file(_contiguous(best, names if checkpoints else ()), temporary, metadata)
     return model
 
 
-def _write(
-    path: Path, values: Mapping[str, torch.Tensor], metadata: dict[str, str] | None, names: Iterable[str] | None
-) -> None:
-    tensors = {name: values[name].contiguous() for name in (values if names is None else names)}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata)
+def _contiguous(values: Mapping[str, torch.Tensor], names: Iterable[str] | None) -> dict[str, torch.Tensor]:
+    return {name: values[name].contiguous() for name in (values if names is None else names)}

@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from defectbench.config.families.sam2_encoder import parse_base_name
+from defectbench.digests import atomic_with_digest
 from defectbench.families.sam2.network import NativeSam2
-from defectbench.files import atomic
 from defectbench.models.adapters import check_fit
 
 # Parts for video: memory of earlier frames and pointers to objects in them.
@@ -62,5 +62,5 @@ def _start_from_contrast(network: NativeSam2) -> None:
 
 def save_base(path: Path, values: dict[str, torch.Tensor], source: str) -> None:
     """Write base weights; ``source`` is their origin, for every run record."""
-    with atomic(path) as temporary:
+    with atomic_with_digest(path) as temporary:
         save_file(values, temporary, metadata={"source": source})

@@ -11,8 +11,9 @@ from transformers import Sam3Config, Sam3Model
 from transformers.utils import logging
 
 from defectbench.config.families.sam3 import Sam3Settings, parse_base_name
+from defectbench.digests import atomic_with_digest
 from defectbench.families.sam3.phrases import LENGTH, letter_tokenizer, serialize_tokenizer
-from defectbench.files import atomic, file_sha256
+from defectbench.files import file_sha256
 from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 PATCH = Sam3Settings.PATCHES["nano"]
@@ -35,7 +36,7 @@ class BaseWeights:
 def save_base(path: Path, base: BaseWeights) -> None:
     """Write base weights as one safetensors file with configuration and tokenizer in its metadata, atomically."""
     metadata = {"config": json.dumps(base.config.to_dict()), "tokenizer": base.tokenizer, "source": base.source}
-    with atomic(path) as temporary:
+    with atomic_with_digest(path) as temporary:
         save_file({name: value.contiguous() for name, value in base.values.items()}, temporary, metadata)
 
 

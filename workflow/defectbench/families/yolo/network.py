@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from defectbench.config.families.yolo import YoloSettings
-from defectbench.files import atomic
+from defectbench.digests import atomic_with_digest
 from defectbench.metrics.codes import align_half, codes_from_probabilities
 from defectbench.script import UserError
 
@@ -125,7 +125,7 @@ def convert_checkpoint(checkpoint: Path, out: Path, origin: dict[str, str]) -> N
     Unpickling runs code of the file: only for files whose SHA-256 has been checked.
     """
     network, _ = load_checkpoint(checkpoint)
-    with atomic(out) as temporary:
+    with atomic_with_digest(out) as temporary:
         save_file(cpu_state(network.float()), temporary, {"origin": json.dumps(origin)})
 
 
