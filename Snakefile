@@ -5,7 +5,7 @@ The study is config/config.yaml, or another file given with --configfile.
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27")
 
 # A file given with --configfile stands alone: the default study is not mixed into it.
 if "experiments" not in config:

@@ -1,21 +1,55 @@
-"""Interpreter and library of the jobs, also for Snakefiles that are used alone."""
+"""Interpreter and library of the jobs, also for Snakefiles that are used alone or come out of a git repository."""
 
+import io
 import os
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
+from snakemake.sourcecache import HostingProviderFile, LocalGitFile
+
+
+def project_folder(rules):
+    """Folder of this project: around the folder ``rules``, or, if that is in a git repository, a checkout of its commit.
+
+    Snakemake reads `module: snakefile: github(…)` file by file out of a bare clone; jobs need scripts and library too.
+    """
+    if isinstance(rules, HostingProviderFile):
+        return check_out(rules.hosted_repo.repo, rules.ref)
+    if isinstance(rules, LocalGitFile):
+        import git
+
+        return check_out(git.Repo(rules.repo_path), rules.ref)
+    return Path(rules.get_path_or_uri(secret_free=True)).resolve().parent
+
+
+def check_out(repository, ref):
+    """Folder with the files of a git repository at ``ref``: in .snakemake, which all jobs share."""
+    commit = repository.commit(ref)
+    folder = Path(".snakemake", "defectbench", commit.hexsha).resolve()
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        archive = io.BytesIO()
+        repository.archive(archive, commit.hexsha)
+        archive.seek(0)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            with tarfile.open(fileobj=archive) as files:
+                files.extractall(temporary, filter="data")
+            Path(temporary).rename(folder)
+            Path(temporary).mkdir()  # to be removed
+    return folder
+
 
 # Snakemake's own base folder is another one where a Snakefile elsewhere includes this one or has it as a module.
-PROJECT = (
-    Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve().parent
-)
+PROJECT = project_folder(workflow.current_basedir)
 LIBRARY = PROJECT / "workflow"
 if not LIBRARY.is_dir():
     raise WorkflowError(
-        f"{LIBRARY} is not a folder: clone DefectBench and name its Snakefile by its path"
+        f"{PROJECT} has no folder workflow: clone DefectBench and name its Snakefile by its path, or by github(…)"
     )
 sys.path.insert(0, str(LIBRARY))
 
