@@ -1,5 +1,7 @@
 """The workflow as others find it: through the catalog's path, and as a module of another workflow."""
 
+import subprocess
+
 import pytest
 import yaml
 from tiny_study import CONFIG, ROOT, Project
@@ -22,7 +24,7 @@ rule outer:
 """
 PLAN = """
 module defectbench:
-    snakefile: "{root}/Snakefile"
+    snakefile: {snakefile}
     config: config
 
 use rule * from defectbench
@@ -38,27 +40,62 @@ def fresh(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("fresh"))
 
 
-def jobs(project, *arguments, configfile=DEFAULT):
-    """The jobs of the default study; both Snakefiles that are not the project's own call their target ``default``."""
-    return [job for job in project.stale_jobs(*arguments, configfile=configfile) if job[0] != "default"]
-
-
 @pytest.fixture(scope="module")
 def planned(fresh):
     """The jobs that the project's own Snakefile plans for the default study, which has all families but one."""
-    planned = jobs(fresh)
+    planned = fresh.stale_jobs(configfile=DEFAULT)
     assert {"weights_sam2", "train_yolo", "predict_cascade", "leaderboard"} < {rule for rule, _ in planned}
     return planned
 
 
 def test_the_catalogs_path_plans_the_same_jobs(fresh, planned):
-    assert jobs(fresh, "-s", "workflow/Snakefile") == planned
+    assert fresh.stale_jobs("-s", "workflow/Snakefile", configfile=DEFAULT) == planned
 
 
 def test_a_module_of_another_workflow_plans_the_same_jobs(fresh, planned, tmp_path_factory):
     outer = Project(tmp_path_factory.mktemp("outer"), parts=("config",))
-    (outer.folder / "Snakefile").write_text(PLAN.format(root=fresh.folder))
-    assert jobs(outer) == planned
+    (outer.folder / "Snakefile").write_text(PLAN.format(snakefile=repr(f"{fresh.folder}/Snakefile")))
+    assert outer.stale_jobs(configfile=DEFAULT) == planned
+
+
+@pytest.fixture(scope="module")
+def repository(fresh, tmp_path_factory):
+    """The project as a tagged commit in a bare clone, where Snakemake would put the one of github.com/owner/bench."""
+
+    def git(*arguments, cwd):
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+    source = Project(tmp_path_factory.mktemp("source")).folder
+    for arguments in (("init",), ("add", "."), ("commit", "-m", "release"), ("tag", "v1")):
+        git(*arguments, cwd=source)
+    # What is not committed is not used.
+    (source / "rules" / "page.smk").unlink()
+    cache = tmp_path_factory.mktemp("cache")
+    clone = (
+        cache / "snakemake" / "snakemake" / "source-cache" / "snakemake-git-cache" / "github.com" / "owner" / "bench"
+    )
+    git("clone", "--bare", str(source), str(clone), cwd=cache)
+    return source, cache
+
+
+@pytest.mark.parametrize("host", ["github.com", "a local repository"])
+def test_a_deployed_release_plans_the_same_jobs_and_runs(host, repository, planned, tmp_path, monkeypatch):
+    source, cache = repository
+    snakefile = f"'git+file://{source}/workflow/Snakefile@v1'"
+    if host == "github.com":
+        snakefile = "github('owner/bench', path='workflow/Snakefile', tag='v1')"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    outer = Project(tmp_path, parts=("config",))
+    (outer.folder / "Snakefile").write_text(PLAN.format(snakefile=snakefile))
+    assert outer.stale_jobs(configfile=DEFAULT) == planned
+    done = outer.snakemake("--cores", "2", "runs/tiny_steel/packed/masks.parquet")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The jobs ran the release's own code.
+    (release,) = (outer.folder / ".snakemake" / "defectbench").iterdir()
+    assert f"{release.relative_to(outer.folder)}/workflow/scripts/pack.py" in done.stdout + done.stderr + " ".join(
+        outer.dry_run("--forceall", "runs/tiny_steel/packed/masks.parquet").split()
+    )
 
 
 def test_no_rule_asks_for_the_base_folder_which_is_another_one_in_a_module():

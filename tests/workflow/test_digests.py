@@ -37,9 +37,9 @@ def test_a_failed_writer_leaves_the_old_file_and_digest(pack):
     def fail():
         with atomic_with_digest(pack) as temporary:
             temporary.write_bytes(b"half")
-            raise OSError
+            raise OSError("the disk is full")
 
-    with pytest.raises(OSError, match=""):
+    with pytest.raises(OSError, match="disk is full"):
         fail()
     assert pack.read_bytes() == b"pixels"
     assert is_intact(pack)
