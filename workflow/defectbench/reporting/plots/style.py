@@ -134,7 +134,7 @@ def axis_limits(values: pd.DataFrame) -> tuple[float, float]:
     return low - space, high + space
 
 
-def label_log_axis(axes: Axes, label: str | Callable[[float, int], str]) -> None:
+def label_log_axis(axes: Axes, label: str | Callable[[float, float], str]) -> None:
     """Make the x axis logarithmic, with ``label`` at round values; matplotlib's own would be formulas."""
     axes.set_xscale("log")
     low, high = axes.get_xlim()
