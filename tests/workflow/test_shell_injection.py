@@ -1,5 +1,6 @@
 """Folders, files and addresses of a configuration reach the scripts as they are: no shell runs anything in them."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -103,12 +104,14 @@ def test_weights_that_a_training_starts_from(project):
 
 
 def test_names_that_become_folders_are_refused(project):
-    for section, key in (("dataset", "name"), ("study", None)):
-        values = yaml.safe_load((ROOT / CONFIG).read_text())
-        values[section] = values[section] | {key: EVIL} if key else EVIL
-        done = project.snakemake("--cores", "1", "-n", configfile=project.config(**values))
-        assert done.returncode != 0
-        assert "does not match" in done.stderr or "should match" in done.stderr, done.stderr
+    dataset = yaml.safe_load((ROOT / CONFIG).read_text())["dataset"]
+    configfile = project.config(
+        study=EVIL, dataset=dataset | {"name": EVIL}, experiments=[{"model": "unet", "name": EVIL}]
+    )
+    done = project.snakemake("--cores", "1", "-n", configfile=configfile)
+    assert done.returncode != 0
+    for key in ("study:", "dataset.name:", "experiments[0].name:"):
+        assert key in done.stdout + done.stderr
     assert not [*project.folder.parent.rglob("here")]
 
 
@@ -136,3 +139,22 @@ def test_variables_of_make(target, option, variable, tmp_path):
     words = shlex.split(done.stdout.replace("\\\n", " ").partition("| python")[0])
     assert words[words.index(option) + 1] == value
     assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(
+    "tag", ["object/apply:os.system ['touch here']", "object/new:os.system ['touch here']", "name:os.system"]
+)
+def test_a_study_file_is_data(project, tag):
+    configfile = project.folder / "code.yaml"
+    configfile.write_text((ROOT / CONFIG).read_text().replace("study: tiny", f"study: !!python/{tag}"))
+    done = project.snakemake("--cores", "1", "-n", configfile=configfile.name)
+    assert done.returncode != 0
+    assert "python/" in done.stdout + done.stderr
+    assert not [*project.folder.parent.rglob("here")]
+
+
+def test_no_code_starts_a_shell_or_runs_text():
+    risky = r"shell=True|os\.system\(|os\.popen\(|(?<![.\w])(eval|exec)\(|(unsafe|full)_load|(Unsafe|Full)Loader"
+    sources = [path for folder in ("workflow", "envs", "docs") for path in (ROOT / folder).rglob("*.py")]
+    assert len(sources) > 300
+    assert [str(path) for path in sources if re.search(risky, path.read_text())] == []

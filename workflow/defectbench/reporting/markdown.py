@@ -39,7 +39,7 @@ def paragraph(text: str, bullet: str = "") -> str:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align ``rows`` under ``header``, all Markdown: the first column to the left, the others to the right."""
     columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(3, *map(len, column)) for column in columns]  # at least that of a rule, --:
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     lines = [_pad(header, widths), rule, *(_pad(row, widths) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
