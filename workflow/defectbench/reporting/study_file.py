@@ -214,7 +214,8 @@ def _doubt_lines(doubts: Sequence[Doubt]) -> list[str]:
     lines = []
     for doubt in doubts:
         lines += _comment(doubt.text, "  ", "DOUBT: ")
-        lines += [f"  # {printable(doubt.key)}"] if doubt.key else []
+        key = printable(doubt.key).replace("\n", " ")
+        lines += [f"  # {key}"] if key else []
     return lines
 
 
