@@ -5,10 +5,10 @@ import textwrap
 
 import markdown
 import pytest
+from html_outline import Outline
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from test_page import Outline
 
 from defectbench.reporting.markdown import WIDTH, as_text, markdown_table, paragraph
 

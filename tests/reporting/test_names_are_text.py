@@ -7,19 +7,16 @@ from pathlib import Path
 import cv2
 import findings as findings_script
 import leaderboard as leaderboard_script
-import numpy as np
 import page as page_script
 import pandas as pd
 import pytest
 import tables as tables_script
+from html_outline import Outline
 from markdown_it import MarkdownIt
-from small_datasets import write_masks
 from synthetic_study import write_study
-from test_dataset_card import make_card
-from test_page import Outline
 
-from defectbench.data.tables import read_names
 from defectbench.files import write_text
+from defectbench.reporting.paper import as_latex
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.registry import PLOTS
 
@@ -121,20 +118,7 @@ def test_the_page_shows_the_names(study, tmp_path):
     assert CLASSES[1] in outline.text
 
 
-def test_the_dataset_card_shows_the_names(tmp_path):
-    masks = {IMAGE.format(number): np.eye(24, 40, k=number, dtype=np.uint8) for number in range(4)}
-    classes = {1: CLASSES[0], 2: CLASSES[1]}
-    settings = write_masks(tmp_path / "data", masks, classes=classes, on_bad_sample="quarantine")
-    (tmp_path / "data" / "images" / "=broken <img src=x>.png").write_bytes(b"nothing")
-    (tmp_path / "data" / "masks" / "=broken <img src=x>.png").write_bytes(b"nothing")
-    card, _, pictures = make_card(settings, tmp_path)
-    outline = Outline(RENDERER.render(card))
-    assert {image["src"] for image in outline.all("img")} == {
-        f"card/{name}" for name in pictures if name.endswith("png")
-    }
-    assert all(name in outline.text for name in CLASSES)
-    assert "=broken <img src=x>.png" in outline.text
-    for name in ("issues", "audit"):
-        text = (tmp_path / "runs" / f"{name}.csv").read_text()
-        assert not [line for line in text.splitlines() if line.startswith(("=", '"='))]
-    assert read_names(tmp_path / "runs" / "issues.csv")["file"].str.contains("=broken <img src=x>.png").all()
+def test_a_name_is_no_option_of_the_row_before_it_in_latex():
+    cells = pd.DataFrame({"experiment": ["[2em] x", "*y", "z"], "n": ["[0.1, 0.2]"] * 3})
+    rows = [line for line in as_latex({"t": ("[x]", cells)}, []).splitlines() if line.endswith("\\\\")]
+    assert [row[:3] for row in rows] == ["exp", "{}[", "{}*", "z &"]

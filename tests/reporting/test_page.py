@@ -5,7 +5,6 @@ import hashlib
 import re
 import shutil
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import page as script
@@ -13,6 +12,7 @@ import pandas as pd
 import pytest
 from board_tables import ranks
 from browser import probe
+from html_outline import Outline
 from synthetic_study import write_study
 
 from defectbench.files import read_json, write_json, write_text
@@ -22,38 +22,8 @@ from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.page.experiment_cards import experiment_card
 from defectbench.reporting.records import read_records
 
-VOID = {"meta", "link", "img", "input", "br", "hr"}
 N_IMAGES, N = 30, 8
 NO_ROWS = pd.DataFrame({"dropped_role": []})
-
-
-class Outline(HTMLParser):
-    """Elements with their attributes; complains of tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, (tag, self.getpos())
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self.open):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def make_page(folder: Path, n_experiments: int, n_images: int = N_IMAGES, **how) -> Path:
