@@ -64,6 +64,11 @@ def test_any_names_are_read_as_they_were(tmp_path_factory, names):
     assert read_names(path)["image_id"].tolist() == names
 
 
+def test_numbers_keep_their_kind(tmp_path):
+    table = pd.DataFrame({"row": pd.Series([5, None, "=x"], dtype=object), "flag": [True, None, False], "n": [1, 2, 3]})
+    assert csv_text(table).splitlines() == ["row,flag,n", "5,True,1", ",,2", "'=x,False,3"]
+
+
 def test_our_own_split_is_taken_as_a_split_file_and_so_is_one_with_the_names_as_they_are(tmp_path):
     roles = {"=1.png": "train", "-2.png": "val", "'=3.png": "test", "it's.png": "train"}
     table = pd.DataFrame(roles.items(), columns=["image_id", "role"])

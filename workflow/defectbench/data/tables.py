@@ -32,9 +32,14 @@ def csv_text(table: pd.DataFrame) -> str:
     return _map_texts(table, mark_formulas).to_csv(index=False)
 
 
+def read_unmarked(path: Path) -> pd.DataFrame:
+    """A table for other programs, such as a submission, in which every cell is text and as it is."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 def read_names(path: Path) -> pd.DataFrame:
     """A table in which every cell is text, such as split.csv: images, groups and classes may be called NA or 007."""
-    return _map_texts(pd.read_csv(path, dtype=str, keep_default_na=False), unmark_formulas)
+    return _map_texts(read_unmarked(path), unmark_formulas)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -51,5 +56,6 @@ def _map_texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
     mapped = table.copy(deep=False)
     for name, column in table.items():
         if not is_numeric_dtype(column):
-            mapped[name] = column.map(changed)
+            # Not map, which makes numbers beside missing ones floats.
+            mapped[name] = pd.Series([changed(cell) for cell in column], column.index, column.dtype)
     return mapped.rename(columns=changed)
