@@ -13,6 +13,7 @@
 
 PYTHON ?= python3
 CONFIG ?= config/config.yaml
+SIZE ?= usual
 WORKERS ?= 2
 BIN := $(CURDIR)/.venv/bin
 READY := .venv/.installed
@@ -21,6 +22,10 @@ GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 DEVICES := $(if $(filter-out 0,$(GPUS)),$(GPUS),$(shell getconf _NPROCESSORS_ONLN))
 COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	--custom-compile-command 'make lock'
+
+# The value of a variable as one word of a shell: neither make nor the shell runs what a folder's name may hold.
+quoted = '$(subst ','\'',$(value $(1)))'
+unexport CONFIG DATA NAME SIZE FORMAT IMAGE_SIZE
 
 export PATH := $(BIN):$(PATH)
 export NO_ALBUMENTATIONS_UPDATE := 1
@@ -33,9 +38,9 @@ demo: $(READY)
 	snakemake --cores all --resources gpu=$(DEVICES)
 
 study: $(READY)
-	python workflow/scripts/study.py --data "$(DATA)" --name "$(NAME)" --size "$(or $(SIZE),usual)" \
-		--format "$(FORMAT)" --image-size "$(IMAGE_SIZE)" $(if $(FORCE),--force)
-	@$(MAKE) --no-print-directory plan CONFIG="config/$(NAME).yaml"
+	python workflow/scripts/study.py --data $(call quoted,DATA) --name $(call quoted,NAME) --size $(call quoted,SIZE) \
+		--format $(call quoted,FORMAT) --image-size $(call quoted,IMAGE_SIZE) $(if $(FORCE),--force)
+	@$(MAKE) --no-print-directory plan CONFIG=config/$(call quoted,NAME).yaml
 
 test: $(READY)
 	ruff check
@@ -57,17 +62,17 @@ chaos: $(READY)
 	python tests/support/chaos.py --kills 20
 
 resume: $(READY)
-	snakemake --unlock --configfile $(CONFIG)
-	snakemake --cores all --configfile $(CONFIG)
+	snakemake --unlock --configfile $(call quoted,CONFIG)
+	snakemake --cores all --configfile $(call quoted,CONFIG)
 
 plan: $(READY)
-	snakemake -n --quiet host --configfile $(CONFIG) 2>&1 | python workflow/scripts/plan.py
+	snakemake -n --quiet host --configfile $(call quoted,CONFIG) 2>&1 | python workflow/scripts/plan.py
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 doctor: $(READY)
-	python workflow/scripts/doctor.py --configfile $(CONFIG)
+	python workflow/scripts/doctor.py --configfile $(call quoted,CONFIG)
 
 env: $(READY)
 

@@ -18,6 +18,7 @@ PAGES = {
     "README.md": "overview.md",
     "config/README.md": "studies.md",
     "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
     "CHANGELOG.md": "changelog.md",
 }
 _REPOSITORY_PATHS = {page: path for path, page in PAGES.items()}

@@ -2,12 +2,17 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from offline_processes import FOLDER, offline_environment
 from tiny_study import ROOT, Project, finished_study
+
+sys.path.append(str(FOLDER))
+from sitecustomize import CONNECTIONS
 
 # One thread for each worker, and for each process that it starts; read when the libraries are loaded.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
@@ -16,6 +21,9 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_
 # A slow machine is no bug.
 settings.register_profile("defectbench", deadline=None)
 settings.load_profile("defectbench")
+
+# From here on neither this process nor one that it starts can reach another machine.
+os.environ.update(offline_environment())
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 # Workers take files in this order, so that none is left with a long one in the end. The first two are studies that run
@@ -44,6 +52,25 @@ def project(tmp_path_factory) -> Project:
         fcntl.flock(lock, fcntl.LOCK_EX)
         finished = finished_study(shared / "finished")
     return finished.copy(own / "project") if IS_WORKER else finished
+
+
+@pytest.fixture(scope="session", autouse=True)
+def connections(tmp_path_factory) -> Iterator[Path]:
+    """The file in which connections that were tried are noted, by this process and those that it starts."""
+    path = tmp_path_factory.getbasetemp() / "connections.txt"
+    path.touch()
+    os.environ[CONNECTIONS] = str(path)
+    yield path
+    del os.environ[CONNECTIONS]
+
+
+@pytest.fixture(autouse=True)
+def offline(connections) -> Iterator[None]:
+    """Fail a test in which anything tried to reach another machine, even if the error was swallowed."""
+    yield
+    attempts = connections.read_text()
+    connections.write_text("")
+    assert attempts == ""
 
 
 @pytest.fixture

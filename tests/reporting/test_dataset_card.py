@@ -5,13 +5,16 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from html_outline import Outline
 from manifest_rows import box, image, manifest
+from markdown_it import MarkdownIt
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks, write_severstal
 
 from defectbench.config.ingest import AreaTable, YoloFolder
 from defectbench.data.audit import audit
 from defectbench.data.ingest import ingest, write_issues, write_notes
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
+from defectbench.data.tables import read_names
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
 from defectbench.reporting.plots import dataset_card_charts as plots
 from defectbench.reporting.plots.dataset_card_examples import (
@@ -55,6 +58,26 @@ def write_settings(**changes) -> YoloFolder:
 
 
 # the script ------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_files_and_classes_are_text(tmp_path):
+    names = (r"$\frac{$ <img src=x onerror=alert(1)>", "_=1+1 ![x](http://host.example/y.png)|`")
+    masks = {f"=${number} ![x](y) <b>&lt;.png": np.eye(24, 40, k=number, dtype=np.uint8) for number in range(4)}
+    classes = dict(enumerate(names, start=1))
+    settings = write_masks(tmp_path / "data", masks, classes=classes, on_bad_sample="quarantine")
+    (tmp_path / "data" / "images" / "=broken <img src=x>.png").write_bytes(b"nothing")
+    (tmp_path / "data" / "masks" / "=broken <img src=x>.png").write_bytes(b"nothing")
+    card, _, pictures = make_card(settings, tmp_path)
+    outline = Outline(MarkdownIt("commonmark", {"xhtmlOut": False}).enable("table").render(card))
+    assert {image["src"] for image in outline.all("img")} == {
+        f"card/{name}" for name in pictures if name.endswith("png")
+    }
+    assert all(name in outline.text for name in names)
+    assert "=broken <img src=x>.png" in outline.text
+    for name in ("issues", "audit"):
+        text = (tmp_path / "runs" / f"{name}.csv").read_text()
+        assert not [line for line in text.splitlines() if line.startswith(("=", '"='))]
+    assert read_names(tmp_path / "runs" / "issues.csv")["file"].str.contains("=broken <img src=x>.png").all()
 
 
 def test_script_writes_card_findings_and_pictures(tmp_path):

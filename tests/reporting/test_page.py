@@ -1,9 +1,10 @@
 """The page says what the tables say, asks nothing of the network, and works by keyboard and on a phone."""
 
+import base64
+import hashlib
 import re
 import shutil
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import page as script
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from board_tables import ranks
 from browser import probe
+from html_outline import Outline
 from synthetic_study import write_study
 
 from defectbench.files import read_json, write_json, write_text
@@ -20,38 +22,8 @@ from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.page.experiment_cards import experiment_card
 from defectbench.reporting.records import read_records
 
-VOID = {"meta", "link", "img", "input", "br", "hr"}
 N_IMAGES, N = 30, 8
 NO_ROWS = pd.DataFrame({"dropped_role": []})
-
-
-class Outline(HTMLParser):
-    """Elements with their attributes; complains of tags that do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open, self.elements, self.texts = [], [], []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, (tag, self.getpos())
-
-    def handle_data(self, data):
-        if not {"script", "style"} & set(self.open):
-            self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def make_page(folder: Path, n_experiments: int, n_images: int = N_IMAGES, **how) -> Path:
@@ -96,6 +68,57 @@ def test_the_page_is_well_formed_and_says_what_its_controls_and_pictures_are(pag
     assert set(targets) <= set(ids)
     assert all("scope" in header for header in outline.all("th"))
     assert "Every value with its interval." in outline.text
+
+
+def policy_of(page) -> dict[str, list[str]]:
+    """Directive -> sources."""
+    (policy,) = [meta["content"] for meta in Outline(page.read_text()).all("meta") if "http-equiv" in meta]
+    return {name: sources for name, *sources in (directive.split() for directive in policy.split(";"))}
+
+
+def test_only_the_pages_own_script_and_style_may_run(page):
+    def source(text):
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+    text = page.read_text()
+    (script,), (style,) = (re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.S) for tag in ("script", "style"))
+    assert policy_of(page) == {
+        **{name: ["'none'"] for name in ("default-src", "base-uri", "form-action")},
+        "img-src": ["data:"],
+        "script-src": [source(script)],
+        "style-src": [source(style)],
+    }
+    for name, attributes in Outline(text).elements:
+        assert not [key for key in attributes if key == "style" or key.startswith("on")], name
+
+
+SMUGGLED = """<img src="data:," onerror="found = {}; document.title = 'run'"><script>document.title = "run"</script>
+<style>h1 { color: rgb(1, 2, 3) }</style><p id="styled" style="color: rgb(1, 2, 3)">x</p><base href="http://host.example">
+<form action="http://host.example"><button id="send">send</button></form><iframe src="http://host.example"></iframe>"""
+LOOK = """const seen = (selector) => getComputedStyle(document.querySelector(selector));
+found.title = document.title; found.heading = seen("h1").color; found.base = document.baseURI;
+found.dot = seen(".dot").backgroundColor; found.ring = seen(".ring").borderTopColor;"""
+
+
+def test_what_is_smuggled_into_the_page_does_nothing_in_a_browser(page):
+    text = page.read_text()
+    smuggled = page.with_name("smuggled.html")
+    smuggled.write_text(text.replace('<main id="main">', f'<main id="main">{SMUGGLED}'))
+    found = probe(smuggled, f"{LOOK} found.styled = seen('#styled').color; byId('send').click();")
+    assert found["title"] == re.search("<title>(.*?)</title>", text)[1]
+    assert "rgb(1, 2, 3)" not in (found["heading"], found["styled"])
+    assert found["base"].startswith("file:")
+    assert "blocked: http://host.example" in " ".join(found["problems"])
+    assert all(problem.startswith("blocked: ") for problem in found["problems"])
+    # Handler, script, style, style attribute, base and frame; the form is sent after this report.
+    assert len(found["problems"]) >= 6
+
+
+def test_the_pages_own_colours_are_allowed(page):
+    found = probe(page, LOOK)
+    assert found["dot"] == "rgb(0, 114, 178)"  # the first of the palette
+    assert found["ring"] == "rgb(0, 224, 160)"  # the first class
+    assert found["problems"] == found["console"] == []
 
 
 def test_nothing_is_loaded_from_anywhere(page):

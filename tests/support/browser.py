@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# Before all other scripts: what goes wrong, and what is requested from the network.
+# Both come before the page's policy, which allows no other script than its own. What goes wrong, and what is requested:
 _WATCH = """<script>const problems = [];
 addEventListener("error", (event) => problems.push(`${event.message}`));
 addEventListener("securitypolicyviolation", (event) => problems.push(`blocked: ${event.blockedURI}`));</script>"""
@@ -31,9 +31,9 @@ def probe(page: Path, script: str, width: int = 1280) -> dict:
     command = next((path for name in NAMES if (path := shutil.which(name))), None)
     if command is None:
         pytest.skip("no Chromium on this machine")
-    text = page.read_text(encoding="utf-8").replace("<head>", f"<head>{_WATCH}", 1)
+    text = page.read_text(encoding="utf-8").replace("<head>", f"<head>{_WATCH}{_REPORT % script}", 1)
     copy = page.with_name(f"probe_{width}.html")
-    copy.write_text(text.replace("</body>", f"{_REPORT % script}</body>"), encoding="utf-8")
+    copy.write_text(text, encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent / 'browser'}"]
     options += [f"--window-size={width},900", "--enable-logging=stderr", "--dump-dom", copy.as_uri()]
     done = subprocess.run([command, *options], capture_output=True, text=True, timeout=120, check=True)

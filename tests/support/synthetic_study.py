@@ -20,6 +20,7 @@ from defectbench.config.report import OperatingPointsSettings, PairwiseSettings,
 from defectbench.data.manifest import Manifest, write_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
+from defectbench.data.tables import csv_text
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.by_size import by_size
 from defectbench.evaluation.operating_points import operating_points
@@ -82,9 +83,17 @@ class Made:
     skill: float
 
 
-def write_study(folder: Path, n_experiments: int, n_images: int, *, bare: bool = False) -> Study:
+def write_study(
+    folder: Path,
+    n_experiments: int,
+    n_images: int,
+    *,
+    bare: bool = False,
+    classes: tuple[str, str] = CLASSES,
+    image_name: str = "strip_{:05d}.png",
+) -> Study:
     """Write the data, the experiments and all tables; ``bare`` leaves out what a record may leave out (nulls)."""
-    truth = _write_data(folder, n_images)
+    truth = _write_data(folder, n_images, classes, image_name)
     made = _experiments(n_experiments)
     folders = []
     for index, experiment in enumerate(made):
@@ -124,13 +133,13 @@ def _experiments(n: int) -> list[Made]:
     return made
 
 
-def _write_data(folder: Path, n: int) -> dict[str, tuple[np.ndarray, str]]:
+def _write_data(folder: Path, n: int, classes: tuple[str, str], image_name: str) -> dict[str, tuple[np.ndarray, str]]:
     """Images, manifest, split and packs; returns masks (C, H, W) bool and group of the test images."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)
     rows, split, truth = [], [], {}
     for index in range(n):
-        image_id, group = f"strip_{index:05d}.png", f"g{index // 3}"
+        image_id, group = image_name.format(index), f"g{index // 3}"
         masks = np.zeros((2, HEIGHT, WIDTH), bool)
         if rng.random() < 0.6:
             centre, axes = (rng.integers(8, WIDTH - 8), rng.integers(6, HEIGHT - 6)), rng.integers(2, 12, 2)
@@ -146,11 +155,11 @@ def _write_data(folder: Path, n: int) -> dict[str, tuple[np.ndarray, str]]:
         rows.append({**common, "channels": 1, "stored_as": "grey 8-bit", "sha256": sha256, "phash": pd.NA, **labels})
         split.append((image_id, "test", group))
         truth[image_id] = (masks, group)
-    manifest = Manifest(pd.DataFrame(rows).astype({"phash": "UInt64"}), "made_up", CLASSES, (1, 2), 0)
+    manifest = Manifest(pd.DataFrame(rows).astype({"phash": "UInt64"}), "made_up", classes, (1, 2), 0)
     write_manifest(folder / "manifest.parquet", manifest)
     pack_images(manifest, folder, folder / "packed")
     pack_masks(manifest, folder / "packed")
-    pd.DataFrame(split, columns=["image_id", "role", "group"]).to_csv(folder / "split.csv", index=False)
+    write_text(folder / "split.csv", csv_text(pd.DataFrame(split, columns=["image_id", "role", "group"])))
     write_text(folder / "issues.csv", "file,row,problem\n")
     write_text(folder / "leaks.csv", "dropped_image_id,dropped_role,kept_image_id,kept_role\n")
     return truth

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
+from offline_processes import offline_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "profiles", "resources", "envs")
@@ -54,7 +55,7 @@ class Project:
 
     def command(self, *arguments: str, configfile: str = CONFIG) -> dict:
         """Keyword arguments of ``subprocess.run`` or ``Popen`` for one call of Snakemake."""
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | offline_environment()
         # A bare PATH: the workflow must find its interpreter by itself.
         environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"
         command = [str(Path(sys.executable).with_name("snakemake")), *arguments, "--configfile", configfile]

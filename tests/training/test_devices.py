@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import several_devices
 import torch
+from offline_processes import python_path
 from pydantic import ValidationError
 from tiny_study import ROOT
 from tiny_training import settings
@@ -24,7 +25,7 @@ def test_a_training_on_two_devices_killed_and_resumed_ends_as_on_one(tmp_path, k
         script = ROOT / "tests" / "support" / "several_devices.py"
         command = [sys.executable, "-m", "defectbench.on_gpu", "--devices", "2", "--usage", tmp_path / "usage.json"]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        environment |= {"PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests' / 'support'}"}
+        environment |= {"PYTHONPATH": python_path(ROOT / "workflow", ROOT / "tests" / "support")}
         command += [script, "--folder", tmp_path, *more]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -61,6 +61,18 @@ main([])
 """
 
 
+def test_a_message_gives_no_commands_to_the_terminal(capsys):
+    @run_script
+    def main(argv):
+        raise UserError("labels/\x1b[2J\x9b1m\u202egnp.a\r:\x07 no such class\n\tGröße 👨‍👩‍👧 \udcff")
+
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err == (
+        "labels/\\x1b[2J\\x9b1m\\u202egnp.a\\r:\\x07 no such class\n\tGröße 👨‍👩‍👧 \\udcff\n"
+    )
+
+
 def test_a_job_whose_run_is_gone_does_nothing(monkeypatch):
     run = subprocess.Popen(["true"])
     run.wait()

@@ -9,12 +9,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from defectbench.printable import printable
+
 Main = Callable[..., None]
 POLL_SECONDS = 1.0
 
 
 class UserError(Exception):
     """An error that the user can act on: the message says what is wrong, where, and what to do."""
+
+    def __str__(self) -> str:
+        """The message; text in it that comes from data cannot command a terminal."""
+        return printable(super().__str__())
 
 
 def required(path: Path | None, option: str) -> Path:

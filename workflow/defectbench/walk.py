@@ -2,12 +2,12 @@
 
 import heapq
 import os
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from defectbench.printable import is_printable
 from defectbench.script import UserError
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -27,7 +27,6 @@ _OF_SYSTEMS = frozenset(
     }
 )
 """Names, in lower case, of what systems and tools leave in folders; what begins with a point is taken for such too."""
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class WalkError(UserError):
@@ -123,16 +122,6 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def is_inside(path: Path, folder: Path) -> bool:
     """Whether ``path`` is below ``folder``, or leads there if it is a link."""
     return path.resolve().is_relative_to(folder.resolve())
-
-
-def is_printable(name: str) -> bool:
-    """Whether ``name`` can be shown on one line as it is: no control characters, damaged bytes or turns of direction.
-
-    Joiners, as in emoji and Indic scripts, are printable, unlike by ``str.isprintable``.
-    """
-    return name.isprintable() or not any(
-        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in _BIDI for letter in name
-    )
 
 
 def with_suffix(files: Iterable[Path], suffixes: Iterable[str]) -> list[Path]:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 from defectbench.reporting.usage import past_jobs
 from defectbench.script import run_script
@@ -17,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     table = past_jobs(args.top)
-    write_text(args.out, table.to_csv(index=False))
+    write_text(args.out, csv_text(table))
     print(f"{len(table)} jobs, {table['seconds'].sum() / 3600:.2f} hours")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.data.audit import audit, only_areas
 from defectbench.data.manifest import read_manifest
-from defectbench.data.tables import read_names, read_table
+from defectbench.data.tables import csv_text, read_names, read_table
 from defectbench.files import write_text
 from defectbench.reporting.dataset_card import PICTURES, dataset_card
 from defectbench.reporting.plots.dataset_card_charts import dataset_charts
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         else:
             png.unlink(missing_ok=True)
             svg.unlink(missing_ok=True)
-    write_text(args.audit, audited.findings.to_csv(index=False))
+    write_text(args.audit, csv_text(audited.findings))
     write_text(args.card, dataset_card(manifest, audited, read_table(args.issues), settings, figures))
     print(f"{manifest.dataset}: {len(audited.findings):,} findings in {args.audit}, card in {args.card}")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from defectbench.data.cross_validation import make_fold_split
 from defectbench.data.manifest import read_manifest
-from defectbench.data.tables import read_names
+from defectbench.data.tables import csv_text, read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     folds = read_names(args.folds).astype({"fold": int})
     fold_split = make_fold_split(manifest.frame, split, folds, args.fold, args.inner_val, args.seed)
     for path, table in zip((args.training, args.subset, args.prediction), fold_split, strict=True):
-        write_text(path, table.to_csv(index=False))
+        write_text(path, csv_text(table))
     roles = fold_split.training["role"].value_counts()
     held_out = (fold_split.prediction["role"] == "val").sum()
     print(f"fold {args.fold}: {roles['train']} train, {roles['val']} inner val, {held_out} held-out images")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.data.cross_validation import make_oof_split
-from defectbench.data.tables import read_names
+from defectbench.data.tables import csv_text, read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     split = read_names(args.split)
-    write_text(args.out, make_oof_split(split).to_csv(index=False))
+    write_text(args.out, csv_text(make_oof_split(split)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.report import ResultsSettings
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 from defectbench.reporting.power_law import fit_series
 from defectbench.reporting.records import read_records
@@ -25,8 +26,8 @@ def main(argv: list[str] | None = None) -> None:
     settings, results = ResultsSettings.read(args.experiments), pd.read_parquet(args.results)
     records = read_records(results, settings.experiments)
     fits, curves = fit_series(results, records, settings.bootstrap_draws, settings.bootstrap_seed)
-    write_text(args.fits, fits.to_csv(index=False))
-    write_text(args.curves, curves.to_csv(index=False))
+    write_text(args.fits, csv_text(fits))
+    write_text(args.curves, csv_text(curves))
     print(f"{len(fits)} power laws in {args.fits}")
 
 

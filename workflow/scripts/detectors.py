@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.config.report import NO_NAMES, NamesSettings
-from defectbench.data.tables import read_names
+from defectbench.data.tables import csv_text, read_names
 from defectbench.evaluation.detection import detectors_table
 from defectbench.files import write_text
 from defectbench.reporting.data_notes import data_notes
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     table = detectors_table(args.folders, NamesSettings.read(args.names) if args.names else NO_NAMES)
     issues, leaks = (read_names(path) for path in (args.issues, args.leaks))
     table["notes"] = ["; ".join(filter(None, [note, *data_notes(issues, leaks)])) for note in table["notes"]]
-    write_text(args.csv, table.to_csv(index=False))
+    write_text(args.csv, csv_text(table))
     print(f"{len(table)} detectors in {args.csv}")
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.data.manifest import read_manifest
+from defectbench.data.tables import csv_text
 from defectbench.data.writers import WRITERS, export_labels
 from defectbench.files import write_text
 from defectbench.script import run_script
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
 
     manifest = read_manifest(args.manifest, columns=["image_id", "height", "width", "rle", "area"])
     report = export_labels(manifest, args.format, args.out_dir)
-    write_text(args.report, report.to_csv(index=False))
+    write_text(args.report, csv_text(report))
     print(f"{manifest.dataset}: {report['objects'].sum()} objects in {len(report)} images as {args.format}")
     if report["iou"].notna().any():
         worst = report.loc[report["iou"].idxmin()]

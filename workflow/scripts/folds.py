@@ -5,7 +5,7 @@ from pathlib import Path
 
 from defectbench.data.manifest import read_manifest
 from defectbench.data.splits import make_folds
-from defectbench.data.tables import read_names
+from defectbench.data.tables import csv_text, read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
     split = read_names(args.split)
     folds = make_folds(manifest.frame, split, args.k, args.seed)
-    write_text(args.out, folds.to_csv(index=False))
+    write_text(args.out, csv_text(folds))
     print(f"{manifest.dataset}: {len(folds)} train and val images in {args.k} folds, seed {args.seed}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.data.ingest import ingest, write_issues, write_notes
 from defectbench.data.manifest import write_manifest
+from defectbench.printable import printable
 from defectbench.script import run_script
 
 
@@ -33,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{settings.name}: {len(manifest.frame)} images, {manifest.n_quarantined} samples quarantined")
     for finding, count in Counter(note.finding for note in notes).items():
         first = next(note for note in notes if note.finding == finding)
-        print(f"{finding}: {count} in {args.notes}, the first: {first.sample}: {first.detail}")
+        print(printable(f"{finding}: {count} in {args.notes}, the first: {first.sample}: {first.detail}"))
 
 
 if __name__ == "__main__":

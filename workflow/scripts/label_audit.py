@@ -22,6 +22,7 @@ from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_coco
+from defectbench.data.tables import csv_text
 from defectbench.data.writers import write_labels
 from defectbench.evaluation.calibration import Calibration, calibrate
 from defectbench.evaluation.gate import final_masks
@@ -60,11 +61,11 @@ def main(argv: list[str] | None = None) -> None:
         shutil.rmtree(args.out / "pictures", ignore_errors=True)
         model = draw_pictures(data, calibration, suspicious, args.out / "pictures")
     columns = [field.name for field in fields(Finding)]
-    write_text(args.out / "findings.csv", pd.DataFrame(map(asdict, findings), columns=columns).to_csv(index=False))
+    write_text(args.out / "findings.csv", csv_text(pd.DataFrame(map(asdict, findings), columns=columns)))
     labels = read_manifest(args.manifest)
     export_images(labels, model, settings.export, args.out / "export")
     # Last: the rule's output, written only if everything else is complete.
-    write_text(args.out / "label_audit.csv", table.to_csv(index=False))
+    write_text(args.out / "label_audit.csv", csv_text(table))
     n_suspicious = table["n_findings"].gt(0).sum()
     print(f"{args.out}: {len(table)} images, {len(findings)} disagreements in {n_suspicious} of them")
     for row in table.head(5).itertuples():

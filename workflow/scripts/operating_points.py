@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.config.report import OperatingPointsSettings
+from defectbench.data.tables import csv_text
 from defectbench.evaluation.operating_points import operating_points
 from defectbench.files import write_text
 from defectbench.script import run_script
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     points = operating_points(OperatingPointsSettings.read(args.settings))
-    write_text(args.points, points.to_csv(index=False))
+    write_text(args.points, csv_text(points))
     print(f"{args.points}: {points['exp_id'].nunique()} experiments with clean and defective images and scores")
 
 

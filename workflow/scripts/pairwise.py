@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.report import PairwiseSettings
+from defectbench.data.tables import csv_text
 from defectbench.evaluation.pairwise import pairwise_tables
 from defectbench.files import write_text
 from defectbench.script import run_script
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     tables = pairwise_tables(pd.read_parquet(args.results), PairwiseSettings.read(args.settings))
     for path, table in ((args.pairwise, tables.pairwise), (args.ranks, tables.ranks), (args.seeds, tables.seeds)):
-        write_text(path, table.to_csv(index=False))
+        write_text(path, csv_text(table))
     claims = ", ".join(f"{count} {claim}" for claim, count in tables.pairwise["claim"].value_counts().items())
     print(f"{len(tables.pairwise)} comparisons ({claims or 'none declared'}) in {args.pairwise}")
 

@@ -17,6 +17,7 @@ from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.submission import Layout, write_submission
+from defectbench.data.tables import csv_text
 from defectbench.data.writers import coco
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
             write_overlay(args.out / "overlays" / f"{image_id}.png", image, masks, classes)
     manifest = results.manifest(args.images.name)
     coco.write(manifest, args.out)
-    write_text(args.out / "images.csv", results.table().to_csv(index=False))
+    write_text(args.out / "images.csv", csv_text(results.table()))
     if classes != (MERGED,):
         names: dict[Layout, str] = {"joined": "submission.csv", "separate": "submission_separate.csv"}
         for layout, name in names.items():

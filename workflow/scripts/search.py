@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.config.report import NO_NAMES, NamesSettings
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 from defectbench.reporting.search import as_markdown, as_yaml, found_settings, rank_trainings
 from defectbench.script import run_script
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
 
     table = rank_trainings(args.folders, NamesSettings.read(args.names) if args.names else NO_NAMES)
     page = as_markdown(table, args.title, args.left_out)
-    write_text(args.csv, table.to_csv(index=False))
+    write_text(args.csv, csv_text(table))
     write_text(args.found, as_yaml(found_settings(table)))
     write_text(args.markdown, page)
     print(page)

@@ -10,6 +10,7 @@ from defectbench.config.split import SplitSettings
 from defectbench.data.given_roles import read_roles
 from defectbench.data.manifest import read_manifest
 from defectbench.data.splits import LEAK_COLUMNS, apply_roles, export_note, make_split, split_table
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -35,9 +36,9 @@ def main(argv: list[str] | None = None) -> None:
         split, leaks = apply_roles(manifest.frame, settings, given)
         for name, image_id in list(given.rewritten.items())[:5]:
             print(f"{given.source}: {name!r} was taken for {image_id!r}, one of {len(given.rewritten)} such names")
-    write_text(args.split, split.to_csv(index=False))
-    write_text(args.table, split_table(manifest.frame, split, manifest.class_names).to_csv(index=False))
-    write_text(args.leaks, leaks.to_csv(index=False))
+    write_text(args.split, csv_text(split))
+    write_text(args.table, csv_text(split_table(manifest.frame, split, manifest.class_names)))
+    write_text(args.leaks, csv_text(leaks))
     counts = split["role"].value_counts()
     print(f"{manifest.dataset}: {counts['train']} train, {counts['val']} val, {counts['test']} test images")
     if settings.group_by is None and (note := export_note(manifest.frame["image_id"])):

@@ -22,7 +22,9 @@ from defectbench.data.discovery.folder import Folder
 from defectbench.data.discovery.roles import Roles, propose_split
 from defectbench.data.discovery.trial import Trial, read_on_trial, unused_images
 from defectbench.data.manifest import areas
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
+from defectbench.printable import printable
 from defectbench.reporting.plots.contact_sheet import contact_sheet, read_pictures
 from defectbench.reporting.plots.style import save
 from defectbench.reporting.study_file import NewStudy, report_lines, study_text
@@ -53,14 +55,14 @@ def main(argv: list[str] | None = None) -> None:
     study = propose(trial, roles, folder, args.name, args.size)
     text = study_text(study)
     if roles.table is not None:
-        write_text(table, roles.table.to_csv(index=False))
+        write_text(table, csv_text(roles.table))
     load_study(yaml.safe_load(text), str(configfile))
     if study.sheet is not None and trial.manifest is not None:
         role_of = {} if roles.split is None else dict(zip(roles.split["image_id"], roles.split["role"], strict=True))
         pictures = read_pictures(trial.manifest, trial.dataset.root, role_of)
         save(contact_sheet(pictures, trial.manifest, f"{trial.candidate.evidence}."), study.sheet)
     write_text(configfile, text)
-    print(*report_lines(study), sep="\n")
+    print(*map(printable, report_lines(study)), sep="\n")
     print(f"\nWritten: {configfile}{f', {study.sheet}: look at both' if study.sheet else ''}")
 
 
@@ -87,7 +89,7 @@ def choose(folder: Folder, name: str, wanted: str) -> Trial:
     good = [trial for trial in read if trial.candidate.key not in needless or wanted == trial.candidate.key]
     for trial in trials:
         if len(good) == 1 and not trial.is_read:
-            print(f"Not read as {trial.candidate.key}: {_outcome(trial)}", file=sys.stderr)
+            print(printable(f"Not read as {trial.candidate.key}: {_outcome(trial)}"), file=sys.stderr)
     if len(good) == 1:
         return good[0]
     lines = "\n".join(f"  FORMAT={trial.candidate.key}\n    {_outcome(trial)}" for trial in good or trials)

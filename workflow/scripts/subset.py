@@ -5,7 +5,7 @@ from pathlib import Path
 
 from defectbench.data.manifest import read_manifest
 from defectbench.data.subsets import make_subset
-from defectbench.data.tables import read_names
+from defectbench.data.tables import csv_text, read_names
 from defectbench.files import write_text
 from defectbench.script import run_script
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     manifest = read_manifest(args.manifest, columns=["image_id", "area"])
     split = read_names(args.split)
     subset = make_subset(manifest.frame, split, args.n, args.seed)
-    write_text(args.out, subset.to_csv(index=False))
+    write_text(args.out, csv_text(subset))
     print(f"{manifest.dataset}: {len(subset)} train images, seed {args.seed}")
 
 

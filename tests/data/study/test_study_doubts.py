@@ -1,15 +1,21 @@
 """Studies from folders: what is doubtful is told, and nothing is guessed or replaced in silence."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import pytest
 import study
+import yaml
 from foreign_datasets import line
 from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image
 from study_folders import N_IMAGES, SQUARE, doubts, make_study, mask, write_coco_file, write_mask_folder, write_yolo_set
+
+from defectbench.data.discovery.folder import Doubt
+from defectbench.printable import printable
+from defectbench.reporting.study_file import report_lines, study_text
 
 
 def test_two_ways_to_read_are_not_chosen_between(tmp_path, capsys):
@@ -120,3 +126,17 @@ def test_the_terminal_says_what_the_file_says(tmp_path, capsys):
     n_doubts = Path("config/mine.yaml").read_text(encoding="utf-8").count("# DOUBT: ")
     assert n_doubts > 1
     assert f"{n_doubts} doubts; each is a comment in config/mine.yaml" in printed
+
+
+@pytest.mark.parametrize("end_of_line", ["\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_no_text_out_of_data_leaves_its_comment(tmp_path, monkeypatch, end_of_line):
+    written = []
+    monkeypatch.setattr(study, "study_text", lambda new: written.append(new) or study_text(new))
+    config = make_study(write_yolo_set(tmp_path / "data"))
+    doubt = Doubt(f"class x{end_of_line}experiments: []{end_of_line}\x1b[2J", f"key: x{end_of_line}experiments: []")
+    new = replace(written[0], roles=replace(written[0].roles, doubts=(doubt,)))
+    text = study_text(new)
+    assert "class x" in text
+    assert "\x1b" not in text
+    assert yaml.safe_load(text) == config
+    assert "\x1b" not in "".join(map(printable, report_lines(new)))

@@ -172,6 +172,17 @@ def test_pretrained_encoders_are_loaded_with_their_normalisation(hub):
     assert len(actual.sha256) == 64
 
 
+def test_a_cached_encoder_of_timm_needs_no_connection(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # what tries to connect fails the test
+    folder = hub / "models--timm--resnet18.a1_in1k"
+    snapshot = folder / "snapshots" / ("ab" * 20)
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(snapshot.name)
+    save_file({"x": torch.zeros(1)}, snapshot / "model.safetensors")
+    assert fetch_encoder("tu-resnet18").repository == "timm/resnet18.a1_in1k"
+
+
 def test_a_grey_image_gives_a_pretrained_encoder_what_a_colourless_one_gives(hub):
     fill(hub, "resnet18", mean=(0.4, 0.4, 0.4))
     grey, colour = (build(in_channels=n, pretrained=fetch_encoder("resnet18")).eval() for n in (1, 3))

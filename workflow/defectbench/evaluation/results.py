@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.report import NO_NAMES, NamesSettings, ResultsSettings
+from defectbench.data.tables import csv_text
 from defectbench.evaluation.image_scores import METRICS, read_image_scores
 from defectbench.evaluation.intervals import GroupBootstrap
 from defectbench.evaluation.metric_intervals import WITH_INTERVAL, metric_intervals
@@ -187,7 +188,7 @@ def consolidate(settings: ResultsSettings, names: NamesSettings = NO_NAMES) -> p
 
 def write_results(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
     """Write the table in both formats; a null is an empty field in the CSV."""
-    write_text(csv, table.to_csv(index=False))
+    write_text(csv, csv_text(table))
     with atomic(parquet) as temporary:
         table.to_parquet(temporary, index=False)
 

@@ -11,6 +11,7 @@ from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, pictur
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import coco_area
 from defectbench.data.splits import export_note
+from defectbench.reporting.markdown import as_text
 
 PICTURES = {
     "examples": "A typical image of each class",
@@ -97,7 +98,7 @@ def _n_clean(manifest: Manifest) -> int:
 
 def _summary(manifest: Manifest, settings: DatasetSettings) -> str:
     n, n_clean, names = len(manifest.frame), _n_clean(manifest), manifest.class_names
-    classes = f"{len(names)} classes" if len(names) > _MOST_CLASSES else f"Classes: {', '.join(names)}"
+    classes = f"{len(names)} classes" if len(names) > _MOST_CLASSES else f"Classes: {', '.join(map(as_text, names))}"
     return (
         f"**{n:,} images**: {n - n_clean:,} with a defect ({(n - n_clean) / n:.1%}), {n_clean:,} clean "
         f"({n_clean / n:.1%}). {classes}. Labels: `{settings.format}`."
@@ -114,7 +115,7 @@ def _facts(manifest: Manifest) -> Iterator[Sequence[str]]:
     yield "quarantined samples", f"{manifest.n_quarantined:,}"
     if not only_areas(manifest):
         formats = frame["stored_as"].value_counts()
-        yield "stored as", "<br>".join(f"{name}: {count:,} images" for name, count in formats.items())
+        yield "stored as", "<br>".join(f"{as_text(name)}: {count:,} images" for name, count in formats.items())
         n_grey = int((frame["channels"] == 1).sum())
         yield "colours", f"grey: {n_grey:,} images, coloured: {len(frame) - n_grey:,} images"
         yield "data digest", f"`{manifest.digest()}`"
@@ -130,7 +131,7 @@ def _class_table(manifest: Manifest, audit: Audit) -> str:
         median = f"{regions.median():,.0f}" if len(regions) else UNKNOWN
         n_regions = UNKNOWN if only_areas(manifest) else f"{len(regions):,}"
         counts = [f"{n_images:,}", f"{n_images / n:.1%}", n_regions, median]
-        rows.append([name, str(value), *counts, f"{total:,}", f"{total / pixels:.3%}"])
+        rows.append([as_text(name), str(value), *counts, f"{total:,}", f"{total / pixels:.3%}"])
     header = [
         "class",
         "label value",
@@ -148,7 +149,7 @@ def _class_table(manifest: Manifest, audit: Audit) -> str:
 def _without_images(manifest: Manifest) -> Iterator[str]:
     empty = areas(manifest.frame).sum(axis=0) == 0
     if empty.any():
-        names = [name for name, none in zip(manifest.class_names, empty, strict=True) if none]
+        names = [as_text(name) for name, none in zip(manifest.class_names, empty, strict=True) if none]
         yield f"**No image shows {', '.join(names)}**: nothing can be learned or measured there."
 
 
@@ -171,7 +172,7 @@ def _findings(findings: pd.DataFrame, looked_for: Collection[str]) -> str:
     for kind, meaning in FINDINGS.items():
         rows_of_kind = findings[findings["finding"] == kind]
         if len(rows_of_kind):
-            first = [f"{row.image_id}: {row.detail}" for row in rows_of_kind.head(_MOST_EXAMPLES).itertuples()]
+            first = [as_text(f"{row.image_id}: {row.detail}") for row in rows_of_kind.head(_MOST_EXAMPLES).itertuples()]
             rows.append([f"**{kind}**", f"{rows_of_kind['image_id'].nunique():,}", meaning, "<br>".join(first)])
     parts = []
     if rows:
@@ -188,14 +189,15 @@ def _findings(findings: pd.DataFrame, looked_for: Collection[str]) -> str:
 def _left_out(manifest: Manifest, issues: pd.DataFrame) -> str:
     if issues.empty:
         return "Nothing: every sample could be used."
-    first = [
-        f"- {issue.file}{'' if pd.isna(issue.row) else f', row {issue.row:.0f}'}: {issue.problem}"
+    places = [
+        f"{issue.file}{'' if pd.isna(issue.row) else f', row {issue.row:.0f}'}: {issue.problem}"
         for issue in issues.head(_MOST_EXAMPLES).itertuples()
     ]
+    first = [f"- {as_text(place)}" for place in places]
     samples = f"Samples that cannot be used: {manifest.n_quarantined:,}; problems: {len(issues):,}. The first of them:"
     return "\n\n".join([samples, "\n".join(first), "All of them: [issues.csv](issues.csv)."])
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    escaped = [[cell.replace("|", "\\|") for cell in cells] for cells in (header, ["---"] * len(header), *rows)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

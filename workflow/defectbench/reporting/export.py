@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 
 
@@ -24,6 +25,6 @@ def export_rows(results: pd.DataFrame, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, rows in results.groupby(results.apply(export_name, axis=1), sort=True):
-        write_text(folder / str(name), rows.to_csv(index=False))
+        write_text(folder / str(name), csv_text(rows))
         paths.append(folder / str(name))
     return paths

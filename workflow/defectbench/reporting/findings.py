@@ -1,6 +1,6 @@
 """Findings of the tests in sentences: one per comparison, words of ranking only where a test backs them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from defectbench.reporting.boards import board_rows, luck_note
 from defectbench.reporting.budgets import compare_budgets
 from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.data_notes import data_notes
+from defectbench.reporting.markdown import as_text
 from defectbench.reporting.names import experiment_names, training_names
 from defectbench.reporting.numbers import format_points
 from defectbench.reporting.verdicts import LOSERS, Standing, is_true
@@ -36,26 +37,30 @@ def findings(
     """
     names, trainings = experiment_names(results), training_names(results)
     parts = [f"# Findings: {', '.join(results['dataset'].unique())}"]
-    parts += [f"**{note}**" for note in data_notes(issues, leaks)]
-    failed = results.dropna(subset="problems")
-    parts += [
-        f"**{names[row['experiment']]}, seed {row['seed']}: {row['problems']}.**" for row in failed.to_dict("records")
+    parts += [f"**{as_text(note)}**" for note in data_notes(issues, leaks)]
+    notes = [
+        f"{names[row['experiment']]}, seed {row['seed']}: {row['problems']}"
+        for row in results.dropna(subset="problems").to_dict("records")
     ]
-    notes = [*compare_budgets(results, names), *claim_notes(results, ranks, pairwise, names)]
-    parts += [f"**{sentence}.**" for sentence in notes]
+    notes += [*compare_budgets(results, names), *claim_notes(results, ranks, pairwise, names)]
+    parts += [f"**{as_text(sentence)}.**" for sentence in notes]
     for track in pairwise["track"].drop_duplicates():
         rows = pairwise[pairwise["track"] == track]
-        lines = [f"- {difference_sentence(row, names, trainings)}" for row in rows.to_dict("records")]
-        lines += [f"- {_seeds_sentence(row, names)}" for row in seeds[seeds["track"] == track].to_dict("records")]
+        lines = [difference_sentence(row, names, trainings) for row in rows.to_dict("records")]
+        lines += [_seeds_sentence(row, names) for row in seeds[seeds["track"] == track].to_dict("records")]
         standing = Standing.of(results, pairwise, track).sentence(names, trainings)
         paragraphs = [standing, *_first_row(results, ranks, track)] if track != "reference" else []
-        parts += [f"## {track.capitalize()} track", *paragraphs, "\n".join(lines)]
+        parts += [f"## {track.capitalize()} track", *map(as_text, paragraphs), _list(lines)]
     if len(fits):
-        lines = [f"- {power_law.law_sentence(row)}" for row in fits.to_dict("records")]
-        parts.append("\n\n".join(["## Numbers of labels", LABELS_NOTE, "\n".join(lines)]))
+        lines = [power_law.law_sentence(row) for row in fits.to_dict("records")]
+        parts += ["## Numbers of labels", LABELS_NOTE, _list(lines)]
     if pairwise.empty:
         parts.append("No two experiments were compared.")
     return "\n\n".join(parts) + "\n"
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {as_text(sentence)}" for sentence in sentences)
 
 
 def _first_row(results: pd.DataFrame, ranks: pd.DataFrame, track: str) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """The leaderboard: a Markdown table per track, readable in a terminal and rendered."""
 
-import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
@@ -10,12 +9,12 @@ from defectbench.evaluation.policies import AT_HALF
 from defectbench.reporting.boards import BoardRow, board_notes, board_rows, clean_share
 from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.data_notes import UNGROUPED, data_notes
+from defectbench.reporting.markdown import as_text, markdown_table, paragraph
 from defectbench.reporting.names import experiment_names, training_names
 from defectbench.reporting.numbers import DASH, format_count, format_decimal
 from defectbench.reporting.verdicts import Standing
 from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
 
-WIDTH = 120
 NOTES = (
     "A row is an experiment: of several seeds the mean ± standard deviation, in the other columns the mean; "
     "the interval is that of the mean; the seeds are listed below the table.",
@@ -61,14 +60,14 @@ def leaderboard(
             marked = () if track == "reference" else standing.top
             parts.append(_section(track, rows, marked, [*texts, *board_notes(rows, ranks, track)]))
     of_study = [*data_notes(issues, leaks), *(f"{note}." for note in claim_notes(results, ranks, pairwise, names))]
-    notes = [*(f"**{note}**" for note in of_study), *([UNGROUPED] if ungrouped else []), *NOTES]
+    notes = [*(f"**{as_text(note)}**" for note in of_study), *([UNGROUPED] if ungrouped else []), *NOTES]
     if ((results["policy"] == AT_HALF) & (results["track"] != "reference")).any():
         notes.append(ZERO_SHOT_NOTE)
     if results["dice_at_clean_share"].notna().any():
         notes.append(CLEAN_SHARE_NOTE)
     if results["cv_folds"].notna().any():
         notes.append(CV_NOTE)
-    parts.append("## Notes\n\n" + "\n".join(_wrapped(note, "- ") for note in notes))
+    parts.append("## Notes\n\n" + "\n".join(paragraph(note, "- ") for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,7 +78,7 @@ def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Seq
     share = clean_share(rows)
     with_pp, with_cv = (any(pd.notna(row.values[name]) for row in rows) for name in ("post_processing", "cv_folds"))
     cells = [
-        [row.name, "●" if row.experiment in marked else "", *_cells(row, primary, share, with_pp, with_cv)]
+        [as_text(row.name), "●" if row.experiment in marked else "", *_cells(row, primary, share, with_pp, with_cv)]
         for row in rows
     ]
     header = [
@@ -102,19 +101,19 @@ def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Seq
         f"{TRACKS[track]} {first['n_test']} test images in {first['n_test_groups']} groups, "
         f"{first['n_test_defective']} images defective. Sorted by {primary}: {METRIC_MEANINGS[primary]}."
     )
-    paragraphs = [f"## {track.capitalize()} track", _wrapped(about), markdown_table(header, cells)]
+    paragraphs = [f"## {track.capitalize()} track", paragraph(about), markdown_table(header, cells)]
     listed = "\n".join(line for row in rows for line in _trainings(row, primary))
-    return "\n\n".join([*paragraphs, *map(_wrapped, texts), "Experiment ids:", listed])
+    return "\n\n".join([*paragraphs, *(paragraph(as_text(text)) for text in texts), "Experiment ids:", listed])
 
 
 def _trainings(row: BoardRow, primary: str) -> list[str]:
     """The experiment's id, or its seeds with their values and ids, by seed."""
     if len(row.trainings) == 1:
-        return [f"- {row.name}: `{row.trainings['exp_id'].iloc[0]}`"]
+        return [f"- {as_text(row.name)}: `{row.trainings['exp_id'].iloc[0]}`"]
     seeds = row.trainings.to_dict("records")
     values = [f"{format_decimal(seed[primary])} {_format_interval(*_bounds(seed, primary))}" for seed in seeds]
     lines = [f"  - seed {seed['seed']}: {value}, `{seed['exp_id']}`" for seed, value in zip(seeds, values, strict=True)]
-    return [f"- {row.name}: {primary} {row.format_mean()}", *lines]
+    return [f"- {as_text(row.name)}: {primary} {row.format_mean()}", *lines]
 
 
 def _bounds(seed: dict, primary: str) -> tuple[float, float]:
@@ -142,25 +141,6 @@ def _cells(row: BoardRow, primary: str, share: float | None, with_pp: bool, with
 def _format_interval(low: float, high: float) -> str:
     # Bounds without their leading zero keep the table within a terminal's width.
     return "[{}, {}]".format(*(format_decimal(end).removeprefix("0") for end in (low, high)))
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Align ``rows`` under ``header`` as a Markdown table: the first column to the left, the others to the right."""
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines = [_pad(header, widths), rule, *(_pad(row, widths) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _pad(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]
-
-
-def _wrapped(text: str, bullet: str = "") -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_on_hyphens=False
-    )
 
 
 def _format_at_clean_share(row: BoardRow) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from defectbench.evaluation.image_scores import PRIMARY
+from defectbench.printable import printable
 from defectbench.reporting.boards import BoardRow, board_notes, board_rows
 from defectbench.reporting.findings import format_holm
-from defectbench.reporting.leaderboard import markdown_table
+from defectbench.reporting.markdown import as_text, markdown_table
 from defectbench.reporting.numbers import DASH, format_count, format_decimal
 from defectbench.reporting.verdicts import TESTED
 from defectbench.reporting.words import METRIC_MEANINGS, TRACKS
@@ -55,16 +56,18 @@ def paper_tables(
 
 def as_markdown(tables: Tables, notes: Sequence[str]) -> str:
     """The tables one below the other, each under its caption, and ``notes`` on the data."""
-    parts = [f"{caption}\n\n{markdown_table(list(t.columns), t.to_numpy().tolist())}" for caption, t in tables.values()]
-    return "\n\n".join([*parts, *(f"**{note}**" for note in notes)]) + "\n"
+    parts = []
+    for caption, cells in tables.values():
+        parts += [as_text(caption), markdown_table(list(cells.columns), cells.map(as_text).to_numpy().tolist())]
+    return "\n\n".join([*parts, *(f"**{as_text(note)}**" for note in notes)]) + "\n"
 
 
 def as_latex(tables: Tables, notes: Sequence[str]) -> str:
     """The tables as ``table`` environments, and ``notes`` on the data as text; needs the package booktabs."""
     parts = []
-    for name, (caption, table) in tables.items():
-        layout = {"label": f"tab:{name}", "column_format": "l" + "r" * (table.shape[1] - 1)}
-        escaped = table.map(_escaped).rename(columns=_escaped)
+    for name, (caption, cells) in tables.items():
+        layout = {"label": f"tab:{name}", "column_format": "l" + "r" * (cells.shape[1] - 1)}
+        escaped = cells.map(_escaped).rename(columns=_escaped)
         parts.append(escaped.to_latex(index=False, caption=_escaped(caption), **layout))
     return "\n".join([*parts, *(f"\\noindent\\textbf{{{_escaped(note)}}}\n" for note in notes)])
 
@@ -102,4 +105,6 @@ def _escaped(text: str) -> str:
     """``text`` as LaTeX shows it."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", DASH: "--"}
     special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text)
+    escaped = "".join(special.get(character, character) for character in printable(text))
+    # After the end of a row these would be options of it.
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped

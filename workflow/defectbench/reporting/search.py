@@ -9,6 +9,7 @@ import yaml
 
 from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.files import read_json
+from defectbench.reporting.markdown import as_text
 
 MEASURED = ("val_iou_fixed", "val_dice_fixed", "val_dice_opt", "dice_all")
 """Scores of the kept weights on val that the tables show."""
@@ -73,10 +74,11 @@ def as_yaml(section: dict[str, Any]) -> str:
 def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -> str:
     """The table for reading, an entry each, what is not ranked and why, and what other studies can take."""
     trials = table["entry"].value_counts(sort=False)
+    numbers = as_text(", ".join(f"{entry}: {n}" for entry, n in trials.items()))
     unequal = (
         [
-            f"**Numbers of trials differ ({', '.join(f'{entry}: {n}' for entry, n in trials.items())}): an entry with "
-            "more had better chances. Compare what was found with that in mind, or give all the same number.**",
+            f"**Numbers of trials differ ({numbers}): an entry with more had better chances. Compare what was found "
+            "with that in mind, or give all the same number.**",
             "",
         ]
         if trials.nunique() > 1
@@ -91,7 +93,7 @@ def as_markdown(table: pd.DataFrame, title: str, left_out: Sequence[str] = ()) -
             "",
             *unequal,
             *(line for entry, rows in table.groupby("entry", sort=False) for line in _section(str(entry), rows)),
-            *(["Not ranked:", "", *(f"- {line}" for line in left_out), ""] if left_out else []),
+            *(["Not ranked:", "", *(f"- {as_text(line)}" for line in left_out), ""] if left_out else []),
             "What was found, as another study takes it (`--configfile STUDY.yaml searched.yaml`):",
             "",
             "```yaml",
@@ -108,12 +110,12 @@ def _section(entry: str, rows: pd.DataFrame) -> list[str]:
     columns = rows.drop(columns=["entry", "exp_id", "name"]).dropna(axis="columns", how="all")
     header = ["rank", *(["name"] if has_names else []), *columns]
     cells = [
-        [str(rank), *([row["name"]] if has_names else []), *(_format(name, row[name]) for name in columns)]
+        [str(rank), *([as_text(row["name"])] if has_names else []), *(_format(name, row[name]) for name in columns)]
         for rank, row in enumerate(rows.to_dict("records"), start=1)
     ]
     lines = [" | ".join(row) for row in (header, ["---"] * len(header), *cells)]
-    return [f"## {entry}", "", *(f"| {line} |" for line in lines), ""]
+    return [f"## {as_text(entry)}", "", *(f"| {line} |" for line in lines), ""]
 
 
 def _format(name: str, value: Any) -> str:
-    return f"{value:.4f}" if name in MEASURED else str(value)
+    return f"{value:.4f}" if name in MEASURED else as_text(str(value))

@@ -15,6 +15,7 @@ from defectbench.data.discovery.folder import Doubt
 from defectbench.data.discovery.roles import Roles
 from defectbench.data.discovery.trial import Trial
 from defectbench.data.preview import count_nouns, preview_list
+from defectbench.printable import printable
 
 WIDTH = 116  # characters of a comment's line
 
@@ -201,14 +202,20 @@ _WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 def _comment(text: str, indent: str = "", label: str = "") -> list[str]:
     """``text`` as lines of comments; none if it is empty."""
     start = f"{indent}# {label}"
-    return textwrap.wrap(text, WIDTH, initial_indent=start, subsequent_indent=f"{indent}# ", **_WORDS) if text else []
+    # What YAML takes for the end of a line would end the comment.
+    return (
+        textwrap.wrap(printable(text), WIDTH, initial_indent=start, subsequent_indent=f"{indent}# ", **_WORDS)
+        if text
+        else []
+    )
 
 
 def _doubt_lines(doubts: Sequence[Doubt]) -> list[str]:
     lines = []
     for doubt in doubts:
         lines += _comment(doubt.text, "  ", "DOUBT: ")
-        lines += [f"  # {doubt.key}"] if doubt.key else []
+        key = printable(doubt.key).replace("\n", " ")
+        lines += [f"  # {key}"] if key else []
     return lines
 
 

@@ -1,10 +1,7 @@
 """Augmentation by albumentations: one definition for all families."""
 
 import math
-import os
 from typing import Any
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import cv2

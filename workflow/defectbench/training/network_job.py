@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from defectbench.config.train import TrainSettings
+from defectbench.data.tables import csv_text
 from defectbench.files import write_text
 from defectbench.inference.network import device_name, resolve_device
 from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
@@ -146,7 +147,7 @@ class NetworkJob(Job):
         folder = self.files.folder
         weights = self._write_weights(training, result.weights)
         pictures = write_pictures(result.extremes, self.val, folder / "samples")
-        write_text(folder / "history.csv", result.history.to_csv(index=False))
+        write_text(folder / "history.csv", csv_text(result.history))
         facts = fit_facts(result, self.settings) | {
             "labels_of_init_from": sorted(self.labelled_ids.difference(self.train_ids)),
             "devices": devices,

@@ -15,11 +15,11 @@ from defectbench.config.base import describe_errors
 from defectbench.config.dataset import DatasetSettings
 from defectbench.config.ingest import FORMATS
 from defectbench.data.discovery.folder import Candidate, Doubt, Folder
-from defectbench.data.foreign_text import read_table
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.preview import count_nouns
 from defectbench.data.readers.base import Note
+from defectbench.data.tables import read_names
 from defectbench.script import UserError
 
 FILL = "'boxes: fill'"
@@ -128,7 +128,7 @@ def _read(candidate: Candidate, settings: DatasetSettings, threads: int) -> Tria
 def _listed(problem_file: Path) -> tuple[str, ...]:
     if not problem_file.is_file():
         return ()
-    return tuple(_line(*row) for row in read_table(problem_file).itertuples(index=False))
+    return tuple(_line(*row) for row in read_names(problem_file).itertuples(index=False))
 
 
 def _line(file: str, row: Any, problem: str) -> str:

@@ -34,6 +34,10 @@ def fetch_encoder(name: str) -> PretrainedEncoder:
 
 
 def _download(repository: str, filename: str, revision: str | None) -> Path:
+    # The hub's client asks for a newer version even if it has the file.
+    cached = huggingface_hub.try_to_load_from_cache(repository, filename, revision=revision)
+    if isinstance(cached, str):
+        return Path(cached)
     try:
         return Path(huggingface_hub.hf_hub_download(repository, filename, revision=revision))
     except (OSError, httpx.HTTPError) as error:

@@ -37,12 +37,13 @@ for _name, _value in {
 _open_image = Image.open
 try:
     # Other modules import these from here: ultralytics must not be imported before the variables above are set.
+    from ultralytics.data import utils as _ultralytics_data
     from ultralytics.data.augment import LetterBox
     from ultralytics.data.augment import RandomPerspective as RandomPerspective
     from ultralytics.models.yolo.detect import DetectionTrainer as DetectionTrainer
     from ultralytics.models.yolo.segment import SegmentationTrainer as SegmentationTrainer
     from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint, yaml_model_load
-    from ultralytics.utils import SETTINGS
+    from ultralytics.utils import SETTINGS, plotting
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import process_mask, scale_masks
     from ultralytics.utils.torch_utils import EarlyStopping as EarlyStopping
@@ -53,6 +54,9 @@ except ImportError as error:
 
 # Ultralytics replaces it by one that needs another package if a file is damaged.
 Image.open = _open_image
+
+# Plots are off, yet a font for them would be downloaded at each training, offline or not.
+_ultralytics_data.check_font = plotting.check_font = lambda *_: None
 
 # No usage data, and no hooks of installed trackers.
 SETTINGS.update(dict.fromkeys([name for name, value in SETTINGS.items() if value is True], False))

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from defectbench.config.base import MERGED
 from defectbench.config.families.yolo import YoloSettings
+from defectbench.data.tables import csv_text
 from defectbench.data.yolo_labels import write_dataset
 from defectbench.files import write_text
 from defectbench.inference.memory import peak_memory_bytes
@@ -103,7 +104,7 @@ class YoloJob(Job):
         """Write weights, history.csv and, last, run.json."""
         checkpoints = {name: load_file(path) for name, path in result.weights.items()}
         weights = write_checkpoints(self.files.folder, checkpoints)
-        write_text(self.files.folder / "history.csv", result.history.to_csv(index=False))
+        write_text(self.files.folder / "history.csv", csv_text(result.history))
         scores = {} if self.settings.is_detector else self._val_scores(next(iter(checkpoints.values())), result)
         facts = training_facts(self.settings, result) | self._origin() | file_facts(weights)
         record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)

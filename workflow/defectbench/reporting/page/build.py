@@ -1,12 +1,14 @@
 """The page of a study: one HTML file from its records."""
 
 import base64
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 import numpy as np
 import pandas as pd
 
@@ -27,6 +29,8 @@ from defectbench.reporting.palette import family_colours
 from defectbench.reporting.records import Record, read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
+LEGEND = {"hit": HIT, "false alarm": FALSE_ALARM, "missed": MISSED}
+_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:"
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,19 @@ def build_page(inputs: Inputs) -> str:
     images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
     findings = [difference_sentence(row, names, trainings) for row in comparisons]
+    families, classes = family_colours(results["family"], results["track"]), class_colours(masks.class_names)
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    style += _colour_rules([*families.values(), *LEGEND.values(), *classes.values()])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["points"] = _polyline
     return environment.get_template("page.html").render(
+        # No other script or style runs, wherever a name might smuggle one in.
+        policy=markupsafe.Markup(f"{_POLICY}; script-src {_source(script)}; style-src {_source(style)}"),
+        script=markupsafe.Markup(script),
+        style=markupsafe.Markup(style),
         study=inputs.study,
         dataset=", ".join(results["dataset"].unique()),
         answer=answer(results, inputs.ranks, pairwise, standings),
@@ -76,15 +88,15 @@ def build_page(inputs: Inputs) -> str:
             *(f"{note}." for note in claim_notes(results, inputs.ranks, pairwise, names)),
         ],
         tables=tables(results, inputs.ranks, records, standings),
-        families=family_colours(results["family"], results["track"]),
+        families=families,
         records=records,
         n_experiments=results["experiment"].nunique(),
         cards=[experiment_card(record, inputs.points) for record in records],
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),
-        legend={"hit": HIT, "false alarm": FALSE_ALARM, "missed": MISSED},
-        classes=class_colours(masks.class_names),
+        legend=LEGEND,
+        classes=classes,
         data={
             "experiments": [_experiment(record) for record in records],
             "pairs": {f"{row['a']}|{row['b']}": sentence for row, sentence in zip(comparisons, findings, strict=True)},
@@ -94,6 +106,18 @@ def build_page(inputs: Inputs) -> str:
             "pictures": image_pictures(selected_images, images, masks),
             "overlays": [prediction_overlays(record, selected_images, images, masks) for record in records],
         },
+    )
+
+
+def _source(text: str) -> str:
+    """The inline script or style ``text`` in a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _colour_rules(colours: Iterable[str]) -> str:
+    """A CSS class for each colour #RRGGBB: the policy forbids style attributes."""
+    return "".join(
+        f".c{colour[1:]} {{ background: {colour}; border-color: {colour}; }}\n" for colour in sorted({*colours})
     )
 
 

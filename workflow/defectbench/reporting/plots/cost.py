@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from defectbench.evaluation.image_scores import PRIMARY
 from defectbench.reporting import palette, words
@@ -198,9 +198,7 @@ def _scale(axes: Axes, low: float, high: float, label: str) -> None:
         axes.set_xlabel(label)
         return
     room = (high / low) ** 0.1
-    axes.set_xscale("log")
     axes.set_xlim(low / room, high * room)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
-    axes.xaxis.set_major_formatter("{x:g}")
+    style.label_log_axis(axes, "{x:g}")
     axes.minorticks_off()
     axes.set_xlabel(f"{label} (logarithmic)")

@@ -128,7 +128,6 @@ def _draw_counts(axes: Axes, counts: pd.DataFrame) -> None:
 
 
 def _draw_spreads(axes: Axes, spreads: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    axes.set_xscale("log")
     for row, (label, by_role) in enumerate(spreads.items()):
         for name, y in _places(row):
             text = f"{len(by_role[name]):,} images"
@@ -147,7 +146,7 @@ def _draw_spreads(axes: Axes, spreads: Mapping[str, Mapping[str, np.ndarray]]) -
                 axes.hlines(y, low, high, color=COLOURS[name], linewidth=4.5, alpha=0.6)
                 axes.plot(middle, y, "o", color=COLOURS[name], markersize=5, gid=f"median {label} {name}")
     _finish(axes, len(spreads), "share of the image (logarithmic)")
-    axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g}%")
+    style.label_log_axis(axes, lambda share, _: f"{100 * share:g}%")
 
 
 def _finish(axes: Axes, n_rows: int, label: str) -> None:

@@ -2,7 +2,7 @@
 
 import functools
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from defectbench.files import atomic
 from defectbench.reporting.palette import FAINT, INK, MUTED
@@ -21,12 +22,14 @@ LINE = 0.19  # inches from one line of text to the next
 MARGIN = 0.3  # inches
 LEGEND_ROW, LEGEND_TITLE = 0.28, 1.1  # inches of one row, and of the title before the rows
 DPI = 160
+NARROW = 300  # a logarithmic axis whose end is fewer times its start has ticks at 2 and 5 as well
 
 FONT = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 _RC = {
     "font.family": FONT,
     "font.size": TEXT_SIZE,
     "text.color": INK,
+    "text.parse_math": False,  # images and classes may have names with $, which are no formulas
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.axisbelow": True,
@@ -53,6 +56,7 @@ def text_width(texts: Iterable[str], size: float = TEXT_SIZE) -> float:
 
 
 @functools.cache
+@house_style
 def _text_width(text: str, size: float) -> float:
     path = TextPath((0, 0), text, size=size, prop=FontProperties(family=FONT))
     return float(path.get_extents().x1) / 72
@@ -130,6 +134,16 @@ def axis_limits(values: pd.DataFrame) -> tuple[float, float]:
     return low - space, high + space
 
 
+def label_log_axis(axes: Axes, label: str | Callable[[float, float], str]) -> None:
+    """Make the x axis logarithmic, with ``label`` at round values; matplotlib's own would be formulas."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < NARROW else (1,)))
+    axes.xaxis.set_major_formatter(label)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+@house_style
 def message_figure(title: str, text: str) -> Figure:
     """A small figure that explains why there is nothing to see."""
     lines = wrap([text], 7.4)
