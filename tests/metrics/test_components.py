@@ -25,9 +25,9 @@ def test_components_are_scipys(mask):
     found = find_components(mask)
     labels, n = ndimage.label(mask, EVERY_NEIGHBOUR)
     assert len(found) == n
-    assert len(set(zip(found.labels.ravel(), labels.ravel(), strict=True))) == n + (not mask.all())
+    assert len(set(zip(found.labels().ravel(), labels.ravel(), strict=True))) == n + (not mask.all())
     for i in range(n):
-        inside = found.labels == i + 1
+        inside = found.labels() == i + 1
         ys, xs = np.nonzero(inside)
         assert found.areas[i] == inside.sum()
         box = [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
@@ -39,7 +39,7 @@ def test_scores_are_scipys_maxima(seed):
     codes = np.random.default_rng(seed).integers(0, 65536, (47, 83)).astype(np.uint16)
     for mask in blobs(seed).view(bool):
         found = find_components(mask)
-        expected = ndimage.maximum(codes, found.labels, np.arange(1, len(found) + 1))
+        expected = ndimage.maximum(codes, found.labels(), np.arange(1, len(found) + 1))
         np.testing.assert_array_equal(highest_codes(found, codes), expected)
 
 
@@ -111,7 +111,7 @@ def test_each_side_is_matched_at_most_once():
 
 def slow_match(prediction, truth, scores, min_iou):
     """Predicted components one by one from the highest score, as COCO's evaluation does; scores must differ."""
-    found, true = find_components(prediction).labels, find_components(truth).labels
+    found, true = find_components(prediction).labels(), find_components(truth).labels()
     free, matched = list(range(true.max(initial=0))), {}
     for p in np.argsort(scores)[::-1].tolist():
         sides = [(found == p + 1, true == t + 1) for t in free]
@@ -145,7 +145,7 @@ def test_a_cut_of_the_scores_leaves_the_matches_above_it_as_they_are(data):
     matched, _ = match_components(predicted, true, scores, 0.3)
     for cut in range(4):
         kept = np.flatnonzero(scores >= cut)
-        above = find_components(np.isin(predicted.labels, kept + 1))
+        above = find_components(np.isin(predicted.labels(), kept + 1))
         after, _ = match_components(above, true, scores[kept], 0.3)
         np.testing.assert_array_equal(after, matched[kept])
 
@@ -173,6 +173,6 @@ def test_clusters_are_the_components_of_the_grown_mask(mask):
     found = find_components(mask)
     labels, _ = ndimage.label(ndimage.distance_transform_edt(~mask) <= 2 if mask.any() else mask, EVERY_NEIGHBOUR)
     pairs = {
-        (labels[found.labels == i + 1][0], cluster) for i, cluster in enumerate(assign_clusters(mask, found).tolist())
+        (labels[found.labels() == i + 1][0], cluster) for i, cluster in enumerate(assign_clusters(mask, found).tolist())
     }
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}) == labels.max(initial=0)

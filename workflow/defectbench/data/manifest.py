@@ -53,8 +53,10 @@ class Manifest:
 
     def masks(self, row: Any) -> np.ndarray:
         """Masks of one row of ``frame`` (a Series or a named tuple): (C, H, W) uint8, values 0 and 1."""
-        of_classes = row.rle[: len(self.class_names)]
-        return np.stack([decode_coco(counts, row.height, row.width) for counts in of_classes])
+        masks = np.empty((len(self.class_names), row.height, row.width), np.uint8)
+        for mask, counts in zip(masks, row.rle, strict=False):  # that of ignored pixels follows
+            mask[:] = decode_coco(counts, row.height, row.width)
+        return masks
 
     @cached_property
     def has_ignored(self) -> bool:

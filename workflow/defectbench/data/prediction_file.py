@@ -154,13 +154,19 @@ class PredictionFile:
         for group in range(self._file.num_row_groups):
             rows = self._file.read_row_group(group)
             columns = [rows[name].to_pylist() for name, _ in _COLUMNS[:4]]
-            blobs = rows["codes"].combine_chunks()
-            for start in range(0, rows.num_rows, n):
+            blobs, n_rows = rows["codes"].combine_chunks(), rows.num_rows
+            del rows
+            for start in range(0, n_rows, n):
                 ids, names, heights, widths = (column[start : start + n] for column in columns)
                 if set(ids) != {ids[0]} or tuple(names) != self.header.classes:
                     raise PredictionFileError(f"{self.path}: {ids[0]}: not one row for each of {self.header.classes}")
                 maps = [decompress(blobs[start + i].as_buffer(), heights[i], widths[i]) for i in range(n)]
-                yield ids[0], maps[0][None] if n == 1 else np.stack(maps)
+                codes = maps[0][None] if n == 1 else np.stack(maps)
+                del maps
+                if start + n == n_rows:
+                    del blobs
+                yield ids[0], codes
+                del codes  # not kept beside the next image's, nor is the file's content beside a large image's
 
     def __enter__(self) -> Self:
         """Enter a with block."""

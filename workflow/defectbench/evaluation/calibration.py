@@ -115,6 +115,7 @@ def _count_thresholds(data: ValidationData) -> tuple[np.ndarray, np.ndarray, lis
         histograms.append([joint_histogram(codes, truth, sample.n_ignored) for codes, truth in maps])
         n_pixels.append(sample.n_pixels)
         groups.append(sample.group)
+        del sample, maps  # not kept beside the next one
     return np.stack(histograms, axis=1), np.array(n_pixels), groups
 
 
@@ -161,6 +162,7 @@ def _count_candidates(
             by_threshold = [search.count(codes, k, truth, crfs, sample.ignored) for k in candidate_ks[class_name]]
             counted[class_name].append(np.concatenate(by_threshold).astype(np.int32))
         n_pixels.append(sample.n_pixels)
+        del sample, crfs, codes, truth  # not kept beside the next one
     return {class_name: np.stack(images) for class_name, images in counted.items()}, np.array(n_pixels)
 
 

@@ -87,23 +87,24 @@ def find_regions(data: ValidationData, calibration: Calibration) -> list[Region]
     regions: list[Region] = []
     for sample in data:
         masks = final_masks(sample.codes, calibration, sample.image, sample.ignored)
-        p = probabilities_from_codes(sample.codes)
-        regions += _regions(sample, "label", sample.truth, masks, p)
-        regions += _regions(sample, "prediction", masks, sample.truth, p)
+        regions += _regions(sample, "label", sample.truth, masks)
+        regions += _regions(sample, "prediction", masks, sample.truth)
     return regions
 
 
-def _regions(sample: Sample, side: Side, masks: np.ndarray, others: np.ndarray, p: np.ndarray) -> Iterable[Region]:
-    """The components of ``masks``, (C, H, W) bool, compared with the masks ``others`` and the probabilities ``p``."""
+def _regions(sample: Sample, side: Side, masks: np.ndarray, others: np.ndarray) -> Iterable[Region]:
+    """The components of ``masks``, (C, H, W) bool, compared with the masks ``others`` and with the maps."""
     classes = sample.classes
     for index, name in enumerate(classes):
         parts = find_components(masks[index])
         if not len(parts):
             continue
         other_parts = find_components(others[index])
-        mean_p = [_means(parts, plane) for plane in p]
-        shares = [_means(parts, mask) for mask in others]
+        component = parts.labels()[masks[index]] - 1  # of each pixel of the mask
+        mean_p = [_means(parts, component, probabilities_from_codes(c[masks[index]])) for c in sample.codes]
+        shares = [_means(parts, component, mask[masks[index]]) for mask in others]
         highest = probabilities_from_codes(highest_codes(parts, sample.codes[index]))
+        ious = _ious(parts, other_parts)
         for i in range(len(parts)):
             rivals = [k for k in range(len(classes)) if k != index and shares[k][i] > 0]
             rival = max(rivals, key=lambda k: shares[k][i], default=None)
@@ -116,29 +117,29 @@ def _regions(sample: Sample, side: Side, masks: np.ndarray, others: np.ndarray, 
                 float(mean_p[index][i]),
                 float(highest[i]),
                 float(shares[index][i]),
-                _iou(parts, i, other_parts),
+                ious[i],
                 "" if rival is None else classes[rival],
                 0.0 if rival is None else float(shares[rival][i]),
                 0.0 if rival is None else float(mean_p[rival][i]),
             )
 
 
-def _means(parts: Components, values: np.ndarray) -> np.ndarray:
-    """Mean of ``values`` (H, W) inside each component, (N,)."""
-    inside = parts.labels > 0
-    totals = np.bincount(parts.labels[inside], weights=values[inside], minlength=len(parts) + 1)
-    return totals[1:] / parts.areas
+def _means(parts: Components, component: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of ``values`` of pixels of the mask, (n,), in each ``component``, (N,)."""
+    return np.bincount(component, weights=values, minlength=len(parts)) / parts.areas
 
 
-def _iou(parts: Components, index: int, others: Components) -> float:
-    """IoU of a component with the union of the other side's components that touch it."""
-    inside = parts.labels == index + 1
-    touching = np.unique(others.labels[inside])
-    touching = touching[touching > 0]
-    if not len(touching):
-        return 0.0
-    shared = np.count_nonzero(others.labels[inside])
-    return float(shared / (parts.areas[index] + others.areas[touching - 1].sum() - shared))
+def _ious(parts: Components, others: Components) -> list[float]:
+    """IoU of each component with the union of the other side's components that touch it; 0 where none does."""
+    labels = others.labels()
+    ious = []
+    for area, (box, part) in zip(parts.areas, parts.parts(), strict=True):
+        touched = labels[box][part]
+        touching = np.unique(touched[touched > 0])
+        shared = np.count_nonzero(touched)
+        union = area + others.areas[touching - 1].sum() - shared
+        ious.append(float(shared / union))
+    return ious
 
 
 def judge(regions: Sequence[Region]) -> list[Finding]:

@@ -1,5 +1,7 @@
 """Policies by which maps become masks, and the suffixes of their metrics' names."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from defectbench.evaluation.calibration import Calibration
@@ -15,20 +17,30 @@ def masks(
     image: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Masks (C, H, W) bool of one image by policy, of its maps (C, H, W) uint16.
+    """Masks of one image by policy; see :func:`iterate_masks`."""
+    return dict(iterate_masks(codes, calibration, image, ignored))
+
+
+def iterate_masks(
+    codes: np.ndarray,
+    calibration: Calibration,
+    image: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each policy and its masks (C, H, W) bool of one image, of its maps (C, H, W) uint16.
 
     ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes are in the
     order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated; it may
     spread into pixels of ``ignored``, (H, W) bool, whose codes are 0, and is cut there.
     """
     cuts = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
-    by_policy = {CALIBRATED: codes >= cuts[:, None, None], AT_HALF: codes >= HALF}
+    yield CALIBRATED, codes >= cuts[:, None, None]
+    yield AT_HALF, codes >= HALF
     if calibration.post_processed:
         crfs = ImageCrfs(image)
         pipelines = map(calibration.pipeline, calibration.thresholds)
         processed = [steps.mask(plane, k, crfs) for plane, (k, steps) in zip(codes, pipelines, strict=True)]
-        by_policy[POST_PROCESSED] = np.stack(processed) if ignored is None else np.stack(processed) & ~ignored
-    return by_policy
+        yield POST_PROCESSED, np.stack(processed) if ignored is None else np.stack(processed) & ~ignored
 
 
 def headline(zero_shot: bool) -> str:

@@ -14,7 +14,15 @@ from defectbench.config.score import ScoreSettings
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.component_records import HELD, ComponentRecords
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, Sample, ValidationData, ids_sha256, merge_masks
+from defectbench.evaluation.truth import (
+    EvaluationError,
+    HeldOutData,
+    Sample,
+    ValidationData,
+    ids_sha256,
+    merge_maps,
+    merge_masks,
+)
 from defectbench.files import atomic
 from defectbench.metrics.codes import N_BINS
 from defectbench.metrics.component_sweep import CUTS, THRESHOLDS, sweep_components
@@ -111,14 +119,13 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
             if len(rows) >= HELD:
                 tables.append(pa.Table.from_pylist(rows, schema=PER_IMAGE))
                 rows = []
-            for name, codes, truth in _layers(sample, sample.codes, sample.codes.max(axis=0)):
-                full = full_histogram(codes, truth, sample.n_ignored)
+            for name, full, counted in _count_scores(sample, shapes, settings):
                 pooled.setdefault((data.role, name), np.zeros(full.shape, np.int64))
                 pooled[data.role, name] += full
                 negative, positive = coarsen(full)
                 histograms.append((data.role, sample.image_id, name, positive, negative))
-                counted = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
-                swept[data.role, name] = swept.get((data.role, name), 0) + np.stack(counted)
+                swept[data.role, name] = swept.get((data.role, name), 0) + counted
+            del sample  # not kept beside the next one
     return Scores(
         per_image=pa.concat_tables([*tables, pa.Table.from_pylist(rows, schema=PER_IMAGE)]),
         histograms=pa.table([list(column) for column in zip(*histograms, strict=True)], schema=HISTOGRAMS),
@@ -126,6 +133,15 @@ def score(val: ValidationData, test: HeldOutData, calibration: Calibration, sett
         components=components.table(),
         froc=pa.concat_tables(_froc_table(*key, counted) for key, counted in swept.items()),
     )
+
+
+def _count_scores(
+    sample: Sample, shapes: Shapes, settings: ScoreSettings
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield name, full histogram (2, 65536) and swept components (2, T, S) of the layers of one image."""
+    for name, codes, truth in _layers(sample, sample.codes, merge_maps(sample.codes)):
+        swept = sweep_components(codes, shapes.of(truth).components, settings.match_iou)
+        yield name, full_histogram(codes, truth, sample.n_ignored), np.stack(swept)
 
 
 def _froc_table(role: str, name: str, counted: np.ndarray) -> pa.Table:
@@ -150,9 +166,9 @@ def _count(
     role: str, sample: Sample, calibration: Calibration, components: ComponentRecords, shapes: Shapes
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of per_image.parquet of one image, and add its components to the records."""
-    maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, sample.codes.max(axis=0))}
+    maps = {name: codes for name, codes, _ in _layers(sample, sample.codes, merge_maps(sample.codes))}
     max_codes = {name: int(codes.max()) for name, codes in maps.items()}
-    for policy, masks in policies.masks(sample.codes, calibration, sample.image, sample.ignored).items():
+    for policy, masks in policies.iterate_masks(sample.codes, calibration, sample.image, sample.ignored):
         for name, prediction, truth in _layers(sample, masks, merge_masks(masks)):
             tp, fp, fn = confusion(truth, prediction)
             keys = {"role": role, "image_id": sample.image_id, "group": sample.group, "class": name, "policy": policy}

@@ -160,8 +160,9 @@ class RolePredictions:
             image = None if self.images is None else self.images[image_id]
             ignored = self.truth.ignored(image_id)
             if ignored is not None:
-                codes = np.where(ignored, 0, codes).astype(codes.dtype)
+                codes = np.where(ignored, np.uint16(0), codes)
             yield Sample(image_id, self.truth.groups[image_id], self.header.classes, codes, truth, image, ignored)
+            del codes, truth, image, ignored  # not kept beside the next image's
 
     def true_masks(self, image_id: str) -> np.ndarray:
         """True masks of one image, (C, H, W) bool, classes as in the header; for a map of any defect their union."""
@@ -187,7 +188,12 @@ def ids_sha256(ids: Iterable[str]) -> str:
 
 def merge_masks(masks: np.ndarray) -> np.ndarray:
     """Union (H, W) bool of ``masks`` (C, H, W) bool."""
-    return np.logical_or.reduce(masks, axis=0)
+    return masks[0] if len(masks) == 1 else np.logical_or.reduce(masks, axis=0)
+
+
+def merge_maps(maps: np.ndarray) -> np.ndarray:
+    """Maximum (H, W) of ``maps`` (C, H, W) uint16."""
+    return maps[0] if len(maps) == 1 else maps.max(axis=0)
 
 
 def _check_ids(predictions: PredictionFile, expected: list[str], role: str) -> None:

@@ -1,5 +1,6 @@
 """Shapes: boundary, centre lines and components of the masks of one image, each computed once."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -9,26 +10,32 @@ from defectbench.metrics.components import Components
 
 
 class Shape:
-    """Properties of one mask, (H, W) bool, each computed at its first use."""
+    """Properties of one mask, (H, W) bool, each computed at its first use. Masks are kept in a bit per pixel."""
 
     def __init__(self, mask: np.ndarray) -> None:
         """Keep ``mask``, (H, W) bool."""
-        self.mask = mask
+        self._size = mask.shape
+        self._packed = {"mask": np.packbits(mask)}
+
+    @property
+    def mask(self) -> np.ndarray:
+        """The mask, (H, W) bool."""
+        return self._unpack("mask")
 
     @property
     def is_empty(self) -> bool:
         """Whether no pixel is defective."""
         return not self.components
 
-    @cached_property
+    @property
     def boundary(self) -> np.ndarray:
         """Boundary pixels, (H, W) bool."""
-        return boundary.boundary(self.mask)
+        return self._kept("boundary", lambda: boundary.boundary(self.mask))
 
-    @cached_property
+    @property
     def near_boundary(self) -> np.ndarray:
         """Pixels within the tolerance of the boundary, (H, W) bool."""
-        return boundary.within_tolerance(self.boundary)
+        return self._kept("near_boundary", lambda: boundary.within_tolerance(self.boundary))
 
     @cached_property
     def components(self) -> Components:
@@ -40,10 +47,20 @@ class Shape:
         """The cluster of each component, (N,) int32."""
         return components.assign_clusters(self.mask, self.components)
 
-    @cached_property
+    @property
     def skeleton(self) -> np.ndarray:
         """Centre lines, (H, W) bool."""
-        return centreline.skeleton(self.components)
+        return self._kept("skeleton", lambda: centreline.skeleton(self.components))
+
+    def _kept(self, name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """The mask that ``compute`` gave at the first call with this ``name``."""
+        if name not in self._packed:
+            self._packed[name] = np.packbits(compute())
+        return self._unpack(name)
+
+    def _unpack(self, name: str) -> np.ndarray:
+        height, width = self._size
+        return np.unpackbits(self._packed[name], count=height * width).view(bool).reshape(self._size)
 
 
 class Shapes:
