@@ -67,7 +67,8 @@ def _high_bytes(codes: np.ndarray) -> np.ndarray:
 
 def decompress(blob: bytes, height: int, width: int) -> np.ndarray:
     """Inverse of :func:`compress`: a uint16 map (height, width)."""
-    planes = np.frombuffer(_ZSTD.decompress(blob, 2 * height * width), dtype=np.uint8).reshape(2, -1)
+    # As bytes, whose memory goes back to the system at once, unlike that of Arrow's buffers.
+    planes = np.frombuffer(_ZSTD.decompress(blob, 2 * height * width, asbytes=True), dtype=np.uint8).reshape(2, -1)
     codes = planes[0].astype(np.uint16)
     codes <<= 8
     codes |= planes[1]
@@ -130,7 +131,7 @@ class PredictionFile:
         """
         self.path = Path(path)
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = pq.ParquetFile(path, pre_buffer=False)  # it would keep what it has read
         except (OSError, pa.ArrowInvalid) as error:
             raise PredictionFileError(f"{path}: cannot be read as a prediction file: {error}") from None
         metadata = self._file.schema_arrow.metadata or {}
@@ -154,7 +155,7 @@ class PredictionFile:
         for group in range(self._file.num_row_groups):
             rows = self._file.read_row_group(group)
             columns = [rows[name].to_pylist() for name, _ in _COLUMNS[:4]]
-            blobs, n_rows = rows["codes"].combine_chunks(), rows.num_rows
+            blobs, n_rows = rows["codes"], rows.num_rows
             del rows
             for start in range(0, n_rows, n):
                 ids, names, heights, widths = (column[start : start + n] for column in columns)
@@ -165,6 +166,7 @@ class PredictionFile:
                 del maps
                 if start + n == n_rows:
                     del blobs
+                    pa.default_memory_pool().release_unused()
                 yield ids[0], codes
                 del codes  # not kept beside the next image's, nor is the file's content beside a large image's
 
