@@ -1,5 +1,7 @@
 """Polygons drawn as masks."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +9,12 @@ from foreign_datasets import (
     rectangle,
     shape,
 )
+from pycocotools import mask as coco
 from small_datasets import HEIGHT, WIDTH
 
 from defectbench.data.contours import trace_contours
-from defectbench.data.polygons import PolygonError, check_points, draw_polygons
+from defectbench.data.polygons import PolygonError, add_polygons, check_points, draw_polygons
+from defectbench.data.readers.shapes import draw_outlined
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -49,3 +53,42 @@ def test_points_just_outside_move_to_the_border():
 def test_no_polygon_of_the_image(points, message):
     with pytest.raises(PolygonError, match=message):
         check_points(points, HEIGHT, WIDTH)
+
+
+def draw_on_whole_image(polygons, height, width):
+    """The rule of the module without a bounding box: whole pixels, the far edges belong to the last ones."""
+    mask = np.zeros((height, width), np.uint8)
+    pixels = [np.minimum(np.floor(polygon + 0.01), [width - 1, height - 1]).astype(np.int32) for polygon in polygons]
+    cv2.fillPoly(mask, pixels, 1)
+    return mask
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_polygons_are_drawn_as_on_the_whole_image(seed):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 60, 2).tolist()
+    expected = np.zeros((height, width), np.uint8)
+    mask = expected.copy()
+    for _ in range(8):
+        # Outlines with holes, some in a corner, some on whole pixels, some up to a pixel beyond the image.
+        centre, spread = rng.uniform(0, (width, height)), rng.uniform(0.5, max(height, width))
+        points = [rng.normal(centre, spread, (n, 2)) for n in rng.integers(3, 9, rng.integers(1, 4))]
+        points = [np.clip(np.rint(p) if rng.random() < 0.5 else p, -1, [width + 1, height + 1]) for p in points]
+        polygons = [check_points(p, height, width) for p in points]
+        whole = draw_on_whole_image(polygons, height, width)
+        np.testing.assert_array_equal(draw_polygons(polygons, height, width), whole)
+        one = coco.decode(draw_outlined(points[0], height, width))
+        np.testing.assert_array_equal(one, draw_on_whole_image(polygons[:1], height, width))
+        expected |= whole
+        add_polygons(mask, polygons)
+        np.testing.assert_array_equal(mask, expected)
+
+
+def test_a_small_polygon_costs_no_memory_of_the_image():
+    mask, points = np.zeros((4000, 6000), np.uint8), np.array([[2000, 3000], [2040, 3000], [2040, 3010]], float)
+    tracemalloc.start()
+    add_polygons(mask, [points])
+    draw_outlined(points, *mask.shape)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < mask.size / 10

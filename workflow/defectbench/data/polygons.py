@@ -54,9 +54,26 @@ def draw_polygons(polygons: Sequence[np.ndarray], height: int, width: int) -> np
         width: Of the image, pixels.
     """
     mask = np.zeros((height, width), dtype=np.uint8)
-    if len(polygons):
-        last = [width - 1, height - 1]  # points on the far edges belong to the last pixels
-        cv2.fillPoly(
-            mask, [np.minimum(np.floor(polygon + _TOLERANCE), last).astype(np.int32) for polygon in polygons], 1
-        )
+    add_polygons(mask, polygons)
     return mask
+
+
+def add_polygons(mask: np.ndarray, polygons: Sequence[np.ndarray]) -> None:
+    """Add one shape to ``mask``, (H, W) uint8; see :func:`draw_polygons`."""
+    if len(polygons):
+        part, top, left = draw_part(polygons, *mask.shape)
+        mask[top : top + part.shape[0], left : left + part.shape[1]] |= part
+
+
+def draw_part(polygons: Sequence[np.ndarray], height: int, width: int) -> tuple[np.ndarray, int, int]:
+    """The part of :func:`draw_polygons` with the shape, at least one polygon, in it; its top row and left column.
+
+    However large the image is, a shape costs no more than its bounding box.
+    """
+    last = [width - 1, height - 1]  # points on the far edges belong to the last pixels
+    pixels = [np.clip(np.floor(polygon + _TOLERANCE), 0, last).astype(np.int32) for polygon in polygons]
+    corners = np.concatenate(pixels)
+    left, top = corners.min(axis=0).tolist()
+    part = np.zeros((corners[:, 1].max() - top + 1, corners[:, 0].max() - left + 1), dtype=np.uint8)
+    cv2.fillPoly(part, pixels, 1, offset=(-left, -top))
+    return part, top, left

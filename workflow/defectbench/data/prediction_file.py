@@ -49,7 +49,7 @@ class PredictionHeader:
     """Whether only images with a defect are predicted: oracle prompts exist for no other."""
 
 
-def compress(codes: np.ndarray) -> bytes:
+def compress(codes: np.ndarray) -> bytes | bytearray:
     """Compress a uint16 map, losslessly."""
     flat = codes.reshape(-1)
     if flat.size <= _PIXELS_PER_FRAME:
@@ -58,14 +58,17 @@ def compress(codes: np.ndarray) -> bytes:
     starts = range(0, flat.size, _PIXELS_PER_FRAME)
     parts = [flat[start : start + _PIXELS_PER_FRAME] for start in starts]
     planes = chain(map(_high_bytes, parts), (part.astype(np.uint8) for part in parts))
-    return b"".join(_ZSTD.compress(plane, asbytes=True) for plane in planes)
+    blob = bytearray()
+    for plane in planes:
+        blob += _ZSTD.compress(plane, asbytes=True)
+    return blob
 
 
 def _high_bytes(codes: np.ndarray) -> np.ndarray:
     return (codes >> 8).astype(np.uint8)
 
 
-def decompress(blob: bytes, height: int, width: int) -> np.ndarray:
+def decompress(blob: bytes | bytearray, height: int, width: int) -> np.ndarray:
     """Inverse of :func:`compress`: a uint16 map (height, width)."""
     # As bytes, whose memory goes back to the system at once, unlike that of Arrow's buffers.
     planes = np.frombuffer(_ZSTD.decompress(blob, 2 * height * width, asbytes=True), dtype=np.uint8).reshape(2, -1)
@@ -102,8 +105,15 @@ class PredictionWriter:
     def flush(self) -> None:
         """Write the buffered rows."""
         if self._rows["class"]:
-            self._sink.write_table(pa.table(self._rows, schema=self._sink.schema))
+            columns = self._rows | {"codes": pa.chunked_array(map(_wrap, self._rows["codes"]), pa.binary())}
+            self._sink.write_table(pa.table(columns, schema=self._sink.schema))
             self._rows = {name: [] for name in self._rows}
+
+
+def _wrap(blob: bytes | bytearray) -> pa.Array:
+    """An array of one ``blob``, which is not copied."""
+    ends = pa.py_buffer(np.array([0, len(blob)], np.int32))
+    return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(blob)])
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from defectbench.config.ingest import CocoFiles
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import Names
-from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.polygons import DegenerateError, PolygonError, check_points
 from defectbench.data.readers.base import (
     BadLabels,
     LabelFileError,
@@ -30,7 +30,8 @@ from defectbench.data.readers.base import (
     unlabelled_images,
 )
 from defectbench.data.readers.parsed import Parsed, describe_error
-from defectbench.data.rle import coco_from_runs, encode_coco, runs_from_counts
+from defectbench.data.readers.shapes import draw_outlined
+from defectbench.data.rle import coco_from_runs, runs_from_counts
 
 
 class _Image(Parsed):
@@ -257,7 +258,7 @@ def compress_polygon(points: Any, height: int, width: int) -> dict[str, Any]:
     """
     points = check_points(points, height, width)
     (rle,) = coco.frPyObjects([points.ravel().tolist()], height, width)
-    return rle if coco.area(rle) else rle | {"counts": encode_coco(draw_polygons([points], height, width))}
+    return rle if coco.area(rle) else draw_outlined(points, height, width)
 
 
 def _check_rle(rle: _Rle, height: int, width: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pycocotools import mask as coco
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.names import Names
-from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_part
 from defectbench.data.preview import preview_list
 from defectbench.data.readers.base import BadLabels, Note, Problem, empty_rle, shapes_left_out
 from defectbench.data.rle import coco_from_runs, runs_from_mask
@@ -101,10 +101,7 @@ def draw_outlined(points: Any, height: int, width: int) -> Rle:
     Raises:
         PolygonError: see :func:`defectbench.data.polygons.check_points`.
     """
-    points = check_points(points, height, width)
-    left, top = np.minimum(np.floor(points.min(axis=0)), [width - 1, height - 1]).astype(int)
-    right, bottom = np.minimum(np.floor(points.max(axis=0)) + 2, [width, height]).astype(int)
-    return place_mask(draw_polygons([points - [left, top]], bottom - top, right - left), top, left, height, width)
+    return place_mask(*draw_part([check_points(points, height, width)], height, width), height, width)
 
 
 def draw_box(start: tuple[float, float], end: tuple[float, float], height: int, width: int) -> Rle:

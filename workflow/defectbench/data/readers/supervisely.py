@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from defectbench.config.ingest import SuperviselyProject
 from defectbench.data.decoders import ImageError, load_pixels, open_image
 from defectbench.data.foreign_text import TextError, read_text
-from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.polygons import DegenerateError, PolygonError, add_polygons, check_points
 from defectbench.data.readers.base import (
     BadLabels,
     DrawnLabels,
@@ -152,7 +152,7 @@ class SuperviselyLabels(DrawnLabels):
         if labelled.geometry == "polygon" and labelled.points:
             rings = [_ring(ring, height, width) for ring in (labelled.points.exterior, *labelled.points.interior)]
             if not isinstance(rings[0], DegenerateError):
-                mask |= draw_polygons([ring for ring in rings if isinstance(ring, np.ndarray)], height, width)
+                add_polygons(mask, [ring for ring in rings if isinstance(ring, np.ndarray)])
             return [ring for ring in rings if isinstance(ring, DegenerateError)]
         raise ValueError(f"{labelled.geometry} without its {'data' if labelled.geometry == 'bitmap' else 'points'}")
 

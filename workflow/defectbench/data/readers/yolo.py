@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.foreign_text import TextError, parse_number, parse_whole, read_text, shorten
-from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_polygons
+from defectbench.data.polygons import DegenerateError, PolygonError, add_polygons, check_points
 from defectbench.data.readers.base import (
     BadLabels,
     DrawnLabels,
@@ -103,7 +103,7 @@ class YoloLabels(DrawnLabels):
             self._add_box(mask, shares)
         elif len(shares) >= 2 and len(shares) % 2 == 0:
             height, width = mask.shape
-            mask |= draw_polygons([check_points(shares.reshape(-1, 2) * [width, height], height, width)], height, width)
+            add_polygons(mask, [check_points(shares.reshape(-1, 2) * [width, height], height, width)])
         else:
             raise ValueError(f"{len(shares)} coordinates; a box has 4, a polygon an even number from 6 up")
 

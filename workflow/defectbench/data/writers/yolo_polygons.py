@@ -6,7 +6,7 @@ import numpy as np
 
 from defectbench.data.contours import trace_contours
 from defectbench.data.manifest import Manifest
-from defectbench.data.polygons import draw_polygons
+from defectbench.data.polygons import add_polygons
 from defectbench.data.writers.base import Exported, label_names, write_data_yaml, yolo_name
 from defectbench.files import write_text
 
@@ -45,9 +45,7 @@ def _draw(lines: list[str], height: int, width: int) -> np.ndarray:
     """Mask of the polygons of :func:`_lines`, read with the precision of ultralytics: (height, width) uint8."""
     mask = np.zeros((height, width), dtype=np.uint8)
     for line in lines:
-        mask |= draw_polygons(
-            [np.array(line.split(), dtype=np.float32).reshape(-1, 2) * [width, height]], height, width
-        )
+        add_polygons(mask, [np.array(line.split(), dtype=np.float32).reshape(-1, 2) * [width, height]])
     return mask
 
 
