@@ -20,6 +20,7 @@ from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 from defectbench.digests import withdraw_changed
+from defectbench.largest_image import largest_image
 from defectbench.sources import read_sources
 
 try:
@@ -69,10 +70,14 @@ def code(*names):
     return " ".join(sorted(set(digests)))
 
 
-def memory(base, factor=0):
-    """mem_mb of a rule: ``base`` and ``factor`` times the size of its input files, doubled with each further attempt."""
+def memory(base, factor=0, per_pixel=0):
+    """mem_mb of a rule, doubled with each further attempt.
+
+    It is ``base``, ``factor`` times the size of its input files, and ``per_pixel`` bytes of the dataset's largest image.
+    """
     return lambda wildcards, input, attempt: int(
-        (base + factor * megabytes(input, factor)) * 2 ** (attempt - 1)
+        (base + factor * megabytes(input, factor) + per_pixel * megapixels(per_pixel))
+        * 2 ** (attempt - 1)
     )
 
 
@@ -98,6 +103,14 @@ def megabytes(input, factor):
     return (
         sum(os.path.getsize(path) for path in input if not path.endswith(".bin")) / 1e6
     )
+
+
+def megapixels(per_pixel):
+    """Size of the dataset's largest image, where ``per_pixel`` says that it matters: known once it is ingested."""
+    if not per_pixel:
+        return 0
+    manifest = Path(f"runs/{DS}/manifest.parquet")
+    return largest_image(manifest, manifest.stat().st_mtime_ns) / 1e6
 
 
 def gpus(wildcards):

@@ -4,6 +4,9 @@ Needs predictions, manifest, split and, if a dense CRF may be chosen, the packed
 val alone), the per-image records and metrics.json.
 """
 
+# Of each pixel of an image: 10 whatever the number of classes, and 4 (a map, truth and mask) of each class.
+MAP_BYTES = 10 + 4 * len(STUDY.dataset.class_names)
+
 # A CRF takes a third of a second for a map of 256 x 1600 pixels.
 CRF_MINUTES = 240 if STUDY.calibrate.needs_images else 0
 
@@ -30,7 +33,7 @@ rule calibrate:
         "runs/{ds}/{fam}/{exp}/benchmarks/calibrate.tsv"
     threads: 1
     resources:
-        mem_mb=memory(4000, 2),
+        mem_mb=memory(4000, 2, MAP_BYTES),
         runtime=minutes(30 + CRF_MINUTES, 60),
     conda:
         ENV
@@ -69,7 +72,7 @@ rule score:
         "runs/{ds}/{fam}/{exp}/benchmarks/score.tsv"
     threads: 1
     resources:
-        mem_mb=memory(4000, 2),
+        mem_mb=memory(4000, 2, MAP_BYTES),
         runtime=minutes(60 + CRF_MINUTES, 120),
     conda:
         ENV

@@ -90,7 +90,7 @@ rule card:
         "runs/{ds}/benchmarks/card.tsv"
     threads: 1
     resources:
-        mem_mb=memory(4000, 1),
+        mem_mb=memory(4000, 1, 8),
         runtime=minutes(30),
     conda:
         ENV

@@ -23,7 +23,7 @@ rule pack:
         "runs/{ds}/benchmarks/pack.tsv"
     threads: 4
     resources:
-        mem_mb=memory(4000, 1),
+        mem_mb=memory(4000, 1, 8),
         runtime=minutes(120),
     conda:
         ENV

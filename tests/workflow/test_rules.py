@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_study import ROOT, Project
+from manifest_rows import image, manifest
+from tiny_study import CONFIG, ROOT, Project
 from workflow_listing import list_workflow
 
 from defectbench.code_digest import CodeDigests
 from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
+from defectbench.data.manifest import write_manifest
 
 # Ids below have these, whatever the demo's own are.
 DEFAULTS = {"encoder": "resnet18", "lr": 0.001, "loss": "dice_bce", "images_seen": 2400, "eval_every": 50}
@@ -96,6 +98,20 @@ def test_every_job_has_memory_and_time(listing):
     for resource, least in (("mem_mb", 500), ("runtime", 5)):
         values = [(job.rule, job.resources[resource]) for job in jobs]
         assert [rule for rule, value in values if value is not None and value < least] == []
+
+
+def test_memory_grows_with_the_largest_image_of_the_manifest(tmp_path):
+    project = Project(tmp_path)
+    folder = tmp_path / "runs" / load_study(yaml.safe_load((tmp_path / CONFIG).read_text())).dataset.name
+    asked = []
+    for side in (20, 12_000):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(folder / "manifest.parquet", manifest(image("small"), image("large", size=(side, 16_000))))
+        for name in ("issues.csv", "ingest_notes.csv"):
+            (folder / name).touch()
+        _, jobs = list_workflow(project, str((folder / "card.md").relative_to(tmp_path)), configfile=CONFIG)
+        asked += [job.resources["mem_mb"] for job in jobs if job.rule == "card"]
+    assert asked[1] - asked[0] == pytest.approx(8 * (12_000 - 20) * 16_000 / 1e6, abs=2)
 
 
 def test_every_rule_runs_the_script_of_its_name_whose_digest_it_has(listing):
