@@ -1,4 +1,4 @@
-"""Published roles by the files that list images: CVAT's, Label Studio's, and the lists of Pascal VOC."""
+"""Published roles by the files that list images: CVAT's, Label Studio's, the lists of Pascal VOC, YOLO's data.yaml."""
 
 import json
 
@@ -8,7 +8,7 @@ from foreign_datasets import CLASSES
 from PIL import Image
 from small_datasets import HEIGHT, WIDTH, write_image
 
-from defectbench.config.ingest import FORMATS
+from defectbench.config.ingest import FORMATS, YoloFolder
 from defectbench.config.split import SplitSettings
 from defectbench.data.given_roles import SplitError, read_roles
 from defectbench.data.readers.base import LabelFileError
@@ -85,3 +85,53 @@ def test_lists_of_one_class_have_a_number_after_the_name(tmp_path):
     for path in dataset.list_files():
         path.write_text("".join(f"{line} -1\r\n" for line in path.read_text("utf-8-sig").splitlines()))
     assert read_roles(ROLES, SplitSettings(from_folders=True), dataset).roles.to_dict() == ROLES
+
+
+def write_yolo(root, places: str, lists=()) -> YoloFolder:
+    """Images in folders whose names tell nothing, a data.yaml with ``places`` of roles, and lists of images."""
+    for number, image_id in enumerate(YOLO_ROLES):
+        write_image(root / "images" / image_id, seed=number)
+        label = root / "labels" / f"{image_id[:-4]}.txt"
+        label.parent.mkdir(parents=True, exist_ok=True)
+        label.write_text("")
+    names = "".join(f"\n  {value}: {name}" for value, name in CLASSES.items())
+    (root / "data.yaml").write_text(f"{places}\nnames:{names}\n")
+    for role in lists:
+        lines = [f"./images/{image_id}\n" for image_id, of_image in YOLO_ROLES.items() if of_image == role]
+        (root / f"{role}_list.txt").write_text("".join(lines))
+    return YoloFolder(name="parts", format="yolo", root=root, images_dir="images", classes=CLASSES)
+
+
+YOLO_ROLES = {"tr/a.png": "train", "tr/b b.png": "train", "va/a.png": "val", "te/d 1.png": "test"}
+FOLDERS = "train: images/tr\nval: [images/va]\ntest: images/te"
+SEEN_FROM_ONE_OF_THEM = "train: ../images/tr\nval: ../images/va\ntest: ../images/te"
+LISTS = "train: train_list.txt\nval: ./val_list.txt\ntest: test_list.txt"
+
+
+@pytest.mark.parametrize("places", [FOLDERS, SEEN_FROM_ONE_OF_THEM, LISTS])
+def test_roles_of_yolos_file_of_names(tmp_path, places):
+    dataset = write_yolo(tmp_path, places, FILES)
+    with pytest.raises(SplitError, match=r"from_folders: .* named after roles \(train: 2, val: 1, test: 1\)"):
+        read_roles(YOLO_ROLES, SplitSettings(), dataset)
+    assert read_roles(YOLO_ROLES, SplitSettings(from_folders=True), dataset).roles.to_dict() == YOLO_ROLES
+    assert read_roles(YOLO_ROLES, SplitSettings(from_folders=False), dataset) is None
+
+
+@pytest.mark.parametrize("places", ["", "train: images\nval: images\ntest:", "train: images", "test: images/none"])
+def test_a_file_of_names_that_tells_no_roles_apart(tmp_path, places):
+    assert read_roles(YOLO_ROLES, SplitSettings(), write_yolo(tmp_path, places)) is None
+
+
+@pytest.mark.parametrize(
+    ("places", "problem"),
+    [
+        ("train: images\nval: images/va", r"data.yaml: val has images that train has too: 1 image.*images/va/a.png"),
+        ("train: images/tr\nval: gone.txt", "data.yaml: the list gone.txt cannot be read"),
+    ],
+)
+def test_a_file_of_names_that_contradicts_itself(tmp_path, places, problem):
+    dataset = write_yolo(tmp_path, places)
+    with pytest.raises(LabelFileError, match=problem):
+        read_roles(YOLO_ROLES, SplitSettings(from_folders=True), dataset)
+    with pytest.raises(SplitError, match=problem):
+        read_roles(YOLO_ROLES, SplitSettings(), dataset)

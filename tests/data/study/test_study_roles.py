@@ -107,3 +107,11 @@ def test_coco_files_of_train_and_val_alone(tmp_path):
     config = make_study(tmp_path / "data")
     assert config["split"]["file"]["roles"] == {"train": "train", "val": "test"}
     assert "there is no test role" in doubts()
+
+
+def test_roles_that_a_file_of_class_names_contradicts_are_a_doubt(tmp_path):
+    root = write_yolo_set(tmp_path / "data")
+    with (root / "data.yaml").open("a") as file:
+        file.write("val: gone.txt\n")
+    assert make_study(root)["split"]["from_folders"] is False
+    assert "the list gone.txt cannot be read" in doubts()

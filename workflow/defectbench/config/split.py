@@ -63,15 +63,23 @@ def _word_role(word: str) -> Role | None:
     return ROLE_FOLDERS.get(re.sub(r"[-_ ]?\d{4}$", "", word.lower()))
 
 
-def undecided_roles(image_ids: Iterable[str], label_files: Iterable[str], settings: "SplitSettings") -> str | None:
+def undecided_roles(
+    image_ids: Iterable[str], label_files: Iterable[str], settings: "SplitSettings", listed: Iterable[str | None] = ()
+) -> str | None:
     """The problem that images or labels are in folders or files named after roles, and no setting says what they mean.
 
-    Only some formats have ``label_files`` that tell roles, each of many images.
+    Only some formats have ``label_files`` that tell roles, each of many images; ``listed`` are the roles of images
+    that a file of the labels says.
     """
     if settings.file or settings.from_names or settings.from_folders is not None:
         return None
     folders, files = map(folder_role, image_ids), map(file_role, label_files)
-    for what, roles in (("images are in folders", folders), ("labels are in files", files)):
+    places = (
+        ("images are in folders", folders),
+        ("labels are in files", files),
+        ("labels list images in places", listed),
+    )
+    for what, roles in places:
         counts = Counter(role for role in roles if role)
         if len(counts) > 1:
             found = ", ".join(f"{role}: {counts[role]:,}" for role in ("train", "val", "test") if role in counts)

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from defectbench.config.dataset import DatasetSettings
-from defectbench.config.split import SplitFile, SplitNames, SplitSettings, file_role, folder_role, undecided_roles
+from defectbench.config.split import SplitFile, SplitNames, SplitSettings, folder_role, undecided_roles
 from defectbench.data.foreign_text import TextError, read_table
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_names
-from defectbench.data.readers.listing_files import LISTING_FILES
+from defectbench.data.readers.base import LabelFileError
+from defectbench.data.readers.listing_files import listed_roles
 from defectbench.data.tables import unmark_formulas
 from defectbench.script import UserError
 
@@ -40,7 +41,7 @@ def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: Datas
         SplitError: if roles cannot be read, or if folders look like roles and the settings do not say what they mean.
     """
     ids = list(image_ids)
-    if problem := undecided_roles(ids, dataset.files_of_roles(), settings):
+    if problem := undecided_roles(ids, dataset.files_of_roles(), settings, _undecided_lists(dataset, settings)):
         raise SplitError(problem)
     if settings.file is not None:
         return _read_file(settings.file, _on_disk(dataset) or ids, dataset)
@@ -51,12 +52,21 @@ def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: Datas
     return None
 
 
+def _undecided_lists(dataset: DatasetSettings, settings: SplitSettings) -> Iterable[str | None]:
+    """Roles that lists of images give, where no setting says whether they count."""
+    if dataset.format != "yolo" or settings.from_folders is not None:
+        return []  # of other formats, the names of the lists tell
+    try:
+        return listed_roles(dataset).values()
+    except LabelFileError as error:
+        raise SplitError(f"{error}; or set split.from_folders to false for a new split of all images") from None
+
+
 def _by_place(ids: list[str], dataset: DatasetSettings) -> pd.Series:
     """Roles by the folders that images are in, or else by the files that list them."""
     roles: dict[str, str | None] = {image_id: folder_role(image_id) for image_id in ids}
-    if dataset.format in LISTING_FILES and not any(roles.values()):
-        files = LISTING_FILES[dataset.format](dataset)
-        roles = {image_id: file_role(files[image_id]) for image_id in ids if image_id in files}
+    if not any(roles.values()):
+        roles = {image_id: role for image_id, role in listed_roles(dataset).items() if image_id in roles}
     return pd.Series(roles, dtype=object).dropna()
 
 

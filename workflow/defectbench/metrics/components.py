@@ -11,6 +11,7 @@ from defectbench.data.rle import runs_from_mask
 from defectbench.metrics.boundary import TOLERANCE, disc
 
 _GROW = disc(TOLERANCE)
+_ONE = np.ones((), np.int8)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Components:
     def mask(self, chosen: np.ndarray | None = None) -> np.ndarray:
         """Draw all, or those ``chosen`` (N,) bool, as one mask (H, W) bool."""
         runs = self.runs if chosen is None else self.runs[chosen[self.of_run]]
-        return _draw(runs, np.int8(1), self.shape).view(bool)
+        return _draw(runs, _ONE, self.shape).view(bool)
 
     def labels(self) -> np.ndarray:
         """Draw each, (H, W) int32: 0 outside, i + 1 in component i."""
@@ -61,7 +62,7 @@ class Components:
             runs = by_component[start:end]
             rows = runs[:, :1] // self.shape[1]
             inside = runs - rows * (self.shape[1] - width) - y * width - x
-            yield (slice(y, y + height), slice(x, x + width)), _draw(inside, np.int8(1), (height, width)).view(bool)
+            yield (slice(y, y + height), slice(x, x + width)), _draw(inside, _ONE, (height, width)).view(bool)
 
 
 def find_components(mask: np.ndarray) -> Components:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from defectbench.config.dataset import DatasetSettings
 from defectbench.config.split import ROLE_FOLDERS, SplitSettings, file_role, folder_role
 from defectbench.data.discovery.folder import Doubt, Folder
 from defectbench.data.discovery.trial import Trial
@@ -17,7 +18,10 @@ from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.given_roles import GivenRoles, SplitError, read_roles
 from defectbench.data.names import Names
 from defectbench.data.preview import count_nouns
+from defectbench.data.readers.base import LabelFileError
+from defectbench.data.readers.listing_files import listed_roles
 from defectbench.data.splits import apply_roles, make_split
+from defectbench.script import UserError
 
 FEW_IMAGES = 200
 """Below, val and test get more than a tenth each."""
@@ -101,6 +105,8 @@ def _given_roles(trial: Trial, folder: Folder, table_path: str) -> Iterator[_Giv
     yield from _folder_roles(ids)
     if {"train", "test"} <= {file_role(name) for name in trial.dataset.files_of_roles()}:
         yield _Given("the names of the label files", {"from_folders": True})
+    if _contradict(trial.dataset):
+        yield _Given("the file of class names", {"from_folders": True})  # reading them says why they are not kept
     for found, listed in (*_lists(folder, names), ("the label files", _of_label_files(trial, folder))):
         if len(set(listed.values())) > 1:
             table = pd.DataFrame({"image": listed.keys(), "split": listed.values()})
@@ -156,6 +162,16 @@ def _lists(folder: Folder, names: Names) -> Iterator[tuple[str, dict[str, str]]]
         yield f"lists of names in {place}", role_of
 
 
+def _contradict(dataset: DatasetSettings) -> bool:
+    """Whether the roles of images in YOLO's file of class names cannot be read, or some images have several."""
+    try:
+        if dataset.format == "yolo":
+            listed_roles(dataset)
+    except LabelFileError:
+        return True
+    return False
+
+
 def _of_label_files(trial: Trial, folder: Folder) -> dict[str, str]:
     """Image id -> name of the role that the label files give it."""
     top = trial.dataset.root / trial.dataset.images_dir
@@ -190,7 +206,7 @@ def _keep(given: _Given, trial: Trial) -> Roles:
         )
     try:
         split, n_leaks = _try(settings, given, trial)
-    except SplitError as error:
+    except (SplitError, LabelFileError) as error:
         return Roles({}, "", None, (Doubt(f"roles by {given.found} are not kept: {_first_line(error)}"),))
     if n_leaks:
         settings = settings | {"on_leak": "drop_from_train"}
@@ -247,5 +263,5 @@ def _doubt_groups(ids: Sequence[str]) -> list[Doubt]:
     return []
 
 
-def _first_line(error: SplitError) -> str:
+def _first_line(error: UserError) -> str:
     return str(error).splitlines()[0]

@@ -4,11 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from defectbench.data.discovery.folder import Candidate, Folder, common_folder
-from defectbench.data.foreign_text import TextError, read_text
-from defectbench.data.names import normal_form
 from defectbench.data.readers.base import LabelFileError
-from defectbench.data.readers.parsed import parse_yaml
-from defectbench.data.readers.yolo import read_names
+from defectbench.data.readers.yolo import read_names, read_roles
 
 
 def looks_like(folder: Folder) -> Iterator[Candidate]:
@@ -40,36 +37,13 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
 
 
 def _roles(folder: Folder, name: str, images: Sequence[str]) -> dict[str, str]:
-    """Image -> train, val or test by the folders, or lists of images, that the file of class names gives them.
-
-    None, if an image would have two, as where training and validation are given the same folder.
-    """
-    content = parse_yaml(read_text(folder.path / name))
+    """Image -> train, val or test, as the file of class names says; none if it contradicts itself."""
     root = PurePosixPath(name).parent
-    role_of: dict[str, str] = {}
-    for role in ("train", "val", "test"):
-        places = content.get(role) or []
-        for place in filter(lambda one: isinstance(one, str), places if isinstance(places, list) else [places]):
-            listed = _listed(folder, (root / place).as_posix(), images)
-            if listed & role_of.keys():
-                return {}
-            role_of |= dict.fromkeys(listed, role)
-    return role_of
-
-
-def _listed(folder: Folder, place: str, images: Sequence[str]) -> set[str]:
-    """Images in a folder or in a list of paths."""
-    if not place.endswith(".txt"):
-        return {image for image in images if image.startswith(f"{place}/")}
-    by_name: dict[str, list[str]] = {}
-    for line in map(normal_form, _lines(folder, place)):
-        by_name.setdefault(PurePosixPath(line).name, []).append(line)
-    forms = {image: normal_form(image) for image in images}
-    return {
-        image
-        for image, form in forms.items()
-        if any(f"/{line}".endswith(f"/{form}") for line in by_name.get(PurePosixPath(form).name, []))
-    }
+    try:
+        roles = read_roles(folder.path / name, [PurePosixPath(one).relative_to(root).as_posix() for one in images])
+    except LabelFileError:
+        return {}
+    return {(root / image).as_posix(): role for image, role in roles.items()}
 
 
 def _stem(name: str) -> str:
@@ -84,10 +58,3 @@ def _image_stem(label: str) -> set[str]:
         parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
         stems.add("/".join(parts))
     return stems
-
-
-def _lines(folder: Folder, label: str) -> list[str]:
-    try:
-        return [line for line in read_text(folder.path / label).splitlines() if line.strip()]
-    except (OSError, TextError):
-        return []

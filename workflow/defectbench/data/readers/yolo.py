@@ -4,14 +4,19 @@
 An image with an empty file is clean, and one without a file too, if another image of its folder has one.
 """
 
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.foreign_text import TextError, parse_number, parse_whole, read_text, shorten
+from defectbench.data.names import normal_form
 from defectbench.data.polygons import DegenerateError, PolygonError, add_polygons, check_points
+from defectbench.data.preview import preview_names
 from defectbench.data.readers.base import (
     BadLabels,
     DrawnLabels,
@@ -27,9 +32,19 @@ from defectbench.data.readers.base import (
 )
 from defectbench.data.readers.parsed import Parsed, describe_error, parse_yaml
 
+Part = TypeVar("Part", bound=Parsed)
+
 
 class _DataYaml(Parsed):
     names: list[str] | dict[int, str]
+
+
+class _Places(Parsed):
+    """Folders of images, or lists of them, by role; there may be none of a role."""
+
+    train: list[str] | str = ""
+    val: list[str] | str = ""
+    test: list[str] | str = ""
 
 
 class YoloLabels(DrawnLabels):
@@ -134,13 +149,75 @@ def read_names(path: Path) -> dict[int, str]:
     Raises:
         LabelFileError: if it cannot be read, or has no names.
     """
+    names = _parse(_DataYaml, path).names
+    return names if isinstance(names, dict) else dict(enumerate(names))
+
+
+def _parse(kind: type[Part], path: Path) -> Part:
     try:
-        names = _DataYaml.model_validate(parse_yaml(read_text(path))).names
+        return kind.model_validate(parse_yaml(read_text(path)))
     except ValidationError as error:
         raise LabelFileError(f"{path}: {describe_error(error)}") from None
     except Exception as error:  # PyYAML raises many kinds for damaged files
         raise LabelFileError(f"{path}: cannot be read: {error}") from None
-    return names if isinstance(names, dict) else dict(enumerate(names))
+
+
+def listed_roles(settings: YoloFolder) -> dict[str, str]:
+    """Image id -> train, val or test, by the file of class names; see :func:`read_roles`."""
+    folder = PurePosixPath(settings.images_dir)
+    ids = {(folder / image_id).as_posix(): image_id for image_id in image_ids(settings)}
+    return {ids[image]: role for image, role in read_roles(settings.root / settings.data_yaml, ids).items()}
+
+
+def read_roles(path: Path, images: Iterable[str]) -> dict[str, str]:
+    """Image -> train, val or test by the folders, or lists of images, that a file such as ``data.yaml`` gives them.
+
+    ``images`` are relative to its folder. Those in no folder and no list have no role; none has one where all roles
+    have the same images, as in files that say nothing of roles.
+
+    Raises:
+        LabelFileError: if the file, or a list in it, cannot be read, or if some images have several roles.
+    """
+    images = list(images)
+    places = _parse(_Places, path).model_dump()
+    of_role = {
+        role: set().union(*(_images_at(path, one, images) for one in ([at] if isinstance(at, str) else at) if one))
+        for role, at in places.items()
+    }
+    found = [of_images for of_images in of_role.values() if of_images]
+    if all(of_images == found[0] for of_images in found[1:]):
+        return {} if len(found) != 1 else dict.fromkeys(found[0], next(role for role in of_role if of_role[role]))
+    roles: dict[str, str] = {}
+    for role, of_images in of_role.items():
+        if both := of_images & roles.keys():
+            several = preview_names(sorted(both), "image(s)")
+            raise LabelFileError(f"{path}: {role} has images that {roles[min(both)]} has too: {several}")
+        roles |= dict.fromkeys(of_images, role)
+    return roles
+
+
+def _images_at(path: Path, place: str, images: Sequence[str]) -> set[str]:
+    """The ``images`` in a folder, or in a list of paths, that is named in the file ``path``."""
+    # Some tools write the folders as seen from one of them: ../train/images.
+    parts = [part for part in PurePosixPath(place.replace("\\", "/")).parts if part not in ("..", ".")]
+    if not place.endswith(".txt"):
+        return {image for image in images if image.startswith("".join(f"{part}/" for part in parts))}
+    file = path.parent.joinpath(*parts)
+    try:
+        lines = [normal_form(line.strip()) for line in read_text(file).splitlines() if line.strip()]
+    except OSError as error:
+        raise LabelFileError(f"{path}: the list {place} cannot be read: {error.strerror}") from None
+    except TextError as error:
+        raise LabelFileError(f"{file}: {error}") from None
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        by_name[PurePosixPath(line).name].append(f"/{line}")
+    forms = {image: normal_form(image) for image in images}
+    return {
+        image
+        for image, form in forms.items()
+        if any(line.endswith(f"/{form}") for line in by_name[PurePosixPath(form).name])
+    }
 
 
 def _check_names(settings: YoloFolder) -> None:
