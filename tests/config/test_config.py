@@ -11,7 +11,7 @@ from defectbench.config.base import ConfigError
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.config.split import SplitSettings
-from defectbench.config.study import SECTIONS, load_study
+from defectbench.config.study import SECTIONS, load_dataset, load_study
 
 
 def test_lists_expand_to_the_grid():
@@ -228,3 +228,17 @@ def test_the_configuration_reference_is_up_to_date():
 def test_a_number_of_images_may_be_text_as_on_snakemakes_command_line():
     (found,) = load_study(changed(experiments=[{"model": "unet", "subset": "100"}])).experiments
     assert found.subset == 100
+
+
+@pytest.mark.parametrize("change", [{"root": "da{ta}"}, {"images_dir": "a{b}"}, {"csv": "t}.csv"}])
+def test_generated_data_go_to_a_path_without_braces(change):
+    (problem,) = problems_of(changed(dataset=BASE["dataset"] | change))
+    assert "cannot write generated or downloaded data to a path with braces" in problem
+    assert next(iter(change.values())) in problem
+
+
+def test_downloaded_data_go_to_a_path_without_braces():
+    given = {key: value for key, value in BASE["dataset"].items() if key != "synthetic"}
+    fetch = {"kaggle_competition": "severstal-steel-defect-detection"}
+    with pytest.raises(ConfigError, match="path with braces"):
+        load_dataset({"dataset": given | {"root": "da{ta}", "fetch": fetch}})

@@ -1,10 +1,11 @@
 """Settings that every dataset has, whatever the format of its labels."""
 
+import re
 from abc import abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictInt, StrictStr, field_validator
+from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
 
 from defectbench.config.base import MERGED, Settings
 from defectbench.config.fetch import FetchSettings
@@ -93,6 +94,17 @@ class DatasetSettings(Settings):
         if ignore in (0, "", MERGED, *classes, *classes.values()):
             raise ValueError(f"{ignore!r} is the background, a class or no name: ignored pixels are none of these")
         return ignore
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Self:
+        made = [self.root] if self.fetch else []
+        if self.generator is not None:
+            made += [*self.image_files()[:1], *self.label_files()]
+        if braced := [str(path) for path in made if re.search("[{}]", str(path))]:
+            raise ValueError(
+                f"Snakemake cannot write generated or downloaded data to a path with braces: {braced[0]}; choose another"
+            )
+        return self
 
     def with_ignored_class(self) -> Self:
         """These settings with the ignored pixels as one more class: what the readers of labels read."""
