@@ -101,9 +101,7 @@ class DatasetSettings(Settings):
         if self.generator is not None:
             made += [*self.image_files()[:1], *self.label_files()]
         if braced := [str(path) for path in made if re.search("[{}]", str(path))]:
-            raise ValueError(
-                f"Snakemake cannot write generated or downloaded data to a path with braces: {braced[0]}; choose another"
-            )
+            raise ValueError(f"Snakemake cannot write generated or downloaded data to a path with braces: {braced[0]}")
         return self
 
     def with_ignored_class(self) -> Self:
