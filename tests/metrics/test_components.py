@@ -8,7 +8,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from random_masks import blobs
 from scipy import ndimage
 
-from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
+from defectbench.metrics.components import (
+    assign_clusters,
+    count_inside,
+    find_components,
+    find_runs,
+    highest_codes,
+    match_components,
+)
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14))
 EVERY_NEIGHBOUR = np.ones((3, 3))
@@ -32,6 +39,25 @@ def test_components_are_scipys(mask):
         assert found.areas[i] == inside.sum()
         box = [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
         assert found.boxes[i].tolist() == box
+
+
+@given(masks, st.integers(0, 2**32 - 1))
+def test_components_are_drawn_back(mask, seed):
+    found = find_components(mask)
+    np.testing.assert_array_equal(found.mask(), mask)
+    chosen = np.random.default_rng(seed).random(len(found)) < 0.5
+    np.testing.assert_array_equal(found.mask(chosen), np.isin(found.labels(), np.flatnonzero(chosen) + 1))
+    for number, (box, part) in enumerate(found.parts(), start=1):
+        np.testing.assert_array_equal(part, found.labels()[box] == number)
+
+
+@given(st.data())
+def test_pixels_of_components_in_another_mask(data):
+    mask = data.draw(masks)
+    other = data.draw(arrays(bool, mask.shape))
+    found = find_components(mask)
+    expected = [(other & (found.labels() == number)).sum() for number in range(1, len(found) + 1)]
+    assert count_inside(found, find_runs(other)).tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(3))

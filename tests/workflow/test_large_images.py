@@ -12,22 +12,23 @@ import yaml
 from tiny_study import ROOT
 
 from defectbench.config.base import MERGED
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 
 HEIGHT, WIDTH = 2400, 3600
 CLASSES = {1: "pits", 2: "scratches"}
 
 LIMITED = """
-import resource, runpy, sys
+import resource
+import sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
-import {script} as stage
-import skimage.morphology, scipy.ndimage, pandas
+import skimage.morphology
+{imports}
 used = int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmData" in line).split()[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used * 1024 + {limit}, -1))
-stage.main({options!r})
+{call}
 """
-"""A stage with a limit of ``limit`` bytes of memory beyond that of its code."""
+"""Python with a limit of ``limit`` bytes of memory beyond that of its imports."""
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,14 @@ STAGES = {
         12,
         "--settings ingest.yaml --threads 1 --manifest manifest.parquet --issues issues.csv --notes notes.csv",
     ),
-    "pack": (12, "--dataset ingest.yaml --manifest manifest.parquet --out-dir packed --threads 1"),
+    "pack": (14, "--dataset ingest.yaml --manifest manifest.parquet --out-dir packed --threads 1"),
     "calibrate": (
-        15,
+        20,
         "--settings defaults.yaml --predictions val.pred.parquet --manifest manifest.parquet --split split.csv"
         " --out calibration.json",
     ),
     "score": (
-        18,
+        24,
         "--settings defaults.yaml --val val.pred.parquet --test test.pred.parquet --run run.json"
         " --calibration calibration.json --manifest manifest.parquet --split split.csv --per-image per_image.parquet"
         " --hist hist.parquet --pooled pooled.parquet --components components.parquet --froc froc.parquet"
@@ -82,13 +83,34 @@ STAGES = {
 
 def test_bytes_per_pixel_of_each_stage(folder):
     for script, (per_pixel, options) in STAGES.items():
-        run_limited(folder, script, per_pixel * HEIGHT * WIDTH, options.split())
+        call = f"stage.main({options.split()!r})"
+        run_limited(folder, f"import pandas, scipy.ndimage, {script} as stage", per_pixel * HEIGHT * WIDTH, call)
     assert json.loads((folder / "metrics.json").read_text())["dice_all"] > 0.9
 
 
-def run_limited(folder, script, limit, options):
-    scripts = str(ROOT / "workflow/scripts")
-    code = LIMITED.format(scripts=scripts, script=script, limit=limit, options=options)
+PREDICTION = """
+tiling = Tiling((512, 512), 64)
+noise = np.random.default_rng(0).normal(size=(1, 512, 512)).astype(np.float32)
+with write_predictions(Path("tiles.pred.parquet"), PredictionHeader("val", ("merged",), True)) as writer:
+    writer.add("a", tiling.codes({height}, {width}, lambda window: noise))
+"""
+
+
+def test_bytes_per_pixel_of_tiled_prediction(tmp_path):
+    imports = """
+import numpy as np
+from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.inference.tiling import Tiling
+"""
+    height, width = 4 * HEIGHT, WIDTH // 2
+    run_limited(tmp_path, imports, 10 * height * width, PREDICTION.format(height=height, width=width))
+    with PredictionFile(tmp_path / "tiles.pred.parquet") as file:
+        ((_, codes),) = file
+    assert codes.shape == (1, height, width)
+
+
+def run_limited(folder, imports, limit, call):
+    code = LIMITED.format(scripts=str(ROOT / "workflow/scripts"), imports=imports, limit=limit, call=call)
     # Memory comes from the system, and goes back to it, array by array.
     memory = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
     environment = os.environ | memory | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "workflow")}

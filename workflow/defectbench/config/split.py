@@ -138,8 +138,8 @@ class SplitSettings(Settings):
     from_folders: bool | None = Field(
         None,
         description="Roles by the folders train, val (valid, validation, dev) and test that images are in, or by label"
-        " files (COCO, CVAT, Label Studio) or lists (Pascal VOC) of that name, or by YOLO's data.yaml: keep them, or make a"
-        " new split of all images. Required where there are such",
+        " files (COCO, CVAT, Label Studio) or lists (Pascal VOC) of that name, or by YOLO's data.yaml: keep them, or"
+        " make a new split of all images. Required where there are such",
     )
     from_names: SplitNames | None = None
     on_leak: Literal["error", "drop_from_train"] = Field(
