@@ -103,7 +103,7 @@ from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.inference.tiling import Tiling
 """
     height, width = 4 * HEIGHT, WIDTH // 2
-    run_limited(tmp_path, imports, 10 * height * width, PREDICTION.format(height=height, width=width))
+    run_limited(tmp_path, imports, 8 * height * width, PREDICTION.format(height=height, width=width))
     with PredictionFile(tmp_path / "tiles.pred.parquet") as file:
         ((_, codes),) = file
     assert codes.shape == (1, height, width)
