@@ -61,7 +61,7 @@ def folder(tmp_path_factory):
 
 STAGES = {
     "ingest": (
-        12,
+        13,
         "--settings ingest.yaml --threads 1 --manifest manifest.parquet --issues issues.csv --notes notes.csv",
     ),
     "pack": (14, "--dataset ingest.yaml --manifest manifest.parquet --out-dir packed --threads 1"),
