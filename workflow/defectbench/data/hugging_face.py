@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError, open_image
 from defectbench.data.foreign_text import TextError, read_table, read_text
-from defectbench.printable import is_printable
 from defectbench.files import atomic_folder
+from defectbench.printable import is_printable
 from defectbench.script import UserError
 from defectbench.walk import walk, with_suffix
 
