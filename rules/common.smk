@@ -242,7 +242,7 @@ def input_options(wildcards, input):
     """Options of a script for those inputs that only some experiments have."""
     options = [
         f"--{name.replace('_', '-')} {quote(input[name])}"
-        for name in ("base", "prompts", "prompt_settings", "train_prompts", "labels")
+        for name in ("base", "init_from", "prompts", "prompt_settings", "train_prompts", "labels")
         if name in input.keys()
     ]
     if "tiles" in input.keys():

@@ -1,4 +1,4 @@
-"""Nothing but tensors is ever unpickled, checked file or not, and the bytes that were checked are those that are read."""
+"""Nothing but tensors is ever unpickled, checked or not, and the bytes that were checked are those that are read."""
 
 import ast
 import hashlib

@@ -4,9 +4,9 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from defectbench.config.base import Settings
+from defectbench.config.base import Settings, has_secret
 
 LISTING = "fetched.sha256"
 """File in dataset.root: what the files were unpacked from, and the digest of each, in the format of ``sha256sum``."""
@@ -27,6 +27,13 @@ class FetchSettings(Settings):
         pattern=r"^[0-9a-f]{64}$",
         description="Digest of the archive at url, or of Kaggle's archive of all files",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _no_secret(cls, url: str | None) -> str | None:
+        if url is not None and has_secret(url):
+            raise ValueError("holds a password or token, which would be copied to other files: put it into ~/.netrc")
+        return url
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

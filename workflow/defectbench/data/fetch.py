@@ -57,7 +57,7 @@ def fetch(source: FetchSettings, root: Path) -> int:
         content = folder / "content"
         if source.url or is_there:
             archive = _copy(by_hand, source, folder) if is_there else _download(source, folder, by_hand)
-            digest = _check_digest(archive, source, by_hand if is_there else archive)
+            digest: str | None = _check_digest(archive, source, by_hand if is_there else archive)
             unpack(archive, content)
         else:
             digest = _download_from_kaggle(source, content, by_hand)

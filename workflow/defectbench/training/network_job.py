@@ -196,6 +196,8 @@ def train_network(
     """
     files = parse_training_files(f"{description.rstrip()}\n{RESULTS}", argv)
     settings = settings_class.read(files.settings)
+    if files.init_from:
+        settings = settings.model_copy(update={"init_from": files.init_from})
     job = NetworkJob(files, settings)
     job.run(build_training(settings, job))
 
