@@ -9,9 +9,10 @@ import pytest
 import yaml
 from study_config import BASE, changed, problems_of
 from tiny_packs import options
-from tiny_study import ROOT
+from tiny_study import ROOT, Project
 from tiny_training import Squares, TinyNetwork, run_fit, settings
 from unet_training import arguments, train, train_script, write_packs
+from workflow_listing import list_workflow
 
 from defectbench.config.base import has_secret, is_elsewhere
 from defectbench.config.families.unet import UNetSettings
@@ -169,3 +170,15 @@ def test_no_name_is_checked_by_its_beginning_alone():
     for path in (ROOT / "workflow").rglob("*.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
         assert "re.match" not in [ast.unparse(call.func) for call in calls], path
+
+
+def test_the_rule_gives_initial_weights_from_elsewhere_to_the_training(tmp_path):
+    (tmp_path / "project").mkdir()
+    project = Project(tmp_path / "project")
+    (tmp_path / "weights.safetensors").touch()
+    study = yaml.safe_load((ROOT / "config/test/tiny.yaml").read_text())
+    study["experiments"] = [{"model": "unet", "init_from": str(tmp_path / "weights.safetensors")}]
+    (project.folder / "study.yaml").write_text(yaml.safe_dump(study))
+    _, jobs = list_workflow(project, "all", configfile="study.yaml")
+    (training,) = (job for job in jobs if job.rule == "train_unet")
+    assert f"--init-from {tmp_path / 'weights.safetensors'} " in training.command
