@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import struct
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from tiny_study import ROOT
 
 from defectbench.families.yolo import network as yolo
 from defectbench.models import published
+from defectbench.models.adapters import WeightsError, read_tensors
 from defectbench.training.checkpoints import AtomicCheckpoints, CheckpointWeights
 
 LIBRARY = sorted(path for path in (ROOT / "workflow").rglob("*.py"))
@@ -119,6 +121,30 @@ def test_a_cache_of_labels_laid_beside_the_labels_is_not_opened(tmp_path, mark):
     data = {"names": {0: "crack"}, "channels": 3}
     built = yolo._dataset.YOLODataset(img_path=str(tmp_path / "images" / "train"), data=data, task="segment")
     assert [len(label["cls"]) for label in built.labels] == [1]
+
+
+def safetensors_file(header, length=None, data=bytes(4)):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+
+HOSTILE = {
+    "a header of 2^62 bytes": safetensors_file(b"{}", 2**62),
+    "a header of blanks": safetensors_file(b" " * 2**22),
+    "a million levels": safetensors_file(b'{"a":' * 10**6),
+    "2^80 numbers": safetensors_file({"a": {"dtype": "F32", "shape": [2**80], "data_offsets": [0, 4]}}),
+    "more numbers than bytes": safetensors_file({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 4]}}),
+    "bytes outside": safetensors_file({"a": {"dtype": "F32", "shape": [1], "data_offsets": [2**40, 2**40 + 4]}}),
+    "a pickle": pickle.dumps({"a": 1}),
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_files_of_tensors_are_refused_with_a_message(tmp_path, content):
+    (tmp_path / "w.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"w\.safetensors cannot be read as weights"):
+        read_tensors(tmp_path / "w.safetensors")
 
 
 def calls(path):

@@ -137,3 +137,10 @@ def test_a_link_planted_under_the_very_name_of_a_temporary_file_is_not_followed(
         pass
     assert not (tmp_path / "run.json").exists()
     assert (tmp_path / ".guessed.run.json").is_symlink()
+
+
+def test_a_link_to_a_folder_under_the_very_name_of_a_temporary_one_is_not_followed(tmp_path, thesis, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda n: "guessed")
+    (tmp_path / ".guessed.masks").symlink_to(thesis.parent)
+    with pytest.raises(FileExistsError), atomic_folder(tmp_path / "masks") as temporary:
+        (temporary / "thesis.tex").write_text("0 0 0")
