@@ -20,7 +20,9 @@ READY := .venv/.installed
 # Trainings at a time: one for each GPU; without any, one for each core.
 GPUS := $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 DEVICES := $(if $(filter-out 0,$(GPUS)),$(GPUS),$(shell getconf _NPROCESSORS_ONLN))
-COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+# Tools that build a package on its installation run code: pinned and hashed, and others refused.
+BUILD_HASHES := --require-build-hashes --preview-features build-dependency-hashes --build-constraints
+COMPILE := uv pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11.4 \
 	--custom-compile-command 'make lock'
 
 # The value of a variable as one word of a shell: neither make nor the shell runs what a folder's name may hold.
@@ -76,12 +78,13 @@ doctor: $(READY)
 
 env: $(READY)
 
-$(READY): requirements.lock envs/uv.lock envs/crf.lock
+$(READY): requirements.lock envs/uv.lock envs/crf.lock envs/crf-build.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r envs/uv.lock
+	$(BIN)/python -m pip install --quiet --only-binary :all: --require-hashes -r envs/uv.lock
 	SAM2_BUILD_CUDA=0 uv pip install --python $(BIN)/python --compile-bytecode --require-hashes \
-		--build-constraints requirements.lock -r requirements.lock
-	uv pip install --python $(BIN)/python --quiet --require-hashes --no-deps -r envs/crf.lock || \
+		$(BUILD_HASHES) requirements.lock -r requirements.lock
+	uv pip install --python $(BIN)/python --quiet --require-hashes --no-deps \
+		$(BUILD_HASHES) envs/crf-build.lock -r envs/crf.lock || \
 		echo "No dense CRF: its package could not be compiled. Everything else works."
 	uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation -e .
 	touch $(READY)
@@ -90,4 +93,5 @@ lock:
 	$(COMPILE) --all-extras --no-emit-package pydensecrf2 pyproject.toml -o requirements.lock
 	echo uv | $(COMPILE) - -o envs/uv.lock
 	echo pydensecrf2 | $(COMPILE) --no-deps - -o envs/crf.lock
+	printf 'setuptools\nwheel\nCython==0.29.36\n' | $(COMPILE) - -o envs/crf-build.lock
 	python envs/make_conda_env.py

@@ -251,12 +251,17 @@ def base_file(traits):
     return f"weights/{traits.base_name}.safetensors"
 
 
+OF_SOME_EXPERIMENTS = (
+    "base init_from prompts prompt_settings train_prompts labels".split()
+)
+
+
 def input_options(wildcards, input):
     """Options of a script for those inputs that only some experiments have."""
     options = [
         f"--{name.replace('_', '-')} {quote(input[name])}"
-        for name in ("base", "prompts", "prompt_settings", "train_prompts", "labels")
-        if name in input.keys()
+        for name in input.keys()
+        if name in OF_SOME_EXPERIMENTS
     ]
     if "tiles" in input.keys():
         options.append(f"--tiles {quote(str(Path(input.tiles[0]).parent))}")

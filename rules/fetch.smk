@@ -26,9 +26,10 @@ if DATASET.fetch is None:
         "dataset.fetch: not given, so there is nothing to download; keys: docs/configuration.md"
     )
 
-if (origin := fetched_from(DATASET.root)) not in (None, DATASET.fetch.origin):
+read = fetched_from(DATASET.root)
+if read is not None and not DATASET.fetch.is_origin(read):
     raise WorkflowError(
-        f"dataset.root: {DATASET.root} holds {origin}, not {DATASET.fetch.origin}:"
+        f"dataset.root: {DATASET.root} holds {read}, not {DATASET.fetch.origin}:"
         " move it away, or choose another dataset.root"
     )
 

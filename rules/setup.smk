@@ -58,6 +58,10 @@ CONFIGFILES = " ".join(os.path.relpath(path) for path in workflow.configfiles)
 
 # The jobs use this interpreter and this checkout, whatever PATH says; conda jobs bring their own interpreter.
 with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+if with_conda:
+    # The tools that build packages run code: pip takes them, too, from the lock. (A URL: pip splits a path at blanks.)
+    lock = (PROJECT / "requirements.lock").as_uri()
+    os.environ.setdefault("PIP_BUILD_CONSTRAINT", lock)
 interpreter = "" if with_conda else f"{Path(sys.executable).parent}:"
 # Jobs exit with this process (not $PPID: if that died before the shell started, it is another process's id).
 # A prefix replaces Snakemake's own, without which `| tee` would hide that a job failed.

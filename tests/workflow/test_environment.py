@@ -4,15 +4,18 @@ import ast
 import importlib.metadata
 import itertools
 import re
+import runpy
 import sys
 import tomllib
 
 import yaml
+from packaging.specifiers import SpecifierSet
 from tiny_study import ROOT
 
 LOCK = (ROOT / "requirements.lock").read_text()
 # Apart, since it must be compiled: without it all else installs.
 CRF_LOCK = (ROOT / "envs/crf.lock").read_text()
+CONDA = runpy.run_path(str(ROOT / "envs/make_conda_env.py"))
 
 
 def test_the_conda_file_holds_exactly_the_pins_of_the_lock():
@@ -31,13 +34,56 @@ def test_every_direct_dependency_is_locked():
     assert names - locked == set()
 
 
+def test_the_script_of_the_conda_environment_installs_what_the_lock_pins():
+    script = (ROOT / "envs/defectbench.post-deploy.sh").read_text()
+    assert CONDA["post_deploy"](LOCK) == script
+    pin = re.search(r"^opencv-python-headless==\S+", script, re.M)[0]
+    assert f"\n{pin} " in f"\n{LOCK}"
+    assert "--require-hashes" in script
+
+
+def recipe(target):
+    """The commands of a target of the Makefile, one line each."""
+    text = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    variables = dict(re.findall(r"^(\w+) := (.*)$", text, re.M))
+    lines = re.search(rf"^{re.escape(target)}:.*\n((?:\t.*\n?)+)", text, re.M)[1].splitlines()
+    return [re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), line.strip()) for line in lines]
+
+
+def test_every_package_and_every_tool_that_builds_one_is_installed_by_its_hash():
+    installing = [line for line in recipe("$(READY)") if "pip install" in line]
+    assert len(installing) == 4
+    for line in installing:
+        if line.endswith("-e ."):
+            # The project itself, built by tools that are installed already.
+            assert {"--no-deps", "--no-build-isolation"} <= set(line.split())
+            continue
+        assert "--require-hashes" in line
+        assert "--only-binary :all:" in line or re.search(
+            r"--require-build-hashes .*--build-constraints \S+\.lock", line
+        )
+
+
+def test_the_locks_pin_the_tools_that_build_the_packages_without_wheels():
+    build = (ROOT / "envs/crf-build.lock").read_text()
+    for lock, names in ((build, ("setuptools", "wheel", "cython==0.29.36")), (LOCK, ("setuptools", "torch"))):
+        pins = CONDA["read_pins"](lock)
+        for name in names:
+            (pin,) = (pin for pin in pins if pin.startswith(f"{name.partition('==')[0]}=="))
+            assert pin.startswith(name)
+            assert "--hash=sha256:" in pin
+
+
+def test_python_is_new_enough_to_unpack_archives_safely():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    supported = SpecifierSet(project["requires-python"])
+    # tarfile.data_filter came with 3.11.4.
+    assert "3.11.4" in supported
+    assert "3.11.3" not in supported
+
+
 def test_lock_files_name_no_index():
-    for path in (
-        ROOT / "requirements.lock",
-        ROOT / "envs/uv.lock",
-        ROOT / "envs/crf.lock",
-        ROOT / "envs/defectbench.yaml",
-    ):
+    for path in [*(ROOT / "envs").iterdir(), ROOT / "requirements.lock"]:
         assert not re.search(r"https?://|index-url|find-links", path.read_text())
 
 

@@ -129,6 +129,19 @@ def test_the_listing_of_nvidia_smi_is_read_with_slices_in_place_of_their_gpu(mon
     assert on_gpu.visible_devices() == ["MIG-b7374294", "MIG-7f348ff1", "GPU-158adab1"]
 
 
+def test_a_folder_of_programs_that_cannot_be_searched_is_one_without_nvidia_smi(monkeypatch):
+    # As root no folder is closed, so the answer of the system is given here.
+    def closed(*args, **kwargs):
+        raise PermissionError(13, "Permission denied", "nvidia-smi")
+
+    monkeypatch.setattr(on_gpu.subprocess, "run", closed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert on_gpu.visible_devices() == []
+    usage = on_gpu.Usage("0")
+    usage.start()
+    assert usage.end() == {"gpu_utilisation_mean": None, "gpu_memory_peak_bytes": None}
+
+
 def test_usage_is_mean_utilisation_and_peak_memory(monkeypatch):
     monkeypatch.setattr(on_gpu, "POLL_SECONDS", 0.001)
     seen = iter([(10.0, 100.0), (50.0, 300.0), (30.0, 200.0)])

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,16 +13,38 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success rename it to ``path``, on failure remove it."""
+    """Give a temporary path beside ``path``, an empty file; on success rename it to ``path``, on failure remove it."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose their format by it.
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = _beside(path)
+    # A name that others can neither foresee nor have filled with a link: the file is new, or this fails.
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Give a new folder beside ``folder``, which it becomes on success; on failure it is removed.
+
+    ``folder`` must be absent or empty.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(folder)
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    # The suffix stays last: some writers choose their format by it.
+    return path.with_name(f".{secrets.token_hex(4)}.{path.name}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,9 +23,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from defectbench.files import write_json
+from defectbench.private_folder import open_lock, private_folder
+from defectbench.script import run_script
 
 MIB = 2**20
 POLL_SECONDS = 1.0
+_REMEDY = "remove it or have it removed, or set TMPDIR, for all your jobs on this machine, to a folder that is yours"
 
 
 def visible_devices() -> list[str]:
@@ -46,7 +49,7 @@ def visible_devices() -> list[str]:
 def _physical_devices() -> list[str]:
     try:
         listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
-    except (FileNotFoundError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError):
         return []
     devices: list[str] = []
     for uuid in re.findall(r"UUID: ([\w/-]+)", listing):
@@ -63,17 +66,19 @@ def leased_gpus(n: int = 1, folder: Path | None = None) -> Iterator[str | None]:
 
     Yields their names, joined by commas as in CUDA_VISIBLE_DEVICES; None where there is no GPU. Waits while too few are
     free. The kernel releases the locks when the process ends, even if it is killed. The lock files are in ``folder``,
-    by default a temporary one of this user that all runs on this machine share.
+    by default a temporary one of this user, closed to others, that all runs on this machine share.
+
+    Raises:
+        PrivateFolderError: if others could have prepared the folder, or a lock file in it.
     """
     devices = visible_devices()
     if not devices:
         yield None
         return
-    folder = folder or Path(tempfile.gettempdir()) / f"defectbench-gpus-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
+    folder = folder or Path(tempfile.gettempdir()) / f"defectbench-gpus-{os.geteuid()}"
+    with private_folder(folder, _REMEDY) as opened, contextlib.ExitStack() as stack:
         locks: dict[str, TextIO] = {
-            device: stack.enter_context((folder / f"{_file_name(device)}.lock").open("a+")) for device in devices
+            device: stack.enter_context(open_lock(f"{_file_name(device)}.lock", opened)) for device in devices
         }
         leased = ",".join(_wait_for(locks, min(n, len(locks))))
         os.environ["CUDA_VISIBLE_DEVICES"] = leased
@@ -90,7 +95,8 @@ def _wait_for(locks: dict[str, TextIO], n: int) -> list[str]:
         devices = _try_to_lock(locks, n)
         if len(devices) == n:
             for device in devices:
-                locks[device].truncate(0)
+                locks[device].seek(0)
+                locks[device].truncate()
                 locks[device].write(f"{os.getpid()}\n")
                 locks[device].flush()
             return devices
@@ -137,7 +143,7 @@ class Usage(threading.Thread):
         while True:
             try:
                 utilisation, memory = self.query(self.device)
-            except (FileNotFoundError, subprocess.CalledProcessError, ValueError):
+            except (OSError, subprocess.CalledProcessError, ValueError):
                 return
             self.utilisation.append(utilisation)
             self.memory.append(memory)
@@ -164,6 +170,7 @@ def _nvidia_smi(devices: str) -> tuple[float, float]:
     return sum(utilisation) / len(utilisation), max(memory)
 
 
+@run_script
 def main(argv: list[str] | None = None) -> None:
     """Lease devices, run the script as if it were called directly, and write what it used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

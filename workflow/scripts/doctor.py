@@ -4,7 +4,6 @@ import argparse
 import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -38,13 +37,14 @@ LABELS = {True: "ok     ", False: "PROBLEM", None: "warning"}
 
 
 def python_version() -> Check:
-    """Python must be 3.11 or newer."""
-    return sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} ({sys.executable})"
+    """Python must be 3.11.4 or newer: earlier ones unpack archives less safely."""
+    return sys.version_info >= (3, 11, 4), f"Python {sys.version.split()[0]} ({sys.executable})"
 
 
 def packages(lock: Path) -> Check:
     """Every package of the lock file must be installed in the pinned version."""
-    pins = [Requirement(line.rstrip(" \\")) for line in lock.read_text().splitlines() if re.match(r"[\w.-]+==", line)]
+    lines = [line.rstrip(" \\") for line in lock.read_text().splitlines() if line[:1].isalnum()]
+    pins = [Requirement(line) for line in lines]
     wrong = []
     for pin in pins:
         if pin.marker is not None and not pin.marker.evaluate():

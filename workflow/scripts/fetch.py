@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from defectbench.config.fetch import FetchSettings
+from defectbench.config.fetch import FetchSettings, fetched_from
 from defectbench.data.fetch import fetch
 from defectbench.script import run_script
 
@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     n_files = fetch(FetchSettings.read(args.settings), args.root)
-    print(f"{n_files} files in {args.root}")
+    print(f"{n_files} files in {args.root}, from {fetched_from(args.root)}")
 
 
 if __name__ == "__main__":

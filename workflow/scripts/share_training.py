@@ -33,7 +33,8 @@ def main(argv: list[str] | None = None) -> None:
             shutil.copyfile(args.trained / name, temporary)
     run = read_json(args.trained / "run.json")
     run["experiment"] |= identity.model_dump(mode="json")
-    run["settings"] = yaml.safe_load(args.settings.read_text(encoding="utf-8"))
+    recorded = {key: value for key, value in run["settings"].items() if key == "init_from"}
+    run["settings"] = yaml.safe_load(args.settings.read_text(encoding="utf-8")) | recorded
     if run["weights_path"] == (args.trained / WEIGHTS).as_posix():
         run["weights_path"] = (args.folder / WEIGHTS).as_posix()
     write_json(args.folder / "run.json", run | {"trained_in": args.trained.as_posix()})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.families.sam2.official import convert_checkpoint, random_weights, save_base
-from defectbench.models.published import fetch_published, read_listing
+from defectbench.models.published import read_listing, read_published
 from defectbench.script import run_script
 
 
@@ -29,8 +29,9 @@ def main(argv: list[str] | None = None) -> None:
     if seed is not None:
         values, source = random_weights(args.name), "random"
     else:
-        checkpoint = fetch_published(read_listing(args.table, args.name), args.folder)
-        values, source = convert_checkpoint(checkpoint, args.name), checkpoint.name
+        weights = read_listing(args.table, args.name)
+        checkpoint = read_published(weights, args.folder)
+        values, source = convert_checkpoint(checkpoint, args.name), weights.file_name
     save_base(args.out, values, source)
     print(f"{args.out}: {sum(value.numel() for value in values.values()):,} weights, {source}")
 

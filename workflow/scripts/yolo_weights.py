@@ -1,13 +1,15 @@
 """Fetch the published weights of a YOLO network, as safetensors with their origin in the header.
 
-The file is read from --folder, downloaded to it if it is not there, and its SHA-256 checked before it is unpickled.
+The file is read from --folder, downloaded to it if it is not there, and its SHA-256 checked. Nothing but
+tensors is unpickled.
 """
 
 import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from defectbench.models.published import fetch_published, read_listing
+from defectbench.families.yolo.official import convert_checkpoint
+from defectbench.models.published import read_listing, read_published
 from defectbench.script import run_script
 
 
@@ -22,10 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     weights = read_listing(args.table, args.name)
-    checkpoint = fetch_published(weights, args.folder)
-    # Here, because ultralytics is an extra.
-    from defectbench.families.yolo.network import convert_checkpoint
-
+    checkpoint = read_published(weights, args.folder)
     convert_checkpoint(checkpoint, args.out, asdict(weights) | {"license": "AGPL-3.0"})
     print(f"{args.name}: {args.out}")
 

@@ -12,7 +12,7 @@ from sam3_data import SIZE, TOKENIZER, random_network, tiny_sam3, write_official
 from scipy import ndimage
 from scipy.special import expit, logit
 from torch.nn import functional
-from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor
+from transformers import CLIPTokenizer, Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3Processor, modeling_utils
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.families.sam3 import official
@@ -22,8 +22,9 @@ from defectbench.families.sam3.logits import logit_of_mean, logit_of_product
 from defectbench.families.sam3.loss import Sam3Loss, component_masks, instance_loss, pairwise_bce, pairwise_dice
 from defectbench.families.sam3.network import PhraseOutput, PhraseSam3
 from defectbench.families.sam3.phrases import PhraseError, letter_tokenizer, tokenize
-from defectbench.families.sam3.weights import load_base, random_base, save_base
-from defectbench.models.adapters import WeightsError, load_trained, merge_lora
+from defectbench.families.sam3.weights import load_base, nano_config, random_base, read_config, save_base
+from defectbench.files import file_sha256
+from defectbench.models.adapters import WeightsError, load_trained, merge_lora, read_tensors
 from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
 from defectbench.training.run_record import parameter_facts
 
@@ -244,10 +245,78 @@ def test_official_files_are_read_and_give_the_same_maps(tmp_path):
     save_base(tmp_path / "base.safetensors", base)
     loaded, tokenizer, origin = load_base(tmp_path / "base.safetensors", SIZE)
     assert origin["weights_source"] == "facebook/sam3"
+    assert origin["official_sha256"] == file_sha256(tmp_path / "sam3" / "model.safetensors")
     assert (loaded.state_dict().keys(), tokenizer) == (network.state_dict().keys(), TOKENIZER)
     with torch.no_grad():
         expected = PhraseSam3(network, TOKENIZER, {"x": ["crack"]}, True, "semantic", 0.0).eval()(picture(0))
         assert PhraseSam3(loaded, tokenizer, {"x": ["crack"]}, True, "semantic", 0.0).eval()(picture(0)).equal(expected)
+
+
+EVIL = {
+    "attn_implementation": "evil/kernel",
+    "_attn_implementation": "evil/kernel",
+    "experts_implementation": "evil/kernel",
+    "quantization_config": {"quant_method": "evil", "load_in_8bit": True},
+    "kernel_config": {"a": "evil/kernel"},
+    "fusion_config": {"a": True},
+    "distributed_config": {"a": 1},
+    "transformers_weights": "evil.bin",
+    "auto_map": {"AutoModel": "evil--model.Model"},
+    "_name_or_path": "evil/model",
+}
+
+
+def everywhere(values, keys):
+    """``keys`` in a configuration and in all its parts."""
+    return {
+        name: everywhere(value, keys) if isinstance(value, dict) else value for name, value in values.items()
+    } | keys
+
+
+@pytest.fixture
+def no_code(monkeypatch):
+    """Fails if transformers is about to look for code, quantisation or adapters that a file names."""
+    for name in ("lazy_import_flash_attention", "is_kernel", "get_hf_quantizer"):
+        plain = getattr(modeling_utils, name)
+
+        def check(first, *rest, plain=plain, **more):
+            assert "evil" not in str(first)
+            return plain(first, *rest, **more)
+
+        monkeypatch.setattr(modeling_utils, name, check)
+
+
+def attention_of(network):
+    return {module.config._attn_implementation for module in network.modules() if hasattr(module, "config")}
+
+
+def test_a_configuration_chooses_no_code(tmp_path, no_code):
+    network = random_network(3)
+    write_official(tmp_path / "sam3", network)
+    path = tmp_path / "sam3" / "config.json"
+    path.write_text(json.dumps(everywhere(json.loads(path.read_text()), EVIL)))
+    (tmp_path / "sam3" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "evil/model"}))
+    base = official.read_official(tmp_path / "sam3")
+    save_base(tmp_path / "base.safetensors", base)
+    values, metadata = read_tensors(tmp_path / "base.safetensors")
+    assert "evil" not in str(metadata)
+    metadata["config"] = json.dumps(everywhere(json.loads(metadata["config"]), EVIL))
+    save_file(values, tmp_path / "evil.safetensors", metadata)
+    loaded, _, _ = load_base(tmp_path / "evil.safetensors", SIZE)
+    assert attention_of(loaded) == {"sdpa"}
+    assert "evil" not in json.dumps(loaded.config.to_dict())
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+def test_numbers_and_kinds_of_a_configuration_are_kept():
+    for config in (Sam3Config(), nano_config()):
+        assert read_config(config.to_dict(), "x").to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize("change", [{"initializer_range": [1]}, {"vision_config": [1]}])
+def test_a_configuration_of_the_wrong_kind_is_named(change):
+    with pytest.raises(WeightsError, match=r"config\.json has no configuration of SAM 3"):
+        read_config(nano_config().to_dict() | change, "config.json")
 
 
 def test_the_official_tokenizer_is_read_with_its_merges(tmp_path):

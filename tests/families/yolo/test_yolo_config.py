@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from defectbench.config.experiment import Experiment
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.models import published
-from defectbench.models.published import PublishedWeights, PublishedWeightsError, fetch_published, read_listing
+from defectbench.models.published import PublishedWeights, PublishedWeightsError, read_listing, read_published
 
 LISTING = Path(__file__).resolve().parents[3] / "resources" / "weights.yaml"
 
@@ -76,7 +76,7 @@ def test_without_network_the_message_says_what_to_put_where(tmp_path, monkeypatc
     monkeypatch.setattr(published, "pooch", SimpleNamespace(retrieve=offline, HTTPDownloader=lambda **_: None))
     weights = PublishedWeights("yolo11n", "https://example.org/yolo11n.pt", "ab" * 32)
     with pytest.raises(PublishedWeightsError) as error:
-        fetch_published(weights, tmp_path)
+        read_published(weights, tmp_path)
     for part in ("yolo11n.pt", weights.url, weights.sha256, str(tmp_path / "yolo11n.pt"), "network is unreachable"):
         assert part in str(error.value)
 
@@ -84,10 +84,10 @@ def test_without_network_the_message_says_what_to_put_where(tmp_path, monkeypatc
 def test_a_file_put_there_by_hand_is_taken(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"weights")
     weights = PublishedWeights("a", "https://example.org/a.pt", hashlib.sha256(b"weights").hexdigest())
-    assert fetch_published(weights, tmp_path) == tmp_path / "a.pt"
+    assert read_published(weights, tmp_path) == (tmp_path / "a.pt").read_bytes()
 
 
 def test_a_file_of_another_digest_is_refused(tmp_path):
     (tmp_path / "a.pt").write_bytes(b"something else")
     with pytest.raises(PublishedWeightsError, match="its SHA-256 is"):
-        fetch_published(PublishedWeights("a", "https://example.org/a.pt", "ab" * 32), tmp_path)
+        read_published(PublishedWeights("a", "https://example.org/a.pt", "ab" * 32), tmp_path)

@@ -4,6 +4,7 @@ import difflib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,18 @@ MERGED = "merged"
 """Name of the one class of any defect, the union of all classes; no class of a dataset may have it."""
 MAX_LIST_LENGTH = 1000
 """Characters of a message that allowed values may take."""
+
+
+def is_elsewhere(path: Path) -> bool:
+    """Whether ``path`` leads out of the project: then it tells of this machine and its users, and nothing to others."""
+    return path.is_absolute() or ".." in path.parts
+
+
+def has_secret(address: str) -> bool:
+    """Whether the URL ``address`` holds a password or, of a web server, a name or token to log in with."""
+    parts = urlsplit(address)
+    named = parts.username if parts.scheme in ("http", "https") else None
+    return bool(parts.password or named or {"password", "token"} & parse_qs(parts.query).keys())
 
 
 class ConfigError(UserError):

@@ -4,16 +4,16 @@ from pathlib import Path, PurePosixPath
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from defectbench.config.base import Settings
+from defectbench.config.base import Settings, has_secret
 
 LISTING = "fetched.sha256"
-"""File in dataset.root: origin of the files, and the digest of each, in the format of ``sha256sum``."""
+"""File in dataset.root: what the files were unpacked from, and the digest of each, in the format of ``sha256sum``."""
 
 
 class FetchSettings(Settings):
-    """One of ``kaggle_competition``, ``kaggle_dataset``, or ``url`` with ``sha256``."""
+    """One of ``kaggle_competition`` and ``kaggle_dataset``, with or without ``sha256``, or ``url`` with it."""
 
     kaggle_competition: str | None = Field(None, pattern=r"^[\w-]+$", description="Last part of its address")
     kaggle_dataset: str | None = Field(
@@ -22,7 +22,18 @@ class FetchSettings(Settings):
         description="owner/name, or owner/name/versions/1 for the same files at any time",
     )
     url: str | None = Field(None, pattern=r"^https?://[^/]+/.*[^/]$", description="Address of a zip or tar archive")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="Digest of the archive at url")
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Digest of the archive at url, or of Kaggle's archive of all files",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _no_secret(cls, url: str | None) -> str | None:
+        if url is not None and has_secret(url):
+            raise ValueError("holds a password or token, which would be copied to other files: put it into ~/.netrc")
+        return url
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -31,7 +42,7 @@ class FetchSettings(Settings):
             raise ValueError(
                 f"give one of kaggle_competition, kaggle_dataset and url, got {' and '.join(given) or 'none'}"
             )
-        if (self.url is None) != (self.sha256 is None):
+        if self.url is not None and self.sha256 is None:
             raise ValueError("url and sha256 go together: an archive is unpacked only if it is the one meant")
         return self
 
@@ -46,8 +57,18 @@ class FetchSettings(Settings):
 
     @property
     def origin(self) -> str:
-        """Name of this source in the list of downloaded files."""
-        return f"{self.address} (SHA-256 {self.sha256})" if self.sha256 else self.address
+        """Name of what is meant: the address, and the archive's digest if it is known."""
+        return _name(self.address, self.sha256)
+
+    def name_read(self, sha256: str | None, by_hand: bool) -> str:
+        """Name, in the list of files, of what was read: an archive put there by hand, or what the address gave."""
+        return _name(f"archive {self.archive_name}" if by_hand else self.address, sha256)
+
+    def is_origin(self, name_read: str) -> bool:
+        """Whether what was read is what is meant: the same archive, or the same source if no digest is given."""
+        if self.sha256:
+            return name_read.endswith(_name("", self.sha256))
+        return name_read.partition(" (SHA-256 ")[0] in (self.address, f"archive {self.archive_name}")
 
     @property
     def archive_name(self) -> str:
@@ -57,8 +78,12 @@ class FetchSettings(Settings):
         return f"{self.kaggle_competition or str(self.kaggle_dataset).split('/')[1]}.zip"
 
 
+def _name(source: str, sha256: str | None) -> str:
+    return f"{source} (SHA-256 {sha256})" if sha256 else source
+
+
 def fetched_from(root: Path) -> str | None:
-    """The ``origin`` of the files downloaded to ``root``; None if there are none."""
+    """Name of what the files in ``root`` were unpacked from; None if they were not fetched."""
     if not (root / LISTING).is_file():
         return None
     with (root / LISTING).open(encoding="utf-8") as file:

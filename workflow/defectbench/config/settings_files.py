@@ -6,7 +6,9 @@ Each is rewritten only if its content changed, so an edit of one key makes only 
 from pathlib import Path
 
 from defectbench.config.augment import AugmentationsSettings
+from defectbench.config.base import is_elsewhere
 from defectbench.config.experiment import Experiment
+from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
 from defectbench.config.study import Study
@@ -23,14 +25,15 @@ def write_settings_files(study: Study, top: Path) -> None:
     for experiment in study.trained():
         folder = top / experiment_folder(study, experiment) / "settings"
         identity(study, experiment).write(folder / "identity.yaml")
-        experiment.settings.write(folder / "train.yaml")
+        settings = _without_places(experiment.settings)
+        settings.write(folder / "train.yaml")
         study.trackers.write(folder / "trackers.yaml")
         study.runtime.write(folder / "runtime.yaml")
         # An ensemble has the folds of its members.
         for fold in range(0 if experiment.traits.members else experiment.cv):
             part = folder.parent / f"fold{fold}" / "settings"
             identity(study, experiment, fold).write(part / "identity.yaml")
-            experiment.settings.write(part / "train.yaml")
+            settings.write(part / "train.yaml")
             study.trackers.write(part / "trackers.yaml")
             study.runtime.write(part / "runtime.yaml")
         study.calibrate.write(folder / "calibrate.yaml")
@@ -53,6 +56,14 @@ def write_settings_files(study: Study, top: Path) -> None:
         kind(experiments=folders, **shared, **others).write(results / f"{name}.yaml")
     study.ranking.write(results / "ranking.yaml")
     study.report.write(results / "report.yaml")
+
+
+def _without_places(settings: FamilySettings) -> FamilySettings:
+    """``settings`` with initial weights from elsewhere by name alone: the rule gives the file to the training."""
+    weights = settings.traits.init_from
+    if weights is None or not is_elsewhere(weights):
+        return settings
+    return settings.model_copy(update={"init_from": Path(weights.name)})
 
 
 def experiment_folder(study: Study, experiment: Experiment) -> Path:

@@ -5,9 +5,7 @@ are, and the masks stay what they were: format ``mask_folder`` reads them.
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -17,6 +15,7 @@ import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError, open_image
 from defectbench.data.foreign_text import TextError, read_table, read_text
+from defectbench.files import atomic_folder
 from defectbench.printable import is_printable
 from defectbench.script import UserError
 from defectbench.walk import walk, with_suffix
@@ -59,8 +58,7 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
         raise HuggingFaceError(
             f"{data}: no Parquet files, Arrow files of save_to_disk, or metadata.csv or .jsonl of an imagefolder"
         )
-    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
-    try:
+    with atomic_folder(folder) as temporary:
         counts = {"images": 0, "masks": 0}
         columns = ("", "")
         taken: dict[str, int] = {}
@@ -75,9 +73,6 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
                 name = _name(temporary, split, _own_name(row.get(columns[0])), taken[split])
                 counts["images"] += _save(temporary / "images" / name, image, place)
                 counts["masks"] += 0 if mask is None else _save(temporary / "masks" / name, mask, place)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Unpacked(counts["images"], counts["masks"], tuple(taken), columns)
 
 

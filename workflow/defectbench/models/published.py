@@ -1,12 +1,12 @@
 """Published base weights: downloaded once, and checked against the listed SHA-256."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pooch
 import yaml
 
-from defectbench.files import file_sha256
 from defectbench.script import UserError
 
 _SECONDS = 30  # without an answer
@@ -24,6 +24,11 @@ class PublishedWeights:
     url: str
     sha256: str
 
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the folder of published weights."""
+        return Path(self.url).name
+
 
 def read_listing(listing: Path, name: str) -> PublishedWeights:
     """Entry ``name`` of resources/weights.yaml.
@@ -37,13 +42,15 @@ def read_listing(listing: Path, name: str) -> PublishedWeights:
     return PublishedWeights(name, **entries[name])
 
 
-def fetch_published(weights: PublishedWeights, folder: Path) -> Path:
-    """The file of ``weights`` in ``folder``, downloaded if it is not there, with the listed SHA-256.
+def read_published(weights: PublishedWeights, folder: Path) -> bytes:
+    """Content of the file of ``weights`` in ``folder``, downloaded if it is not there, with the listed SHA-256.
+
+    The content, not the path: the file could be another one by the time that it is opened again.
 
     Raises:
         PublishedWeightsError: if it cannot be downloaded, or has another SHA-256.
     """
-    path = folder / Path(weights.url).name
+    path = folder / weights.file_name
     if not path.is_file():
         try:
             downloader = pooch.HTTPDownloader(timeout=_SECONDS)
@@ -54,10 +61,11 @@ def fetch_published(weights: PublishedWeights, folder: Path) -> Path:
                 f"From: {weights.url}\nSHA-256: {weights.sha256}\nTo use it here, put the file at {path}; or start "
                 f"from random weights (yolo: weights: none; sam2: init: random).\nThe download's error: {error}"
             ) from None
-    digest = file_sha256(path)
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
     if digest != weights.sha256:
         raise PublishedWeightsError(
             f"{path} is not used: its SHA-256 is\n  {digest}, expected\n  {weights.sha256}\nDelete it, or download it "
             f"again from {weights.url}"
         )
-    return path
+    return content

@@ -115,6 +115,12 @@ class AtomicCheckpoints(TorchCheckpointIO):
         with atomic(Path(path)) as temporary:
             torch.save(checkpoint, temporary)
 
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = lambda storage, _: storage, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read the checkpoint ``path``: tensors, plain values and containers of them, whatever Lightning asks for."""
+        return torch.load(path, map_location=map_location, weights_only=True)
+
 
 class CheckpointWeights(Mapping[str, dict[str, torch.Tensor]]):
     """Checkpoint name -> weights of the network, read from the file at each access."""

@@ -32,6 +32,8 @@ class TrainingFiles:
     """Folder of the packed tiles, for mode pre_crops."""
     base: Path | None = None
     """Base weights."""
+    init_from: Path | None = None
+    """Weights to start from, instead of those named in train.yaml."""
     prompts: Path | None = None
     """Prompts of the val images."""
     prompt_settings: Path | None = None
@@ -60,6 +62,7 @@ def parse_training_files(description: str, argv: Sequence[str] | None) -> Traini
         "runtime": "runtime.yaml: loader processes, further checkpoints, compilation",
         "tiles": "folder of the packed tiles, for mode pre_crops",
         "base": "base weights to start from",
+        "init-from": "weights to start from, instead of those named in train.yaml",
         "prompts": "prompts of the val images",
         "prompt-settings": "prompts.yaml of the dataset",
         "train-prompts": "out-of-fold objects of another experiment, of the training images",

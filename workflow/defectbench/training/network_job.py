@@ -13,7 +13,7 @@ from torch import nn
 
 from defectbench.config.train import TrainSettings
 from defectbench.data.tables import csv_text
-from defectbench.files import write_text
+from defectbench.files import atomic_folder, write_text
 from defectbench.inference.network import device_name, resolve_device
 from defectbench.models.checkpoint_files import trained_tensors, write_checkpoints
 from defectbench.script import required
@@ -196,14 +196,14 @@ def train_network(
     """
     files = parse_training_files(f"{description.rstrip()}\n{RESULTS}", argv)
     settings = settings_class.read(files.settings)
+    if files.init_from:
+        settings = settings.model_copy(update={"init_from": files.init_from})
     job = NetworkJob(files, settings)
     job.run(build_training(settings, job))
 
 
 def replace_folder(source: Path, target: Path) -> None:
     """Replace the folder ``target`` by a copy of ``source``, which appears only when it is complete."""
-    beside = target.with_name(f".{target.name}")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(source, beside)
-    shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
+    with atomic_folder(target) as beside:
+        shutil.copytree(source, beside, dirs_exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)

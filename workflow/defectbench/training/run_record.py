@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from defectbench.config.base import Settings
+from defectbench.config.base import Settings, is_elsewhere
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.files import file_sha256
 
@@ -35,7 +35,7 @@ def run_record(
     """
     return {
         "experiment": {**identity.model_dump(mode="json"), "track": track, "prompt_source": prompt_source},
-        "settings": settings.model_dump(mode="json", exclude=settings.inactive_keys),
+        "settings": recorded_settings(settings),
         **facts,
         # Set by defectbench.on_gpu.
         "gpu": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -43,6 +43,15 @@ def run_record(
         "versions": {"python": platform.python_version()}
         | {package: importlib.metadata.version(package) for package in (*PACKAGES, *filter(sys.modules.get, EXTRAS))},
     }
+
+
+def recorded_settings(settings: Settings) -> dict[str, Any]:
+    """Values of ``settings`` as JSON, for records: of a file elsewhere on this machine the name and SHA-256."""
+    values = settings.model_dump(mode="json", exclude=settings.inactive_keys)
+    for key, value in settings:
+        if isinstance(value, Path) and key in values and is_elsewhere(value):
+            values[key] = f"{value.name} (SHA-256 {file_sha256(value)})"
+    return values
 
 
 def images_seen(*image_ids: Iterable[str]) -> dict[str, str]:

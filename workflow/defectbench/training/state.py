@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from defectbench.files import read_json, write_json
+from defectbench.private_folder import open_lock
 from defectbench.script import UserError
 
 
@@ -54,7 +55,7 @@ def training_state(folder: Path, key: str) -> Iterator[Path]:
         yield folder / key
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with open_lock(folder / "lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -12,6 +12,8 @@ from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.trackers import TrackerSettings
 from defectbench.files import write_text
+from defectbench.script import UserError
+from defectbench.training.run_record import recorded_settings
 from defectbench.training.state import is_first_process
 
 FOLDER = Path("runs")
@@ -32,9 +34,7 @@ def open_trackers(
     makers = {"mlflow": _make_mlflow, "wandb": _make_wandb}
     loggers = [makers[name](trackers, identity, state) for name in trackers.use]
     for logger in loggers:
-        logger.log_hyperparams(
-            {**identity.model_dump(mode="json"), **settings.model_dump(mode="json", exclude=settings.inactive_keys)}
-        )
+        logger.log_hyperparams({**identity.model_dump(mode="json"), **recorded_settings(settings)})
     return loggers
 
 
@@ -66,13 +66,18 @@ def close_trackers(
 def _make_mlflow(trackers: TrackerSettings, identity: ExperimentIdentity, state: Path) -> MLFlowLogger:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     FOLDER.mkdir(exist_ok=True)
+    address = trackers.mlflow_uri
+    if address == "env":
+        address = os.environ.get("MLFLOW_TRACKING_URI", "")
+        if not address:
+            raise UserError("trackers.mlflow_uri is env, but the environment variable MLFLOW_TRACKING_URI is not set")
     run_id_file = state / "mlflow_run_id"
     logger = MLFlowLogger(
         experiment_name=identity.dataset,
         run_name=identity.exp_id,
-        tracking_uri=trackers.mlflow_uri,
+        tracking_uri=address,
         tags={"family": identity.family},
-        artifact_location=str(FOLDER / "mlflow") if trackers.mlflow_uri.startswith("sqlite:") else None,
+        artifact_location=str(FOLDER / "mlflow") if address.startswith("sqlite:") else None,
         run_id=run_id_file.read_text() if run_id_file.is_file() else None,
     )
     write_text(run_id_file, logger.run_id)

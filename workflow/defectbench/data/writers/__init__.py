@@ -1,7 +1,5 @@
 """Writers of label formats, one each, from the manifest; images are not copied."""
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from defectbench.data.writers import (
     yolo_semantic,
 )
 from defectbench.data.writers.base import Exported, ExportError
+from defectbench.files import atomic_folder
 
 # The formats of rules/export_labels.smk; each writer takes the manifest and a folder.
 WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
@@ -63,10 +62,6 @@ def export_labels(manifest: Manifest, format_name: str, folder: Path) -> pd.Data
     """
     if folder.exists() and any(folder.iterdir()):
         raise ExportError(f"{folder} is not empty; remove it, or name another folder")
-    temporary = folder.with_name(f".{os.getpid()}.{folder.name}")
-    try:
+    with atomic_folder(folder) as temporary:
         exported = write_labels(manifest, format_name, temporary)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return pd.DataFrame(exported, columns=list(Exported._fields))

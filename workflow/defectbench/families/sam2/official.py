@@ -1,5 +1,7 @@
 """Files of base weights of SAM 2: converted from an official checkpoint, or random."""
 
+import io
+import pickle
 from pathlib import Path
 
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from defectbench.config.families.sam2_encoder import parse_base_name
 from defectbench.digests import atomic_with_digest
 from defectbench.families.sam2.network import NativeSam2
-from defectbench.models.adapters import check_fit
+from defectbench.models.adapters import WeightsError, check_fit
 
 # Parts for video: memory of earlier frames and pointers to objects in them.
 _VIDEO = (
@@ -20,16 +22,19 @@ _VIDEO = (
 _PATCH_GAIN = 3.0
 
 
-def convert_checkpoint(checkpoint: Path, name: str) -> dict[str, torch.Tensor]:
-    """The still-image tensors of an official checkpoint whose digest was checked.
+def convert_checkpoint(checkpoint: bytes, name: str) -> dict[str, torch.Tensor]:
+    """The still-image tensors of an official checkpoint.
 
     Raises:
-        WeightsError: if they are not the tensors of ``name``.
+        WeightsError: if it holds anything but tensors, or not the tensors of ``name``.
     """
-    values = torch.load(checkpoint, map_location="cpu", weights_only=True)["model"]
+    try:
+        values = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["model"]
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError, LookupError) as error:
+        raise WeightsError(f"the checkpoint of {name} is not used: it holds no weights of SAM 2: {error}") from None
     image_values = {key: value.contiguous() for key, value in values.items() if not key.startswith(_VIDEO)}
     version, size, _ = parse_base_name(name)
-    check_fit(NativeSam2(version, size), image_values, checkpoint, name)
+    check_fit(NativeSam2(version, size), image_values, Path("the official checkpoint"), name)
     return image_values
 
 

@@ -9,11 +9,13 @@ import huggingface_hub
 import torch
 from huggingface_hub.errors import GatedRepoError
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from transformers import CLIPTokenizer, Sam3Config, Sam3Model
 
 from defectbench.config.families.sam3 import HUB
 from defectbench.families.sam3.phrases import serialize_tokenizer
-from defectbench.families.sam3.weights import BaseWeights
+from defectbench.families.sam3.weights import ATTENTION, BaseWeights, read_config
+from defectbench.files import file_sha256
 from defectbench.models.adapters import WeightsError
 
 WEIGHTS = "model.safetensors"
@@ -60,10 +62,16 @@ def read_official(folder: Path) -> BaseWeights:
     """
     config = _read_config(folder)
     try:
+        # Of the folder only these files are used: others could point to another model, or be pickles.
         network, report = Sam3Model.from_pretrained(
-            folder, config=config, dtype=torch.float32, output_loading_info=True, local_files_only=True
+            None,
+            config=config,
+            state_dict=load_file(folder / WEIGHTS),
+            dtype=torch.float32,
+            attn_implementation=ATTENTION,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, LookupError, SafetensorError) as error:
         raise WeightsError(f"{folder / WEIGHTS} is not used: {error}") from None
     missing = sorted(report["missing_keys"])
     if missing:
@@ -76,7 +84,8 @@ def read_official(folder: Path) -> BaseWeights:
     if report["mismatched_keys"] or report["unexpected_keys"]:
         wrong = sorted(str(name) for name in [*report["mismatched_keys"], *report["unexpected_keys"]])
         raise WeightsError(f"{folder / WEIGHTS} does not fit its config.json: {len(wrong)} tensors, first {wrong[0]}")
-    return BaseWeights(network.state_dict(), network.config, _read_tokenizer(folder), HUB)
+    tokenizer, digest = _read_tokenizer(folder), file_sha256(folder / WEIGHTS)
+    return BaseWeights(network.state_dict(), network.config, tokenizer, HUB, digest)
 
 
 def _read_config(folder: Path) -> Sam3Config:
@@ -90,7 +99,7 @@ def _read_config(folder: Path) -> Sam3Config:
         raise WeightsError(f"{path} belongs to a {kind}, which takes no phrases; use the sam3 of {HUB}")
     if kind == "sam3_video":
         values = values["detector_config"]
-    return Sam3Config.from_dict(values)
+    return read_config(values, path)
 
 
 def _read_tokenizer(folder: Path) -> str:

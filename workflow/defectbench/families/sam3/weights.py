@@ -4,8 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors.torch import save_file
 from transformers import Sam3Config, Sam3Model
 from transformers.utils import logging
@@ -17,6 +19,15 @@ from defectbench.files import file_sha256
 from defectbench.models.adapters import WeightsError, check_fit, read_tensors
 
 PATCH = Sam3Settings.PATCHES["nano"]
+# All that a file of a configuration may say in words. Other words of it name code to load, such as attention kernels,
+# or files and models to use instead.
+_WORDS = {"model_type", "hidden_act", "rope_type"}
+_GROUPS = {
+    *("vision_config", "backbone_config", "text_config", "geometry_encoder_config", "detr_encoder_config"),
+    *("detr_decoder_config", "mask_decoder_config", "rope_parameters"),
+}
+ATTENTION = "sdpa"
+"""Torch's own attention: the implementation is ours to choose, not that of a file."""
 
 logging.disable_progress_bar()
 
@@ -31,13 +42,44 @@ class BaseWeights:
     """JSON of the ``tokenizers`` library"""
     source: str
     """Origin of the weights, for every run record."""
+    official_sha256: str = ""
+    """Of the file that they were read from; empty for random ones."""
 
 
 def save_base(path: Path, base: BaseWeights) -> None:
     """Write base weights as one safetensors file with configuration and tokenizer in its metadata, atomically."""
-    metadata = {"config": json.dumps(base.config.to_dict()), "tokenizer": base.tokenizer, "source": base.source}
+    metadata = {
+        "config": json.dumps(base.config.to_dict()),
+        "tokenizer": base.tokenizer,
+        "source": base.source,
+        "official_sha256": base.official_sha256,
+    }
     with atomic_with_digest(path) as temporary:
         save_file({name: value.contiguous() for name, value in base.values.items()}, temporary, metadata)
+
+
+def read_config(values: Mapping[str, Any], path: Path) -> Sam3Config:
+    """The network's configuration in ``values``, read from ``path``: its numbers, and words that choose no code.
+
+    Raises:
+        WeightsError: if it is not one of SAM 3.
+    """
+    try:
+        return Sam3Config.from_dict(_keep_numbers(values))
+    except (ValueError, TypeError, LookupError, AttributeError, StrictDataclassError) as error:
+        raise WeightsError(f"{path} has no configuration of SAM 3: {error}") from None
+
+
+def _keep_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            kept |= {key: _keep_numbers(value)} if key in _GROUPS else {}
+        elif isinstance(value, list):
+            kept |= {key: value} if all(isinstance(part, int | float) for part in value) else {}
+        elif not isinstance(value, str) or key in _WORDS:
+            kept[key] = value
+    return kept
 
 
 def load_base(path: Path, size: tuple[int, int]) -> tuple[Sam3Model, str, dict[str, str]]:
@@ -52,12 +94,16 @@ def load_base(path: Path, size: tuple[int, int]) -> tuple[Sam3Model, str, dict[s
     values, metadata = read_tensors(path, remedy)
     if not {"config", "tokenizer", "source"} <= metadata.keys():
         raise WeightsError(f"{path} is no file of base weights of SAM 3: no configuration, no tokenizer{remedy}")
-    config = Sam3Config(**json.loads(metadata["config"]))
+    config = read_config(json.loads(metadata["config"]), path)
     config.image_size = size[::-1]  # the width first
     with torch.device("meta"):
         check_fit(Sam3Model(config), values, path, "its own configuration")
-    network = Sam3Model.from_pretrained(None, config=config, state_dict=values, dtype=torch.float32)
+    network = Sam3Model.from_pretrained(
+        None, config=config, state_dict=values, dtype=torch.float32, attn_implementation=ATTENTION
+    )
     origin = {"weights_source": metadata["source"], "base_sha256": file_sha256(path)}
+    if official := metadata.get("official_sha256"):
+        origin["official_sha256"] = official
     return network.train(), metadata["tokenizer"], origin
 
 

@@ -21,6 +21,8 @@ class PretrainedEncoder:
     """An ImageNet encoder in the local cache of the model hub."""
 
     repository: str
+    revision: str
+    """The commit of the repository that the file is from."""
     sha256: str
     mean: tuple[float, ...]
     std: tuple[float, ...]

@@ -27,6 +27,11 @@ def build_network(settings: UNetSettings, in_channels: int, n_maps: int) -> tupl
         return network, {"weights_source": "checkpoint", "init_from_sha256": file_sha256(settings.init_from)}
     if settings.encoder_weights == "imagenet":
         pretrained = fetch_encoder(settings.encoder)
-        origin = {"weights_source": "imagenet", "encoder_repository": pretrained.repository}
-        return UNet(settings, in_channels, n_maps, pretrained), origin | {"encoder_sha256": pretrained.sha256}
+        origin = {
+            "weights_source": "imagenet",
+            "encoder_repository": pretrained.repository,
+            "encoder_revision": pretrained.revision,
+            "encoder_sha256": pretrained.sha256,
+        }
+        return UNet(settings, in_channels, n_maps, pretrained), origin
     return UNet(settings, in_channels, n_maps), {"weights_source": "random"}

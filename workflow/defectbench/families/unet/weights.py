@@ -1,6 +1,7 @@
 """Initial weights: ImageNet encoders of the model hub, and files of earlier trainings."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -26,11 +27,16 @@ def fetch_encoder(name: str) -> PretrainedEncoder:
         if settings is None or not settings.hf_hub_id:
             raise WeightsError(f"timm has no weights for {name!r} on the model hub; use encoder_weights: none")
         path = _download(settings.hf_hub_id, "model.safetensors", None)
-        return PretrainedEncoder(settings.hf_hub_id, _checked_sha256(path), settings.mean, settings.std)
+        return _describe(settings.hf_hub_id, path, settings.mean, settings.std)
     source = encoders[name]["pretrained_settings"]["imagenet"]
     path = _download(source["repo_id"], "model.safetensors", source["revision"])
     config = json.loads(_download(source["repo_id"], "config.json", source["revision"]).read_text(encoding="utf-8"))
-    return PretrainedEncoder(source["repo_id"], _checked_sha256(path), tuple(config["mean"]), tuple(config["std"]))
+    return _describe(source["repo_id"], path, config["mean"], config["std"])
+
+
+def _describe(repository: str, path: Path, mean: Sequence[float], std: Sequence[float]) -> PretrainedEncoder:
+    # In the hub's cache the folder of a file has the name of the commit.
+    return PretrainedEncoder(repository, path.parent.name, _checked_sha256(path), tuple(mean), tuple(std))
 
 
 def _download(repository: str, filename: str, revision: str | None) -> Path:

@@ -5,22 +5,21 @@ network access, sends no usage data, installs nothing, and has its settings in a
 process; its own environment variables override this.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from defectbench.config.families.yolo import YoloSettings
-from defectbench.digests import atomic_with_digest
 from defectbench.metrics.codes import align_half, codes_from_probabilities
 from defectbench.script import UserError
 
@@ -37,12 +36,13 @@ for _name, _value in {
 _open_image = Image.open
 try:
     # Other modules import these from here: ultralytics must not be imported before the variables above are set.
+    from ultralytics.data import dataset as _dataset
     from ultralytics.data import utils as _ultralytics_data
     from ultralytics.data.augment import LetterBox
     from ultralytics.data.augment import RandomPerspective as RandomPerspective
     from ultralytics.models.yolo.detect import DetectionTrainer as DetectionTrainer
     from ultralytics.models.yolo.segment import SegmentationTrainer as SegmentationTrainer
-    from ultralytics.nn.tasks import DetectionModel, SegmentationModel, load_checkpoint, yaml_model_load
+    from ultralytics.nn.tasks import DetectionModel, SegmentationModel, yaml_model_load
     from ultralytics.utils import SETTINGS, plotting
     from ultralytics.utils.nms import non_max_suppression
     from ultralytics.utils.ops import process_mask, scale_masks
@@ -57,6 +57,14 @@ Image.open = _open_image
 
 # Plots are off, yet a font for them would be downloaded at each training, offline or not.
 _ultralytics_data.check_font = plotting.check_font = lambda *_: None
+
+
+def _no_cache(path: Path) -> dict[str, Any]:
+    raise FileNotFoundError(path)
+
+
+# Labels are read from their files: a cache of them is a pickle, which could run code.
+_dataset.load_dataset_cache_file = _no_cache
 
 # No usage data, and no hooks of installed trackers.
 SETTINGS.update(dict.fromkeys([name for name, value in SETTINGS.items() if value is True], False))
@@ -121,16 +129,6 @@ def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], nam
 def cpu_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """All parameters and buffers, contiguous and on the CPU, as safetensors needs them."""
     return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-
-
-def convert_checkpoint(checkpoint: Path, out: Path, origin: dict[str, str]) -> None:
-    """Write the weights of ultralytics' pickle ``checkpoint`` as safetensors, float32, ``origin`` in the header.
-
-    Unpickling runs code of the file: only for files whose SHA-256 has been checked.
-    """
-    network, _ = load_checkpoint(checkpoint)
-    with atomic_with_digest(out) as temporary:
-        save_file(cpu_state(network.float()), temporary, {"origin": json.dumps(origin)})
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
