@@ -17,12 +17,12 @@ from defectbench.data.audit import audit
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import read_manifest, write_manifest
 from defectbench.data.packing import MaskPack
+from defectbench.data.stripes import mark_ignored
 from defectbench.data.voc_palette import voc_colour
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
 from defectbench.data.writers import WRITERS, export_labels
 from defectbench.data.writers.base import ExportError
 from defectbench.reporting.dataset_card import dataset_card
-from defectbench.reporting.overlay import mark_ignored
 
 DENT, STAIN, VOID = rectangle(2, 8, 3, 9), rectangle(10, HEIGHT, 20, WIDTH), rectangle(4, 12, 6, 25)
 INDEX = DENT + 2 * STAIN
@@ -125,7 +125,7 @@ def test_without_the_key_settings_manifest_and_packs_are_what_they_were(tmp_path
     pack_masks(manifest, tmp_path)
     assert (tmp_path / "masks.bin").read_bytes() == np.packbits(np.stack([DENT, 0 * DENT]), axis=-1).tobytes()
     assert b"ignored" not in (tmp_path / "masks.parquet").read_bytes()
-    assert not MaskPack(tmp_path).ignored("0.png").any()
+    assert MaskPack(tmp_path).ignored("0.png") is None
 
 
 def test_the_key_survives_its_file(tmp_path):

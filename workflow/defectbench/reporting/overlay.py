@@ -48,15 +48,6 @@ def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
     return canvas
 
 
-def mark_ignored(image: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """A copy of ``image``, (H, W) or (H, W, 3) uint8, with grey stripes on the pixels of ``ignored``, (H, W) bool."""
-    height, width = ignored.shape
-    stripes = (np.add.outer(np.arange(height), np.arange(width)) & 4) > 0
-    marked = image.copy()
-    marked[ignored & stripes] = 128
-    return marked
-
-
 def _tint(canvas: np.ndarray, area: np.ndarray, colour: str, share: float) -> None:
     """Mix ``colour`` into the pixels of ``area``; a ``share`` of 1 replaces them."""
     canvas[area] = np.rint((1 - share) * canvas[area] + share * 255 * np.array(to_rgb(colour)))

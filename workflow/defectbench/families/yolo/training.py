@@ -122,7 +122,7 @@ class YoloJob(Job):
         predictor = YoloPredictor(network, self.settings, len(self.classes), device)
         evaluation = Evaluation(self.classes)
         for image_id in self.val_ids:
-            truth = self.masks.read(image_id, merged=self.settings.task == MERGED)
+            truth = self.masks.read_marked(image_id, merged=self.settings.task == MERGED)
             evaluation.add(predictor.predict_maps(self.images[image_id]), truth)
         return evaluation.metrics()
 

@@ -14,6 +14,7 @@ from defectbench.data.decoders import ImageError
 from defectbench.data.images import decode_image, is_upright
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
+from defectbench.data.stripes import mark_ignored
 from defectbench.reporting import overlay, palette
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.dataset_card_charts import CLEAN, frequent_classes
@@ -83,7 +84,7 @@ def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series)
         raise ExampleError(f"{path}: image {error}; ingest the dataset again") from None
     if image.shape[:2] != (row["height"], row["width"]):
         raise ExampleError(f"{path}: image has another size than in the manifest; ingest the dataset again")
-    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool)) if manifest.has_ignored else image
+    image = mark_ignored(image, manifest.ignored(row).astype(bool) if manifest.has_ignored else None)
     picture = _resize(image)
     del image  # before the masks are drawn: all of a large one would take much memory
     others = [other for other, area in enumerate(row["area"]) if area and other != c]
