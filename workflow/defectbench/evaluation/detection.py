@@ -115,7 +115,9 @@ class _Evaluation(COCOeval):
             ordered = sorted(self._dts[image, category], key=lambda box: -box["score"])[: len(iou)]
             corners = np.array([box["bbox"] for box in ordered])
             corners[:, 2:] += corners[:, :2]
-            iou[:, crowds] = area_shares(corners, self._truth.ignored(self._ids[image - 1]))[:, None]
+            ignored = self._truth.ignored(self._ids[image - 1])
+            assert ignored is not None, "its image has a crowd"
+            iou[:, crowds] = area_shares(corners, ignored)[:, None]
         return iou
 
 
