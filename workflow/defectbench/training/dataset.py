@@ -78,7 +78,7 @@ class Samples(Dataset):
             rng = np.random.default_rng(self._seed(f"{number} {image_id} crop"))
             start = rng.integers(0, size - crop, endpoint=True)
             if rng.random() < self.defect_crops:
-                defect = np.argwhere(self.masks.read(image_id, merged=True)[0])
+                defect = np.argwhere(self.masks.read_marked(image_id, merged=True)[0] == 1)
                 if len(defect):
                     start = np.clip(rng.choice(defect) - crop // 2, 0, size - crop)
         else:
