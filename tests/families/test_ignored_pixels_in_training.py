@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
         "background": (DECIDED, None),
     }.items():
         by_name[name] = top / name
-        write_files(by_name[name], truth, ROLES, ignored)
+        write_files(by_name[name], truth, ROLES, ignored, shown=TRUTH)
         PromptSettings().write(by_name[name] / "prompts.yaml")
     return by_name
 

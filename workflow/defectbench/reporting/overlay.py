@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from defectbench.data.stripes import LIGHT
 from defectbench.metrics.boundary import boundary
 
 # Blue, orange-red and yellow are distinguishable with any colour vision, on light metal and on dark.
 HIT, FALSE_ALARM, MISSED = "#56B4E9", "#E8500A", "#F0E442"
-PREDICTION_LEGEND = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
+STRIPES = f"#{LIGHT:02X}{LIGHT:02X}{LIGHT:02X}"
 # Distinct from the colours of predictions, and different in lightness too.
 CLASS_COLOURS = ("#00E0A0", "#FF5CC8", "#FFA500", "#8C9BFF", "#C8FF3B", "#FFFFFF")
 _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45
@@ -33,6 +34,12 @@ def draw_truth(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -> 
     for mask, colour in zip(masks, colours, strict=True):
         _tint(canvas, boundary(mask), colour, 1)
     return canvas
+
+
+def prediction_legend(has_ignored: bool) -> list[tuple[str, str]]:
+    """Colours of :func:`draw_prediction` and their names; ignored pixels, if a dataset has them, are striped."""
+    legend = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
+    return [*legend, (STRIPES, "stripes: ignored")] if has_ignored else legend
 
 
 def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
