@@ -37,9 +37,13 @@ def draw_truth(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -> 
 
 
 def prediction_legend(has_ignored: bool) -> list[tuple[str, str]]:
-    """Colours of :func:`draw_prediction` and their names; ignored pixels, if a dataset has them, are striped."""
-    legend = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
-    return [*legend, (STRIPES, "stripes: ignored")] if has_ignored else legend
+    """Colours of :func:`draw_prediction` and their names, and that of ignored pixels."""
+    return [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed"), *ignored_legend(has_ignored)]
+
+
+def ignored_legend(has_ignored: bool) -> list[tuple[str, str]]:
+    """Colour and name of ignored pixels, if a dataset may have them."""
+    return [(STRIPES, "stripes: ignored")] if has_ignored else []
 
 
 def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:

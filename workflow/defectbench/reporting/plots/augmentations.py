@@ -70,7 +70,7 @@ def augmentations_figure(augmentations: Sequence[AugmentSettings], pack: Path, i
             pictures.append([_draw_sample(image, mask, colours) for image, mask in samples])
         # Strips are stacked, other pictures are side by side.
         grids.append(_grid(list(zip(*pictures, strict=True)) if strips else pictures))
-    lines = style.wrap([_explanation(strips)], PAGE / style.DPI)
+    lines = style.wrap([_explanation(strips, masks.has_ignored)], PAGE / style.DPI)
     return _figure(lines, [style.wrap([_describe(settings)], PAGE / style.DPI / BOLDER) for settings in visible], grids)
 
 
@@ -80,9 +80,10 @@ def _draw_sample(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -
     return overlay.draw_truth(mark_ignored(image, ignored if ignored.any() else None), masks == 1, colours)
 
 
-def _explanation(strips: bool) -> str:
+def _explanation(strips: bool, has_ignored: bool) -> str:
     where = "From top to bottom" if strips else "From left to right"
-    return f"{where}: an original training image, then {N_SAMPLES} samples; the true masks are outlined."
+    striped = ", ignored pixels striped" if has_ignored else ""
+    return f"{where}: an original training image, then {N_SAMPLES} samples; the true masks are outlined{striped}."
 
 
 def _describe(settings: AugmentSettings) -> str:

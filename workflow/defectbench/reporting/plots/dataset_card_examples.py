@@ -106,7 +106,7 @@ def _union(row: pd.Series, classes: Sequence[int]) -> np.ndarray:
 
 
 @style.house_style
-def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -> Figure:
+def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int, has_ignored: bool = False) -> Figure:
     """Draw the examples one beside the other, as many in a row as there is room for."""
     pictures = [example.picture for example in examples]
     rows = _rows(pictures)
@@ -114,6 +114,7 @@ def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -
     entries = [
         (OF_CLASS, "the class"),
         *([(OF_OTHERS, "other classes")] if any(example.shows_others for example in examples) else []),
+        *overlay.ignored_legend(has_ignored),
     ]
     legend_top = style.heading_height(lines) + 0.05
     top = legend_top + style.LEGEND_ROW + 0.15
