@@ -1,5 +1,10 @@
 """Pixels that nobody decided: read from every format that can mark them, kept apart from the classes, never lost."""
 
+import base64
+import io
+import json
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,20 +14,20 @@ from PIL import Image
 from pydantic import ValidationError
 from small_datasets import HEIGHT, WIDTH, write_image, write_masks
 from study_config import changed
+from written_by_tools import brush_code, cvat_run_lengths
 
-from defectbench.config.base import ConfigError
 from defectbench.config.ingest import FORMATS, read_dataset_settings
 from defectbench.config.study import load_study
 from defectbench.data.audit import audit
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import read_manifest, write_manifest
 from defectbench.data.packing import MaskPack
+from defectbench.data.stripes import DARK, LIGHT, mark_ignored
 from defectbench.data.voc_palette import voc_colour
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
 from defectbench.data.writers import WRITERS, export_labels
 from defectbench.data.writers.base import ExportError
 from defectbench.reporting.dataset_card import dataset_card
-from defectbench.reporting.overlay import mark_ignored
 
 DENT, STAIN, VOID = rectangle(2, 8, 3, 9), rectangle(10, HEIGHT, 20, WIDTH), rectangle(4, 12, 6, 25)
 INDEX = DENT + 2 * STAIN
@@ -42,6 +47,7 @@ def mask_file(form, folder, suffix=""):
         mask = Image.fromarray(INDEX)
         if form == "pascal_voc":
             mask = with_palette(INDEX, *(voc_colour(value) for value in range(256))).convert("RGB")
+            assert mask.getpixel((10, 5)) == (224, 224, 192)
         else:
             (root / "data.yaml").write_text("names: {0: background, 1: dent, 2: stain}\n")
         mask.save(root / folder / "0.png")
@@ -66,9 +72,87 @@ def supervisely(root):
     return write_supervisely(root, objects).model_copy(update={"ignore": "other"})
 
 
+def cvat(root):
+    shapes = [(DENT, "dent", ""), (STAIN, "stain", ""), (VOID, "ignore", "")]
+    return write_cvat(root, shapes)
+
+
+def cvat_attribute(root):
+    """A checkbox of the shapes: the void is drawn as a dent of which it is set."""
+    checkbox = '<attribute name="ignore">{}</attribute><attribute name="note">true story</attribute>'
+    shapes = [(DENT, "dent", checkbox.format("false")), (STAIN, "stain", ""), (VOID, "dent", checkbox.format("true"))]
+    return write_cvat(root, shapes)
+
+
+def write_cvat(root, shapes):
+    write_image(root / "images" / "0.png")
+    masks = [
+        f'<mask label="{label}" rle="{", ".join(map(str, cvat_run_lengths(mask)))}" left="0" top="0" width="{WIDTH}"'
+        f' height="{HEIGHT}">{inside}</mask>'
+        for mask, label, inside in shapes
+    ]
+    image = f'<image id="0" name="0.png" width="{WIDTH}" height="{HEIGHT}">{"".join(masks)}</image>'
+    (root / "annotations.xml").write_text(f"<annotations>{image}</annotations>")
+    return of_format("cvat_images", root, "ignore")
+
+
+def cvat_colours(root):
+    """Segmentation mask 1.1, in which no pixel has two labels."""
+    write_image(root / "JPEGImages" / "0.png")
+    colours = {"background": (0, 0, 0), "dent": (250, 50, 83), "stain": (51, 221, 255), "ignore": (9, 9, 9)}
+    lines = [f"{name}:{','.join(map(str, colour))}::" for name, colour in colours.items()]
+    (root / "labelmap.txt").write_text("\n".join(["# label:color_rgb:parts:actions", *lines]))
+    picture = np.array(list(colours.values()), np.uint8)[np.where(INDEX == 255, 3, INDEX)]
+    (root / "SegmentationClass").mkdir()
+    Image.fromarray(picture).save(root / "SegmentationClass" / "0.png")
+    return of_format("cvat_masks", root, "ignore", images_dir="JPEGImages")
+
+
+def labelme(*shapes):
+    """Shapes of (mask, label, set flags)."""
+
+    def write(root):
+        write_image(root / "images" / "0.png")
+        drawn = []
+        for mask, label, flags in shapes:
+            file = io.BytesIO()
+            Image.fromarray(mask * np.uint8(255)).save(file, "PNG")
+            of_shape = {"label": label, "shape_type": "mask", "points": [[0, 0], [WIDTH - 1, HEIGHT - 1]]}
+            of_shape |= {"mask": base64.b64encode(file.getvalue()).decode(), "flags": flags}
+            drawn.append(of_shape)
+        content = {"shapes": drawn, "imagePath": "0.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+        (root / "images" / "0.json").write_text(json.dumps(content))
+        return of_format("labelme", root, "ignore")
+
+    return write
+
+
+def label_studio(root):
+    write_image(root / "images" / "0.png")
+    size = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+    results = []
+    for number, (mask, label) in enumerate([(DENT, "dent"), (STAIN, "stain"), (VOID, "ignore")]):
+        value = {"format": "rle", "rle": brush_code(mask, literal=False), "brushlabels": [label]}
+        results.append({"id": f"r{number}", "type": "brushlabels", "value": value, **size})
+    (root / "project.json").write_text(
+        json.dumps([{"id": 5, "data": {"image": "0.png"}, "annotations": [{"id": 1, "result": results}]}])
+    )
+    return of_format("label_studio", root, "ignore")
+
+
+def of_format(form, root, ignore, **more):
+    return FORMATS[form](name="parts", format=form, root=root, classes=CLASSES, ignore=ignore, **more)
+
+
 WAYS = {
+    "CVAT label": cvat,
+    "CVAT attribute": cvat_attribute,
+    "CVAT colours": cvat_colours,
+    "LabelMe label": labelme((DENT, "dent", {}), (STAIN, "stain", {}), (VOID, "ignore", {})),
+    "LabelMe flag": labelme((DENT, "dent", {"ignore": False}), (STAIN, "stain", {}), (VOID, "dent", {"ignore": True})),
+    "Label Studio": label_studio,
     "index": index_masks,
-    "voc": mask_file("pascal_voc", "SegmentationClass"),
+    "Pascal VOC's border": mask_file("pascal_voc", "SegmentationClass"),
     "ultralytics": mask_file("yolo_semantic", "masks"),
     "COCO category": coco("other", 9),
     "Supervisely": supervisely,
@@ -125,7 +209,7 @@ def test_without_the_key_settings_manifest_and_packs_are_what_they_were(tmp_path
     pack_masks(manifest, tmp_path)
     assert (tmp_path / "masks.bin").read_bytes() == np.packbits(np.stack([DENT, 0 * DENT]), axis=-1).tobytes()
     assert b"ignored" not in (tmp_path / "masks.parquet").read_bytes()
-    assert not MaskPack(tmp_path).ignored("0.png").any()
+    assert MaskPack(tmp_path).ignored("0.png") is None
 
 
 def test_the_key_survives_its_file(tmp_path):
@@ -187,15 +271,21 @@ def test_card_and_pictures_show_them(tmp_path):
     share = VOID.sum() / VOID.size
     assert f"{VOID.sum():,} pixels ({share:.2%}) in 1 of 1 images" in text
     for shape in [(HEIGHT, WIDTH), (HEIGHT, WIDTH, 3)]:
-        marked = mark_ignored(np.zeros(shape, np.uint8), VOID == 1)
-        touched = marked.reshape(HEIGHT, WIDTH, -1).any(axis=-1)
-        assert not touched[VOID == 0].any()
-        assert 0.3 < touched[VOID == 1].mean() < 0.7
+        for metal in (30, DARK, 128, LIGHT, 240):
+            image = np.full(shape, metal, np.uint8)
+            seen = abs(mark_ignored(image, VOID == 1).reshape(HEIGHT, WIDTH, -1).astype(int) - metal).max(axis=-1) > 30
+            assert not seen[VOID == 0].any()
+            assert 0.2 < seen[VOID == 1].mean() < 0.8
+    assert mark_ignored(image, None) is image
 
 
-def test_models_that_would_learn_them_as_background_are_refused(tmp_path):
-    settings = index_masks(tmp_path)
-    dataset = settings.model_dump(mode="json", exclude_unset=True)
-    with pytest.raises(ConfigError, match=r"dataset\.ignore: .*would learn the ignored pixels as background"):
-        load_study(changed(dataset=dataset))
-    assert load_study(changed(dataset=dataset, experiments=[])).dataset.ignore == 255
+def test_stripes_of_large_images_are_seen_when_they_are_made_small():
+    marked = mark_ignored(np.full((2000, 6400), 128, np.uint8), np.ones((2000, 6400), bool))
+    small = cv2.resize(marked, (800, 250), interpolation=cv2.INTER_AREA)
+    assert {DARK, LIGHT, 128} <= {*small.ravel().tolist()}
+    assert len(np.unique(marked[::8, ::8])) == 3
+
+
+def test_a_study_that_ignores_pixels_may_train(tmp_path):
+    dataset = index_masks(tmp_path).model_dump(mode="json", exclude_unset=True)
+    assert load_study(changed(dataset=dataset)).dataset.ignore == 255

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from manifest_rows import image, manifest
 from scipy import ndimage
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
 
 from defectbench.config.prompts import PromptSettings, track_of
+from defectbench.data.packing import IGNORED
 from defectbench.data.prompt_file import PromptError, read_prompts, write_prompts
 from defectbench.data.prompts import (
     INSIDE,
@@ -22,6 +24,7 @@ from defectbench.data.prompts import (
     UPPER_LEFT,
     Prompt,
     box_prompt,
+    draw_dataset_prompts,
     draw_prompts,
     find_objects,
     tight_box,
@@ -244,3 +247,30 @@ def test_a_damaged_prompt_is_refused(tmp_path, problem):
 )
 def test_only_prompts_of_the_truth_are_on_the_oracle_track(source, track):
     assert track_of(source) == track
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 70), st.integers(0, 1000), st.sampled_from(["box", "points", "box_points", "mask"]))
+def test_prompts_are_of_decided_defects_and_points_on_decided_pixels(left, seed, kind):
+    mask = squares((10, 20), (18, 44), side=12)
+    mask[4:32, left : left + 8] = IGNORED
+    fixed = PromptSettings(seed=seed, merge_distance=0)
+    prompts = draw_prompts(kind, mask, "a", fixed)
+    objects = find_objects(mask == 1, 0)
+    assert len(prompts) == len(objects)
+    for prompt, target in zip(prompts, objects, strict=True):
+        points = prompt.points[prompt.labels < UPPER_LEFT].astype(int)
+        assert (mask[points[:, 1], points[:, 0]] == prompt.labels[prompt.labels < UPPER_LEFT]).all()
+        if kind != "points":
+            assert prompt.points[prompt.labels >= UPPER_LEFT].ravel().tolist() == [*tight_box(target)]
+
+
+def test_prompts_of_a_dataset_know_its_ignored_pixels():
+    mask, ignored = squares((10, 20), side=12), squares((8, 32), side=18)
+    empty = encode_coco(0 * mask)
+    row = image("a.png", mask, size=mask.shape, rle=[encode_coco(mask), empty, encode_coco(ignored)])
+    fixed = PromptSettings(max_points=5)
+    ((_, (prompt,)),) = draw_dataset_prompts("points", manifest(row), fixed)
+    marked = np.where(ignored, IGNORED, mask)
+    np.testing.assert_array_equal(prompt.points, draw_prompts("points", marked, "a.png", fixed)[0].points)
+    assert (prompt.points != draw_prompts("points", mask, "a.png", fixed)[0].points).any()

@@ -3,36 +3,25 @@
 import numpy as np
 import pandas as pd
 import pytest
-from evaluation_fixtures import CLASSES, make_dataset, noisy_maps, random_truth
+from evaluation_fixtures import CLASSES, ignore, make_dataset, noisy_maps, random_truth
 from sklearn.metrics import average_precision_score
 
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings, PostProcessingSettings
 from defectbench.config.score import ScoreSettings
-from defectbench.data.manifest import read_manifest, write_manifest
-from defectbench.data.rle import encode_coco
+from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.cross_validation import count_folds
 from defectbench.evaluation.gate import choose_gate
 from defectbench.evaluation.label_audit import find_regions
-from defectbench.evaluation.members import MemberMaps
+from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
-from defectbench.evaluation.truth import EvaluationError
+from defectbench.evaluation.truth import ValidationData
 from defectbench.metrics.codes import HALF, codes_from_logits, codes_from_probabilities
 
 PLAIN = CalibrateSettings(post_processing=None)
-
-
-def ignore(dataset, ignored):
-    """Write ``ignored``, (H, W) bool by image id, into the manifest of ``dataset``."""
-    manifest = read_manifest(dataset.manifest)
-    frame = manifest.frame
-    codes = [[*rle, encode_coco(ignored[i])] for i, rle in zip(frame["image_id"], frame["rle"], strict=True)]
-    manifest = type(manifest)(frame.assign(rle=codes), "tiny", manifest.class_names, manifest.class_values, 0)
-    write_manifest(dataset.manifest, manifest)
-    return dataset
 
 
 def each(by_role, change):
@@ -65,14 +54,20 @@ def test_ignored_columns_count_as_if_they_were_cut_off(tmp_path, merged):
         scores = score(val, test, calibration, ScoreSettings())
         folds = count_folds(val, {0: dict.fromkeys(val.header.classes, 100)}, dict.fromkeys(val.ids, 0))
         regions = [str(region) for region in find_regions(val, calibration)]
+        gate = choose_gate(val, calibration)
+        upside_down = {i: np.ascontiguousarray(codes[:, ::-1]) for i, codes in predicted["val"].items()}
+        other = dataset.predict("val", upside_down, val.header.classes, name="other")
+        members = MemberMaps([val, ValidationData(PredictionFile(other), val.truth)])
+        chosen = select_members(members, 2), fit_weights(members, seed=1).tolist()
         tables = [getattr(scores, name) for name in ("per_image", "histograms", "pooled", "components", "froc")]
-        results.append((calibration, tables, summarise(scores, calibration, "", ScoreSettings()), folds, regions))
-    (calibration, tables, metrics, folds, regions), (*expected,) = results
+        metrics = summarise(scores, calibration, "", ScoreSettings())
+        results.append((calibration, tables, metrics, folds, regions, gate, chosen))
+    (calibration, tables, metrics, folds, *others), expected = results
     assert calibration == expected[0]
     assert [table.equals(other) for table, other in zip(tables, expected[1], strict=True)] == [True] * 5
     assert metrics == expected[2]
     pd.testing.assert_frame_equal(folds, expected[3])
-    assert regions == expected[4]
+    assert others == [*expected[4:]]
 
 
 SHAPE = (5, 12)
@@ -163,9 +158,13 @@ def test_an_image_whose_defects_are_all_ignored_is_scored_as_clean(tmp_path):
     assert (row["tp"], row["fp"], row["fn"], row["n_truth"]) == (0, 0, 0, 0)
 
 
-def test_what_cannot_leave_them_out_refuses(by_hand):
-    val, _ = by_hand
-    with pytest.raises(EvaluationError, match="ignored pixels, and gates cannot leave them out"):
-        choose_gate(val, calibrate(val, PLAIN))
-    with pytest.raises(EvaluationError, match="ignored pixels, and the choice of members cannot"):
-        MemberMaps([val, val])
+def test_masks_of_raw_maps_are_those_of_scores(by_hand):
+    """Pictures read the maps of the file, in which ignored pixels have codes."""
+    val, test = by_hand
+    raw, calibration = codes_from_probabilities(P[None]), calibrate(val, PLAIN)
+    (sample,) = test
+    assert (raw[0][IGNORED] >= HALF).any()
+    masks = policies.masks(raw, calibration, None, IGNORED)
+    for policy, expected in policies.masks(sample.codes, calibration, None, sample.ignored).items():
+        np.testing.assert_array_equal(masks[policy], expected)
+        assert not masks[policy][0][IGNORED].any()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from defectbench.config.base import MERGED
-from defectbench.data.manifest import Manifest, write_manifest
+from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.truth import HeldOutData, Truth, ValidationData, read_truth
@@ -77,6 +77,16 @@ def make_dataset(folder: Path, truth: dict[str, dict[str, np.ndarray]], classes=
     split = pd.DataFrame([(i, role, f"g_{i}") for role, i, _ in images], columns=["image_id", "role", "group"])
     split.to_csv(folder / "split.csv", index=False)
     return Dataset(folder, truth, tuple(classes))
+
+
+def ignore(dataset: Dataset, ignored: dict[str, np.ndarray]) -> Dataset:
+    """Write ``ignored``, (H, W) bool by image id, into the manifest of ``dataset``."""
+    manifest = read_manifest(dataset.manifest)
+    frame = manifest.frame
+    codes = [[*rle, encode_coco(ignored[i])] for i, rle in zip(frame["image_id"], frame["rle"], strict=True)]
+    manifest = type(manifest)(frame.assign(rle=codes), "tiny", manifest.class_names, manifest.class_values, 0)
+    write_manifest(dataset.manifest, manifest)
+    return dataset
 
 
 def random_truth(seed: int = 0, n: int = 7, classes: int = 2) -> dict[str, dict[str, np.ndarray]]:

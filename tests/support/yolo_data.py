@@ -40,17 +40,29 @@ def picture(masks: np.ndarray, seed: int = 0) -> np.ndarray:
     return image
 
 
-def write_files(root: Path, truth: dict[str, np.ndarray], roles: dict[str, str]) -> None:
-    """Write manifest, packs, split, subset (all train images) and all kinds of labels of ``truth`` below ``root``."""
+def write_files(
+    root: Path,
+    truth: dict[str, np.ndarray],
+    roles: dict[str, str],
+    ignored: np.ndarray | None = None,
+    shown: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Write manifest, packs, split, subset (all train images) and all kinds of labels of ``truth`` below ``root``.
+
+    Pixels of ``ignored``, (H, W) bool, are ignored in images of its size, and none in others; areas do not count them.
+    The images show the masks ``shown``, by default the truth.
+    """
     rows = []
     (root / "source").mkdir(parents=True)
     for index, (image_id, masks) in enumerate(truth.items()):
         path = root / "source" / image_id
-        cv2.imwrite(str(path), picture(masks, index))
+        cv2.imwrite(str(path), picture((shown or truth)[image_id], index))
         row = {"image_id": image_id, "path": image_id, "height": masks.shape[1], "width": masks.shape[2]}
         row |= {"channels": 1, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "group": image_id}
-        row |= {"stored_as": "grey 8-bit", "phash": index, "area": masks.sum(axis=(1, 2)).tolist()}
-        rows.append(row | {"rle": [encode_coco(mask) for mask in masks]})
+        void = [] if ignored is None else [ignored if ignored.shape == masks[0].shape else 0 * masks[0]]
+        decided = masks * np.all([plane == 0 for plane in void], axis=0)
+        row |= {"stored_as": "grey 8-bit", "phash": index, "area": decided.sum(axis=(1, 2)).tolist()}
+        rows.append(row | {"rle": [encode_coco(plane) for plane in (*masks, *void)]})
     manifest = Manifest(pd.DataFrame(rows), "toy", CLASSES, (1, 2), 0)
     write_manifest(root / "manifest.parquet", manifest)
     pack_images(manifest, root / "source", root / "packed")

@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     figures = dataset_charts(manifest, audited)
     if not only_areas(manifest):
         examples = read_examples(manifest, settings.root)
-        figures["examples"] = examples_figure(examples, manifest.dataset, len(manifest.class_names))
+        figures["examples"] = examples_figure(
+            examples, manifest.dataset, len(manifest.class_names), manifest.has_ignored
+        )
     # The card shows its pictures by this path.
     folder = args.card.with_name("card")
     for name in PICTURES:

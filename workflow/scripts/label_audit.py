@@ -22,6 +22,7 @@ from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
 from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_coco
+from defectbench.data.stripes import mark_ignored
 from defectbench.data.tables import csv_text
 from defectbench.data.writers import write_labels
 from defectbench.evaluation.calibration import Calibration, calibrate
@@ -31,7 +32,6 @@ from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_text
 from defectbench.reporting.audit_pictures import audit_picture, explain
 from defectbench.reporting.new_images import write_png
-from defectbench.reporting.overlay import mark_ignored
 from defectbench.script import run_script
 
 
@@ -84,7 +84,7 @@ def draw_pictures(
         if row is not None:
             assert sample.image is not None, "the pack of images was given"
             masks[sample.image_id] = final_masks(sample.codes, calibration, sample.image, sample.ignored)
-            image = sample.image if sample.ignored is None else mark_ignored(sample.image, sample.ignored)
+            image = mark_ignored(sample.image, sample.ignored)
             picture = audit_picture(image, sample.truth, masks[sample.image_id], sample.classes, row)
             write_png(folder / f"{row.rank:04d}_{sample.image_id.replace('/', '_')}.png", picture)
     return masks

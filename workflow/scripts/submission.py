@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
 
         def entries() -> Iterator[tuple[str, int, np.ndarray]]:
             for sample in data:
-                masks = gate.apply(final_masks(sample.codes, calibration, sample.image), sample.codes)
+                masks = gate.apply(final_masks(sample.codes, calibration, sample.image, sample.ignored), sample.codes)
                 for value, mask in zip(truth.manifest.class_values, masks, strict=True):
                     yield sample.image_id, value, runs_from_mask(mask)
 

@@ -1,10 +1,11 @@
 """Studies from folders of each format; datasets of other tools are read as they are."""
 
+import json
 from pathlib import Path
 
 import pytest
 import study
-from foreign_datasets import bitmap, write_supervisely
+from foreign_datasets import annotation, bitmap, write_supervisely
 from small_datasets import write_image
 from study_folders import N_CLEAN, N_IMAGES, counts, doubts, make_study, mask, write_coco_file, write_yolo_set
 from written_by_tools import TOOL_VARIANTS
@@ -39,6 +40,44 @@ def test_coco(tmp_path):
     config = make_study(tmp_path / "data")
     assert config["dataset"]["annotations"] == "annotations/all.json"
     assert counts(config) == (N_IMAGES, {"dent": N_IMAGES - N_CLEAN})
+
+
+def write_coco_with(folder, name, crowd=0):
+    """Dents, and a further shape in five images: of the class ``name``, or a crowd of dents."""
+    for number in range(N_IMAGES):
+        write_image(folder / "images" / f"{number:02}.png", seed=number)
+    path = folder / "annotations" / "all.json"
+    write_coco_file(path, range(N_IMAGES))
+    content = json.loads(path.read_text())
+    content["categories"].append({"id": 9, "name": name})
+    shape = [[30, 15, 38, 15, 38, 22]]
+    category = 7 if crowd else 9
+    content["annotations"] += [annotation(90 + n, shape, n, category, iscrowd=crowd) for n in range(5)]
+    path.write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["ignore", "Don't care", "un-labeled"])
+def test_a_class_that_says_so_is_proposed_as_ignored(tmp_path, name):
+    config = make_study(write_coco_with(tmp_path / "data", name))
+    assert config["dataset"]["ignore"] == name
+    assert list(config["dataset"]["classes"].values()) == ["dent"]
+    assert counts(config) == (N_IMAGES, {"dent": N_IMAGES - N_CLEAN})
+    assert f"{name} is by its name no defect, but what nobody decided" in doubts()
+
+
+def test_a_void_may_be_a_defect(tmp_path):
+    config = make_study(write_coco_with(tmp_path / "data", "void"))
+    assert counts(config) == (N_IMAGES, {"dent": N_IMAGES - N_CLEAN, "void": 5})
+    assert "void is read as a defect; by its name it may be pixels that nobody decided" in doubts()
+    assert "ignore: void, and void taken out of classes" in doubts()
+
+
+def test_crowds_are_a_doubt(tmp_path):
+    config = make_study(write_coco_with(tmp_path / "data", "unused", crowd=1))
+    assert "ignore" not in config["dataset"]
+    assert "5 crowds (iscrowd: 1) read as defects" in doubts()
+    assert "ignore: crowd" in doubts()
 
 
 def test_supervisely_in_a_folder_of_the_folder(tmp_path):

@@ -4,11 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from foreign_datasets import COLOURS
+from mask_files import with_palette
 from matplotlib.colors import to_rgb
 from PIL import Image
 from small_datasets import write_image
 from study_folders import N_CLEAN, N_IMAGES, counts, doubts, make_study, mask, write_mask_folder
 
+from defectbench.data.voc_palette import voc_colour
 from defectbench.reporting import overlay
 
 
@@ -114,14 +116,52 @@ def test_a_palette_is_no_colour(tmp_path):
     assert counts(config) == (N_IMAGES, {"class_2": N_IMAGES - N_CLEAN})
 
 
-def test_value_255_among_others_may_mean_ignore(tmp_path):
+def test_value_255_among_numbers_is_proposed_as_ignored(tmp_path):
     root = write_mask_folder(tmp_path / "data")
     for number in range(5):
         drawn = mask(number)
         drawn[15:, 30:] = 255
         cv2.imwrite(str(root / "masks" / f"{number:02}.png"), drawn)
-    make_study(root)
-    assert "5 masks have the value 255, which often means 'to be ignored'" in doubts()
+    config = make_study(root)
+    assert config["dataset"]["ignore"] == 255
+    assert counts(config) == (N_IMAGES, {"class_1": N_IMAGES - N_CLEAN})
+    assert "5 masks have the value 255, which usually says that nobody decided: in no loss and no metric" in doubts()
+    assert "ignore: null, and 255 among classes" in doubts()
+
+
+def test_value_255_among_grey_levels_is_a_class(tmp_path):
+    root = write_mask_folder(tmp_path / "data", values=(100, 200))
+    drawn = mask(0, 100)
+    drawn[15:, 30:] = 255
+    cv2.imwrite(str(root / "masks" / "00.png"), drawn)
+    config = make_study(root)
+    assert set(config["dataset"]["classes"]) == {100, 200, 255}
+    assert "1 masks have the value 255, here a class; it may also mean 'to be ignored'" in doubts()
+    assert "ignore: 255, and 255 taken out of classes" in doubts()
+
+
+def test_the_void_borders_of_pascal_voc_are_ignored(tmp_path):
+    for number in range(N_IMAGES):
+        write_image(tmp_path / "data" / "JPEGImages" / f"{number:02}.png", seed=number)
+        (tmp_path / "data" / "SegmentationClass").mkdir(exist_ok=True)
+        drawn = mask(number)
+        drawn[:, :1] = 255
+        coloured = with_palette(drawn, *(voc_colour(value) for value in range(256))).convert("RGB")
+        coloured.save(tmp_path / "data" / "SegmentationClass" / f"{number:02}.png")
+    config = make_study(tmp_path / "data")
+    assert (config["dataset"]["format"], config["dataset"]["ignore"]) == ("pascal_voc", 255)
+    assert "20 masks have the value 255" in doubts()
+
+
+def test_the_void_of_ultralytics_is_ignored_by_its_mapping_too(tmp_path):
+    root = write_mask_folder(tmp_path / "data", masks="masks")
+    (root / "data.yaml").write_text("names: {0: background, 1: dent}\nlabel_mapping: {9: ignore_label}\n")
+    drawn = mask(0)
+    drawn[15:, 30:] = 9
+    cv2.imwrite(str(root / "masks" / "00.png"), drawn)
+    config = make_study(root)
+    assert (config["dataset"]["format"], config["dataset"]["ignore"]) == ("yolo_semantic", 255)
+    assert counts(config) == (N_IMAGES, {"dent": N_IMAGES - N_CLEAN})
 
 
 def test_defects_drawn_in_different_values(tmp_path):

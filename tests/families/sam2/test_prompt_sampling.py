@@ -14,6 +14,7 @@ from tiny_training import PixelSamples
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.packing import IGNORED
 from defectbench.data.prompts import INSIDE, OUTSIDE, draw_prompts, find_objects, tight_box
 from defectbench.data.rle import decode_coco, encode_coco
 from defectbench.data.synthetic import load_prior, steel_strip
@@ -231,3 +232,45 @@ def test_predicted_objects_are_cropped_scaled_and_augmented_with_the_true_ones(t
         assert other.equal(masks[0])
         n_defective += bool(masks.any())
     assert n_defective > 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 40), st.integers(0, 500), st.sampled_from(KINDS))
+def test_no_prompt_points_at_ignored_pixels_and_no_target_has_them(left, seed, kind):
+    masks = np.stack([squares((8, 10), (10, 18), (20, 50)), squares()])
+    ignored = np.zeros(masks.shape[1:], bool)
+    ignored[6:30, left : left + 6] = True
+    masks[:, ignored] = IGNORED
+    config = Sam2Settings(tune="full", box_noise=0.0, **kind)
+    batch = PromptSampler(config, FIXED, [encode_coco(squares((12, 30)))]).draw(masks, np.random.default_rng(seed))
+    assert set(batch.index) == {0, 1}
+    for image, prompt, target in zip(batch.index, batch.prompts, batch.targets, strict=True):
+        np.testing.assert_array_equal(target == IGNORED, ignored)
+        assert (masks[image][target == 1] == 1).all()
+        assert (target == 1).any() <= (image == 0)
+        points = prompt.points[np.isin(prompt.labels, (INSIDE, OUTSIDE))].astype(int)
+        assert not ignored[points[:, 1], points[:, 0]].any()
+        box = prompt.points[np.isin(prompt.labels, (2, 3))].astype(int)
+        if len(box) and kind != {"prompt": "full_box"} and not (target == 1).any():
+            (x0, y0), (x1, y1) = box
+            assert not masks[image][y0 : y1 + 1, x0 : x1 + 1].any()
+        clicked = add_correction_click(prompt, np.ones_like(target, bool), target, np.random.default_rng(seed))
+        (x, y), label = clicked.points[-1].astype(int), clicked.labels[-1]
+        assert (label, target[y, x]) == (OUTSIDE, 0)
+
+
+@pytest.mark.parametrize("kind", ["box", "points"])
+def test_an_image_without_a_clean_place_has_a_prompt_that_nothing_is_learned_from(kind):
+    masks = np.full((1, 40, 80), IGNORED, np.uint8)
+    masks[0, :2] = 0
+    sampler = PromptSampler(Sam2Settings(tune="full", prompt=kind), FIXED, [encode_coco(squares((12, 30)))])
+    batch = sampler.draw(masks, np.random.default_rng(0))
+    assert batch.index == [0]
+    assert (batch.targets == IGNORED).all()
+
+
+def test_objects_to_imitate_are_without_ignored_pixels():
+    mask = squares((8, 10), side=10)
+    mask[:, 15:] = IGNORED
+    (whole,) = {*collect_objects(Masks([mask]), Sam2Settings(tune="full", batch_size=1), FIXED)}
+    np.testing.assert_array_equal(decode_coco(whole, *mask.shape), mask == 1)

@@ -43,18 +43,6 @@ def wrong_classes(experiments: Sequence[Experiment], dataset: DatasetSettings) -
     ]
 
 
-def wrong_ignored(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
-    """The problem of pixels to ignore where models would be trained on them as background."""
-    if dataset.ignore is None or not experiments:
-        return []
-    families = ", ".join(sorted({experiment.family for experiment in experiments}))
-    return [
-        f"dataset.ignore: {families} would learn the ignored pixels as background: training cannot leave pixels out. "
-        "Set experiments: [] to ingest, split and describe the data, or draw those pixels as defect or background and "
-        "leave ignore out"
-    ]
-
-
 def wrong_origins(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
     """Problems of initial weights whose path shows where they were trained; a training looks into the file."""
     return [

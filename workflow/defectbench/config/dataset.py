@@ -35,7 +35,8 @@ class DatasetSettings(Settings):
         None,
         exclude_if=lambda ignore: ignore is None,
         description="Pixels that nobody can decide, neither defect nor background: their value in masks, such as 255, "
-        "or the class that shapes of them have; 'crowd' also for COCO's crowds. They win over classes",
+        "or the class that shapes of them have, or an attribute (CVAT) or flag (LabelMe) that is set; 'crowd' also for "
+        "COCO's crowds. They win over classes",
     )
     images: Literal["all", "defective"] = Field("all", description="'defective' leaves out clean images")
     on_bad_sample: Literal["error", "quarantine"] = Field(

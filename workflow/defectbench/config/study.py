@@ -15,7 +15,6 @@ from defectbench.config.checks import (
     resolve_predict_images,
     wrong_classes,
     wrong_folds,
-    wrong_ignored,
     wrong_origins,
     wrong_trainings,
 )
@@ -146,7 +145,6 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         missing = missing_files(dataset, configfile)
         problems += missing or (ignored_roles(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
-        problems += wrong_ignored(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:
         problems += wrong_folds(experiments, sections.split.n_folds)

@@ -11,8 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 IMAGES, MASKS = "images", "masks"
-IGNORED = "has_ignored"
+HAS_IGNORED = "has_ignored"
 METADATA_KEY = b"defectbench"
+
+IGNORED = 255
+"""Value in masks of the pixels that nobody decided, which losses and validation leave out: the field's usual one."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of an image: contiguous, inside it."""
@@ -71,7 +74,7 @@ class MaskPack(_Pack):
         super().__init__(folder, MASKS, "n_classes")
         self.class_names: tuple[str, ...] = tuple(self._metadata["class_names"])
         """Names of the classes, in the order of the masks' first axis."""
-        self.has_ignored: bool = self._metadata.get(IGNORED, False)
+        self.has_ignored: bool = self._metadata.get(HAS_IGNORED, False)
         """Whether a plane of ignored pixels follows those of the classes."""
 
     def __getitem__(self, image_id: str) -> np.ndarray:
@@ -86,12 +89,20 @@ class MaskPack(_Pack):
         offset, height, width, n_classes = self._entries[image_id]
         return self._unpack(offset, (n_classes, height, width), window, merged)
 
-    def ignored(self, image_id: str, window: Window = WHOLE) -> np.ndarray:
-        """Pixels of no class that nobody decided, (h, w) uint8, values 0 and 1, in a ``window`` of an image."""
-        offset, height, width, n_classes = self._entries[image_id]
+    def read_marked(self, image_id: str, window: Window = WHOLE, *, merged: bool = False) -> np.ndarray:
+        """Masks as :meth:`read` gives them, with the value IGNORED in all planes where nobody decided."""
+        masks, ignored = self.read(image_id, window, merged=merged), self.ignored(image_id, window)
+        if ignored is not None:
+            masks[:, ignored] = IGNORED
+        return masks
+
+    def ignored(self, image_id: str, window: Window = WHOLE) -> np.ndarray | None:
+        """Pixels of no class that nobody decided, (h, w) bool, in a ``window``; None if the dataset marks none."""
         if not self.has_ignored:
-            return np.zeros((height, width), np.uint8)[window]
-        return self._unpack(offset + n_classes * height * -(-width // 8), (1, height, width), window)[0]
+            return None
+        offset, height, width, n_classes = self._entries[image_id]
+        plane = self._unpack(offset + n_classes * height * -(-width // 8), (1, height, width), window)[0]
+        return plane.astype(bool)
 
     def _unpack(self, offset: int, size: tuple[int, int, int], window: Window, merged: bool = False) -> np.ndarray:
         n_planes, height, width = size

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import Manifest
+from defectbench.data.packing import IGNORED
 from defectbench.data.rle import decode_coco, encode_coco
 from defectbench.data.tiles import Window
 
@@ -130,7 +131,7 @@ def spread_points(region: np.ndarray, n: int, rng: np.random.Generator) -> np.nd
 def make_points_prompt(
     target: np.ndarray, mask: np.ndarray, settings: PromptSettings, rng: np.random.Generator
 ) -> Prompt:
-    """Points inside the object ``target``, and points near it in no defect of ``mask``; both (H, W)."""
+    """Points inside the object ``target``, and points near it where ``mask`` is 0; both (H, W)."""
     n_inside, n_outside = rng.integers(settings.min_points, settings.max_points, size=2, endpoint=True)
     inside = spread_points(target, n_inside, rng)
     distance = cv2.distanceTransform((~target).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -159,13 +160,13 @@ def full_box_prompt(height: int, width: int) -> Prompt:
 def draw_prompts(
     kind: str, mask: np.ndarray, image_id: str, settings: PromptSettings, noise: float = 0.0
 ) -> list[Prompt]:
-    """Prompts of one image with the ``mask`` (H, W): a function of mask, id and settings alone.
+    """Prompts of one image with the ``mask`` (H, W), 0, 1 and IGNORED: a function of mask, id and settings alone.
 
     ``full_box`` ignores the mask; for the other kinds an image without a defect has no prompts. ``noise`` moves boxes.
     """
     if kind == "full_box":
         return [full_box_prompt(*mask.shape)]
-    return make_prompts(kind, find_objects(mask, settings.merge_distance), mask, image_id, settings, noise)
+    return make_prompts(kind, find_objects(mask == 1, settings.merge_distance), mask, image_id, settings, noise)
 
 
 def make_prompts(
@@ -196,9 +197,15 @@ def make_prompts(
 def draw_dataset_prompts(
     kind: str, manifest: Manifest, settings: PromptSettings, noise: float = 0.0
 ) -> Iterable[tuple[str, list[Prompt]]]:
-    """Image ids and prompts of all images of ``manifest``, any defect being one class."""
+    """Image ids and prompts of all images of ``manifest``, any defect being one class.
+
+    No point is on an ignored pixel; boxes may span some.
+    """
     for row in manifest.frame.itertuples(index=False):
-        yield row.image_id, draw_prompts(kind, manifest.masks(row).max(axis=0), row.image_id, settings, noise)
+        mask = manifest.masks(row).max(axis=0)
+        if manifest.has_ignored:
+            mask[manifest.ignored(row) > 0] = IGNORED
+        yield row.image_id, draw_prompts(kind, mask, row.image_id, settings, noise)
 
 
 def _logit(p: float) -> float:

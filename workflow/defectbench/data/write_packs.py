@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from defectbench.data.decoders import ImageError
 from defectbench.data.images import LARGE, decode_image, is_upright, stream
 from defectbench.data.manifest import Manifest
-from defectbench.data.packing import IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
+from defectbench.data.packing import HAS_IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
 from defectbench.data.rle import decode_coco
 from defectbench.data.tiles import Size, tile_id, tile_windows, window_size
 from defectbench.digests import atomic_with_digest
@@ -114,8 +114,9 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
         for image_id, window in placed:
             tile_masks = masks.read(image_id, window)
             areas.append(tile_masks.sum(axis=(1, 2), dtype=np.int64))
-            ignored = [masks.ignored(image_id, window)[None]] if masks.has_ignored else []
-            yield np.packbits(np.concatenate([tile_masks, *ignored]), axis=-1)
+            ignored = masks.ignored(image_id, window)
+            planes = tile_masks if ignored is None else np.concatenate([tile_masks, ignored[None]])
+            yield np.packbits(planes, axis=-1)
 
     offsets = _write_flat(folder / f"{MASKS}.bin", cut_masks())
     index = frame.assign(area=areas, offset=offsets, n_classes=len(masks.class_names))
@@ -125,7 +126,7 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
 
 def _mask_metadata(masks: Manifest | MaskPack) -> dict[str, Any]:
     """What the index of a pack says of all its masks."""
-    return {"class_names": masks.class_names} | ({IGNORED: True} if masks.has_ignored else {})
+    return {"class_names": masks.class_names} | ({HAS_IGNORED: True} if masks.has_ignored else {})
 
 
 def _write_flat(path: Path, arrays: Iterator[np.ndarray]) -> list[int]:

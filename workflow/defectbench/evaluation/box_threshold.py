@@ -9,7 +9,7 @@ from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.detection import CORNERS, true_boxes
 from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
-from defectbench.metrics.boxes import box_iou
+from defectbench.metrics.boxes import area_shares, box_iou
 from defectbench.metrics.codes import N_BINS
 
 MATCH_IOU = 0.5
@@ -37,12 +37,12 @@ def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThresh
     """The score k/256 with the highest F1 of boxes over all val images; ties go to the one nearest to 0.5.
 
     A box is correct if it is matched with a true one of its class at IoU >= 0.5, one to one, by descending score. True
-    boxes enclose the 8-connected parts of a class's mask, or of the union of all if the predictions are merged.
+    boxes enclose the 8-connected parts of a class's mask, or of the union of all if the predictions are merged. A box
+    without a match, half or more of which is ignored pixels, is not counted.
 
     Raises:
         EvaluationError: if the boxes are not of exactly the val images, or of other classes.
     """
-    truth.refuse_ignored("metrics of boxes")
     ids = truth.ids("val")
     if predictions.role != "val" or sorted(predictions.image_ids) != ids:
         raise EvaluationError(
@@ -54,15 +54,18 @@ def choose_box_threshold(truth: Truth, predictions: BoxPredictions) -> BoxThresh
     boxes_of = dict(list(predictions.boxes.groupby(["image_id", "class"])))
     scores, hits, n_true = [np.empty(0)], [np.empty(0, bool)], 0
     for image_id in ids:
-        masks = truth.masks(image_id, predictions.classes)
+        masks, ignored = truth.masks(image_id, predictions.classes), truth.ignored(image_id)
         for name, mask in zip(predictions.classes, masks, strict=True):
             true = true_boxes(mask).astype(float)
             true[:, 2:] += true[:, :2]
             n_true += len(true)
             if (image_id, name) in boxes_of:
                 boxes = boxes_of[image_id, name].sort_values("score", ascending=False, kind="stable")
-                scores.append(boxes["score"].to_numpy())
-                hits.append(match_boxes(boxes[CORNERS].to_numpy(), true))
+                corners = boxes[CORNERS].to_numpy()
+                matched = match_boxes(corners, true)
+                counted = matched | (ignored is None or area_shares(corners, ignored) < MATCH_IOU)
+                scores.append(boxes["score"].to_numpy()[counted])
+                hits.append(matched[counted])
     curve = f1_curve(np.concatenate(scores), np.concatenate(hits), n_true)
     k = Objective("f1").best_candidate(curve)
     values = [None if np.isnan(value) else float(value) for value in curve]

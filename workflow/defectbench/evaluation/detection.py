@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from defectbench.config.report import NO_NAMES, NamesSettings
 from defectbench.data.box_file import BoxPredictions
 from defectbench.evaluation.truth import EvaluationError, Truth, ids_sha256
 from defectbench.files import read_json
+from defectbench.metrics.boxes import area_shares
 
 CORNERS = ["x0", "y0", "x1", "y1"]
 MAX_BOXES = 100
@@ -46,12 +48,12 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
 
     A true object is an 8-connected part of a class's mask, or of the union of all if the predictions are merged.
     Average precision: Lin et al. 2014, 101 recall levels; mAP50_95 is the mean over IoU .50, .55, ... .95. None where
-    there is no true box. Source: pycocotools, all sizes.
+    there is no true box. Source: pycocotools, all sizes. Ignored pixels are a crowd: a box without a match is not
+    counted if their share of it is at least the IoU that a match needs.
 
     Raises:
         EvaluationError: if the predictions are not of exactly this role's images, or of other classes.
     """
-    truth.refuse_ignored("metrics of boxes")
     role, classes = predictions.role, predictions.classes
     ids = truth.ids(role)
     if sorted(predictions.image_ids) != ids:
@@ -63,10 +65,14 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
     number = {image_id: index for index, image_id in enumerate(ids, start=1)}
     annotations: list[dict[str, Any]] = []
     for image_id in ids:
+        ignored = truth.ignored(image_id)
         for category, mask in enumerate(truth.masks(image_id, classes), start=1):
-            for left, top, width, height in true_boxes(mask).tolist():
-                entry = {"image_id": number[image_id], "category_id": category, "bbox": [left, top, width, height]}
-                annotations.append(entry | {"id": len(annotations) + 1, "area": width * height, "iscrowd": 0})
+            objects = [(box, 0) for box in true_boxes(mask).tolist()]
+            if ignored is not None and ignored.any():
+                objects.append(([0, 0, ignored.shape[1], ignored.shape[0]], 1))
+            for box, iscrowd in objects:
+                entry = {"image_id": number[image_id], "category_id": category, "bbox": box, "iscrowd": iscrowd}
+                annotations.append(entry | {"id": len(annotations) + 1, "area": box[2] * box[3]})
     boxes = predictions.boxes
     corners = boxes[CORNERS].to_numpy()
     detections = np.column_stack(
@@ -78,7 +84,7 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
             boxes["class"].map({name: index for index, name in enumerate(classes, start=1)}),
         ]
     ).astype(np.float64)
-    precision = _precision(number, classes, annotations, detections)
+    precision = _precision(truth, ids, classes, annotations, detections)
     per_class = {
         name: {f"{role}_mAP50": _mean(precision[0, :, k]), f"{role}_mAP50_95": _mean(precision[:, :, k])}
         for k, name in enumerate(classes)
@@ -87,29 +93,56 @@ def box_metrics(truth: Truth, predictions: BoxPredictions) -> dict[str, Any]:
         f"{role}_mAP50": _mean(precision[0]),
         f"{role}_mAP50_95": _mean(precision),
         f"n_{role}": len(ids),
-        f"n_{role}_boxes": len(annotations),
+        f"n_{role}_boxes": sum(not annotation["iscrowd"] for annotation in annotations),
         f"{role}_ids_sha256": ids_sha256(ids),
         "per_class": per_class,
     }
 
 
+class _Evaluation(COCOeval):
+    """COCO's evaluation, in which a crowd is the ignored pixels of its image, and not its box."""
+
+    def __init__(self, annotations: COCO, detections: COCO, truth: Truth, ids: Sequence[str]) -> None:
+        """``ids`` are the images with the numbers 1, 2, … in ``annotations``."""
+        super().__init__(annotations, detections, iouType="bbox")
+        self._truth, self._ids = truth, ids
+
+    def computeIoU(self, image: int, category: int) -> Any:  # noqa: N802
+        """IoU of boxes, highest scores first, with true boxes, and share of each box that is ignored."""
+        iou = super().computeIoU(image, category)
+        crowds = [place for place, true in enumerate(self._gts[image, category]) if true["iscrowd"]]
+        if len(iou) and crowds:
+            ordered = sorted(self._dts[image, category], key=lambda box: -box["score"])[: len(iou)]
+            corners = np.array([box["bbox"] for box in ordered])
+            corners[:, 2:] += corners[:, :2]
+            ignored = self._truth.ignored(self._ids[image - 1])
+            assert ignored is not None, "its image has a crowd"
+            iou[:, crowds] = area_shares(corners, ignored)[:, None]
+        return iou
+
+
 def _precision(
-    number: dict[str, int], classes: tuple[str, ...], annotations: list[dict[str, Any]], detections: np.ndarray
+    truth: Truth,
+    ids: Sequence[str],
+    classes: tuple[str, ...],
+    annotations: list[dict[str, Any]],
+    detections: np.ndarray,
 ) -> np.ndarray:
     """Precision (IoU thresholds, recall levels, classes); -1 for a class without true boxes."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = {
             "info": {},
-            "images": [{"id": index} for index in number.values()],
+            "images": [{"id": index} for index in range(1, len(ids) + 1)],
             "categories": [{"id": index, "name": name} for index, name in enumerate(classes, start=1)],
             "annotations": annotations,
         }
         coco.createIndex()
         if not len(detections):
-            present = [any(a["category_id"] == index for a in annotations) for index in range(1, len(classes) + 1)]
+            found = {entry["category_id"] for entry in annotations if not entry["iscrowd"]}
+            present = [index in found for index in range(1, len(classes) + 1)]
             return np.broadcast_to(np.where(present, 0.0, -1.0), (10, 101, len(classes)))
-        evaluation = COCOeval(coco, coco.loadRes(detections), iouType="bbox")
+        evaluation = _Evaluation(coco, coco.loadRes(detections), truth, ids)
         evaluation.evaluate()
         evaluation.accumulate()
     # All sizes, MAX_BOXES boxes.

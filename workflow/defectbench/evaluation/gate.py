@@ -39,7 +39,7 @@ class Gate:
 
 
 def image_score(codes: np.ndarray) -> int:
-    """Defect score of an image: the highest code that SHARE of the pixels of its map (H, W) reach, at least one."""
+    """Defect score of an image: the highest code that SHARE of the pixels of its map reach, at least one."""
     rank = max(1, round(SHARE * codes.size))
     return int(np.partition(codes, codes.size - rank, axis=None)[codes.size - rank])
 
@@ -65,18 +65,17 @@ def choose_gate(data: ValidationData, calibration: Calibration) -> Gate:
 
     Raises:
         TypeError: if ``data`` is not of val images.
-        EvaluationError: if the dataset has ignored pixels.
     """
     if not isinstance(data, ValidationData):
         raise TypeError(f"a gate is chosen on ValidationData only, not {type(data).__name__}")
-    data.truth.refuse_ignored("gates")
     scores, passed, emptied = [], [], []
     for sample in data:
-        masks = final_masks(sample.codes, calibration, sample.image)
+        masks = final_masks(sample.codes, calibration, sample.image, sample.ignored)
         pairs = list(zip(sample.truth, masks, strict=True))
         passed.append([float(dice(*confusion(truth, mask))) for truth, mask in pairs])
         emptied.append([float(not truth.any()) for truth, _ in pairs])
-        scores.append([image_score(plane) for plane in sample.codes])
+        counted = slice(None) if sample.ignored is None else ~sample.ignored
+        scores.append([image_score(plane[counted]) for plane in sample.codes])
     gates = {
         name: best_gate(*(np.array(values)[:, index] for values in (scores, passed, emptied)))
         if data.header.has_scores

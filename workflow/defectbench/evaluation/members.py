@@ -24,6 +24,8 @@ class Sample(NamedTuple):
     """(C, H, W) uint16 of each member"""
     truth: np.ndarray
     """(C, H, W) bool"""
+    ignored: np.ndarray | None
+    """(H, W) bool: pixels that nobody decided; None if the dataset marks none"""
 
 
 class MemberMaps:
@@ -34,13 +36,11 @@ class MemberMaps:
 
         Raises:
             TypeError: if one of them is not of val images: nothing may be decided on test.
-            EvaluationError: if the dataset has ignored pixels.
             PredictionFileError: while iterating, if they are not of the same images in one order.
         """
         for data in members:
             if not isinstance(data, ValidationData):
                 raise TypeError(f"members are chosen on ValidationData only, not {type(data).__name__}")
-        members[0].truth.refuse_ignored("the choice of members")
         self.members = members
         self.n_images = len(members[0].ids)
         self.classes = common_classes([data.predictions for data in members])
@@ -51,8 +51,9 @@ class MemberMaps:
 
     def __iter__(self) -> Iterator[Sample]:
         """Stream the images."""
+        first = self.members[0]
         for image_id, maps in iterate_aligned([data.predictions for data in self.members]):
-            yield Sample(image_id, maps, self.members[0].true_masks(image_id))
+            yield Sample(image_id, maps, first.true_masks(image_id), first.truth.ignored(image_id))
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ def select_members(data: MemberMaps, most: int) -> list[Step]:
         free = [member for member in range(len(data)) if member not in selected]
         totals = {member: np.zeros(N_BINS - 1) for member in free}
         for sample in data:
-            truth = merge_masks(sample.truth)
+            truth, counted = merge_masks(sample.truth), ... if sample.ignored is None else ~sample.ignored
             # The maximum over classes of the mean: the mean has to come first.
             for member in free:
                 codes = mean_codes([sample.maps[m] for m in (*selected, member)]).max(axis=0)
-                totals[member] += counts.dice(*sweep(joint_histogram(codes, truth)))
+                totals[member] += counts.dice(*sweep(joint_histogram(codes[counted], truth[counted])))
         tried = {member: float(total.max() / data.n_images) for member, total in totals.items()}
         best = max(tried, key=tried.__getitem__)
         if steps and tried[best] <= steps[-1].value:
@@ -120,7 +121,8 @@ def _sample_pixels(data: MemberMaps, rng: np.random.Generator) -> tuple[np.ndarr
     for sample in data:
         for plane, truth in enumerate(sample.truth):
             for side in (True, False):
-                pixels = np.flatnonzero(truth.ravel() == side)
+                is_counted = truth == side if sample.ignored is None else (truth == side) & ~sample.ignored
+                pixels = np.flatnonzero(is_counted)
                 sampled = rng.choice(pixels, min(per_side, len(pixels)), replace=False)
                 p = np.stack([probabilities_from_codes(codes[plane].ravel()[sampled]) for codes in sample.maps], axis=1)
                 likelihood.append((p if side else 1 - p).astype(np.float32))

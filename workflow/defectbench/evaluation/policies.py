@@ -30,9 +30,11 @@ def iterate_masks(
     """Yield each policy and its masks (C, H, W) bool of one image, of its maps (C, H, W) uint16.
 
     ``image``, (H, W) or (H, W, 3) uint8, is needed if a dense CRF was chosen, else it may be None. Classes are in the
-    order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated; it may
-    spread into pixels of ``ignored``, (H, W) bool, whose codes are 0, and is cut there.
+    order of ``calibration.thresholds``. ``post_processed`` is absent if no post-processing was calibrated. Pixels of
+    ``ignored``, (H, W) bool, are in no mask: their codes count as 0, and post-processing that spreads there is cut.
     """
+    if ignored is not None:
+        codes = np.where(ignored, 0, codes)
     cuts = np.array([threshold_code(k) for k in calibration.thresholds.values()], dtype=np.uint16)
     yield CALIBRATED, codes >= cuts[:, None, None]
     yield AT_HALF, codes >= HALF

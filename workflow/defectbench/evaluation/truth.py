@@ -73,17 +73,6 @@ class Truth:
             return None
         return sum(int(self.manifest.ignored(self._rows[image_id]).sum()) for image_id in self.ids(role))
 
-    def refuse_ignored(self, what: str) -> None:
-        """Refuse a dataset with ignored pixels for ``what`` cannot leave them out.
-
-        Raises:
-            EvaluationError: if it marks any.
-        """
-        if self.manifest.has_ignored:
-            raise EvaluationError(
-                f"dataset {self.manifest.dataset} has ignored pixels, and {what} cannot leave them out"
-            )
-
 
 def read_truth(manifest: Path, split: Path) -> Truth:
     """Read manifest.parquet and split.csv."""

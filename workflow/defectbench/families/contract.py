@@ -29,7 +29,8 @@ class BuildTraining(Protocol):
     def __call__(self, settings: Any, job: NetworkJob) -> Training:
         """Build network and loss from the family's ``settings``; ``job`` has images, masks, classes and input files.
 
-        The seed is set before the call, so random weights follow from it.
+        The seed is set before the call, so random weights follow from it. True masks are 0, 1 and, in ignored pixels,
+        IGNORED: those of :mod:`defectbench.training.losses` leave these out, and so must a loss of the family's own.
         """
         ...
 

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from defectbench.data.stripes import LIGHT
 from defectbench.metrics.boundary import boundary
 
 # Blue, orange-red and yellow are distinguishable with any colour vision, on light metal and on dark.
 HIT, FALSE_ALARM, MISSED = "#56B4E9", "#E8500A", "#F0E442"
-PREDICTION_LEGEND = [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed")]
+STRIPES = f"#{LIGHT:02X}{LIGHT:02X}{LIGHT:02X}"
 # Distinct from the colours of predictions, and different in lightness too.
 CLASS_COLOURS = ("#00E0A0", "#FF5CC8", "#FFA500", "#8C9BFF", "#C8FF3B", "#FFFFFF")
 _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45
@@ -35,6 +36,16 @@ def draw_truth(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -> 
     return canvas
 
 
+def prediction_legend(has_ignored: bool) -> list[tuple[str, str]]:
+    """Colours of :func:`draw_prediction` and their names, and that of ignored pixels."""
+    return [(HIT, "hit"), (FALSE_ALARM, "false alarm"), (MISSED, "missed"), *ignored_legend(has_ignored)]
+
+
+def ignored_legend(has_ignored: bool) -> list[tuple[str, str]]:
+    """Colour and name of ignored pixels, if a dataset may have them."""
+    return [(STRIPES, "stripes: ignored")] if has_ignored else []
+
+
 def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """``image`` as RGB, its hits, false alarms and misses tinted, the outline of ``prediction`` in full colour.
 
@@ -46,15 +57,6 @@ def draw_prediction(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray
         _tint(canvas, area, colour, _PREDICTION_FILL)
         _tint(canvas, area & outline, colour, 1)
     return canvas
-
-
-def mark_ignored(image: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """A copy of ``image``, (H, W) or (H, W, 3) uint8, with grey stripes on the pixels of ``ignored``, (H, W) bool."""
-    height, width = ignored.shape
-    stripes = (np.add.outer(np.arange(height), np.arange(width)) & 4) > 0
-    marked = image.copy()
-    marked[ignored & stripes] = 128
-    return marked
 
 
 def _tint(canvas: np.ndarray, area: np.ndarray, colour: str, share: float) -> None:

@@ -49,7 +49,10 @@ class Samples(Dataset):
         return self.geometry.input_size(height, width)
 
     def __getitem__(self, item: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """Image (C, H, W) uint8, masks (n_maps, H, W) uint8 and index of the sample (pass, index)."""
+        """Image (C, H, W) uint8, masks (n_maps, H, W) uint8 and index of the sample (pass, index).
+
+        Masks are 0, 1 or IGNORED: scaled, padded and augmented together, pixel by pixel.
+        """
         number, index = item
         image_id = self.image_ids[index]
         window = self.window(number, index)
@@ -75,7 +78,7 @@ class Samples(Dataset):
             rng = np.random.default_rng(self._seed(f"{number} {image_id} crop"))
             start = rng.integers(0, size - crop, endpoint=True)
             if rng.random() < self.defect_crops:
-                defect = np.argwhere(self.masks.read(image_id, merged=True)[0])
+                defect = np.argwhere(self.masks.read_marked(image_id, merged=True)[0] == 1)
                 if len(defect):
                     start = np.clip(rng.choice(defect) - crop // 2, 0, size - crop)
         else:
@@ -89,11 +92,14 @@ class Samples(Dataset):
 
     def read_masks(self, image_id: str, window: Window) -> np.ndarray:
         """Masks (n_maps, h, w) uint8 of a window of an image, at its own size; in training they may be more planes."""
-        return self.masks.read(image_id, window, merged=self.task == "merged")
+        return self.masks.read_marked(image_id, window, merged=self.task == "merged")
 
     def true_masks(self, index: int) -> np.ndarray:
-        """Masks (n_maps, H, W) of an image at its own size, one for all classes if the task is 'merged'."""
-        return self.masks.read(self.image_ids[index], merged=self.task == "merged")
+        """Masks (n_maps, H, W) of an image at its own size, one for all classes if the task is 'merged'.
+
+        Their values are 0, 1 and IGNORED.
+        """
+        return self.masks.read_marked(self.image_ids[index], merged=self.task == "merged")
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -7,10 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from defectbench.data.packing import IGNORED
+from defectbench.data.stripes import mark_ignored
 from defectbench.files import atomic
 from defectbench.metrics import counts
 from defectbench.metrics.codes import HALF
 from defectbench.training.dataset import Samples
+from defectbench.training.validation import leave_out_ignored
 
 N_PICTURES = 4
 TRUTH, PREDICTION = (0, 160, 0), (0, 60, 230)  # green and orange-red, BGR
@@ -41,7 +44,8 @@ class Extremes:
         """Images with the lowest Dice, worst first; of equal ones those with more wrong pixels first."""
 
     def add(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:
-        """Add image number ``index``: ``codes`` (C, H, W) uint16 and true masks of the same shape, 0 and 1."""
+        """Add image number ``index``: ``codes`` (C, H, W) uint16 and true masks of the same shape, 0, 1 and IGNORED."""
+        codes, truth, _ = leave_out_ignored(codes, truth)
         predicted = codes.max(axis=0) >= HALF
         tp, fp, fn = counts.confusion(truth.max(axis=0), predicted)
         scored = ScoredImage(index, float(counts.dice(tp, fp, fn)), int(fp + fn), bool(tp + fn), predicted)
@@ -78,12 +82,12 @@ def _draw_sheet(images: Sequence[ScoredImage], val: Samples) -> np.ndarray:
 
 
 def _draw_outlines(scored: ScoredImage, val: Samples) -> np.ndarray:
-    image = val.images[val.image_ids[scored.index]]
+    image, truth = val.images[val.image_ids[scored.index]], val.true_masks(scored.index).max(axis=0)
+    image = mark_ignored(image, truth == IGNORED)
     scale = max(1, _WIDTH // image.shape[1])
     picture = _enlarge(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), scale)
-    truth = val.true_masks(scored.index).max(axis=0)
-    for mask, colour in ((truth, TRUTH), (scored.predicted.astype(np.uint8), PREDICTION)):
-        contours, _ = cv2.findContours(_enlarge(mask, scale), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    for mask, colour in ((truth == 1, TRUTH), (scored.predicted, PREDICTION)):
+        contours, _ = cv2.findContours(_enlarge(mask.astype(np.uint8), scale), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, contours, -1, colour, 1)
     return picture
 

@@ -1,4 +1,4 @@
-"""Losses of logits (B, C, H, W) against masks (B, C, H, W) of 0 and 1; docs/losses.md compares them."""
+"""Losses of logits (B, C, H, W) against masks (B, C, H, W) of 0, 1 and IGNORED; docs/losses.md compares them."""
 
 from collections.abc import Callable
 
@@ -6,18 +6,22 @@ import segmentation_models_pytorch as smp
 import torch
 from torch.nn import functional
 
+from defectbench.data.packing import IGNORED
+
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 # Weight of a false positive and of a false negative pixel: S. S. M. Salehi et al., Tversky loss function for image
 # segmentation using 3D fully convolutional deep networks, MLMI 2017.
 _TVERSKY_FP, _TVERSKY_FN = 0.3, 0.7
+# Its p, its BCE without a defect and the gradients of both are exactly 0 in float32.
+_SURELY_NONE = -1e4
 
 
 def make_loss(name: str, pos_weight: tuple[float, ...] = (1.0,)) -> Loss:
     """The loss of the settings.
 
     ``pos_weight`` are the weights of defect pixels in a BCE term: one for all maps, or one for each. Everything is
-    computed in float32, whatever the network's precision.
+    computed in float32, whatever the network's precision. IGNORED pixels take part in no sum and no mean.
     """
     bce, dice, focal = BCE(pos_weight), dice_loss(), focal_loss
     terms: dict[str, list[tuple[float, Loss]]] = {
@@ -33,10 +37,27 @@ def make_loss(name: str, pos_weight: tuple[float, ...] = (1.0,)) -> Loss:
 
     def loss(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            logits, masks = logits.float(), masks.float()
-            return sum(weight * term(logits, masks) for weight, term in terms[name])
+            factor = mean_factor(masks)
+            logits, masks = leave_out_ignored(logits.float(), masks.float())
+            factors = {bce: factor, focal: factor}
+            return sum(weight * term(logits, masks) * factors.get(term, 1) for weight, term in terms[name])
 
     return loss
+
+
+def leave_out_ignored(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``logits`` and ``masks`` with a sure and right prediction in IGNORED pixels: they add nothing to any sum."""
+    counted = masks != IGNORED
+    return torch.where(counted, logits, _SURELY_NONE), torch.where(counted, masks, 0)
+
+
+def mean_factor(masks: torch.Tensor, first_axis: int = 0) -> torch.Tensor:
+    """All pixels divided by those that are not IGNORED: by it, a mean over all becomes one over these.
+
+    Along all axes of ``masks`` from ``first_axis`` on; exactly 1 where no pixel is ignored.
+    """
+    counted = (masks != IGNORED).flatten(first_axis)
+    return counted.shape[-1] / counted.sum(dim=-1).clamp(min=1)
 
 
 class BCE:

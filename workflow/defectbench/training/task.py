@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from defectbench.config.train import MONITORS, TrainSettings
+from defectbench.data.packing import IGNORED
 from defectbench.inference.memory import peak_memory_bytes
 from defectbench.metrics import counts
 from defectbench.metrics.codes import codes_from_logits
@@ -24,7 +25,7 @@ from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
 
 TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
-"""Loss of a batch, logits (N, C, H, W), with deep supervision several, finest first, and their true masks."""
+"""Loss of a batch, logits (N, C, H, W), with deep supervision several, finest first, and masks of 0, 1 and IGNORED."""
 ValidationOutputs = tuple[torch.Tensor, torch.Tensor]
 """Loss of a batch, and logits (N, C, H, W)."""
 HistoryRow = dict[str, float | None]
@@ -148,7 +149,7 @@ class SegmentationTask(L.LightningModule):
             self.add_validated(index, codes_from_logits(maps), truth)
 
     def add_validated(self, index: int, codes: np.ndarray, truth: np.ndarray) -> None:
-        """Add the codes (C, H, W) of val image ``index`` to the scores."""
+        """Add the codes (C, H, W) of val image ``index`` to the scores; its ``truth`` is of 0, 1 and IGNORED."""
         self._evaluation.add(codes, truth)
         if self.extremes is not None:
             self.extremes.add(index, codes, truth)
@@ -272,5 +273,6 @@ class SegmentationTask(L.LightningModule):
 def _confusion(outputs: torch.Tensor | tuple[torch.Tensor, ...], masks: torch.Tensor) -> torch.Tensor:
     """True and false positive and false negative pixels (3,), int64, of the merged masks at p = 0.5."""
     logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-    predicted, truth = (logits.detach() >= 0).any(dim=1), masks.bool().any(dim=1)
+    predicted, truth = (logits.detach() >= 0).any(dim=1), (masks == 1).any(dim=1)
+    predicted &= (masks != IGNORED).all(dim=1)
     return torch.stack([(predicted & truth).sum(), (predicted & ~truth).sum(), (~predicted & truth).sum()])

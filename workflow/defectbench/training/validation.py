@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from defectbench.config.score import ScoreSettings
+from defectbench.data.packing import IGNORED
 from defectbench.metrics import counts, image_counts
 from defectbench.metrics.codes import HALF, N_BINS
 from defectbench.metrics.components import assign_clusters, find_components, highest_codes, match_components
@@ -28,14 +29,15 @@ class Evaluation:
         self._counts: dict[str, list[tuple[int, int, int, int]]] = {name: [] for name in self.classes}
 
     def add(self, codes: np.ndarray, truth: np.ndarray) -> None:
-        """Add one image: ``codes`` (C, H, W) uint16 and true masks of the same shape, 0 and 1."""
+        """Add one image: ``codes`` (C, H, W) uint16 and true masks of the same shape, 0, 1 and IGNORED."""
+        codes, truth, n_ignored = leave_out_ignored(codes, truth)
         merged, mask = codes.max(axis=0), truth.max(axis=0)
-        full = full_histogram(merged, mask)
+        full = full_histogram(merged, mask, n_ignored)
         self._components.add(merged, mask)
         self._pooled += full
         self._histograms.append(coarsen(full))
         for name, plane, mask in zip(self.classes, codes, truth, strict=bool(self.classes)):
-            self._counts[name].append((*counts.confusion(mask, plane >= HALF), mask.size))
+            self._counts[name].append((*counts.confusion(mask, plane >= HALF), mask.size - n_ignored))
 
     def metrics(self) -> dict[str, float | None]:
         """Columns of history.csv, None if undefined.
@@ -87,6 +89,14 @@ class Evaluation:
             "presence_accuracy": image_counts.image_accuracy(images),
             "presence_f1": image_counts.image_f1(images),
         }
+
+
+def leave_out_ignored(codes: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """``codes`` and ``truth``, both (C, H, W), without a defect in IGNORED pixels, and the number of these."""
+    ignored = truth[0] == IGNORED
+    if not ignored.any():
+        return codes, truth, 0
+    return np.where(ignored, 0, codes), np.where(ignored, 0, truth), int(ignored.sum())
 
 
 class ComponentHits:

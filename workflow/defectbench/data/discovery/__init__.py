@@ -18,6 +18,7 @@ from defectbench.data.discovery import (
     yolo_semantic,
 )
 from defectbench.data.discovery.folder import Candidate, Folder
+from defectbench.data.discovery.ignored import propose_ignored
 
 # Keys as in defectbench.config.ingest.FORMATS, in which each candidate's settings are checked.
 LOOKS_LIKE: dict[str, Callable[[Folder], Iterator[Candidate]]] = {
@@ -39,4 +40,4 @@ LOOKS_LIKE: dict[str, Callable[[Folder], Iterator[Candidate]]] = {
 
 def find_candidates(folder: Folder) -> list[Candidate]:
     """All ways in which ``folder`` may be meant, in the order of the formats."""
-    return [candidate for looks_like in LOOKS_LIKE.values() for candidate in looks_like(folder)]
+    return [propose_ignored(candidate) for looks_like in LOOKS_LIKE.values() for candidate in looks_like(folder)]

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from defectbench.config.split import file_role
-from defectbench.data.discovery.folder import Candidate, Folder, images_folder, pattern_of
+from defectbench.data.discovery.folder import Candidate, Doubt, Folder, images_folder, pattern_of
 from defectbench.data.foreign_text import TextError, read_text
 from defectbench.data.names import normal_form
+from defectbench.data.preview import count_nouns
 from defectbench.data.readers.base import LabelFileError
 from defectbench.data.readers.coco import parse_coco
 
@@ -22,6 +23,8 @@ class _File:
     """Name of an image below the folder -> its name in the file; those that are not there are missing."""
     annotations: int
     categories: tuple[str, ...]
+    crowds: int
+    """Annotations with iscrowd: 1."""
 
 
 def looks_like(folder: Folder) -> Iterator[Candidate]:
@@ -60,13 +63,16 @@ def _look(folder: Folder, name: str, places: dict[str, list[str]]) -> _File | No
     categories = [category.name for category in content.categories if used[category.id]]
     if not images or not categories:
         return None
-    return _File(name, images, len(content.annotations), tuple(categories))
+    crowds = sum(annotation.iscrowd for annotation in content.annotations)
+    return _File(name, images, len(content.annotations), tuple(categories), crowds)
 
 
 def _candidate(annotations: str, files: list[_File]) -> Candidate:
     images = {image: name for file in files for image, name in file.images.items()}
     names = list(dict.fromkeys(name for file in files for name in file.categories))
     n_annotations = sum(file.annotations for file in files)
+    n_crowds = sum(file.crowds for file in files)
+    crowds = f"{count_nouns(n_crowds, 'crowd')} (iscrowd: 1) read as defects, which COCO itself does not score"
     return Candidate(
         "coco",
         annotations,
@@ -76,5 +82,6 @@ def _candidate(annotations: str, files: list[_File]) -> Candidate:
             "images_dir": images_folder(images.items()),
             "classes": dict(enumerate(names, start=1)),
         },
+        (Doubt(crowds, "ignore: crowd"),) if n_crowds else (),
         roles={image: role for file in files if (role := file_role(file.name)) for image in file.images},
     )

@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from defectbench.data.discovery.folder import UNNAMED, Candidate, Doubt, Folder, common_folder, name_classes
+from defectbench.data.discovery.ignored import LARGEST_NUMBER, doubt_void
 from defectbench.data.discovery.pairs import MOST_VALUES, Look, Pair, find_pairs, look_at_masks
 from defectbench.data.preview import preview_list
-from defectbench.data.readers.mask_pixels import DRAWN, USUAL_THRESHOLD
+from defectbench.data.readers.mask_pixels import DRAWN, USUAL_THRESHOLD, VOID
 
 INSTANCES = "SegmentationObject"
 """Name of Pascal VOC's folder of masks that tell things apart, not classes."""
@@ -160,13 +161,15 @@ class _Present(NamedTuple):
                 f" {USUAL_THRESHOLD} is taken for the defect"
             )
             return one_class | {"threshold": USUAL_THRESHOLD}, [UNNAMED, Doubt(text, f"threshold: {defects[0]}")]
-        doubts = [UNNAMED]
-        if 255 in defects:
-            text = (
-                f"{self.values[255]:,} masks have the value 255, which often means 'to be ignored': here it is a class"
-            )
-            doubts.append(Doubt(text))
-        return {"mask_kind": "index", "classes": name_classes(defects)}, doubts
+        *others, largest = defects
+        if largest != VOID:
+            return {"mask_kind": "index", "classes": name_classes(defects)}, [UNNAMED]
+        if others[-1] <= LARGEST_NUMBER:
+            settings = {"mask_kind": "index", "classes": name_classes(others), "ignore": VOID}
+            return settings, [UNNAMED, doubt_void(self.values[VOID], f"ignore: null, and {VOID} among classes")]
+        text = f"{self.values[VOID]:,} masks have the value {VOID}, here a class; it may also mean 'to be ignored'"
+        doubt = Doubt(text, f"ignore: {VOID}, and {VOID} taken out of classes")
+        return {"mask_kind": "index", "classes": name_classes(defects)}, [UNNAMED, doubt]
 
     def _describe_colours(self) -> tuple[dict[str, Any], list[Doubt]]:
         colours = sorted(self.colours)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import permutations
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Pair(NamedTuple):
         """The key of the candidate that reads it as a plain folder of masks."""
         return f"mask_folder:{self.masks}"
 
-    def leave_out(self) -> tuple[dict[str, str], list[Doubt]]:
+    def leave_out(self) -> tuple[dict[str, Any], list[Doubt]]:
         """The setting for images without a mask, and the doubt about it; none if there are no such images."""
         if not (n_missing := self.n_images - len(self.files)):
             return {}, []

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from defectbench.data.discovery.folder import UNNAMED, Candidate, Folder, name_classes
+from defectbench.data.discovery.ignored import doubt_void
 from defectbench.data.discovery.pairs import find_pairs, look_at_masks
 from defectbench.data.readers.mask_pixels import VOID
 from defectbench.data.voc_palette import voc_colour
@@ -23,6 +24,8 @@ def looks_like(folder: Folder) -> Iterator[Candidate]:
         found = {value for look in looks for value in look.values}
         found |= {numbers[colour] for look in looks for colour in look.colours if colour in numbers}
         missing, doubts = pair.leave_out()
+        if n_void := sum(VOID in look.values or voc_colour(VOID) in look.colours for look in looks):
+            missing, doubts = missing | {"ignore": VOID}, [*doubts, doubt_void(n_void)]
         if classes := found - {0, VOID}:
             yield Candidate(
                 "pascal_voc",

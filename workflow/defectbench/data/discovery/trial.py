@@ -144,9 +144,13 @@ def _without_unused_classes(trial: Trial) -> Trial:
         return trial
     classes = {value: name for value, name in trial.settings.classes.items() if name not in unused}
     kept = [position for position, name in enumerate(trial.manifest.class_names) if name in classes.values()]
+    n_classes = len(trial.manifest.class_names)
     frame = trial.frame.assign(
         **{
-            column: [None if each is None else [each[c] for c in kept] for each in trial.frame[column]]
+            # Beyond the classes, the run lengths of ignored pixels.
+            column: [
+                None if each is None else [*(each[c] for c in kept), *each[n_classes:]] for each in trial.frame[column]
+            ]
             for column in ("rle", "area")
         }
     )

@@ -83,7 +83,12 @@ class CvatLabels(ShapeLabels):
         return image_id
 
     def _shape(self, row: int, tag: str, attributes: dict[str, str]) -> Shape:
-        return Shape(tag, row, attributes.get("label", ""), lambda *size: self._draw(tag, attributes, *size))
+        marks = [
+            name.removeprefix(_ATTRIBUTE)
+            for name, value in attributes.items()
+            if name.startswith(_ATTRIBUTE) and value.strip().lower() == "true"
+        ]
+        return Shape(tag, row, attributes.get("label", ""), lambda *size: self._draw(tag, attributes, *size), marks)
 
     def _draw(self, tag: str, attributes: dict[str, str], height: int, width: int) -> Rle:
         if tag not in _DRAW:
@@ -147,6 +152,8 @@ _DRAW: dict[str, Callable[[dict[str, str], int, int], Rle]] = {
 _Attributes = dict[str, str]
 _Image = tuple[int, _Attributes, list[tuple[int, str, _Attributes]]]
 """Line, attributes and shapes of an image; line, tag and attributes of each shape."""
+_ATTRIBUTE = "attribute "
+"""Begins the names under which the attributes that people gave a shape are among those of XML, which have no blanks."""
 
 
 def parse_images(path: Path) -> list[_Image]:
@@ -158,6 +165,7 @@ def parse_images(path: Path) -> list[_Image]:
     images: list[_Image] = []
     parser = expat.ParserCreate()
     tags: list[str] = []
+    named: list[str] = []
 
     def start(tag: str, attributes: _Attributes) -> None:
         line = parser.CurrentLineNumber
@@ -173,12 +181,20 @@ def parse_images(path: Path) -> list[_Image]:
             images.append((line, attributes, []))
         elif tags[-1:] == ["image"]:
             images[-1][2].append((line, tag, attributes))
+        elif tag == "attribute" and tags[-2:-1] == ["image"]:
+            named[:] = [_ATTRIBUTE + attributes.get("name", "")]
         tags.append(tag)
+
+    def read_value(text: str) -> None:
+        if tags[-1:] == ["attribute"] and tags[-3:-2] == ["image"]:
+            *_, attributes = images[-1][2][-1]
+            attributes[named[0]] = attributes.get(named[0], "") + text
 
     def refuse(*_: Any) -> None:
         raise TextError("has a document type definition, which CVAT does not write")
 
     parser.StartElementHandler = start
+    parser.CharacterDataHandler = read_value
     parser.EndElementHandler = lambda tag: tags.pop()
     parser.StartDoctypeDeclHandler = refuse
     try:

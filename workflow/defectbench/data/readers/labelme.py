@@ -7,6 +7,7 @@ is clean; one without a file is a problem, or clean if the settings say so.
 import base64
 import binascii
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -35,6 +36,7 @@ class _Shape(Parsed):
     points: list[_Point]
     shape_type: str | None = None  # files of old versions have polygons without saying so
     mask: str | None = None  # base64 of a PNG
+    flags: dict[str, Any] | None = None
 
 
 class _File(Parsed):
@@ -110,8 +112,13 @@ class LabelMeLabels(ShapeLabels):
         except TextError as error:
             raise BadLabels([Problem(image_id, file, None, str(error))]) from None
         size = None if content.height is None or content.width is None else (content.height, content.width)
-        said = [flag for flag, is_set in (content.flags or {}).items() if is_set]
-        return Entry(file, size, [_shape(number, shape) for number, shape in enumerate(content.shapes)], said)
+        shapes = [_shape(number, shape) for number, shape in enumerate(content.shapes)]
+        return Entry(file, size, shapes, _list_set(content.flags))
+
+
+def _list_set(flags: dict[str, Any] | None) -> list[str]:
+    """Names of the flags that are set."""
+    return [name for name, value in (flags or {}).items() if value is True]
 
 
 def _check_image(image_id: str, image_path: str) -> None:
@@ -125,7 +132,7 @@ def _check_image(image_id: str, image_path: str) -> None:
 
 def _shape(number: int, shape: _Shape) -> Shape:
     place = f"shapes.{number}"
-    return Shape(place, None, shape.label, lambda height, width: _draw(shape, height, width))
+    return Shape(place, None, shape.label, lambda height, width: _draw(shape, height, width), _list_set(shape.flags))
 
 
 def _draw(shape: _Shape, height: int, width: int) -> Rle:

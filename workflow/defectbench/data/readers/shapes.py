@@ -28,6 +28,8 @@ class Shape(NamedTuple):
     label: str
     draw: Callable[[int, int], Rle]
     """Its mask in an image of the given height and width; raises ValueError or PolygonError."""
+    marks: Sequence[str] = ()
+    """Names of its attributes or flags that are set: one may be what the settings ignore."""
 
 
 class Entry(NamedTuple):
@@ -75,11 +77,12 @@ class ShapeLabels(ABC):
             problem = f"the image as a whole is called {preview_list(without)}, but no shape shows where it is"
             raise BadLabels([Problem(image_id, entry.file, None, problem)])
         parts: dict[str, list[Rle]] = {name: [] for name in self._settings.class_names}
-        problems, left_out = [], []
+        problems, left_out, ignore = [], [], self._settings.ignore
         for shape in entry.shapes:
             try:
-                self._check_class(shape.label)
-                parts[shape.label].append(shape.draw(height, width))
+                label = str(ignore) if ignore in shape.marks else shape.label
+                self._check_class(label)
+                parts[label].append(shape.draw(height, width))
             except DegenerateError as error:
                 left_out.append(f"{shape.place}: {error}")
             except (ValueError, PolygonError) as error:

@@ -10,6 +10,7 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.metrics.codes import N_BINS, codes_from_logits
 from defectbench.metrics.counts import dice
 from defectbench.metrics.histograms import joint_histogram, sweep
+from defectbench.training.validation import leave_out_ignored
 
 KERNEL_SIZES = (5, 9, 15, 25)
 POLARITIES = ("bright", "dark", "both")
@@ -92,7 +93,9 @@ def tune_top_hat(images: ImagePack, masks: MaskPack, image_ids: list[str]) -> To
     def best_dice(model: TopHatOtsu) -> float:
         total = np.zeros(N_BINS - 1)
         for image_id in image_ids:
-            histogram = joint_histogram(model.codes(images[image_id])[0], masks[image_id].max(axis=0))
+            truth = masks.read_marked(image_id, merged=True)
+            (codes,), (truth,), n_ignored = leave_out_ignored(model.codes(images[image_id]), truth)
+            histogram = joint_histogram(codes, truth, n_ignored)
             total += dice(*sweep(histogram))
         return float(total.max())
 

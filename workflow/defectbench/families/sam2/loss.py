@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from defectbench.data.packing import IGNORED
 from defectbench.families.sam2.network import DecoderOutput
+from defectbench.training.losses import leave_out_ignored, mean_factor
 
 _GAMMA = 2.0
 
@@ -36,7 +38,7 @@ class Sam2Loss:
 
     Of a prompt's masks only the one with the lowest focal and Dice loss is trained; the IoU term averages all masks.
     Mask and IoU terms are 0 for empty targets, which train the object score alone. (Unless ``score_decides``, they have
-    the focal term too; Dice is not defined.)
+    the focal term too; Dice is not defined.) IGNORED pixels are in no term, and a prompt without any other has none.
     """
 
     def __init__(self, recipe: str) -> None:
@@ -44,19 +46,19 @@ class Sam2Loss:
         self.recipe = RECIPES[recipe]
 
     def __call__(self, output: DecoderOutput, masks: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Loss of ``output`` whose ``masks`` (P, M, H, W) are logits at the size of ``targets`` (P, H, W), 0 and 1."""
+        """Loss of ``output``, whose ``masks`` (P, M, H, W) are logits, against ``targets`` (P, H, W): 0, 1, IGNORED."""
         with torch.autocast(masks.device.type, enabled=False):
             masks, iou, score = masks.float(), output.iou.float(), output.object_score.float()
-            targets = targets.float()
-            present = targets.flatten(1).any(dim=1).float()
-            true_masks = targets[:, None].expand_as(masks)
-            focal = self.recipe.focal * focal_per_mask(masks, true_masks, self.recipe.alpha)
+            factor, decided = mean_factor(targets, 1)[:, None], (targets != IGNORED).flatten(1).any(dim=1).float()
+            masks, true_masks = leave_out_ignored(masks, targets[:, None].float().expand_as(masks))
+            present = (targets == 1).flatten(1).any(dim=1).float()
+            focal = self.recipe.focal * focal_per_mask(masks, true_masks, self.recipe.alpha) * factor
             dice = self.recipe.dice * dice_per_mask(masks, true_masks) * present[:, None]
             if self.recipe.score_decides:
                 focal = focal * present[:, None]
             best = (focal + dice).amin(dim=1)
             iou_loss = functional.l1_loss(iou, true_iou(masks, true_masks), reduction="none").mean(dim=1) * present
-            score_loss = functional.binary_cross_entropy_with_logits(score, present, reduction="none")
+            score_loss = functional.binary_cross_entropy_with_logits(score, present, reduction="none") * decided
             return (best + self.recipe.iou * iou_loss + self.recipe.object_score * score_loss).mean()
 
 

@@ -31,7 +31,7 @@ def collect_objects(train: Samples, settings: Sam2Settings, fixed: PromptSetting
         for item in batches.batch(number):
             if any(areas[train.image_ids[item[1]]]):
                 _, masks, _ = train[item]
-                found = find_objects(masks[0].numpy(), fixed.merge_distance)
+                found = find_objects(masks[0].numpy() == 1, fixed.merge_distance)
                 objects += map(encode_coco, select_objects(found, settings, rng))
         if len(objects) >= _ENOUGH:
             break

@@ -9,6 +9,7 @@ import numpy as np
 
 from defectbench.config.families.sam2 import Sam2Settings
 from defectbench.config.prompts import PromptSettings
+from defectbench.data.packing import IGNORED
 from defectbench.data.prompts import (
     INSIDE,
     OUTSIDE,
@@ -44,11 +45,11 @@ class PromptBatch:
     """Image of each prompt."""
     prompts: list[Prompt]
     targets: np.ndarray
-    """Masks (P, H, W) uint8 of the prompted objects; empty for prompts on clean places."""
+    """Masks (P, H, W) uint8 of the prompted objects, 0, 1 and IGNORED; empty for prompts on clean places."""
 
 
 class _Region(NamedTuple):
-    """What a prompt points at, and its target: masks (H, W) bool."""
+    """What a prompt points at, and its target: masks (H, W) bool; a target may be IGNORED throughout."""
 
     place: np.ndarray
     target: np.ndarray
@@ -60,7 +61,7 @@ class PromptSampler:
 
     A prompt on a clean place has an empty target, which trains the object score. It is drawn as if an object of another
     training image were there, so that nothing but the pixels tells that there is none: the box or the points do not.
-    Each clean image has one, and so have some of the defective ones.
+    Each clean image has one, and so have some of the defective ones. Boxes may span IGNORED pixels; no point is there.
     """
 
     def __init__(self, settings: Sam2Settings, fixed: PromptSettings, others: Sequence[bytes] = ()) -> None:
@@ -74,7 +75,7 @@ class PromptSampler:
         self.others = others
 
     def draw(self, masks: np.ndarray, rng: np.random.Generator, predicted: np.ndarray | None = None) -> PromptBatch:
-        """Prompts for ``masks`` (B, H, W) uint8, of which every image has at least one.
+        """Prompts for ``masks`` (B, H, W) uint8, 0, 1 and IGNORED, of which every image has at least one.
 
         With masks (B, H, W) of ``predicted`` objects, they are the boxes of these, as they are. The target is the true
         object that matches, or empty on a clean place; an object that is neither is left out, and an image without any
@@ -97,24 +98,27 @@ class PromptSampler:
                     prompt = join_prompts(parts)
                 index.append(image)
                 prompts.append(prompt)
-                targets.append(region.target.astype(np.uint8))
+                targets.append(np.where(mask == IGNORED, IGNORED, region.target).astype(np.uint8))
         return PromptBatch(index, prompts, np.stack(targets))
 
     def _regions(self, mask: np.ndarray, kind: str, rng: np.random.Generator) -> list[_Region]:
         noise = self.settings.box_noise
         if kind == "full_box":
-            return [_Region(mask > 0, mask > 0, noise)]
-        selected = select_objects(find_objects(mask, self.fixed.merge_distance), self.settings, rng)
+            return [_Region(mask == 1, mask == 1, noise)]
+        selected = select_objects(find_objects(mask == 1, self.fixed.merge_distance), self.settings, rng)
         regions = [_Region(target, target, noise) for target in selected]
         if not regions or rng.random() < _PROMPTED_ON_CLEAN_PLACE:
             other = decode_coco(self.others[int(rng.integers(len(self.others)))], *mask.shape) > 0
             place = find_clean_place(other, mask, self.fixed.merge_distance, rng)
             if place is not None:
                 regions.append(_Region(place, np.zeros_like(place), noise))
+            elif not regions:
+                # Ignored pixels leave no clean place: a prompt that nothing is learned from.
+                regions.append(_Region(other, np.full_like(mask, IGNORED), noise))
         return regions
 
     def _predicted_regions(self, mask: np.ndarray, predicted: np.ndarray, rng: np.random.Generator) -> list[_Region]:
-        objects, found = (find_objects(one, self.fixed.merge_distance) for one in (mask, predicted))
+        objects, found = (find_objects(one, self.fixed.merge_distance) for one in (mask == 1, predicted))
         regions = []
         for place, iou in zip(found, box_iou(_boxes(found), _boxes(objects)), strict=True):
             left, top, right, bottom = tight_box(place)
@@ -150,6 +154,8 @@ def select_objects(objects: Sequence[T], settings: Sam2Settings, rng: np.random.
 def find_clean_place(shape: np.ndarray, mask: np.ndarray, margin: int, rng: np.random.Generator) -> np.ndarray | None:
     """``shape`` (H, W) bool, moved to where no defect of ``mask`` (H, W) is in its box or within ``margin`` pixels.
 
+    IGNORED pixels count as defects: they may be some.
+
     It stays where it is if that is such a place: then its position, too, is that of an object. Otherwise it is moved
     to one drawn at random. None if the image has no such place.
     """
@@ -173,12 +179,12 @@ def find_clean_place(shape: np.ndarray, mask: np.ndarray, margin: int, rng: np.r
 def add_correction_click(prompt: Prompt, predicted: np.ndarray, target: np.ndarray, rng: np.random.Generator) -> Prompt:
     """``prompt`` and one more click, on a random pixel where the masks ``predicted`` and ``target`` (H, W) differ.
 
-    If they are equal, a padding point is added.
+    Not on an IGNORED one. If they are equal elsewhere, a padding point is added.
     """
-    wrong = np.argwhere(predicted != (target > 0))
+    wrong = np.argwhere((predicted != (target == 1)) & (target != IGNORED))
     if len(wrong):
         y, x = wrong[rng.integers(len(wrong))]
-        label = INSIDE if target[y, x] else OUTSIDE
+        label = INSIDE if target[y, x] == 1 else OUTSIDE
     else:
         y, x, label = 0, 0, NO_POINT
     return Prompt(

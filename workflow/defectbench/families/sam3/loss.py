@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn import functional
 
 from defectbench.config.families.sam3 import Sam3Settings
+from defectbench.data.packing import IGNORED
 from defectbench.families.sam3.network import PhraseOutput
 from defectbench.training.losses import focal_loss, make_loss
 
@@ -15,7 +16,8 @@ class Sam3Loss:
     """Loss of outputs whose tensors have an axis of maps after that of the images: (B, n, ...).
 
     The sum of the loss of the semantic map, ``presence_weight`` · BCE of the presence, and ``instance_weight`` ·
-    :func:`instance_loss`, the mean over all maps that have a defect.
+    :func:`instance_loss`, the mean over all maps that have a defect. IGNORED pixels are in no term: presence is that
+    of a defect elsewhere.
     """
 
     def __init__(self, settings: Sam3Settings) -> None:
@@ -26,10 +28,11 @@ class Sam3Loss:
 
     def __call__(self, output: PhraseOutput, semantic: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Loss of ``output``, whose semantic map at the size of ``truth`` (B, n, H, W) is ``semantic``."""
-        present = truth.flatten(2).any(dim=2)
+        present = (truth == 1).flatten(2).any(dim=2)
         loss = self.map_loss(semantic, truth)
         bce = functional.binary_cross_entropy_with_logits
-        loss = loss + self.presence_weight * bce(output.presence, present.float())
+        decided = (truth != IGNORED).flatten(2).any(dim=2).float()
+        loss = loss + self.presence_weight * bce(output.presence, present.float(), weight=decided)
         if self.instance_weight and present.any():
             losses = [
                 instance_loss(output.masks[index], output.scores[index], truth[index])
@@ -48,8 +51,13 @@ def instance_loss(masks: torch.Tensor, scores: torch.Tensor, truth: torch.Tensor
     what is an instance *if* anything is in the image, which the presence says.
     """
     with torch.autocast(masks.device.type, enabled=False):
-        targets = component_masks(truth, masks.shape[-2:]).flatten(1)
-        flat = masks.float().flatten(1)
+        size = masks.shape[-2:]
+        targets, flat = component_masks(truth == 1, size).flatten(1), masks.float().flatten(1)
+        if (truth == IGNORED).any():
+            # A coarse pixel that covers ignored ones, and no defect, is left out.
+            ignored = functional.adaptive_max_pool2d((truth == IGNORED)[None].float(), size)[0] > 0
+            counted = targets.any(dim=0) | ~ignored.flatten()
+            targets, flat = targets[:, counted], flat[:, counted]
         cost = pairwise_bce(flat, targets) + pairwise_dice(flat, targets)
         query, component = linear_sum_assignment((cost - scores.sigmoid()[:, None]).detach().cpu().numpy())
         matched = torch.zeros_like(scores)

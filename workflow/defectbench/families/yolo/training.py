@@ -106,7 +106,7 @@ class YoloJob(Job):
         weights = write_checkpoints(self.files.folder, checkpoints)
         write_text(self.files.folder / "history.csv", csv_text(result.history))
         scores = {} if self.settings.is_detector else self._val_scores(next(iter(checkpoints.values())), result)
-        facts = training_facts(self.settings, result) | self._origin() | file_facts(weights)
+        facts = training_facts(self.settings, result, self.masks.has_ignored) | self._origin() | file_facts(weights)
         record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)
         close_trackers(loggers, record, [])
         self.write_record(record)
@@ -122,12 +122,12 @@ class YoloJob(Job):
         predictor = YoloPredictor(network, self.settings, len(self.classes), device)
         evaluation = Evaluation(self.classes)
         for image_id in self.val_ids:
-            truth = self.masks.read(image_id, merged=self.settings.task == MERGED)
+            truth = self.masks.read_marked(image_id, merged=self.settings.task == MERGED)
             evaluation.add(predictor.predict_maps(self.images[image_id]), truth)
         return evaluation.metrics()
 
 
-def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
+def training_facts(settings: YoloSettings, result: "Trained", has_ignored: bool) -> dict[str, Any]:
     """Facts of the run record about a training by ultralytics."""
     from defectbench.families.yolo import ultralytics_training as ultralytics
 
@@ -138,7 +138,7 @@ def training_facts(settings: YoloSettings, result: "Trained") -> dict[str, Any]:
         "optimizer": "adamw",
         "gradient_clip": ultralytics.GRADIENT_CLIP,
         "ultralytics": {"version": importlib.metadata.version("ultralytics"), "options": result.options},
-        "notes": ultralytics.describe_training(settings, result.batch_size),
+        "notes": ultralytics.describe_training(settings, result.batch_size, has_ignored),
         "problems": find_problems(result.history, "fitness", dict(settings)),
         "steps": int(last["step"]),
         "images_seen": int(last["images_seen"]),

@@ -90,12 +90,14 @@ def resolve_precision(precision: str) -> str:
     return "bf16" if capable and precision != "fp32" else "fp32"
 
 
-def describe_training(settings: YoloSettings, batch_size: int) -> list[str]:
+def describe_training(settings: YoloSettings, batch_size: int, has_ignored: bool) -> list[str]:
     """Notes on a training that ended with ``batch_size``, for readers of the results."""
     notes = [] if settings.weights == "coco" else ["from scratch"]
     notes += [f"loss: {LOSS}", f"checkpoint by {FITNESS}"]
     if batch_size != settings.batch_size:
         notes.append(f"batch size {batch_size}: {settings.batch_size} did not fit into memory")
+    if has_ignored:
+        notes.append("ignored pixels are background in training: ultralytics cannot leave them out")
     return notes
 
 

@@ -18,7 +18,7 @@ from defectbench.reporting.claim_notes import claim_notes
 from defectbench.reporting.findings import difference_sentence
 from defectbench.reporting.image_choice import select_images
 from defectbench.reporting.names import experiment_names, training_names
-from defectbench.reporting.overlay import FALSE_ALARM, HIT, MISSED, class_colours
+from defectbench.reporting.overlay import class_colours, prediction_legend
 from defectbench.reporting.page.answer import answer, standings_by_track
 from defectbench.reporting.page.caveats import caveats
 from defectbench.reporting.page.experiment_cards import experiment_card
@@ -29,7 +29,6 @@ from defectbench.reporting.palette import family_colours
 from defectbench.reporting.records import Record, read_records
 
 TEMPLATES = Path(__file__).parent / "templates"
-LEGEND = {"hit": HIT, "false alarm": FALSE_ALARM, "missed": MISSED}
 _POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:"
 
 
@@ -67,10 +66,11 @@ def build_page(inputs: Inputs) -> str:
     images, masks = ImagePack(inputs.pack), MaskPack(inputs.pack)
     comparisons = pairwise.to_dict("records")
     findings = [difference_sentence(row, names, trainings) for row in comparisons]
+    legend = prediction_legend(masks.has_ignored)
     families, classes = family_colours(results["family"], results["track"]), class_colours(masks.class_names)
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
-    style += _colour_rules([*families.values(), *LEGEND.values(), *classes.values()])
+    style += _colour_rules([*families.values(), *(colour for colour, _ in legend), *classes.values()])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -95,7 +95,7 @@ def build_page(inputs: Inputs) -> str:
         findings=findings,
         plots=[_plot(path, inputs.captions) for path in inputs.plots],
         provenance=provenance(records, inputs.split),
-        legend=LEGEND,
+        legend=legend,
         classes=classes,
         data={
             "experiments": [_experiment(record) for record in records],

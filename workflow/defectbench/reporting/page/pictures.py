@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.stripes import mark_ignored
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.files import read_json
@@ -31,7 +32,8 @@ def image_pictures(
     colours = list(class_colours(masks.class_names).values())
     pictures = []
     for item in selected_images:
-        image, truth = _thin_out(images[item.image_id]), masks[item.image_id].astype(bool)
+        truth = masks[item.image_id].astype(bool)
+        image = _thin_out(mark_ignored(images[item.image_id], masks.ignored(item.image_id)))
         index = np.zeros(truth.shape[1:], np.uint8)
         for k, mask in enumerate(truth):
             index[boundary(mask)] = k + 1
@@ -64,7 +66,8 @@ def prediction_overlays(
             overlays.append(None)
             continue
         truth = union_of_classes(masks[item.image_id])
-        by_policy = policies.masks(maps[item.image_id], calibration, images[item.image_id])
+        image, ignored = images[item.image_id], masks.ignored(item.image_id)
+        by_policy = policies.masks(maps[item.image_id], calibration, image, ignored)
         layers = {"plain": record.row["policy"], "pp": policies.POST_PROCESSED}
         overlays.append(
             {

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from defectbench.config.augment import AugmentationsSettings, AugmentSettings
-from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.packing import IGNORED, ImagePack, MaskPack
+from defectbench.data.stripes import mark_ignored
 from defectbench.reporting import overlay
 from defectbench.reporting.plots import style
 from defectbench.training.augmentation import make_augmentation
@@ -65,17 +66,24 @@ def augmentations_figure(augmentations: Sequence[AugmentSettings], pack: Path, i
     for settings in visible:
         pictures = []
         for place, image_id in enumerate(selected_ids):
-            samples = augmented_samples(images[image_id], masks[image_id], settings, seed=N_SAMPLES * place)
-            pictures.append([overlay.draw_truth(image, mask.astype(bool), colours) for image, mask in samples])
+            samples = augmented_samples(images[image_id], masks.read_marked(image_id), settings, seed=N_SAMPLES * place)
+            pictures.append([_draw_sample(image, mask, colours) for image, mask in samples])
         # Strips are stacked, other pictures are side by side.
         grids.append(_grid(list(zip(*pictures, strict=True)) if strips else pictures))
-    lines = style.wrap([_explanation(strips)], PAGE / style.DPI)
+    lines = style.wrap([_explanation(strips, masks.has_ignored)], PAGE / style.DPI)
     return _figure(lines, [style.wrap([_describe(settings)], PAGE / style.DPI / BOLDER) for settings in visible], grids)
 
 
-def _explanation(strips: bool) -> str:
+def _draw_sample(image: np.ndarray, masks: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """``image`` with the outlines of ``masks`` (C, H, W), 0, 1 and IGNORED."""
+    ignored = masks[0] == IGNORED
+    return overlay.draw_truth(mark_ignored(image, ignored if ignored.any() else None), masks == 1, colours)
+
+
+def _explanation(strips: bool, has_ignored: bool) -> str:
     where = "From top to bottom" if strips else "From left to right"
-    return f"{where}: an original training image, then {N_SAMPLES} samples; the true masks are outlined."
+    striped = ", ignored pixels striped" if has_ignored else ""
+    return f"{where}: an original training image, then {N_SAMPLES} samples; the true masks are outlined{striped}."
 
 
 def _describe(settings: AugmentSettings) -> str:

@@ -15,6 +15,7 @@ from defectbench.data.packing import ImagePack, MaskPack
 from defectbench.data.prompt_file import read_prompts
 from defectbench.data.prompts import INSIDE, LOWER_RIGHT, OUTSIDE, UPPER_LEFT, Prompt
 from defectbench.data.rle import decode_coco
+from defectbench.data.stripes import mark_ignored
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.reporting import overlay
@@ -59,12 +60,16 @@ def draw_cascades(records: Sequence[Record], pack: Path, prompts: Path) -> Figur
     colours = list(overlay.class_colours(masks.class_names).values())
     for item in selected_images:
         image, truth = images[item.image_id], masks[item.image_id].astype(bool)
-        tiles = [Tile("image", overlay.as_rgb(image)), Tile("truth", overlay.draw_truth(image, truth, colours))]
+        ignored = masks.ignored(item.image_id)
+        marked = mark_ignored(image, ignored)
+        tiles = [Tile("image", overlay.as_rgb(marked)), Tile("truth", overlay.draw_truth(marked, truth, colours))]
         for record, prompts_by_image, maps in stages:
-            tiles.append(_prompt_tile(record, prompts_by_image[item.image_id], image, names))
-            tiles.append(_mask_tile(record, maps[item.image_id], image, union_of_classes(truth)))
+            tiles.append(_prompt_tile(record, prompts_by_image[item.image_id], marked, names))
+            by_policy = policies.masks(maps[item.image_id], Calibration(**record.calibration), image, ignored)
+            mask = union_of_classes(by_policy[record.row["policy"]])
+            tiles.append(_mask_tile(record, mask, marked, union_of_classes(truth)))
         rows.append((item, tiles))
-    return _figure(rows, overlay.class_colours(masks.class_names))
+    return _figure(rows, overlay.class_colours(masks.class_names), masks.has_ignored)
 
 
 def _best_cascades(records: Sequence[Record]) -> list[Record]:
@@ -89,15 +94,13 @@ def _prompt_tile(record: Record, prompts: Sequence[Prompt], image: np.ndarray, n
     return Tile(caption, overlay.as_rgb(image), [*rejected[:MOST_REJECTED], *accepted])
 
 
-def _mask_tile(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Tile:
-    by_policy = policies.masks(codes, Calibration(**record.calibration), image)
-    mask = union_of_classes(by_policy[record.row["policy"]])
+def _mask_tile(record: Record, mask: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Tile:
     value = mask_dice(truth, mask)
     return Tile(f"Dice {value:.3f}  {record.name}", overlay.draw_prediction(image, truth, mask))
 
 
 @style.house_style
-def _figure(rows: Sequence[tuple[SelectedImage, Sequence[Tile]]], classes: dict[str, str]) -> Figure:
+def _figure(rows: Sequence[tuple[SelectedImage, Sequence[Tile]]], classes: dict[str, str], has_ignored: bool) -> Figure:
     text = (
         "Test images selected by rule: best, median and worst of these cascades, and where they differ most. Prompts "
         "of the first stage: solid if their score reaches its threshold, chosen on val; of the others at most "
@@ -107,7 +110,7 @@ def _figure(rows: Sequence[tuple[SelectedImage, Sequence[Tile]]], classes: dict[
     legends = {
         "Truth": [(colour, name) for name, colour in classes.items()],
         "Prompts": [(ACCEPTED, "accepted"), (REJECTED, "below the threshold")],
-        "Mask": overlay.PREDICTION_LEGEND,
+        "Mask": overlay.prediction_legend(has_ignored),
     }
     return sheet_figure(TITLE, text, legends, rows, _draw_tile)
 

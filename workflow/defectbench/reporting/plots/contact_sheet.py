@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from defectbench.data.images import decode_image, is_upright
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.stripes import mark_ignored
 from defectbench.reporting import overlay, palette
 from defectbench.reporting.plots import style
 
@@ -71,7 +72,7 @@ def _read_picture(
     manifest: Manifest, root: Path, row: pd.Series, roles: Mapping[str, str], width: int, colours: list[str]
 ) -> Picture:
     image = decode_image((root / row["path"]).read_bytes(), upright=is_upright(row["stored_as"]))
-    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool))
+    image = mark_ignored(image, manifest.ignored(row).astype(bool) if manifest.has_ignored else None)
     scale = min(width / image.shape[1], TALLEST / image.shape[0])
     size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
@@ -100,6 +101,7 @@ def contact_sheet(pictures: list[Picture], manifest: Manifest, heading: str) -> 
     )
     lines = style.wrap([text], PAGE / style.DPI)
     entries = [(colour, name) for name, colour in overlay.class_colours(manifest.class_names).items()]
+    entries += overlay.ignored_legend(manifest.has_ignored)
     legend = style.legend_rows(entries, PAGE / style.DPI - style.LEGEND_TITLE)
     legend_top = style.heading_height(lines) + 0.05
     top = legend_top + style.LEGEND_ROW * len(legend) + 0.15

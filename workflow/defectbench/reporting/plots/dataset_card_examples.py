@@ -14,6 +14,7 @@ from defectbench.data.decoders import ImageError
 from defectbench.data.images import decode_image, is_upright
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
+from defectbench.data.stripes import mark_ignored
 from defectbench.reporting import overlay, palette
 from defectbench.reporting.plots import style
 from defectbench.reporting.plots.dataset_card_charts import CLEAN, frequent_classes
@@ -83,7 +84,7 @@ def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series)
         raise ExampleError(f"{path}: image {error}; ingest the dataset again") from None
     if image.shape[:2] != (row["height"], row["width"]):
         raise ExampleError(f"{path}: image has another size than in the manifest; ingest the dataset again")
-    image = overlay.mark_ignored(image, manifest.ignored(row).astype(bool)) if manifest.has_ignored else image
+    image = mark_ignored(image, manifest.ignored(row).astype(bool) if manifest.has_ignored else None)
     picture = _resize(image)
     del image  # before the masks are drawn: all of a large one would take much memory
     others = [other for other, area in enumerate(row["area"]) if area and other != c]
@@ -105,7 +106,7 @@ def _union(row: pd.Series, classes: Sequence[int]) -> np.ndarray:
 
 
 @style.house_style
-def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -> Figure:
+def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int, has_ignored: bool = False) -> Figure:
     """Draw the examples one beside the other, as many in a row as there is room for."""
     pictures = [example.picture for example in examples]
     rows = _rows(pictures)
@@ -113,6 +114,7 @@ def examples_figure(examples: Sequence[Example], dataset: str, n_classes: int) -
     entries = [
         (OF_CLASS, "the class"),
         *([(OF_OTHERS, "other classes")] if any(example.shows_others for example in examples) else []),
+        *overlay.ignored_legend(has_ignored),
     ]
     legend_top = style.heading_height(lines) + 0.05
     top = legend_top + style.LEGEND_ROW + 0.15

@@ -131,7 +131,8 @@ def draw_gallery(
     if not choices:
         return style.message_figure(TITLE, " ".join(lines))
     samples = read_samples(folder, pack, choices, calibration, best["policy"])
-    return gallery_figure(samples, MaskPack(pack).class_names, lines)
+    masks = MaskPack(pack)
+    return gallery_figure(samples, masks.class_names, lines, masks.has_ignored)
 
 
 def explanations(best: dict[str, Any], calibration: Calibration, images: str) -> list[str]:
@@ -169,13 +170,18 @@ def _of_class(name: str) -> str:
 
 
 @style.house_style
-def gallery_figure(samples: Sequence[Sample], class_names: Sequence[str], lines: Sequence[str]) -> Figure:
+def gallery_figure(
+    samples: Sequence[Sample], class_names: Sequence[str], lines: Sequence[str], has_ignored: bool = False
+) -> Figure:
     """Draw the samples, each pixel of an image as a square of whole pixels, below explanatory ``lines``."""
     layout = Layout.of(samples)
     width = max(NARROWEST, *(layout.width(sample) for sample in samples))
     texts = style.wrap([*lines, layout.explanation], width / style.DPI)
     colours = overlay.class_colours(class_names)
-    entries = {"Truth": [(colour, name) for name, colour in colours.items()], "Prediction": overlay.PREDICTION_LEGEND}
+    entries = {
+        "Truth": [(colour, name) for name, colour in colours.items()],
+        "Prediction": overlay.prediction_legend(has_ignored),
+    }
     legends = {
         title: style.legend_rows(legend_entries, width / style.DPI - style.LEGEND_TITLE)
         for title, legend_entries in entries.items()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from defectbench.config.base import MERGED
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.stripes import mark_ignored
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import HALF_K, Calibration
 from defectbench.metrics.counts import confusion, dice, iou
@@ -41,7 +42,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Sample:
-    """A selected image with its true masks (C, H, W) and the predicted masks (H, W), all bool."""
+    """A selected image with its true masks (C, H, W) and the predicted masks (H, W), all bool.
+
+    Ignored pixels are striped in the image, and in no mask.
+    """
 
     choice: Choice
     image: np.ndarray
@@ -132,10 +136,11 @@ def read_samples(
         if choice.image_id not in maps:
             raise GalleryError(f"{folder}: no prediction of {choice.image_id}: predict again")
         image, truth = images[choice.image_id], true_masks[choice.image_id].astype(bool)
-        by_policy = policies.masks(maps[choice.image_id], calibration, image)
+        ignored = true_masks.ignored(choice.image_id)
+        by_policy = policies.masks(maps[choice.image_id], calibration, image, ignored)
         prediction = union_of_classes(by_policy[policy])
         if confusion(union_of_classes(truth), prediction) != (choice.tp, choice.fp, choice.fn):
             raise GalleryError(f"{folder}: per_image.parquet has other counts of {choice.image_id}: score again")
         post_processed = union_of_classes(by_policy[policies.POST_PROCESSED]) if with_post_processed else None
-        samples.append(Sample(choice, image, truth, prediction, post_processed))
+        samples.append(Sample(choice, mark_ignored(image, ignored), truth, prediction, post_processed))
     return samples

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.stripes import mark_ignored
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration
 from defectbench.reporting import overlay
@@ -43,15 +44,18 @@ def draw_gallery_models(records: Sequence[Record], pack: Path) -> Figure:
     rows = []
     for item in selected_images:
         image, truth = images[item.image_id], masks[item.image_id].astype(bool)
+        ignored = masks.ignored(item.image_id)
+        marked = mark_ignored(image, ignored)
         colours = list(overlay.class_colours(masks.class_names).values())
         tiles: list[Tile | None] = [
-            Tile("image", overlay.as_rgb(image)),
-            Tile("truth", overlay.draw_truth(image, truth, colours)),
+            Tile("image", overlay.as_rgb(marked)),
+            Tile("truth", overlay.draw_truth(marked, truth, colours)),
         ]
         for record, maps_of_model in zip(models, maps, strict=True):
-            tiles += _tiles(record, maps_of_model[item.image_id], image, union_of_classes(truth))
+            by_policy = policies.masks(maps_of_model[item.image_id], Calibration(**record.calibration), image, ignored)
+            tiles += _tiles(record, by_policy, marked, union_of_classes(truth))
         rows.append((item, tiles))
-    return _figure(rows, overlay.class_colours(masks.class_names))
+    return _figure(rows, overlay.class_colours(masks.class_names), masks.has_ignored)
 
 
 def _best_models(records: Sequence[Record]) -> list[Record]:
@@ -64,9 +68,10 @@ def _best_models(records: Sequence[Record]) -> list[Record]:
     return [*families.values(), *others][:MOST_MODELS]
 
 
-def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarray) -> Iterator[Tile | None]:
-    """Without and with post-processing; None where none was tried, so that pairs stay side by side."""
-    by_policy = policies.masks(codes, Calibration(**record.calibration), image)
+def _tiles(
+    record: Record, by_policy: dict[str, np.ndarray], image: np.ndarray, truth: np.ndarray
+) -> Iterator[Tile | None]:
+    """Masks without and with post-processing; None where none was tried, so that pairs stay side by side."""
     for policy, suffix in ((record.row["policy"], ""), (policies.POST_PROCESSED, ", post-processed")):
         if policy not in by_policy:
             yield None
@@ -77,13 +82,18 @@ def _tiles(record: Record, codes: np.ndarray, image: np.ndarray, truth: np.ndarr
 
 
 @style.house_style
-def _figure(rows: Sequence[tuple[SelectedImage, Sequence[Tile | None]]], classes: dict[str, str]) -> Figure:
+def _figure(
+    rows: Sequence[tuple[SelectedImage, Sequence[Tile | None]]], classes: dict[str, str], has_ignored: bool
+) -> Figure:
     text = (
         "One image of each kind, selected by rule among the defective test images, and the clean one that models "
         "disagree on most. Above each picture: Dice of the image, 1 if truth and prediction are empty. At most "
         f"{MOST_MODELS} models: the best of each family first."
     )
-    legends = {"Truth": [(colour, name) for name, colour in classes.items()], "Prediction": overlay.PREDICTION_LEGEND}
+    legends = {
+        "Truth": [(colour, name) for name, colour in classes.items()],
+        "Prediction": overlay.prediction_legend(has_ignored),
+    }
     return sheet_figure(TITLE, text, legends, rows, _draw_tile)
 
 
