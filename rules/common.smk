@@ -33,6 +33,8 @@ except ConfigError as error:
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
 DIGESTS = CodeDigests()
+# Deep images, and those of channels, are read by what was measured on the training images.
+MEASURED = ("scaling.json",) if STUDY.dataset.measures_pixels else ()
 
 # What {exp} may be. Cross-validated experiments, whose ids end with e.g. _cv5_s42, are not trained: their folds are.
 CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
@@ -168,7 +170,8 @@ def crf_images(wildcards):
     """The packed images, if post-processing may be by a dense CRF, which looks at them; else none."""
     if not STUDY.calibrate.needs_images:
         return []
-    return pack_inputs(f"runs/{wildcards.ds}/packed", "images")
+    packed = f"runs/{wildcards.ds}/packed"
+    return [*pack_inputs(packed, "images"), *multiext(f"{packed}/", *MEASURED)]
 
 
 def pack_folder(wildcards, input):
@@ -200,6 +203,10 @@ def training_inputs(wildcards):
     """Further inputs of a training, by name: what the traits of its experiment call for."""
     ds, traits = wildcards.ds, experiment_of(wildcards).traits
     inputs = prompt_inputs(wildcards)
+    if MEASURED:
+        inputs["scaling"] = (
+            f"{cv_folder(wildcards) or f'runs/{ds}/packed'}/scaling.json"
+        )
     if traits.base_name:
         inputs |= base_inputs(traits)
     if traits.tile_pack:
@@ -255,7 +262,14 @@ def input_options(wildcards, input):
     """Options of a script for those inputs that only some experiments have."""
     options = [
         f"--{name.replace('_', '-')} {quote(input[name])}"
-        for name in ("base", "prompts", "prompt_settings", "train_prompts", "labels")
+        for name in (
+            "base",
+            "prompts",
+            "prompt_settings",
+            "train_prompts",
+            "labels",
+            "scaling",
+        )
         if name in input.keys()
     ]
     if "tiles" in input.keys():

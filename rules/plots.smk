@@ -17,7 +17,10 @@ STUDY_HAS = {
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
-    "pack": pack_inputs(f"runs/{DS}/packed", "images", "masks"),
+    "pack": [
+        *pack_inputs(f"runs/{DS}/packed", "images", "masks"),
+        *multiext(f"runs/{DS}/packed/", *MEASURED),
+    ],
     "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 

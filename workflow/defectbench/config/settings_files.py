@@ -9,6 +9,7 @@ from defectbench.config.augment import AugmentationsSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
+from defectbench.config.scaling import ScalingSettings
 from defectbench.config.study import Study
 
 
@@ -18,6 +19,8 @@ def write_settings_files(study: Study, top: Path) -> None:
     study.dataset.write(dataset / "ingest.yaml")
     study.split.write(dataset / "split.yaml")
     study.prompts.write(dataset / "prompts.yaml")
+    if study.dataset.measures_pixels:
+        (study.dataset.scaling or ScalingSettings()).write(dataset / "scaling.yaml")
     if study.dataset.generator is not None:
         study.dataset.generator.write(dataset / "synthesize.yaml")
     for experiment in study.trained():

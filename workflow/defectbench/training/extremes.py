@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from defectbench.data.pixel_formats import picture as as_picture
 from defectbench.files import atomic
 from defectbench.metrics import counts
 from defectbench.metrics.codes import HALF
@@ -78,7 +79,7 @@ def _draw_sheet(images: Sequence[ScoredImage], val: Samples) -> np.ndarray:
 
 
 def _draw_outlines(scored: ScoredImage, val: Samples) -> np.ndarray:
-    image = val.images[val.image_ids[scored.index]]
+    image = as_picture(val.images[val.image_ids[scored.index]])
     scale = max(1, _WIDTH // image.shape[1])
     picture = _enlarge(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), scale)
     truth = val.true_masks(scored.index).max(axis=0)
