@@ -33,8 +33,6 @@ except ConfigError as error:
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
 DIGESTS = CodeDigests()
-# Deep images, and those of channels, are read by what was measured on the training images.
-MEASURED = ("scaling.json",) if STUDY.dataset.measures_pixels else ()
 
 # What {exp} may be. Cross-validated experiments, whose ids end with e.g. _cv5_s42, are not trained: their folds are.
 CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
@@ -171,7 +169,13 @@ def crf_images(wildcards):
     if not STUDY.calibrate.needs_images:
         return []
     packed = f"runs/{wildcards.ds}/packed"
-    return [*pack_inputs(packed, "images"), *multiext(f"{packed}/", *MEASURED)]
+    scaling = measured(packed)
+    return [*pack_inputs(packed, "images"), *([scaling] if scaling else [])]
+
+
+def measured(folder):
+    """What was measured on training images, by which deep images and those of channels are read; else none."""
+    return f"{folder}/scaling.json" if STUDY.dataset.measures_pixels else []
 
 
 def pack_folder(wildcards, input):
@@ -203,10 +207,8 @@ def training_inputs(wildcards):
     """Further inputs of a training, by name: what the traits of its experiment call for."""
     ds, traits = wildcards.ds, experiment_of(wildcards).traits
     inputs = prompt_inputs(wildcards)
-    if MEASURED:
-        inputs["scaling"] = (
-            f"{cv_folder(wildcards) or f'runs/{ds}/packed'}/scaling.json"
-        )
+    if scaling := measured(cv_folder(wildcards) or f"runs/{ds}/packed"):
+        inputs["scaling"] = scaling
     if traits.base_name:
         inputs |= base_inputs(traits)
     if traits.tile_pack:

@@ -29,7 +29,7 @@ rule page:
             "test.pred.parquet",
         ),
         pack_inputs(f"runs/{DS}/packed", "images", "masks"),
-        multiext(f"runs/{DS}/packed/", *MEASURED),
+        measured(f"runs/{DS}/packed"),
         **study_files(*PAGE_TABLES),
         script=script("page"),
         templates=[

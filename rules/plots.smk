@@ -19,7 +19,7 @@ PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
     "pack": [
         *pack_inputs(f"runs/{DS}/packed", "images", "masks"),
-        *multiext(f"runs/{DS}/packed/", *MEASURED),
+        measured(f"runs/{DS}/packed"),
     ],
     "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }

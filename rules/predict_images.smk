@@ -27,7 +27,7 @@ if NEW.experiment:
                 )
             ),
             manifest=f"runs/{DS}/manifest.parquet",
-            scaling=multiext(f"runs/{DS}/packed/", *MEASURED),
+            scaling=measured(f"runs/{DS}/packed"),
         output:
             directory(result_files("predict_images")),
         params:
