@@ -168,7 +168,14 @@ def crf_images(wildcards):
     """The packed images, if post-processing may be by a dense CRF, which looks at them; else none."""
     if not STUDY.calibrate.needs_images:
         return []
-    return pack_inputs(f"runs/{wildcards.ds}/packed", "images")
+    packed = f"runs/{wildcards.ds}/packed"
+    scaling = measured(packed)
+    return [*pack_inputs(packed, "images"), *([scaling] if scaling else [])]
+
+
+def measured(folder):
+    """What was measured on training images, by which deep images and those of channels are read; else none."""
+    return f"{folder}/scaling.json" if STUDY.dataset.measures_pixels else []
 
 
 def pack_folder(wildcards, input):
@@ -200,6 +207,8 @@ def training_inputs(wildcards):
     """Further inputs of a training, by name: what the traits of its experiment call for."""
     ds, traits = wildcards.ds, experiment_of(wildcards).traits
     inputs = prompt_inputs(wildcards)
+    if scaling := measured(cv_folder(wildcards) or f"runs/{ds}/packed"):
+        inputs["scaling"] = scaling
     if traits.base_name:
         inputs |= base_inputs(traits)
     if traits.tile_pack:
@@ -252,7 +261,7 @@ def base_file(traits):
 
 
 OF_SOME_EXPERIMENTS = (
-    "base init_from prompts prompt_settings train_prompts labels".split()
+    "base init_from prompts prompt_settings train_prompts labels scaling".split()
 )
 
 

@@ -15,6 +15,7 @@ rule label_audit:
         manifest="runs/{ds}/manifest.parquet",
         split=evaluation_split,
         pack=pack_inputs("runs/{ds}/packed", "images"),
+        scaling=measured("runs/{ds}/packed"),
     output:
         table="runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv",
         findings="runs/{ds}/{fam}/{exp}/label_audit/findings.csv",

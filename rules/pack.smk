@@ -1,8 +1,8 @@
 """Packs: decoded images and masks as flat memory-mapped files.
 
 Needs the manifest and the source images it lists. Makes packed/: images and masks in separate files, so that prediction
-can be given images alone; and, for experiments of mode pre_crops, tiles of them in
-packed/tiles_{height}x{width}_s{stride}/.
+can be given images alone; for experiments of mode pre_crops, tiles of them in packed/tiles_{height}x{width}_s{stride}/;
+and, for deep images and those of channels, scaling.json.
 """
 
 
@@ -59,3 +59,36 @@ rule pack_tiles:
     shell:
         "python {input.script:q} --pack {params.pack:q} --tile {wildcards.tile:q} --stride {wildcards.stride:q}"
         " --out-dir {params.folder:q} 2>&1 | tee {log:q}"
+
+
+rule measure:
+    """Limits and statistics of the pixels of the training images alone; in a fold of those inside the other folds."""
+    input:
+        script=script("measure"),
+        settings="runs/{ds}/settings/scaling.yaml",
+        pack=pack_inputs("runs/{ds}/packed", "images"),
+        split=lambda wildcards: (
+            f"runs/{wildcards.ds}/split.csv"
+            if wildcards.part == "packed"
+            else f"runs/{wildcards.ds}/{wildcards.part}/training.csv"
+        ),
+    output:
+        "runs/{ds}/{part}/scaling.json",
+    params:
+        code=code("measure"),
+        pack=pack_folder,
+    wildcard_constraints:
+        part="packed|cv/fold[0-9]+",
+    log:
+        "runs/{ds}/logs/measure.{part}.log",
+    benchmark:
+        "runs/{ds}/benchmarks/measure.{part}.tsv"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(60, 60),
+    conda:
+        ENV
+    shell:
+        "python {input.script:q} --settings {input.settings:q} --pack {params.pack:q} --split {input.split:q}"
+        " --out {output:q} 2>&1 | tee {log:q}"

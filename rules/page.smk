@@ -29,6 +29,7 @@ rule page:
             "test.pred.parquet",
         ),
         pack_inputs(f"runs/{DS}/packed", "images", "masks"),
+        measured(f"runs/{DS}/packed"),
         **study_files(*PAGE_TABLES),
         script=script("page"),
         templates=[

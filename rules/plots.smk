@@ -17,7 +17,10 @@ STUDY_HAS = {
 # Folders that scripts of plots take, and the files in them.
 PLOT_FOLDERS = {"pack": f"runs/{DS}/packed", "prompts": f"runs/{DS}/prompts"}
 FOLDER_FILES = {
-    "pack": pack_inputs(f"runs/{DS}/packed", "images", "masks"),
+    "pack": [
+        *pack_inputs(f"runs/{DS}/packed", "images", "masks"),
+        measured(f"runs/{DS}/packed"),
+    ],
     "prompts": sorted({prompts_file(cascade) for cascade in CASCADES}),
 }
 

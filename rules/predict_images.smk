@@ -27,6 +27,7 @@ if NEW.experiment:
                 )
             ),
             manifest=f"runs/{DS}/manifest.parquet",
+            scaling=measured(f"runs/{DS}/packed"),
         output:
             directory(result_files("predict_images")),
         params:
@@ -39,8 +40,10 @@ if NEW.experiment:
                 image_files(NEW.images),
                 Path(result_files("settings/new_images.json")[0]),
             ).digest,
-            gate=lambda wildcards, input: (
-                f"--gate {quote(input.gate)}" if input.gate else ""
+            options=lambda wildcards, input: " ".join(
+                f"--{name} {quote(str(input[name]))}"
+                for name in ("gate", "scaling")
+                if input[name]
             ),
         log:
             result_files("logs/predict_images.log"),
@@ -56,7 +59,7 @@ if NEW.experiment:
         shell:
             "python -m defectbench.on_gpu --usage {log:q}.gpu.json {input.script:q}"
             " --experiment {params.experiment:q} --manifest {input.manifest:q}"
-            " --images {params.images:q} {params.gate} --out {output:q} 2>&1 | tee {log:q}"
+            " --images {params.images:q} {params.options} --out {output:q} 2>&1 | tee {log:q}"
 
 else:
 

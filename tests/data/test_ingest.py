@@ -160,7 +160,13 @@ def test_ingest_of_large_images_holds_one_at_a_time(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("mode", "expected"),
-    [("L", "grey 8-bit"), ("RGB", "RGB 8-bit"), ("RGBA", "RGB 8-bit with alpha"), ("P", "palette"), ("I;16", "I;16")],
+    [
+        ("L", "grey 8-bit"),
+        ("RGB", "RGB 8-bit"),
+        ("RGBA", "RGB 8-bit with alpha"),
+        ("P", "palette"),
+        ("I;16", "grey 16-bit"),
+    ],
 )
 @pytest.mark.parametrize("orientation", [None, 1, 6])
 def test_header_says_how_pixels_are_stored(mode, expected, orientation):

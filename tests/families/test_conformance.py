@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_experiments import ROLES, TRAINED, TRUTH, Experiment, smallest
 from torch import nn
-from yolo_data import write_files, write_noisy_copy
+from yolo_data import write_deep_copy, write_files, write_noisy_copy
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.families.registry import FAMILIES
@@ -24,6 +24,9 @@ from defectbench.config.train import TrainSettings
 from defectbench.data.packing import ImagePack
 from defectbench.families.registry import load_experiment
 from defectbench.files import file_sha256, read_json
+
+REPEATING = ("yolo", "sam2", "sam2_head", "sam3")
+"""Families whose networks take three channels: grey images are repeated."""
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +42,12 @@ def dataset(tmp_path_factory) -> Path:
 def noisy_dataset(dataset) -> Path:
     """The same images; the truth of the test images is noise."""
     return write_noisy_copy(dataset, dataset.with_name("noise"), ROLES)
+
+
+@pytest.fixture(scope="session")
+def deep_dataset(dataset) -> Path:
+    """The same images as channels 1, 3 and 4 of five, 16 bits deep; the others are noise."""
+    return write_deep_copy(dataset, dataset.with_name("deep"), (1, 3, 4))
 
 
 @pytest.fixture(scope="module", params=TRAINED)
@@ -134,3 +143,26 @@ def test_noise_in_place_of_the_truth_of_test_changes_nothing(experiment, noisy_d
         assert noisy.weights.read_bytes() == experiment.weights.read_bytes()
     expected = {role: (experiment.folder / f"{role}.pred.parquet").read_bytes() for role in ("val", "test")}
     assert noisy.predict(noisy_dataset / "packed") == expected
+
+
+def test_deep_images_in_some_of_many_channels_are_those_of_8_bits(experiment, deep_dataset, tmp_path, monkeypatch):
+    """Grey images are one channel of five, or three equal ones for families that repeat it: the same training."""
+    channels = (3, 1, 4) if experiment.family in REPEATING else (3,)
+    deep = Experiment(experiment.family, deep_dataset, tmp_path, input_channels=channels)
+    deep.train()
+    run = read_json(deep.folder / "run.json")
+    assert f"sees channels {', '.join(map(str, channels))} of 5, counted from 0" in run["notes"]
+    assert deep.weights.read_bytes() == experiment.weights.read_bytes() or same_tensors(deep, experiment)
+    expected = {role: (experiment.folder / f"{role}.pred.parquet").read_bytes() for role in ("val", "test")}
+    assert deep.predict(deep_dataset / "packed") == expected
+    monkeypatch.chdir(tmp_path)
+    predictor, _ = load_experiment(deep.folder)
+    images = ImagePack(deep_dataset / "packed")
+    for image_id, codes in deep.read_maps_of_test().items():
+        np.testing.assert_array_equal(predictor(images.stored(image_id)), codes)
+
+
+def same_tensors(first: Experiment, second: Experiment) -> bool:
+    """Whether the weights are the same: the headers of their files may name other images."""
+    tensors, others = load_file(first.weights), load_file(second.weights)
+    return tensors.keys() == others.keys() and all(tensors[name].equal(others[name]) for name in tensors)

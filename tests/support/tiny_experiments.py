@@ -80,6 +80,8 @@ class Experiment:
             files["labels"] = self.dataset / f"{traits.label_table}.parquet"
         if traits.prompt_file:
             files["prompt_settings"] = self.dataset / "prompts.yaml"
+        if (scaling := self.dataset / "packed" / "scaling.json").is_file():
+            files["scaling"] = scaling
         script = importlib.import_module(f"train_{self.family}")
         pack = self.dataset / "packed"
         call(script, **files, **self.model_inputs, pack=pack, folder=self.folder, code_digest="0")

@@ -21,8 +21,8 @@ def write_packs(root):
     return root
 
 
-def arguments(folder, where, runtime=None, **keys):
-    """Command line of a training, its settings written, also those of ``runtime``."""
+def arguments(folder, where, runtime=None, scaling=None, **keys):
+    """Command line of a training, its settings written, also those of ``runtime``; ``scaling``: of deep images."""
     defaults = {
         "encoder": "tu-test_resnet",
         "batch_size": 2,
@@ -36,9 +36,10 @@ def arguments(folder, where, runtime=None, **keys):
     inputs = {name: folder / f"{name}.csv" for name in ("split", "subset")}
     inputs |= {"identity": folder / "identity.yaml", "pack": folder / "packed"}
     inputs["runtime"] = where / "runtime.yaml"
+    inputs |= {"scaling": scaling} if scaling else {}
     return options(settings=where / "train.yaml", folder=where / "exp", code_digest="0", **inputs)
 
 
-def train(folder, where, runtime=None, **keys):
-    train_script.main(arguments(folder, where, runtime, **keys))
+def train(folder, where, runtime=None, scaling=None, **keys):
+    train_script.main(arguments(folder, where, runtime, scaling, **keys))
     return read_json(where / "exp" / "run.json"), where / "exp" / "model" / "weights.safetensors"

@@ -2,11 +2,13 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
+import tifffile
 from tiny_packs import options
 
 from defectbench.config.families.yolo import YoloSettings
@@ -14,6 +16,7 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.runtime import RuntimeSettings
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
 from defectbench.data.rle import encode_coco
+from defectbench.data.scaling import Scaling
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.data.yolo_labels import KINDS, label_table
 
@@ -90,6 +93,27 @@ def write_noisy_copy(root: Path, copy: Path, roles: dict[str, str]) -> Path:
     pack_masks(noisy, copy / "packed")
     for kind in KINDS:
         label_table(noisy, kind).to_parquet(copy / f"{kind}.parquet", index=False)
+    return copy
+
+
+def write_deep_copy(root: Path, copy: Path, places: tuple[int, ...]) -> Path:
+    """Copy the dataset in ``root``, its grey images 16 bits deep, in the ``places`` of five channels; returns ``copy``.
+
+    The other channels are noise. Limits of scaling are those of 16 bits.
+    """
+    shutil.copytree(root, copy)
+    manifest, rng = read_manifest(copy / "manifest.parquet"), np.random.default_rng(0)
+    digests = []
+    for row in manifest.frame.itertuples(index=False):
+        path = copy / "source" / row.path
+        image = rng.integers(0, 65536, (row.height, row.width, 5), dtype=np.uint16)
+        image[..., places] = 257 * cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[..., None].astype(np.uint16)
+        tifffile.imwrite(path, image, photometric="minisblack", planarconfig="contig")
+        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    frame = manifest.frame.assign(sha256=digests, channels=5, stored_as="5 channels 16-bit")
+    pack_images(replace(manifest, frame=frame), copy / "source", copy / "packed")
+    scaling = Scaling("uint16", (0.0,) * 5, (65535.0,) * 5, (0.0,) * 5, (1.0,) * 5, 6, None)
+    scaling.write(copy / "packed" / "scaling.json")
     return copy
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from defectbench.config.ingest import read_dataset_settings
 from defectbench.data.manifest import read_manifest
+from defectbench.data.pixel_formats import DEPTHS, value_type
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.script import run_script
 
@@ -25,8 +26,10 @@ def main(argv: list[str] | None = None) -> None:
     root = read_dataset_settings(args.dataset).root
     channels = pack_images(manifest, root, args.out_dir, args.threads)
     pack_masks(manifest, args.out_dir)
-    colour = "grey" if channels == 1 else "RGB"
-    print(f"{manifest.dataset}: {len(manifest.frame)} images as {colour}, {len(manifest.class_names)} classes of masks")
+    colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels} channels")
+    depth = "" if (dtype := value_type(manifest.frame["stored_as"].iloc[0])) == "uint8" else f" {DEPTHS[dtype.name]}"
+    n_classes = len(manifest.class_names)
+    print(f"{manifest.dataset}: {len(manifest.frame)} images as {colour}{depth}, {n_classes} classes of masks")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     predictor = load_prompted(segmenter.run, model, "auto", settings.prompts.source)
     prompts = read_prompts(args.prompts, settings.prompts.source)
     outputs = {"val": args.val, "test": args.test}
-    images = ImagePack(args.pack)
+    images = ImagePack.of_run(args.pack, segmenter.run)
     seconds = predict_prompted(predictor, images, split, prompts, outputs, settings.prompts.source)
     timing = timing_record(seconds, device_name(predictor.device), load_at_start)
     if args.source:

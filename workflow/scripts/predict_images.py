@@ -11,11 +11,13 @@ import shutil
 from pathlib import Path
 
 from defectbench.config.base import MERGED
+from defectbench.data.deep_images import Pixels
 from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
+from defectbench.data.scaling import Scaling
 from defectbench.data.submission import Layout, write_submission
 from defectbench.data.tables import csv_text
 from defectbench.data.writers import coco
@@ -35,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of its dataset: class values")
     parser.add_argument("--images", type=Path, required=True, help="folder of the images, searched with its subfolders")
     parser.add_argument("--gate", type=Path, help="submission.json of the experiment, for its gate")
+    parser.add_argument("--scaling", type=Path, help="scaling.json of its dataset, for pictures of deep images")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
 
@@ -42,7 +45,10 @@ def main(argv: list[str] | None = None) -> None:
     predictor, classes = load_experiment(args.experiment)
     calibration = Calibration(**read_json(args.experiment / "calibration.json"))
     gate = Gate(**read_json(args.gate)["gate"]) if args.gate else None
-    labels = read_manifest(args.manifest, columns=["stored_as"])
+    labels = read_manifest(args.manifest, columns=["stored_as", "channels"])
+    channels = int(labels.frame["channels"].max())
+    kind = Pixels.of_manifest(labels.frame["stored_as"].iloc[0], channels)
+    scaling = Scaling.read(args.scaling) if args.scaling else None
     # As viewers show them, unless the images that were learned from are not: cameras may say how they were held.
     upright = not labels.frame["stored_as"].str.endswith(ROTATED).any()
     results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
@@ -50,8 +56,9 @@ def main(argv: list[str] | None = None) -> None:
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
     with write_predictions(args.out / "maps.pred.parquet", header) as maps:
-        for image_id, image in read_images(args.images, ids, upright):
-            codes = predictor(image)
+        for image_id, stored in read_images(args.images, ids, upright, kind, channels):
+            codes = predictor(stored)
+            image = stored if scaling is None else scaling.apply(stored)
             masks = final_masks(codes, calibration, image)
             if gate is not None:
                 masks = gate.apply(masks, codes)

@@ -112,6 +112,7 @@ def propose(trial: Trial, roles: Roles, folder: Folder, name: str, size: Size) -
             height=int(trial.frame["height"].median()),
             width=int(trial.frame["width"].median()),
             hardware=hardware,
+            channels=int(trial.frame["channels"].max()),
         )
     sheet = Path("results", name, "contact_sheet.png") if proposal else None
     return NewStudy(name, trial, roles, proposal, size, hardware, unused_images(trial, folder), sheet)

@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from defectbench.config.family_settings import FamilySettings
+from defectbench.config.family_settings import ImageSettings
 
 BUDGETS = ("images_seen", "epochs", "steps")
 """Keys that state a budget, each in its own unit; a training has one of them."""
 
 
-class BudgetSettings(FamilySettings):
+class BudgetSettings(ImageSettings):
     """The keys that say how long a network is trained, and which weights are kept.
 
     The budget is ``images_seen``, unless ``epochs`` or ``steps`` is given. Equal ``images_seen`` are equal budgets

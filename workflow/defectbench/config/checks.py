@@ -5,6 +5,7 @@ from pathlib import Path
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.config.experiment import Experiment
+from defectbench.config.family_settings import ImageSettings
 from defectbench.config.fetch import fetch_command
 from defectbench.config.names import find_one
 from defectbench.config.predict_images import PredictImagesSettings, image_files
@@ -41,6 +42,26 @@ def wrong_classes(experiments: Sequence[Experiment], dataset: DatasetSettings) -
         for key, by_class in experiment.traits.values_by_class.items()
         if set(by_class) != set(dataset.class_names)
     ]
+
+
+def wrong_channels(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:
+    """Problems of channels that images do not have, and of models that cannot take those they have."""
+    n_channels = dataset.channels or 3
+    problems = []
+    for experiment in experiments:
+        chosen = getattr(experiment.settings, "input_channels", None)
+        if chosen is not None and max(chosen) >= n_channels:
+            problems.append(
+                f"{experiment.name}: input_channels {list(chosen)}: images have {n_channels}, counted from 0"
+            )
+        n_seen = n_channels if chosen is None else len(chosen)
+        takes_images = isinstance(experiment.settings, ImageSettings)
+        if takes_images and n_seen not in (1, 3) and not experiment.traits.any_channels:
+            problems.append(
+                f"{experiment.name}: {experiment.family} takes one channel, repeated, or three, and images have "
+                f"{n_channels}: say which, e.g. input_channels: [0, 1, 2]"
+            )
+    return problems
 
 
 def wrong_origins(experiments: Sequence[Experiment], dataset: DatasetSettings) -> list[str]:

@@ -5,10 +5,11 @@ from abc import abstractmethod
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import Field, StrictInt, StrictStr, field_serializer, field_validator, model_validator
 
 from defectbench.config.base import MERGED, Settings
 from defectbench.config.fetch import FetchSettings
+from defectbench.config.scaling import ScalingSettings
 from defectbench.printable import is_printable
 from defectbench.walk import IMAGE_SUFFIXES, Walk, WalkError, walk, with_suffix
 
@@ -54,6 +55,37 @@ class DatasetSettings(Settings):
         description="Pictures that viewers turn by their EXIF data: whether the labels are of the stored or of the "
         "upright picture. Needed only where the labels' sizes do not tell",
     )
+
+    scaling: ScalingSettings | None = Field(
+        None,
+        exclude_if=lambda scaling: scaling is None,
+        description="Needed for images of 16 bits or floats: how their values become the 0 ... 255 that models see. "
+        "{} scales each channel between percentiles 0.1 and 99.9 of the training images",
+    )
+    channels: int | None = Field(
+        None,
+        ge=2,
+        le=8,
+        exclude_if=lambda channels: channels is None,
+        description="Channels of every image, alpha included, where they are neither grey nor RGB: 2 to 8",
+    )
+    pages: Literal["channels"] | None = Field(
+        None,
+        exclude_if=lambda pages: pages is None,
+        description="channels: the pages of each TIFF file are the channels of one image; otherwise they are refused",
+    )
+
+    @field_serializer("scaling")
+    def _only_whether(self, scaling: ScalingSettings | None) -> dict[str, Any] | None:
+        """In ingest.yaml only that values are scaled; how is in scaling.yaml: other limits decode no image again."""
+        return None if scaling is None else {}
+
+    @field_validator("pages")
+    @classmethod
+    def _pages_are_counted(cls, pages: str | None, info: Any) -> str | None:
+        if pages is not None and "channels" in info.data and info.data["channels"] is None:
+            raise ValueError("say how many pages each file has, with dataset.channels")
+        return pages
 
     @field_validator("classes", mode="before")
     @classmethod
@@ -111,6 +143,11 @@ class DatasetSettings(Settings):
             return self
         value = self.ignore if isinstance(self.ignore, int) else max(self.classes) + 1
         return self.model_copy(update={"classes": self.classes | {value: str(self.ignore)}})
+
+    @property
+    def measures_pixels(self) -> bool:
+        """Whether the training images are measured, before models can see any: deep images, and those of channels."""
+        return self.scaling is not None or self.channels is not None
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from defectbench.config.searched import Searched, take_searched
 from defectbench.config.train_prompts import resolve_train_prompts
 
 # Keys whose values are lists themselves.
-LISTS = ("members", "phrases")
+LISTS = ("members", "phrases", "input_channels")
 
 
 def expand(
@@ -71,7 +71,7 @@ def _expand_entry(entry: dict[str, Any], defaults: dict[str, Any], key: str, pro
 
 
 def _alternatives(key: str, value: Any) -> list[Any]:
-    """Values that a key of a grid takes; a list of members or phrases is one value, a list of such lists a grid."""
+    """Values that a key of a grid takes; a list for a key of LISTS is one value, a list of such lists a grid."""
     if not isinstance(value, list) or key == "name":
         return [value]
     return [value] if key in LISTS and not any(isinstance(part, list) for part in value) else value

@@ -166,7 +166,7 @@ class Experiment:
         # The budget says least of a model: it comes last, where a long id is shortened.
         return [
             id_token({key: values[key]})
-            for key in sorted(values, key=BudgetSettings.model_fields.__contains__)
+            for key in sorted(values, key=lambda key: key in BudgetSettings.model_fields and key != "input_channels")
             if key not in excluded and values[key] != defaults.get(key)
         ]
 
@@ -180,6 +180,8 @@ def id_token(value: Any) -> str:
     """``value`` in the characters that an id may have, without underscores: these separate its parts."""
     if isinstance(value, dict):
         value = "-".join(f"{key}-{id_token(part)}" for key, part in sorted(value.items()))
+    elif isinstance(value, list) and all(isinstance(part, int) for part in value):
+        value = "+".join(map(str, value))
     elif isinstance(value, list):
         value = f"{len(value)}-{hashlib.sha256(' '.join(map(str, value)).encode()).hexdigest()[:6]}"
     elif isinstance(value, str) and "/" in value:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
 
 from defectbench.config.augment import AugmentSettings
 from defectbench.config.base import Settings
@@ -54,6 +56,8 @@ class Traits:
     """CPU threads of a job."""
     devices: int = 1
     """GPUs that a training takes."""
+    any_channels: bool = False
+    """Whether the model takes images of any number of channels; else one, which is repeated, or three."""
     augment: AugmentSettings | None = None
     """Augmentation of training images; None if there are no training images."""
     members: tuple[str, ...] = ()
@@ -120,3 +124,23 @@ class FamilySettings(Settings):
         ``combined`` are the unabridged ids of the experiments that it combines.
         """
         return self.model_dump(mode="json")
+
+
+class ImageSettings(FamilySettings):
+    """Settings of a model that sees images itself."""
+
+    input_channels: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=8,
+        exclude_if=lambda channels: channels is None,
+        description="Channels of the images that the model sees, counted from 0, e.g. [0, 1, 2]; null: all. Needed for "
+        "families of grey or RGB images where images have other channels; a list of such lists is a grid",
+    )
+
+    @field_validator("input_channels")
+    @classmethod
+    def _each_once(cls, channels: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if channels is not None and len(set(channels)) < len(channels):
+            raise ValueError(f"each channel once; got {list(channels)}")
+        return channels

@@ -53,8 +53,8 @@ class Entry(NamedTuple):
     def trainings(self) -> int:
         """Number of trainings: the product of the lengths of all lists."""
         number = 1
-        for value in self.settings.values():
-            number *= len(value) if isinstance(value, list) else 1
+        for key, value in self.settings.items():
+            number *= len(value) if isinstance(value, list) and key != "input_channels" else 1
         return number if self.cost else 0
 
 
@@ -78,8 +78,12 @@ def propose_experiments(
     height: int,
     width: int,
     hardware: Hardware,
+    channels: int = 3,
 ) -> Proposal:
-    """Experiments of a ``size`` for ``n_train`` labelled images, of the usual ``height`` and ``width`` in pixels."""
+    """Experiments of a ``size`` for ``n_train`` labelled images, of the usual ``height`` and ``width`` in pixels.
+
+    Families of grey or RGB images see the first three ``channels``, or the first of two.
+    """
     is_large = max(height, width) > LARGEST_SIDE
     sample = (min(height, CROP), min(width, CROP)) if is_large else (height, width)
     seconds_per_image = sample[0] * sample[1] / 1e6 / hardware.megapixels_per_second
@@ -95,6 +99,8 @@ def propose_experiments(
     if not hardware.gpus:
         defaults["threads"] = min(hardware.cores, 2)
     entries = _entries(size, n_train, n_classes, max(height, width), bool(hardware.gpus))
+    if channels not in (1, 3):
+        entries = tuple(_with_channels(entry, channels) for entry in entries)
     work = sum(entry.trainings * entry.cost for entry in entries)
     hours = work * images_seen * seconds_per_image / 3600
     return Proposal(defaults, entries, sum(entry.trainings for entry in entries), hours)
@@ -148,6 +154,15 @@ def _entries(size: Size, n_train: int, n_classes: int, side: int, has_gpu: bool)
             ),
         ]
     return (*entries, references)
+
+
+def _with_channels(entry: Entry, channels: int) -> Entry:
+    """``entry``, with the channels that its model sees if it takes those of grey or RGB images alone."""
+    if not str(entry.settings["model"]).startswith(("yolo", "sam")):
+        return entry
+    chosen = [0, 1, 2] if channels > 3 else [0]
+    comment = f"{entry.comment} Sees {len(chosen)} of {channels} channels."
+    return entry._replace(settings=entry.settings | {"input_channels": chosen}, comment=comment)
 
 
 def _long_side(side: int) -> int:

@@ -11,6 +11,7 @@ from defectbench.config.experiment import Experiment
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
+from defectbench.config.scaling import ScalingSettings
 from defectbench.config.study import Study
 
 
@@ -20,6 +21,8 @@ def write_settings_files(study: Study, top: Path) -> None:
     study.dataset.write(dataset / "ingest.yaml")
     study.split.write(dataset / "split.yaml")
     study.prompts.write(dataset / "prompts.yaml")
+    if study.dataset.measures_pixels:
+        (study.dataset.scaling or ScalingSettings()).write(dataset / "scaling.yaml")
     if study.dataset.generator is not None:
         study.dataset.generator.write(dataset / "synthesize.yaml")
     for experiment in study.trained():

@@ -13,6 +13,7 @@ from defectbench.config.checks import (
     missing_files,
     resolve_ablations,
     resolve_predict_images,
+    wrong_channels,
     wrong_classes,
     wrong_folds,
     wrong_origins,
@@ -145,6 +146,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         missing = missing_files(dataset, configfile)
         problems += missing or (ignored_roles(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
+        problems += wrong_channels(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:
         problems += wrong_folds(experiments, sections.split.n_folds)

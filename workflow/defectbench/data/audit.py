@@ -11,6 +11,7 @@ import pandas as pd
 from defectbench.data.duplicates import find_label_conflicts
 from defectbench.data.images import ROTATED, UPRIGHT
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.pixel_formats import DEEP_FORMATS
 from defectbench.data.rle import decode_coco
 
 FULL_SHARE = 0.99
@@ -179,8 +180,11 @@ def _sizes(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _formats(frame: pd.DataFrame) -> Iterator[Finding]:
-    for image_id, stored_as in frame[["image_id", "stored_as"]].dropna().itertuples(index=False):
-        if stored_as.removesuffix(ROTATED).removesuffix(UPRIGHT) not in _PLAIN_FORMATS:
+    columns = ["image_id", "stored_as", "channels"]
+    for image_id, stored_as, channels in frame[columns].dropna().itertuples(index=False):
+        plain = stored_as.removesuffix(ROTATED).removesuffix(UPRIGHT)
+        drops_nothing = channels not in (1, 3) or plain in DEEP_FORMATS
+        if plain not in _PLAIN_FORMATS and not drops_nothing:
             yield image_id, "unusual pixel format", f"stored as {stored_as}"
         if stored_as.endswith(ROTATED):
             yield image_id, "rotated by EXIF", f"stored as {stored_as}"

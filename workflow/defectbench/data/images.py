@@ -11,6 +11,8 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from defectbench.data.decoders import ImageError, count_frames, load_pixels, open_image
+from defectbench.data.pixel_formats import PixelFormat
+from defectbench.data.tiff import TiffHeader
 
 # Stored pixels as they are: whether a rotation flag in the file is followed is decided elsewhere.
 _STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -25,6 +27,8 @@ _MODES = {
 }
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _TIFF_STARTS = (b"II", b"MM")
+_PNG_START, _PNG_DEPTH, _PNG_COLOURS = b"\x89PNG\r\n\x1a\n", 24, 25  # bytes of its first chunk
+_DEEP_PNG = {0: ("grey", 1), 2: ("RGB", 3), 4: ("grey", 2), 6: ("RGB", 4)}
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations of pictures whose height, as viewers show them, is the stored width."""
 UPRIGHT = ", turned upright by EXIF"
@@ -54,14 +58,21 @@ class Header(NamedTuple):
     """Height and width as stored."""
     turned_by_decoders: bool
     """Whether decoders turn it, whatever their flags."""
+    dtype: str = "uint8"
+    """Type of its values as numpy calls it."""
+    has_channels: bool = False
+    """Whether it has channels that are neither grey nor colours, alpha aside."""
 
 
-def read_header(data: bytes) -> Header:
-    """Read the header of an image file, without its pixels.
+def read_header(data: bytes, stacked: bool = False) -> Header:
+    """Read the header of an image file, without its pixels; the pages of TIFF files are channels if ``stacked``.
 
     Raises:
         ImageError: if the file is no image, has several pages or frames, or more pixels than can be read.
     """
+    tiff = TiffHeader.read(data) if data[:2] in _TIFF_STARTS else None
+    if tiff is not None and (stacked or not tiff.is_plain):
+        return _special_header(tiff, stacked)
     image = open_image(data)
     if (frames := count_frames(image)) > 1:
         raise ImageError(f"has {frames} pages or frames; only images of one can be used: save each as a file")
@@ -71,7 +82,26 @@ def read_header(data: bytes) -> Header:
         orientation = 1
     is_tiff = image.format == "TIFF"
     size = (image.width, image.height) if is_tiff and orientation in QUARTER_TURNS else (image.height, image.width)
+    if data.startswith(_PNG_START) and data[_PNG_DEPTH] == 16:
+        pixels = PixelFormat(*_DEEP_PNG[data[_PNG_COLOURS]], "uint16")
+        return Header(pixels.name, orientation, size, is_tiff, pixels.dtype)
     return Header(_MODES.get(image.mode, image.mode), orientation, size, is_tiff)
+
+
+def _special_header(tiff: TiffHeader, stacked: bool) -> Header:
+    """The header of a TIFF file that is not plain, or whose pages are channels."""
+    if tiff.n_pages > 1 and not stacked:
+        raise ImageError(
+            f"has {tiff.n_pages} pages or frames; only images of one can be used: save each as a file, or, if they are "
+            "channels of one image, set dataset.pages: channels"
+        )
+    if tiff.orientation != 1:
+        raise ImageError(f"is turned by its TIFF orientation, {tiff.orientation}: save it upright")
+    pixels = PixelFormat("pages", tiff.n_pages, tiff.pixels.dtype) if stacked else tiff.pixels
+    if tiff.is_white_zero and (pixels.name != "grey 16-bit"):
+        raise ImageError(f"is {pixels.name} and stores white as 0 (MinIsWhite): save it with black as 0")
+    has_channels = pixels.colours not in ("grey", "RGB")
+    return Header(pixels.name, 1, tiff.size, False, pixels.dtype, has_channels)
 
 
 def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.ndarray:
@@ -83,13 +113,9 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
     Raises:
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
     """
-    flags = _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        raise ImageError(f"cannot be decoded: {error.err}") from None
-    if image is None:
-        raise ImageError("cannot be decoded: truncated, damaged or not an image")
+    if data[:2] in _TIFF_STARTS and (tiff := TiffHeader.read(data)) is not None and not tiff.is_plain:
+        raise ImageError(f"is {tiff.pixels.name}; only grey and RGB images of 8 bits are decoded here")
+    image = decode_stored(data, _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB))
     # Some versions of OpenCV fill the missing part of a JPEG with grey. A complete JPEG ends with its end marker,
     # or has other data after it: then Pillow, slower but strict, decides.
     if data.startswith(_JPEG_START) and not data.endswith(_JPEG_END):
@@ -102,6 +128,21 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
             image = turn(image, header.orientation)
         elif header.turned_by_decoders and not upright:
             image = turn(image, _INVERSE.get(header.orientation, header.orientation))
+    return image
+
+
+def decode_stored(data: bytes, flags: int) -> np.ndarray:
+    """Decode the bytes of an image file by OpenCV with its ``flags``.
+
+    Raises:
+        ImageError: if the bytes are no image, or the image is cut short or damaged.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise ImageError(f"cannot be decoded: {error.err}") from None
+    if image is None:
+        raise ImageError("cannot be decoded: truncated, damaged or not an image")
     return image
 
 

@@ -10,20 +10,21 @@ import pandas as pd
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.decoders import ImageError
+from defectbench.data.deep_images import count_stored_channels, decode_pixels, stretch
 from defectbench.data.duplicates import fingerprint, group_pictures
 from defectbench.data.images import (
     QUARTER_TURNS,
     ROTATED,
     UPRIGHT,
     Header,
-    decode_image,
-    is_grey,
     is_large,
     read_header,
     stream,
 )
 from defectbench.data.manifest import SCHEMA, Manifest
 from defectbench.data.passed_over import folder_notes
+from defectbench.data.pixel_formats import DEPTHS, picture, value_type
+from defectbench.data.preview import preview_names
 from defectbench.data.readers import READERS, ROW_READERS
 from defectbench.data.readers.base import BadLabels, Labels, Note, Problem, image_ids
 from defectbench.data.rle import coco_area, decode_coco, encode_coco
@@ -66,6 +67,7 @@ def ingest(settings: DatasetSettings, problem_file: Path, threads: int = 2) -> I
         labels = READERS[settings.format](settings.with_ignored_class())
         problems = list(labels.problems)
         rows = list(_read_images(settings, labels, problems, threads))
+        problems += _odd_depths(rows, settings)
         notes += labels.notes
     else:
         rows, problems = ROW_READERS[settings.format](settings)
@@ -113,12 +115,14 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
     path = (PurePosixPath(settings.images_dir) / image_id).as_posix()
     try:
         data = (settings.root / path).read_bytes()
-        header = read_header(data)
+        header = read_header(data, stacked=settings.pages is not None)
+        if header.dtype in DEPTHS and header.dtype != "uint8" and settings.scaling is None:
+            raise ImageError(f"is {header.stored_as}: if all images are, set dataset.scaling: {{}}")
         upright = _is_upright(image_id, header, settings, labels)
-        image = decode_image(data, grey=header.stored_as.startswith("grey"), upright=upright)
+        image = decode_pixels(data, header, settings.channels, upright)
         height, width = image.shape[:2]
-        phash, detail = fingerprint(image)
-        channels = 1 if image.ndim == 2 or is_grey(image) else 3
+        phash, detail = fingerprint(picture(stretch(image)))
+        channels = count_stored_channels(image, settings.channels)
         sha256 = hashlib.sha256(data).hexdigest()
         del image, data  # a large image and its masks need not be in memory together
         rles = labels.rles(image_id, height, width)
@@ -145,6 +149,31 @@ def _read_image(image_id: str, settings: DatasetSettings, labels: Labels) -> dic
         "rle": rles,
         "area": [coco_area(counts, height, width) for counts in rles[: len(settings.classes)]],
     }
+
+
+def _odd_depths(rows: list[dict[str, Any]], settings: DatasetSettings) -> list[Problem]:
+    """Problems of images whose values are of another type than those of most.
+
+    Raises:
+        BadSamplesError: if deep images are announced, and none is.
+    """
+    ids: dict[str, list[str]] = {}
+    for row in rows:
+        ids.setdefault(DEPTHS[value_type(row["stored_as"]).name], []).append(row["image_id"])
+    (usual, most), *others = sorted(ids.items(), key=lambda item: -len(item[1])) or [("", [])]
+    if settings.scaling is not None and usual == DEPTHS["uint8"] and not others:
+        raise BadSamplesError(f"dataset {settings.name}: all images are 8-bit, used as they are: leave scaling out")
+    counts = "; ".join(f"{depth}: {preview_names(some)}" for depth, some in ((usual, most), *others))
+    return [
+        Problem(
+            image_id,
+            (PurePosixPath(settings.images_dir) / image_id).as_posix(),
+            None,
+            f"image is {depth}, most are {usual}: two depths cannot be mixed ({counts})",
+        )
+        for depth, some in others
+        for image_id in some
+    ]
 
 
 def _set_ignored_last(rles: list[bytes], settings: DatasetSettings, height: int, width: int) -> list[bytes]:

@@ -23,8 +23,8 @@ SCHEMA = pa.schema(
         ("path", pa.string()),  # path below the dataset's root, with '/'
         ("height", pa.int32()),
         ("width", pa.int32()),
-        ("channels", pa.int8()),  # 1 if all colour channels are equal, else 3
-        ("stored_as", pa.string()),  # pixel format of the file; see images.stored_as
+        ("channels", pa.int8()),  # 1 if all colour channels are equal, else 3; or dataset.channels
+        ("stored_as", pa.string()),  # pixel format of the file; see images.stored_as, pixel_formats.py
         ("sha256", pa.string()),  # of the file's bytes; null, as phash and rle, where only areas are known
         ("phash", pa.uint64()),  # perceptual hash; see duplicates.py
         ("group", pa.string()),  # first id of the images that show the same picture

@@ -5,7 +5,7 @@ Separate from the readers, so that an edit here makes no training stale: the pac
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError
-from defectbench.data.images import LARGE, decode_image, is_upright, stream
+from defectbench.data.deep_images import Pixels, decode_pixels, fit_channels
+from defectbench.data.images import LARGE, decode_image, is_upright, read_header, stream
 from defectbench.data.manifest import Manifest
 from defectbench.data.packing import HAS_IGNORED, IMAGES, MASKS, METADATA_KEY, ImagePack, MaskPack
 from defectbench.data.rle import decode_coco
@@ -32,32 +33,47 @@ class PackError(UserError):
 def pack_images(manifest: Manifest, root: Path, folder: Path, threads: int = 2) -> int:
     """Decode all images below the dataset's ``root`` into ``folder``/images.bin and list them in images.parquet.
 
-    Stored as uint8, (H, W) if every image of the dataset is grey, else (H, W, 3) RGB. Returns the number of
-    channels.
+    Stored as uint8, (H, W) if every image of the dataset is grey, else (H, W, 3) RGB; deep images as uint16 or
+    float32, and those of a dataset with channels as (H, W, N). Returns the number of channels.
 
     Raises:
         PackError: if an image file differs from the manifest.
     """
     channels = int(manifest.frame["channels"].max())
+    pixels = Pixels.of_manifest(manifest.frame["stored_as"].iloc[0], channels)
 
     def decode(row: Any) -> np.ndarray:
         grey = channels == 1 and row.stored_as.startswith("grey")
-        image = _read_checked(root / row.path, row.sha256, grey, is_upright(row.stored_as))
-        return np.ascontiguousarray(image[:, :, 0]) if channels == 1 and not grey else image
+        upright = is_upright(row.stored_as)
+
+        def decode_bytes(data: bytes) -> np.ndarray:
+            if pixels.is_plain:
+                return decode_image(data, grey=grey, upright=upright)
+            image = decode_pixels(data, read_header(data, pixels.stacked), pixels.channels, upright)
+            return fit_channels(image, channels)
+
+        image = _read_checked(root / row.path, row.sha256, decode_bytes)
+        return np.ascontiguousarray(image[:, :, 0]) if channels == 1 and image.ndim == 3 else image
 
     rows = manifest.frame[["path", "height", "width", "sha256", "stored_as"]].itertuples(index=False)
-    images = stream(decode, rows, threads, alone=lambda row: row.height * row.width > LARGE)
+    size = 1 if pixels.is_plain else channels * np.dtype(pixels.dtype).itemsize / 3  # of a pixel, that of RGB being 1
+    images = stream(decode, rows, threads, alone=lambda row: row.height * row.width * size > LARGE)
     offsets = _write_flat(folder / f"{IMAGES}.bin", images)
     frame = manifest.frame[["image_id", "height", "width"]].assign(offset=offsets, channels=channels)
-    _write_index(folder / f"{IMAGES}.parquet", frame, {"data_digest": manifest.digest()})
+    _write_index(folder / f"{IMAGES}.parquet", frame, _image_metadata(manifest.digest(), np.dtype(pixels.dtype)))
     return channels
 
 
-def _read_checked(path: Path, sha256: str, grey: bool, upright: bool) -> np.ndarray:
+def _image_metadata(digest: str, dtype: np.dtype) -> dict[str, Any]:
+    """What the index of a pack says of all its images."""
+    return {"data_digest": digest} | ({} if dtype == np.uint8 else {"dtype": dtype.name})
+
+
+def _read_checked(path: Path, sha256: str, decode: Callable[[bytes], np.ndarray]) -> np.ndarray:
     try:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() == sha256:
-            return decode_image(data, grey=grey, upright=upright)
+            return decode(data)
         problem = "changed since ingest"
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
@@ -95,7 +111,7 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
     images, masks = ImagePack(source), MaskPack(source)
     placed = []
     for image_id in images.image_ids:
-        height, width = images[image_id].shape[:2]
+        height, width = images.size(image_id)
         placed += [(image_id, window) for window in tile_windows(height, width, tile, stride)]
     columns = [
         (tile_id(image_id, rows.start, cols.start), image_id, rows.start, cols.start, *window_size((rows, cols)))
@@ -103,10 +119,10 @@ def pack_tiles(source: Path, folder: Path, tile: Size, stride: int) -> int:
     ]
     frame = pd.DataFrame(columns, columns=["tile_id", "image_id", "y", "x", "height", "width"])
 
-    pixels = (np.ascontiguousarray(images[image_id][window]) for image_id, window in placed)
+    pixels = (np.ascontiguousarray(images.stored(image_id)[window]) for image_id, window in placed)
     offsets = _write_flat(folder / f"{IMAGES}.bin", pixels)
-    index = frame.assign(offset=offsets, channels=images.channels)
-    _write_index(folder / f"{IMAGES}.parquet", index, {"data_digest": images.digest})
+    index = frame.assign(offset=offsets, channels=images.stored_channels)
+    _write_index(folder / f"{IMAGES}.parquet", index, _image_metadata(images.digest, images.dtype))
 
     areas = []
 

@@ -80,9 +80,10 @@ class _DenseCrf:
 def _colours(image: np.ndarray, levels: float) -> tuple[np.ndarray, tuple[float, ...]]:
     """``image`` as (H, W, channels) and the scale of each channel.
 
-    Grey images get the distances of RGB images with three equal channels, which are treated as grey.
+    Grey images get the distances of RGB images with three equal channels, which are treated as grey; so do the
+    channels of others.
     """
     if image.ndim == 3 and not (image == image[..., :1]).all():
-        return image, (levels,) * 3
+        return image, (levels * (image.shape[2] / 3) ** 0.5,) * image.shape[2]
     grey = image if image.ndim == 2 else image[..., 0]
     return grey[..., None], (levels / 3**0.5,)

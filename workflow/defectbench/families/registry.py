@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from defectbench.config.families.registry import FAMILIES
+from defectbench.data.packing import select_channels
+from defectbench.data.scaling import Scaling
 from defectbench.files import read_json
 from defectbench.inference.ensemble import MeanPredictor
 from defectbench.inference.predictor import ModelFiles, Predictor
@@ -70,14 +72,31 @@ def load_model(folder: Path, run: dict[str, Any], device: str) -> Predictor | Ca
         features=Path("runs", run["experiment"]["dataset"], "embeddings"),
     )
     load_predictor = family_module(family, "predictor").load_predictor
-    return convert_channels(load_predictor(run, files, device), run.get("in_channels", 3))
+    predictor = convert_channels(load_predictor(run, files, device), run.get("in_channels", 3))
+    return scale_values(predictor, run)
+
+
+def scale_values(
+    predictor: Callable[[np.ndarray], np.ndarray], run: dict[str, Any]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """``predictor`` for images as they are stored: values scaled, and channels chosen, as in the training ``run``."""
+    scaling, channels = run.get("scaling"), run["settings"].get("input_channels")
+    if not scaling and not channels:
+        return predictor
+    limits = Scaling.of_record(scaling) if scaling else None
+
+    def codes(image: np.ndarray) -> np.ndarray:
+        scaled = image if limits is None else limits.apply(image)
+        return predictor(scaled if channels is None else select_channels(scaled, channels))
+
+    return codes
 
 
 def convert_channels(predictor: Predictor, channels: int) -> Callable[[np.ndarray], np.ndarray]:
-    """``predictor`` for RGB images (H, W, 3): a network of grey images gets their first channel.
+    """``predictor`` for RGB images (H, W, 3) too, if it is one of grey images: it gets their first channel.
 
     Ingest stores images as grey only if their three channels are equal, so nothing is lost.
     """
-    if channels == 3:
+    if channels != 1:
         return predictor
     return lambda image: predictor(image if image.ndim == 2 else image[:, :, 0])

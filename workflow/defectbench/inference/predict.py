@@ -89,7 +89,9 @@ def predict_split(load_predictor: LoadPredictor, description: str, argv: Sequenc
     files = parse_prediction_files(description, argv)
     run = read_json(files.run)
     predictor = load_predictor(run, files.model, "auto")
-    seconds = predict_roles(predictor, ImagePack(files.pack), files.read_split(), files.outputs, tuple(run["classes"]))
+    seconds = predict_roles(
+        predictor, ImagePack.of_run(files.pack, run), files.read_split(), files.outputs, tuple(run["classes"])
+    )
     files.finish(run["experiment"]["exp_id"], seconds, predictor.device)
 
 

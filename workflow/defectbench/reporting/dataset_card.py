@@ -9,6 +9,7 @@ from defectbench.config.dataset import DatasetSettings
 from defectbench.config.ingest import YoloFolder
 from defectbench.data.audit import FINDINGS, OF_AREAS, Audit, only_areas, picture_clusters
 from defectbench.data.manifest import Manifest, areas
+from defectbench.data.pixel_formats import value_type
 from defectbench.data.rle import coco_area
 from defectbench.data.splits import export_note
 from defectbench.reporting.markdown import as_text
@@ -116,8 +117,13 @@ def _facts(manifest: Manifest) -> Iterator[Sequence[str]]:
     if not only_areas(manifest):
         formats = frame["stored_as"].value_counts()
         yield "stored as", "<br>".join(f"{as_text(name)}: {count:,} images" for name, count in formats.items())
-        n_grey = int((frame["channels"] == 1).sum())
-        yield "colours", f"grey: {n_grey:,} images, coloured: {len(frame) - n_grey:,} images"
+        n_grey, channels = int((frame["channels"] == 1).sum()), int(frame["channels"].max())
+        if channels in (1, 3):
+            yield "colours", f"grey: {n_grey:,} images, coloured: {len(frame) - n_grey:,} images"
+        else:
+            yield "channels", f"{channels}; pictures show {'the first three' if channels > 3 else 'the first'}"
+        if value_type(frame["stored_as"].iloc[0]) != "uint8":
+            yield "values", "scaled to 0 … 255 by limits of the training images, `packed/scaling.json`; here by its own"
         yield "data digest", f"`{manifest.digest()}`"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from defectbench.config.predict_images import image_files
 from defectbench.data.decoders import ImageError
+from defectbench.data.deep_images import Pixels, decode_as
 from defectbench.data.images import decode_image, read_header
 from defectbench.data.manifest import Manifest
 from defectbench.data.rle import encode_coco
@@ -46,17 +47,24 @@ def passed_over(folder: Path) -> list[str]:
     return [f"{path.relative_to(folder).as_posix()} ({reason})" for path, reason in sorted(reasons.items())]
 
 
-def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tuple[str, np.ndarray]]:
+def read_images(
+    folder: Path, ids: Sequence[str], upright: bool, kind: Pixels | None = None, channels: int = 3
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (image id, RGB image (H, W, 3) uint8), ``upright``, as viewers show it, or as stored.
 
+    If the model was trained on deep images or on ``channels`` of their own ``kind``, the values are those stored.
+
     Raises:
-        NewImagesError: naming the file that cannot be read: no image is left out silently.
+        NewImagesError: naming the file that cannot be read, or is of another kind: no image is left out silently.
     """
     for image_id in ids:
         try:
             data = (Path(folder) / image_id).read_bytes()
-            read_header(data)  # refuses files of several pictures
-            yield image_id, decode_image(data, upright=upright)
+            if kind is None or kind.is_plain:
+                read_header(data)  # refuses files of several pictures
+                yield image_id, decode_image(data, upright=upright)
+            else:
+                yield image_id, decode_as(data, kind, channels, upright)
         except (OSError, ImageError) as error:
             raise NewImagesError(f"{Path(folder) / image_id}: {error}; mend or remove it") from None
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import to_rgb
 
+from defectbench.data.pixel_formats import picture
 from defectbench.data.stripes import LIGHT
 from defectbench.metrics.boundary import boundary
 
@@ -17,7 +18,8 @@ _TRUTH_FILL, _PREDICTION_FILL = 0.2, 0.45
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
-    """A copy of a uint8 image (H, W) or (H, W, 3) as (H, W, 3)."""
+    """A copy of a uint8 image (H, W) or (H, W, N) as (H, W, 3); see :func:`defectbench.data.pixel_formats.picture`."""
+    image = picture(image)
     return np.array(image) if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from defectbench.config.train import TrainSettings
 from defectbench.data.packing import ImagePack, MaskPack, Window
+from defectbench.data.scaling import Scaling
 from defectbench.data.tiles import Size, choose_tiles
 from defectbench.inference.geometry import Geometry
 from defectbench.script import required
@@ -58,7 +59,7 @@ class Samples(Dataset):
         window = self.window(number, index)
         masks = self.read_masks(image_id, window)
         size = self.input_size
-        image = self.geometry.apply(self.images[image_id][window], size)
+        image = self.geometry.apply(self.images.read(image_id, window), size)
         if masks.shape[1:] != size:
             masks = np.stack([self.geometry.apply(mask, size, mask=True) for mask in masks])
         if self.augmentation is not None:
@@ -72,7 +73,7 @@ class Samples(Dataset):
     def window(self, number: int, index: int) -> Window:
         """Rows and columns of the image that are in the sample (pass ``number``, ``index``)."""
         image_id = self.image_ids[index]
-        size = np.array(self.images[image_id].shape[:2])
+        size = np.array(self.images.size(image_id))
         crop = size if self.crop is None else np.minimum(size, self.crop)
         if (crop < size).any():
             rng = np.random.default_rng(self._seed(f"{number} {image_id} crop"))
@@ -114,21 +115,23 @@ def make_samples(
     train_ids: Sequence[str],
     val_ids: Sequence[str],
     augmentation: A.Compose | None,
+    scaling: Scaling | None = None,
 ) -> tuple[Samples, Samples]:
     """Training samples in the mode of ``settings``, and validation samples: whole images in every mode.
 
-    ``pack`` is the folder of the packed images, ``tiles`` that of their tiles, for mode pre_crops.
+    ``pack`` is the folder of the packed images, ``tiles`` that of their tiles, for mode pre_crops; ``scaling`` that of
+    deep images.
 
     Raises:
         TileError: if there is no tile to train on.
     """
-    images, masks = ImagePack(pack), MaskPack(pack)
+    images, masks = ImagePack(pack, scaling, settings.input_channels), MaskPack(pack)
     geometry = Geometry.of(settings.img_size, settings.resize, settings.input_multiple)
     val = Samples(images, masks, val_ids, geometry, settings.task)
     crop = settings.crop_size if settings.mode == "crops" else None
     if settings.mode == "pre_crops":
         tiles = required(tiles, "--tiles")
-        images, masks = ImagePack(tiles), MaskPack(tiles)
+        images, masks = ImagePack(tiles, scaling, settings.input_channels), MaskPack(tiles)
         train_ids = choose_tiles(masks, train_ids, settings.empty_tiles, settings.seed)
     train = Samples(
         images,

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from defectbench.data.packing import IGNORED
+from defectbench.data.pixel_formats import picture as as_picture
 from defectbench.data.stripes import mark_ignored
 from defectbench.files import atomic
 from defectbench.metrics import counts
@@ -82,7 +83,8 @@ def _draw_sheet(images: Sequence[ScoredImage], val: Samples) -> np.ndarray:
 
 
 def _draw_outlines(scored: ScoredImage, val: Samples) -> np.ndarray:
-    image, truth = val.images[val.image_ids[scored.index]], val.true_masks(scored.index).max(axis=0)
+    image = as_picture(val.images[val.image_ids[scored.index]])
+    truth = val.true_masks(scored.index).max(axis=0)
     image = mark_ignored(image, truth == IGNORED)
     scale = max(1, _WIDTH // image.shape[1])
     picture = _enlarge(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR if image.ndim == 2 else cv2.COLOR_RGB2BGR), scale)

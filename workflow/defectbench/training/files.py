@@ -28,6 +28,8 @@ class TrainingFiles:
     """trackers.yaml; None: nothing is logged to experiment trackers."""
     runtime: Path | None = None
     """runtime.yaml; None: the defaults."""
+    scaling: Path | None = None
+    """scaling.json, of deep images and those of channels."""
     tiles: Path | None = None
     """Folder of the packed tiles, for mode pre_crops."""
     base: Path | None = None
@@ -60,6 +62,7 @@ def parse_training_files(description: str, argv: Sequence[str] | None) -> Traini
     optional = {
         "trackers": "trackers.yaml: experiment trackers to log to",
         "runtime": "runtime.yaml: loader processes, further checkpoints, compilation",
+        "scaling": "scaling.json: limits and statistics of the training images, of deep ones and those of channels",
         "tiles": "folder of the packed tiles, for mode pre_crops",
         "base": "base weights to start from",
         "init-from": "weights to start from, instead of those named in train.yaml",

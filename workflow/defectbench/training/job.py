@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from defectbench.config.base import MERGED
-from defectbench.config.family_settings import FamilySettings
+from defectbench.config.family_settings import ImageSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import track_of
 from defectbench.config.runtime import RuntimeSettings
 from defectbench.data.packing import ImagePack, MaskPack
+from defectbench.data.scaling import Scaling
 from defectbench.data.tables import read_names
 from defectbench.files import write_json
 from defectbench.training.files import TrainingFiles
@@ -25,16 +26,17 @@ from defectbench.training.state import fingerprint, training_state
 class Job:
     """Inputs of one call of a training script, and the folder of its results."""
 
-    def __init__(self, files: TrainingFiles, settings: FamilySettings) -> None:
+    def __init__(self, files: TrainingFiles, settings: ImageSettings) -> None:
         """Read the split and the subset named in ``files``."""
         self.files, self.settings = files, settings
         self.identity = ExperimentIdentity.read(files.identity)
         self.runtime = RuntimeSettings.read(files.runtime) if files.runtime else RuntimeSettings()
-        self.images = ImagePack(files.pack)
+        self.scaling = Scaling.read(files.scaling) if files.scaling else None
+        self.images = ImagePack(files.pack, self.scaling, settings.input_channels)
         self.split = read_names(files.split)
         self.train_ids = read_names(files.subset)["image_id"].tolist()
         self.val_ids = sorted(self.split.loc[self.split["role"] == "val", "image_id"])
-        self.notes: list[str] = []
+        self.notes: list[str] = describe_pixels(self.images)
         """Notes for readers of the results."""
 
     @property
@@ -72,7 +74,8 @@ class Job:
 
         files = self.files
         inputs = (path.read_bytes() for path in (files.settings, files.subset, files.split))
-        key = fingerprint(*inputs, self.images.digest, files.code_digest, *parts)
+        pixels = [files.scaling.read_bytes()] if files.scaling else []
+        key = fingerprint(*inputs, self.images.digest, files.code_digest, *pixels, *parts)
         with training_state(files.folder / "state", key) as folder:
             yield folder, open_trackers(files.trackers, self.identity, self.settings, folder)
 
@@ -92,7 +95,7 @@ class Job:
             "runtime": self.runtime.model_dump(mode="json"),
             "code_digest": self.files.code_digest,
             "data_digest": self.images.digest,
-        }
+        } | ({"scaling": self.scaling.to_record()} if self.scaling else {})
         return run_record(
             self.identity, self.settings, track or track_of(source), source, **(defaults | labels | facts)
         )
@@ -100,3 +103,14 @@ class Job:
     def write_record(self, record: dict[str, Any]) -> None:
         """Write run.json; it comes after all other files of the training."""
         write_json(self.files.folder / "run.json", record)
+
+
+def describe_pixels(images: ImagePack) -> list[str]:
+    """Notes on how a model sees ``images``; none of grey and RGB images with 8 bits."""
+    notes = []
+    if images.scaling is not None and (text := images.scaling.describe()):
+        notes.append(text)
+    if images.selected is not None:
+        which = ", ".join(map(str, images.selected))
+        notes.append(f"sees channels {which} of {images.stored_channels}, counted from 0")
+    return notes

@@ -78,7 +78,7 @@ class NetworkJob(Job):
         L.seed_everything(settings.seed, verbose=False)
         self.augmentation = make_augmentation(settings.traits.augment)
         self.train, self.val = make_samples(
-            settings, files.pack, files.tiles, self.train_ids, self.val_ids, self.augmentation
+            settings, files.pack, files.tiles, self.train_ids, self.val_ids, self.augmentation, self.scaling
         )
         self.in_channels = self.images.channels
         self._provenance = Provenance()

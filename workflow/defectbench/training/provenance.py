@@ -63,7 +63,7 @@ def picture_digests(images: ImagePack, image_ids: Iterable[str]) -> dict[str, st
     """Id -> digest (16 hex digits) of the pixels; a grey image has the same with one channel and with three."""
     digests = {}
     for image_id in image_ids:
-        image = images[image_id]
+        image = images.stored(image_id)
         first, *others = cv2.split(image)
         if all(np.array_equal(first, other) for other in others):
             image = first

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from defectbench.config.family_settings import FamilySettings, JobNeeds, Traits
+from defectbench.config.family_settings import ImageSettings, JobNeeds, Traits
 
 
-class ReferenceSettings(FamilySettings):
+class ReferenceSettings(ImageSettings):
     """Baselines without a network: all-empty, all-full, and a tuned top-hat + Otsu threshold."""
 
     jobs: ClassVar[JobNeeds | None] = JobNeeds(gpu=False, train_mb=4000, train_minutes=120, predict_mb=4000)
@@ -20,4 +20,4 @@ class ReferenceSettings(FamilySettings):
     @cached_property
     def traits(self) -> Traits:
         """The maps of a constant are only yes or no, no scores."""
-        return Traits(has_scores=self.model == "tophat_otsu")
+        return Traits(has_scores=self.model == "tophat_otsu", any_channels=True)

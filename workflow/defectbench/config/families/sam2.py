@@ -15,7 +15,7 @@ from defectbench.config.prompts import FIXED, SOURCES, is_oracle, prompts_path
 _INFERENCE_KEYS = {
     *("model", "task", "size", "version", "init", "tune", "prompt"),
     *("object_score_cut", "img_size", "resize", "mode", "crop", "prediction", "overlap"),
-    *("cache_embeddings", "threads", "seed"),
+    *("cache_embeddings", "input_channels", "threads", "seed"),
 }
 
 

@@ -22,7 +22,7 @@ HUB = "facebook/sam3"
 _BASE_NAME = re.compile(r"sam3(?:_nano_random_s(\d+))?")
 _INFERENCE_KEYS = {
     *("model", "task", "size", "init", "tune", "phrases", "map", "score_threshold", "img_size", "resize", "tta"),
-    *("cache_embeddings", "threads", "seed"),
+    *("cache_embeddings", "input_channels", "threads", "seed"),
 }
 
 

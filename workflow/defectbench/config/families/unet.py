@@ -52,6 +52,7 @@ class UNetSettings(TrainSettings):
             variant=self.encoder,
             init_from=self.init_from,
             values_by_class=weights,
+            any_channels=True,
         )
 
     @property

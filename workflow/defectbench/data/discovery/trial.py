@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from defectbench.config.base import describe_errors
 from defectbench.config.dataset import DatasetSettings
 from defectbench.config.ingest import FORMATS
+from defectbench.config.scaling import ScalingSettings
 from defectbench.data.discovery.folder import Candidate, Doubt, Folder
 from defectbench.data.ingest import BadSamplesError, ingest
 from defectbench.data.manifest import Manifest, areas
@@ -24,6 +25,9 @@ from defectbench.script import UserError
 
 FILL = "'boxes: fill'"
 """The setting that the readers of boxes name."""
+_DEEP = re.compile(r"is ([^;]*): if all images are, set dataset.scaling")
+_CHANNELS = re.compile(r"has (\d) channels [^;]*dataset.channels")
+"""What ingest says of images that need a word."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def read_on_trial(candidate: Candidate, folder: Folder, name: str, threads: int)
         return Trial(candidate, failure="; ".join(describe_errors(error, form, "dataset")))
     if missing := settings.missing():
         return Trial(candidate, settings, failure="; ".join(missing))
-    trial = _read(candidate, settings, threads)
+    trial = _read_channels(_read_deep(_read(candidate, settings, threads), threads), threads)
+    candidate, settings = trial.candidate, trial.settings or settings
     if boxes := [problem for problem in trial.problems if FILL in problem]:
         text = "among the objects: each is read as a filled rectangle, far more than the defect inside it"
         doubts = (*candidate.doubts, Doubt(f"{count_nouns(len(boxes), 'box')} {text}", "boxes: error"))
@@ -123,6 +128,30 @@ def _read(candidate: Candidate, settings: DatasetSettings, threads: int) -> Tria
             return Trial(candidate, settings, failure=str(error))
     lines = tuple(_line(problem.file, problem.row, problem.problem) for problem in problems)
     return Trial(candidate, settings, manifest, lines, tuple(notes))
+
+
+def _read_deep(trial: Trial, threads: int) -> Trial:
+    """``trial``, again with scaling if most images are deep; images of another depth are then its problems."""
+    deep = Counter(match[1] for problem in trial.problems if (match := _DEEP.search(problem)))
+    if trial.settings is None or deep.total() <= len(trial.frame):
+        return trial
+    counts = ", ".join(f"{count:,} images are {name}" for name, count in deep.most_common())
+    text = f"{counts}: scaled between percentiles 0.1 and 99.9 of the training images, not by limits that you know"
+    doubts = (*trial.candidate.doubts, Doubt(text, "scaling: {limits: [0, 65535]}"))
+    candidate = replace(trial.candidate, doubts=doubts, settings=trial.candidate.settings | {"scaling": {}})
+    return _read(candidate, trial.settings.model_copy(update={"scaling": ScalingSettings()}), threads)
+
+
+def _read_channels(trial: Trial, threads: int) -> Trial:
+    """``trial``, again with the number of channels that most images have, if it is neither that of grey nor of RGB."""
+    found = Counter(int(match[1]) for problem in trial.problems if (match := _CHANNELS.search(problem)))
+    if trial.settings is None or found.total() <= len(trial.frame):
+        return trial
+    (channels, count), *_ = found.most_common(1)
+    text = f"{count:,} images have {channels} channels: is each of them a measurement, none of them transparency?"
+    doubts = (*trial.candidate.doubts, Doubt(text))
+    candidate = replace(trial.candidate, doubts=doubts, settings=trial.candidate.settings | {"channels": channels})
+    return _read(candidate, trial.settings.model_copy(update={"channels": channels}), threads)
 
 
 def _listed(problem_file: Path) -> tuple[str, ...]:

@@ -20,6 +20,15 @@ STEEPNESS = 2.0
 MAX_TUNING_IMAGES = 400
 
 
+def as_grey(image: np.ndarray) -> np.ndarray:
+    """A uint8 image (H, W) or (H, W, N) as (H, W): the luminance of RGB, the rounded mean of other channels."""
+    if image.ndim == 2:
+        return image
+    if image.shape[2] == 3:
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.rint(image.mean(axis=2)).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class TopHatOtsu:
     """Top-hat (bright) or black-hat (dark) response against its own Otsu threshold.
@@ -32,11 +41,12 @@ class TopHatOtsu:
     polarity: str
 
     def logits(self, image: np.ndarray) -> np.ndarray:
-        """Scores (H, W), float, of a uint8 image (H, W) or (H, W, 3); 0 is Otsu's threshold.
+        """Scores (H, W), float, of a uint8 image (H, W) or (H, W, N); 0 is Otsu's threshold.
 
-        score = 2 · ln((response + 1) / (otsu + 1)), so a threshold on it is a factor on Otsu's.
+        score = 2 · ln((response + 1) / (otsu + 1)), so a threshold on it is a factor on Otsu's. Of channels that are
+        not RGB the mean is looked at.
         """
-        grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = as_grey(image)
         smooth = cv2.GaussianBlur(grey, (3, 3), 0)
         element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (self.kernel, self.kernel))
         responses = []

@@ -26,7 +26,7 @@ def predict_split_with_prompts(description: str, argv: Sequence[str] | None = No
     source = run["experiment"]["prompt_source"]
     predictor = load_prompted(run, files.model, "auto", source)
     prompts = read_prompts(required(files.prompts, "--prompts"), source)
-    images = ImagePack(files.pack)
+    images = ImagePack.of_run(files.pack, run)
     seconds = predict_prompted(predictor, images, files.read_split(), prompts, files.outputs, source)
     files.finish(run["experiment"]["exp_id"], seconds, device_name(predictor.device))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
@@ -33,11 +34,18 @@ class UNet(nn.Module):
     """A CNN from raw images to logits."""
 
     def __init__(
-        self, settings: UNetSettings, in_channels: int, n_maps: int, pretrained: PretrainedEncoder | None = None
+        self,
+        settings: UNetSettings,
+        in_channels: int,
+        n_maps: int,
+        pretrained: PretrainedEncoder | None = None,
+        statistics: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """``in_channels`` is 1 (grey) or 3 (RGB); ``n_maps`` the number of logit maps.
+        """``in_channels`` is 1 (grey), 3 (RGB) or another number; ``n_maps`` the number of logit maps.
 
-        Without ``pretrained`` all weights are random, whatever the settings' encoder_weights.
+        Without ``pretrained`` all weights are random, whatever the settings' encoder_weights. Other channels than grey
+        and RGB are normalised by their own ``statistics``, mean and standard deviation of values in [0, 1]; without,
+        those loaded with the weights take their place. The library repeats the three colours of pretrained weights.
 
         Raises:
             NetworkError: if the library cannot build this architecture with this encoder.
@@ -64,6 +72,9 @@ class UNet(nn.Module):
         # A grey image is normalised by the mean over the three colours.
         if in_channels == 1:
             mean, std = mean.mean(0, keepdim=True), std.mean(0, keepdim=True)
+        elif in_channels != 3:
+            own = statistics or (np.zeros(in_channels, np.float32), np.ones(in_channels, np.float32))
+            mean, std = map(torch.from_numpy, own)
         # Saved with the weights, which are valid for this normalisation only.
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("std", std.view(1, -1, 1, 1))

@@ -19,7 +19,7 @@ def predict_split_boxes(description: str, argv: Sequence[str] | None = None) -> 
     files = parse_prediction_files(description, argv)
     run = read_json(files.run)
     predictor = load_network(run, files.model, "auto")
-    images, split, classes = ImagePack(files.pack), files.read_split(), tuple(run["classes"])
+    images, split, classes = ImagePack.of_run(files.pack, run), files.read_split(), tuple(run["classes"])
     for _ in range(WARM_UP):
         predictor.predict_boxes(images[split["image_id"].iloc[0]])
     seconds = []

@@ -107,6 +107,7 @@ class YoloJob(Job):
         write_text(self.files.folder / "history.csv", csv_text(result.history))
         scores = {} if self.settings.is_detector else self._val_scores(next(iter(checkpoints.values())), result)
         facts = training_facts(self.settings, result, self.masks.has_ignored) | self._origin() | file_facts(weights)
+        facts["notes"] = self.notes + facts["notes"]
         record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)
         close_trackers(loggers, record, [])
         self.write_record(record)

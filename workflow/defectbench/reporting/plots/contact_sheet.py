@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from defectbench.data.images import decode_image, is_upright
+from defectbench.data.deep_images import decode_picture
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.stripes import mark_ignored
 from defectbench.reporting import overlay, palette
@@ -71,7 +71,7 @@ def _cell_width(frame: pd.DataFrame) -> int:
 def _read_picture(
     manifest: Manifest, root: Path, row: pd.Series, roles: Mapping[str, str], width: int, colours: list[str]
 ) -> Picture:
-    image = decode_image((root / row["path"]).read_bytes(), upright=is_upright(row["stored_as"]))
+    image = decode_picture((root / row["path"]).read_bytes(), row["stored_as"], row["channels"])
     image = mark_ignored(image, manifest.ignored(row).astype(bool) if manifest.has_ignored else None)
     scale = min(width / image.shape[1], TALLEST / image.shape[0])
     size = max(1, round(scale * image.shape[1])), max(1, round(scale * image.shape[0]))

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from defectbench.data.decoders import ImageError
-from defectbench.data.images import decode_image, is_upright
+from defectbench.data.deep_images import decode_picture
 from defectbench.data.manifest import Manifest, areas
 from defectbench.data.rle import decode_coco
 from defectbench.data.stripes import mark_ignored
@@ -77,7 +77,7 @@ def read_examples(manifest: Manifest, root: Path) -> list[Example]:
 def _read_example(manifest: Manifest, root: Path, c: int | None, row: pd.Series) -> Example:
     path = root / row["path"]
     try:
-        image = decode_image(path.read_bytes(), upright=is_upright(row["stored_as"]))
+        image = decode_picture(path.read_bytes(), row["stored_as"], row["channels"])
     except OSError as error:
         raise ExampleError(f"{path}: image cannot be read: {error.strerror}; ingest the dataset again") from None
     except ImageError as error:
