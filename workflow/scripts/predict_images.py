@@ -13,7 +13,6 @@ from pathlib import Path
 from defectbench.config.base import MERGED
 from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.submission import Layout, write_submission
@@ -23,6 +22,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.reporting.new_images import PredictedImages, find_images, passed_over, read_images, write_overlay
 from defectbench.script import run_script
 

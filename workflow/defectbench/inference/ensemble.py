@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from defectbench.data.prediction_file import (
+from defectbench.inference.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from defectbench.config.base import MERGED
-from defectbench.data import prediction_file
-from defectbench.data.prediction_file import (
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
+from defectbench.inference import prediction_file
+from defectbench.inference.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
@@ -21,7 +22,6 @@ from defectbench.data.prediction_file import (
     decompress,
     write_predictions,
 )
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.metrics.codes import codes_from_logits
 
 
