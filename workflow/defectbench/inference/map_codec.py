@@ -158,7 +158,7 @@ def _bytes_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _bits(plane: np.ndarray) -> float:
     """Bits per pixel of an ideal code of ``plane``, uint8: its entropy."""
-    counts = cv2.calcHist([plane], [0], None, [256], [0, 256])
+    counts = cv2.calcHist([plane.ravel()[None]], [0], None, [256], [0, 256])
     shares = counts[counts > 0] / plane.size
     return float(-(shares * np.log2(shares)).sum())
 
