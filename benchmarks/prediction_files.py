@@ -117,7 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    strips, training = draw_strips(args.maps, seed=1), draw_strips(200, seed=2)
+    strips, training = draw_strips(args.maps, seed=1), draw_strips(60, seed=2)
     print(
         "| maps | kB before | now | now / before | ms to write before | now | to read before | now | AUPRC | change |"
     )

@@ -17,16 +17,13 @@ def full_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> 
     ``n_ignored`` of the pixels with code 0 and no truth are not counted. int32, faster by half the memory: to pool
     maps, add them to int64.
     """
-    if codes.size > _PIXELS_AT_ONCE:
-        # In parts: bincount would make an int64 of every pixel.
-        flat, positive = codes.ravel(), truth.ravel()
-        starts = range(0, codes.size, _PIXELS_AT_ONCE)
-        parts = [full_histogram(flat[s : s + _PIXELS_AT_ONCE], positive[s : s + _PIXELS_AT_ONCE]) for s in starts]
-        return np.add.reduce(parts, dtype=np.int32)
-    histogram = np.empty((2, N_CODES), np.int32)
-    histogram[0] = count_codes(codes)
-    histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
-    histogram[0] -= histogram[1]
+    flat, positive = codes.ravel(), truth.ravel()
+    histogram = np.zeros((2, N_CODES), np.int32)
+    # In parts: bincount makes an int64 of every true pixel.
+    for first in range(0, flat.size, _PIXELS_AT_ONCE):
+        part = slice(first, first + _PIXELS_AT_ONCE)
+        histogram[1] += np.bincount(flat[part][positive[part].astype(bool, copy=False)], minlength=N_CODES)
+    histogram[0] = count_codes(codes) - histogram[1]
     histogram[0, 0] -= n_ignored
     return histogram
 
