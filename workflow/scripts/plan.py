@@ -1,4 +1,4 @@
-"""Estimate the cost of a run, and its disk, from past runs: `snakemake -n --quiet host … | python workflow/scripts/plan.py`.
+"""Estimate the cost of a run, its disk too: `snakemake -n --quiet host … | python workflow/scripts/plan.py`.
 
 Or `make plan CONFIG=config/severstal.yaml`.
 """
