@@ -23,7 +23,7 @@ rule pack:
 
 rule predict_unet:
     input: a
-    output: {UNET}/val.pred.parquet, {UNET}/test.pred.parquet, {UNET}/timing.json
+    output: {UNET}/val.pred.parquet.sha256, {UNET}/val.pred.parquet, {UNET}/test.pred.parquet, {UNET}/timing.json
     jobid: 2
     benchmark: {UNET}/benchmarks/predict_unet.tsv
 """
@@ -34,6 +34,7 @@ def test_files_of_a_dry_run_are_its_outputs():
     assert planned_files(DRY_RUN) == [
         "runs/steel/packed/images.bin",
         "runs/steel/packed/images.parquet",
+        f"{UNET}/val.pred.parquet.sha256",
         *PREDICTIONS,
         f"{UNET}/timing.json",
     ]
@@ -88,7 +89,8 @@ def test_weights_are_those_of_the_median_training_with_its_checkpoints(tmp_path)
             path.parent.mkdir(parents=True)
             path.write_bytes(bytes(size))
     weights = "model/weights.safetensors"
-    table = estimate_disk(tmp_path, [f"{UNET}/{weights}", "runs/steel/sam2/x_s1/model/weights.safetensors"])
+    paths = [f"{UNET}/{weights}", f"{UNET}/{weights}.sha256", f"runs/steel/sam2/x_s1/{weights}"]
+    table = estimate_disk(tmp_path, paths)
     assert table.loc["unet"].tolist() == [6000, 0]
     assert np.isnan(table.loc["sam2", "bytes"])
     assert table.loc["sam2", "unknown"] == 1

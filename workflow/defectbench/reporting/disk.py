@@ -38,7 +38,10 @@ def estimate_disk(top: Path, paths: list[str]) -> pd.DataFrame:
     """
     datasets: dict[str, _Dataset] = {}
     rows = []
-    for path in map(PurePosixPath, paths):
+    # The files of a model count as one.
+    for path in dict.fromkeys(
+        path.parent if path.parent.name == "model" else path for path in map(PurePosixPath, paths)
+    ):
         if path.parts[0] != "runs" or len(path.parts) < 3:
             continue
         dataset = datasets.setdefault(path.parts[1], _Dataset(top, path.parts[1]))
@@ -58,13 +61,13 @@ class _Dataset:
     name: str
 
     def bytes_of(self, path: PurePosixPath) -> float | None:
-        """Expected size of a file; NaN if nothing is known yet; None of a file that is small."""
+        """Expected size of a file, or the folder of a model; NaN if nothing is known yet, None of small files."""
         family = path.parts[2]
         if family == "packed" and path.suffix == ".bin":
             return self._pack(path)
         if path.name.endswith(_MAPS):
             return self._predictions(path)
-        if path.parent.name == "model":
+        if path.name == "model":
             return _median(map(_trained_bytes, self.top.glob(f"runs/*/{family}/*/")))
         return None
 
