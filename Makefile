@@ -6,7 +6,7 @@
 # make test-slurm install Slurm (as root), run a small study through it
 # make chaos  kill a small study 20 times at random times: same results each time
 # make resume continue after a kill, crash or power loss (CONFIG=...; no other run may work here)
-# make plan   jobs, hours and memory that a study would take, from past runs (CONFIG=...)
+# make plan   jobs, hours, memory and disk that a study would take, from past runs (CONFIG=...)
 # make docs   the documentation as a site, in site/
 # make doctor what is installed, what is missing (CONFIG=config/neu_seg.yaml for another study)
 # make lock   pin all dependencies again

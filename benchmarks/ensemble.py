@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from defectbench.config.base import MERGED
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.inference.ensemble import write_mean
 from defectbench.inference.memory import peak_resident_bytes
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities, probabilities_from_codes
 
 MEMBERS, SIZE = 5, (256, 1600)

@@ -27,12 +27,12 @@ from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.score import ScoreSettings
 from defectbench.data.manifest import Manifest, write_manifest
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.inference.memory import peak_resident_bytes
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes
 from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram, sweep

@@ -25,12 +25,12 @@ from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.study import load_study
 from defectbench.data.manifest import Manifest, read_manifest
-from defectbench.data.prediction_file import PredictionFile, write_predictions
 from defectbench.data.rle import decode_severstal, encode_coco, encode_severstal
 from defectbench.data.synthetic import CLASSES, load_prior, write_steel
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.label_audit import find_regions, judge, rank_images
 from defectbench.evaluation.truth import Truth, ValidationData
+from defectbench.inference.prediction_file import PredictionFile, write_predictions
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (64, 384)

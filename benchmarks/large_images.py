@@ -23,10 +23,10 @@ from safetensors.torch import save_file
 
 from defectbench.config.base import MERGED
 from defectbench.config.families.unet import UNetSettings
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import encode_severstal
 from defectbench.evaluation.truth import read_truth
 from defectbench.families.unet.network import UNet
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits
 
 SCRIPTS = Path(__file__).parents[1] / "workflow" / "scripts"

@@ -18,12 +18,12 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.train import TrainSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack, MaskPack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_severstal
 from defectbench.data.tiles import TileError, choose_tiles, source_image_id
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
 from defectbench.files import read_json
 from defectbench.inference.geometry import Geometry
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.training.augmentation import make_augmentation
 from defectbench.training.dataset import Samples, make_samples
 from defectbench.training.sampling import StepBatches

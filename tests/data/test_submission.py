@@ -14,7 +14,6 @@ from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.ingest import SeverstalCsv
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import read_manifest
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import decode_severstal, runs_from_mask
 from defectbench.data.submission import HEADERS, SubmissionError, read_submission, true_runs, write_submission
 from defectbench.evaluation.calibration import calibrate
@@ -22,6 +21,7 @@ from defectbench.evaluation.gate import best_gate, choose_gate, final_masks, ima
 from defectbench.evaluation.submission_score import run_area, score_submission, shared_pixels
 from defectbench.evaluation.truth import HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile
 
 CLASSES = ("pits", "cracks")
 MASKS = hnp.arrays(bool, (6, 9))

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import EvaluationError, ValidationData, ids_sha256
 from defectbench.files import read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import probabilities_from_codes, threshold_code
 
 OBJECTIVES = ("dice_all", "f1", "youden")

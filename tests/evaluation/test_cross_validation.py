@@ -20,7 +20,6 @@ from defectbench.config.split import SplitSettings
 from defectbench.config.study import load_study
 from defectbench.data.cross_validation import check_unseen, make_fold_split, make_oof_split
 from defectbench.data.manifest import Manifest, write_manifest
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.splits import SplitError, make_folds, make_split
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
@@ -28,6 +27,7 @@ from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import threshold_code
 from defectbench.training.run_record import images_seen
 

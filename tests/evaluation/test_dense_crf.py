@@ -20,7 +20,6 @@ from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.calibrate import CalibrateSettings, CrfSettings, PostProcessingSettings
 from defectbench.data.manifest import read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.write_packs import pack_images
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import Calibration, best_pipeline, calibrate
@@ -29,6 +28,7 @@ from defectbench.evaluation.invariants import SuspiciousMetrics
 from defectbench.evaluation.postprocessing import Candidates, PostProcessing
 from defectbench.evaluation.truth import ValidationData
 from defectbench.files import read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import codes_from_logits, threshold_code
 
 pytest.importorskip("pydensecrf", reason="an extra that a C++ compiler installs")

@@ -9,7 +9,6 @@ from sklearn.metrics import average_precision_score
 from defectbench.config.base import MERGED
 from defectbench.config.calibrate import CalibrateSettings, PostProcessingSettings
 from defectbench.config.score import ScoreSettings
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation import policies
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.cross_validation import count_folds
@@ -19,6 +18,7 @@ from defectbench.evaluation.members import MemberMaps, fit_weights, select_membe
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import ValidationData
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF, codes_from_logits, codes_from_probabilities
 
 PLAIN = CalibrateSettings(post_processing=None)

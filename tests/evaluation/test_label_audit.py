@@ -14,12 +14,12 @@ from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.data.manifest import read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import decode_coco
 from defectbench.data.write_packs import pack_images
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.label_audit import find_regions, judge, rank_images
 from defectbench.evaluation.truth import ValidationData
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import codes_from_logits
 
 SHAPE = (40, 80)

@@ -6,11 +6,11 @@ from evaluation_fixtures import CLASSES, make_dataset, noisy_maps, random_truth
 
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.score import ScoreSettings
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import OF_CLEAN, summarise
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.names import full_name
 
 ROLES = {"val": ValidationData, "test": HeldOutData}

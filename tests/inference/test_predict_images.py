@@ -20,12 +20,12 @@ from defectbench.config.families.yolo import YoloSettings
 from defectbench.config.study import load_study
 from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest, write_manifest
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
 from defectbench.families import registry
 from defectbench.families.registry import LoadError, load_experiment
 from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.inference.tta import add_tta
 
 SHAPE = (20, 30)

@@ -21,12 +21,12 @@ from synthetic_study import write_study
 from defectbench.config.report import ReportSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import MaskPack
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.rle import encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.postprocessing import PostProcessing
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import HALF, threshold_code
 from defectbench.metrics.counts import confusion
 from defectbench.reporting import overlay

@@ -16,13 +16,13 @@ from defectbench.config.score import ScoreSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import write_manifest
 from defectbench.data.packing import ImagePack, MaskPack
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.stripes import DARK, LIGHT
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_probabilities
 from defectbench.reporting import overlay
 from defectbench.reporting.image_choice import SelectedImage

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
-from defectbench.data.prediction_file import PredictionFile
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.reporting.page.experiment_cards import experiment_card
 from defectbench.reporting.plots.operating_points import operating_points_figure
 from defectbench.reporting.threshold_noise import describe_ranges, threshold_caveat

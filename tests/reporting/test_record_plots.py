@@ -15,8 +15,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
 from defectbench.data.packing import MaskPack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.pixel_curves import percentile_interval
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 from defectbench.reporting import palette
 from defectbench.reporting.plots import band

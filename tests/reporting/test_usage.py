@@ -193,8 +193,8 @@ def test_the_plan_prints_a_line_per_family(runs, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(DRY_RUN))
     plan(["--top", str(runs)])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["data", "and", "tables", "1", "0.01", "0.2", "GB", "–", "0"]
-    assert lines[2].split() == ["unet", "2", "1.51", "4.0", "GB", "5.0", "GB", "0"]
+    assert lines[1].split() == ["data", "and", "tables", "1", "0.01", "0.2", "GB", "–", "–", "0"]
+    assert lines[2].split() == ["unet", "2", "1.51", "4.0", "GB", "5.0", "GB", "–", "0"]
 
 
 def test_the_plan_of_a_failed_dry_run_shows_its_message(monkeypatch, capsys):

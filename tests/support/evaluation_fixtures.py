@@ -8,10 +8,10 @@ import pandas as pd
 
 from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.truth import HeldOutData, Truth, ValidationData, read_truth
 from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.codes import codes_from_logits
 
 CLASSES = ("pits", "cracks")

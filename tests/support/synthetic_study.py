@@ -18,7 +18,6 @@ from evaluation_fixtures import write_run
 
 from defectbench.config.report import OperatingPointsSettings, PairwiseSettings, ResultsSettings
 from defectbench.data.manifest import Manifest, write_manifest
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.rle import encode_coco
 from defectbench.data.tables import csv_text
 from defectbench.data.write_packs import pack_images, pack_masks
@@ -28,6 +27,7 @@ from defectbench.evaluation.pairwise import pairwise_tables
 from defectbench.evaluation.results import consolidate, write_results
 from defectbench.evaluation.scoring import HISTOGRAMS, PER_IMAGE, POOLED
 from defectbench.files import read_json, write_json, write_text
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.metrics.codes import HALF, THRESHOLD_CODES, codes_from_logits
 from defectbench.metrics.definitions import METRICS
 from defectbench.metrics.histograms import average_precision, coarsen, full_histogram

@@ -15,7 +15,7 @@ from defectbench.config.families.registry import FAMILIES, model_names
 from defectbench.config.family_settings import FamilySettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.runtime import RuntimeSettings
-from defectbench.data.prediction_file import PredictionFile
+from defectbench.inference.prediction_file import PredictionFile
 
 SIZE, TEST_SIZE = (64, 96), (70, 101)
 TRUTH = {f"{i:02d}.png": shapes(*(TEST_SIZE if i == 9 else SIZE), seed=i) * (i % 4 > 0) for i in range(10)}

@@ -12,7 +12,7 @@ import yaml
 from tiny_study import ROOT
 
 from defectbench.config.base import MERGED
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 
 HEIGHT, WIDTH = 2400, 3600
 CLASSES = {1: "pits", 2: "scratches"}
@@ -99,7 +99,7 @@ with write_predictions(Path("tiles.pred.parquet"), PredictionHeader("val", ("mer
 def test_bytes_per_pixel_of_tiled_prediction(tmp_path):
     imports = """
 import numpy as np
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.inference.tiling import Tiling
 """
     height, width = 4 * HEIGHT, WIDTH // 2

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tiny_study import Project
 
-from defectbench.data.prediction_file import PredictionFile
+from defectbench.inference.prediction_file import PredictionFile
 
 FOLDED = "runs/folded_steel/unet/unet-tu-test-resnet_full_none_native_task-per-class_tta-hflip_threads-1"
 FOLDED += "_batch-size-4_steps-4_cv3_s42"

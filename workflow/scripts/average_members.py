@@ -6,12 +6,12 @@ from pathlib import Path
 
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.truth import Truth, ValidationData, read_truth
 from defectbench.families.ensemble.record import collect_labelled_ids, combined_record, combined_timing, read_members
 from defectbench.files import write_json
 from defectbench.inference.ensemble import write_mean
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

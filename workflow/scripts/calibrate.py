@@ -6,10 +6,10 @@ from pathlib import Path
 
 from defectbench.config.calibrate import CalibrateSettings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import calibrate
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

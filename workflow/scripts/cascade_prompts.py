@@ -7,11 +7,11 @@ from pathlib import Path
 
 from defectbench.config.prompts import ORACLE, PromptSettings, track_of
 from defectbench.data.box_file import read_boxes
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompt_file import PromptError, write_prompts
 from defectbench.data.prompts import Prompt
 from defectbench.families.cascade.prompts import TimedPrompts, prompts_from_boxes, prompts_from_maps
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 KINDS = ("box", "points", "box_points", "mask")

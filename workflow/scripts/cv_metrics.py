@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from defectbench.config.calibrate import CalibrateSettings
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.tables import read_names
 from defectbench.evaluation.cross_validation import count_folds, cross_fit_thresholds, fold_metrics
 from defectbench.evaluation.objective import Objective
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import atomic, write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

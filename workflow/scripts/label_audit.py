@@ -20,7 +20,6 @@ from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.label_audit import LabelAuditSettings
 from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import encode_coco
 from defectbench.data.stripes import mark_ignored
 from defectbench.data.tables import csv_text
@@ -30,6 +29,7 @@ from defectbench.evaluation.gate import final_masks
 from defectbench.evaluation.label_audit import Finding, find_regions, judge, rank_images
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.files import write_text
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.reporting.audit_pictures import audit_picture, explain
 from defectbench.reporting.new_images import write_png
 from defectbench.script import run_script

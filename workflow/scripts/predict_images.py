@@ -14,7 +14,6 @@ from defectbench.config.base import MERGED
 from defectbench.data.deep_images import Pixels
 from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.scaling import Scaling
@@ -25,6 +24,7 @@ from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.reporting.new_images import PredictedImages, find_images, passed_over, read_images, write_overlay
 from defectbench.script import run_script
 

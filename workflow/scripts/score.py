@@ -5,12 +5,12 @@ from pathlib import Path
 
 from defectbench.config.score import ScoreSettings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.evaluation.calibration import Calibration
 from defectbench.evaluation.scoring import score
 from defectbench.evaluation.summary import summarise
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from defectbench.config.base import MERGED
 from defectbench.data.manifest import read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.rle import runs_from_mask
 from defectbench.data.submission import SubmissionError, read_submission, true_runs, write_submission
 from defectbench.evaluation.calibration import Calibration
@@ -22,6 +21,7 @@ from defectbench.evaluation.gate import choose_gate, final_masks
 from defectbench.evaluation.submission_score import score_submission
 from defectbench.evaluation.truth import HeldOutData, ValidationData, read_truth
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import run_script
 
 

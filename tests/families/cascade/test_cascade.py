@@ -13,7 +13,6 @@ from scipy.special import expit, logit
 
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.box_file import SCHEMA, BoxPredictions
-from defectbench.data.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.data.prompts import Prompt, box_prompt, draw_prompts
 from defectbench.data.rle import encode_coco
 from defectbench.evaluation.box_threshold import choose_box_threshold, f1_curve, match_boxes
@@ -22,6 +21,7 @@ from defectbench.families.cascade.prompts import MAX_PROMPTS, MIN_SCORE, prompts
 from defectbench.families.sam2.network import NativeSam2
 from defectbench.families.sam2.prompting import NO_DEFECT, mask_tensor, predict_maps, scale_prompts
 from defectbench.inference.geometry import Geometry
+from defectbench.inference.prediction_file import PredictionFile, PredictionHeader, write_predictions
 from defectbench.metrics.boxes import box_iou
 from defectbench.metrics.codes import codes_from_logits, codes_from_probabilities
 

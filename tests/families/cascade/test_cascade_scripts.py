@@ -35,13 +35,13 @@ from defectbench.config.score import ScoreSettings
 from defectbench.data.box_file import SCHEMA, BoxPredictions, write_boxes
 from defectbench.data.ingest import ingest
 from defectbench.data.manifest import Manifest, read_manifest, write_manifest
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompt_file import read_prompts
 from defectbench.data.prompts import find_objects, tight_box
 from defectbench.data.rle import encode_coco, encode_severstal
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.cascade.record import Stage, cascade_record, cascade_timing
 from defectbench.files import read_json, write_json
+from defectbench.inference.prediction_file import PredictionFile
 
 SIZE = (32, 64)
 ROLES = {f"{i}.png": ("train", "val", "test")[i % 3] for i in range(12)}

@@ -17,17 +17,17 @@ from defectbench.config.base import ConfigError
 from defectbench.config.families.ensemble import EnsembleSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.study import load_study
-from defectbench.data.prediction_file import (
-    PredictionFile,
-    PredictionFileError,
-    PredictionHeader,
-    write_predictions,
-)
 from defectbench.evaluation.members import MemberMaps, fit_weights, select_members
 from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.families.ensemble.record import Member, MemberError, combined_record, read_members
 from defectbench.files import read_json, write_json
 from defectbench.inference.ensemble import MeanPredictor, mean_codes, write_mean
+from defectbench.inference.prediction_file import (
+    PredictionFile,
+    PredictionFileError,
+    PredictionHeader,
+    write_predictions,
+)
 from defectbench.inference.tta import TestTimeAugmentation, add_tta
 from defectbench.metrics.codes import codes_from_logits, probabilities_from_codes, threshold_code
 

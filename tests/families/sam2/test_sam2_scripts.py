@@ -16,13 +16,13 @@ from defectbench.config.families.sam2_head import Sam2HeadSettings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.manifest import write_manifest
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompt_file import write_prompts
 from defectbench.data.prompts import draw_prompts
 from defectbench.evaluation.truth import ValidationData, read_truth
 from defectbench.families.sam2.training import describe_recipe
 from defectbench.families.sam2.weights import load_base
 from defectbench.files import file_sha256, read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.models.adapters import WeightsError
 
 BASE = "sam2.1_hiera_tiny_random_s42"

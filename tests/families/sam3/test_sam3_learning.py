@@ -14,11 +14,11 @@ from tiny_training import power_loss, run_fit
 
 from defectbench.config.families.sam3 import Sam3Settings
 from defectbench.config.identity import ExperimentIdentity
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.task import Sam3Task
 from defectbench.families.sam3.training import describe_loss
 from defectbench.files import file_sha256, read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
 from defectbench.training import network_job
 

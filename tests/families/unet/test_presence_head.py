@@ -13,9 +13,9 @@ from unet_training import options, train, write_packs
 
 from defectbench.config.families.unet import UNetSettings
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.unet.network import UNet
 from defectbench.families.unet.task import PresenceTask
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.training.losses import make_loss
 
 MODELS = set(get_args(UNetSettings.model_fields["model"].annotation)) - {"dsc_unet"}

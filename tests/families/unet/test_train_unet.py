@@ -18,11 +18,11 @@ from unet_training import IDS, arguments, options, train, write_packs
 from defectbench.config.base import ConfigError
 from defectbench.config.study import load_study
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.cascade.record import Stage
 from defectbench.families.ensemble.record import Member, collect_labelled_ids
 from defectbench.families.unet.network import UNet
 from defectbench.files import read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.training.provenance import Provenance, find_inherited_ids, picture_digests
 from defectbench.training.run_record import images_seen
 

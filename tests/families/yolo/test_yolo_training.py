@@ -29,11 +29,11 @@ from defectbench.config.families.unet import UNetSettings
 from defectbench.config.families.yolo import YoloSettings
 from defectbench.data.box_file import read_boxes
 from defectbench.data.packing import MaskPack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.families.yolo import network as yolo
 from defectbench.families.yolo import ultralytics_training
 from defectbench.families.yolo.ultralytics_training import make_history
 from defectbench.files import read_json
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import HALF
 from defectbench.script import UserError
 from defectbench.training.optimisation import make_optimizer

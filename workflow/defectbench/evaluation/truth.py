@@ -16,9 +16,9 @@ import pandas as pd
 from defectbench.config.base import MERGED
 from defectbench.data.manifest import Manifest, read_manifest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.preview import preview_names
 from defectbench.data.tables import read_names
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.script import UserError
 
 COLUMNS = ["image_id", "height", "width", "sha256", "rle"]

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from defectbench.data.prediction_file import (
+from defectbench.inference.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
     write_predictions,
 )
-from defectbench.metrics.codes import HALF, STEPS_PER_LOGIT
-from defectbench.metrics.histograms import N_CODES
+from defectbench.metrics.codes import HALF, N_CODES, STEPS_PER_LOGIT
 
 _LOGITS = (np.arange(N_CODES) - HALF) / STEPS_PER_LOGIT
 # Probability of a defect, and of none, by code. The smallest is exp(-64) = 1.6e-28: float32 has it.

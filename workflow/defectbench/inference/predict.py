@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.tables import read_names
 from defectbench.files import read_json, write_json
 from defectbench.inference.cpu_load import cpu_load
 from defectbench.inference.memory import peak_memory_bytes
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.inference.predictor import ModelFiles, Predictor
 
 WARM_UP = 3

@@ -3,14 +3,11 @@
 A histogram has shape (2, bins): row 0 counts the pixels whose truth is negative, row 1 those that are positive.
 """
 
-import cv2
 import numpy as np
 
-from defectbench.metrics.codes import THRESHOLD_CODES
+from defectbench.metrics.codes import N_CODES, THRESHOLD_CODES, count_codes
 
-N_CODES = 65536
-_EXACT = 2**24
-"""Up to this number, the float32 counts of OpenCV are exact."""
+_PIXELS_AT_ONCE = 2**24
 _FIRST_CODE_OF_BIN = np.concatenate([[0], THRESHOLD_CODES]).astype(np.intp)
 
 
@@ -20,28 +17,15 @@ def full_histogram(codes: np.ndarray, truth: np.ndarray, n_ignored: int = 0) -> 
     ``n_ignored`` of the pixels with code 0 and no truth are not counted. int32, faster by half the memory: to pool
     maps, add them to int64.
     """
-    if codes.size > _EXACT:
-        # In parts: bincount would make an int64 of every pixel.
-        flat, positive = codes.ravel(), truth.ravel()
-        starts = range(0, codes.size, _EXACT)
-        parts = [full_histogram(flat[s : s + _EXACT], positive[s : s + _EXACT]) for s in starts]
-        return np.add.reduce(parts, dtype=np.int32)
-    histogram = np.empty((2, N_CODES), np.int32)
-    histogram[0] = _occurrences(codes.ravel())
-    histogram[1] = np.bincount(codes[truth.astype(bool, copy=False)], minlength=N_CODES)
-    histogram[0] -= histogram[1]
+    flat, positive = codes.ravel(), truth.ravel()
+    histogram = np.zeros((2, N_CODES), np.int32)
+    # In parts: bincount makes an int64 of every true pixel.
+    for first in range(0, flat.size, _PIXELS_AT_ONCE):
+        part = slice(first, first + _PIXELS_AT_ONCE)
+        histogram[1] += np.bincount(flat[part][positive[part].astype(bool, copy=False)], minlength=N_CODES)
+    histogram[0] = count_codes(codes) - histogram[1]
     histogram[0, 0] -= n_ignored
     return histogram
-
-
-def _occurrences(codes: np.ndarray) -> np.ndarray:
-    """How often each code occurs in ``codes``, (n,) uint16, at most _EXACT; (65536,) of whole numbers."""
-    # Half the time of bincount, on one thread: each further one fills all bins, and they are added up.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    counts = cv2.calcHist([codes[None]], [0], None, [N_CODES], [0, N_CODES]).ravel()
-    cv2.setNumThreads(threads)
-    return counts
 
 
 def coarsen(full: np.ndarray) -> np.ndarray:

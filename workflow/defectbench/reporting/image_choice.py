@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from defectbench.data.prediction_file import decompress
+from defectbench.inference.prediction_file import decompress
 
 PER_KIND = 3
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from defectbench.config.prompts import PromptSettings
 from defectbench.data.box_file import BoxPredictions
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.prompts import Prompt, box_prompt, find_objects, make_prompts, tight_box
+from defectbench.inference.prediction_file import PredictionFile
 from defectbench.metrics.codes import N_BINS, probabilities_from_codes, threshold_code
 
 MAX_PROMPTS = 50

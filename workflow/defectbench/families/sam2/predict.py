@@ -9,13 +9,13 @@ import pandas as pd
 from defectbench.config.base import MERGED
 from defectbench.config.prompts import FIXED, ORACLE
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionHeader, write_predictions
 from defectbench.data.prompt_file import PromptError, read_prompts
 from defectbench.data.prompts import Prompt
 from defectbench.families.sam2.predictor import PromptedPredictor, load_prompted
 from defectbench.files import read_json
 from defectbench.inference.network import device_name
 from defectbench.inference.predict import WARM_UP, parse_prediction_files
+from defectbench.inference.prediction_file import PredictionHeader, write_predictions
 from defectbench.script import required
 
 

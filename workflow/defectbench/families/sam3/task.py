@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from defectbench.config.families.sam3 import Sam3Settings
-from defectbench.data.prediction_file import PredictionHeader, PredictionWriter, write_predictions
 from defectbench.families.sam3.loss import Sam3Loss
 from defectbench.families.sam3.network import PhraseSam3
+from defectbench.inference.prediction_file import PredictionHeader, PredictionWriter, write_predictions
 from defectbench.training.losses import make_loss
 from defectbench.training.task import SegmentationTask, TrainingOutputs, ValidationOutputs
 

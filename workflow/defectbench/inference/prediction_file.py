@@ -1,16 +1,14 @@
 """Prediction file: the codes that a model predicts, a row per image and class.
 
 Columns: ``image_id``, ``class`` ("merged" for a map of any defect), ``height``, ``width`` (the image's own
-pixels) and ``codes``: the uint16 codes of :mod:`defectbench.metrics.codes` in row-major order, as two byte
-planes (all high bytes, then all low bytes), compressed with Zstandard. The schema's metadata name the role
-(val or test), the classes, and whether the codes are scores or a mere yes/no.
+pixels) and ``codes``, the codes of :mod:`defectbench.metrics.codes` as :mod:`defectbench.inference.map_codec` stores
+them. The schema's metadata name the role (val or test), the classes, and whether the codes are scores or a mere yes/no.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from defectbench.digests import atomic_with_digest
+from defectbench.inference.map_codec import compress, decompress
 from defectbench.script import UserError
 
-_KEY = b"defectbench.prediction"
+_KEY = b"defectbench.prediction.2"
+"""Metadata of this format; files of the one before have no number in theirs."""
+_OLD_KEY = b"defectbench.prediction"
 _COLUMNS = [
     ("image_id", pa.string()),
     ("class", pa.string()),
@@ -30,8 +31,6 @@ _COLUMNS = [
     ("codes", pa.binary()),
 ]
 _IMAGES_PER_GROUP, _BYTES_PER_GROUP = 16, 2**26
-_PIXELS_PER_FRAME = 2**24
-_ZSTD = pa.Codec("zstd", compression_level=3)
 
 
 class PredictionFileError(UserError):
@@ -47,35 +46,6 @@ class PredictionHeader:
     has_scores: bool
     defective_only: bool = False
     """Whether only images with a defect are predicted: oracle prompts exist for no other."""
-
-
-def compress(codes: np.ndarray) -> bytes | bytearray:
-    """Compress a uint16 map, losslessly."""
-    flat = codes.reshape(-1)
-    if flat.size <= _PIXELS_PER_FRAME:
-        return _ZSTD.compress(np.stack([_high_bytes(flat), flat.astype(np.uint8)]), asbytes=True)
-    # Frames in a row are decompressed as one: a large map is never copied whole.
-    starts = range(0, flat.size, _PIXELS_PER_FRAME)
-    parts = [flat[start : start + _PIXELS_PER_FRAME] for start in starts]
-    planes = chain(map(_high_bytes, parts), (part.astype(np.uint8) for part in parts))
-    blob = bytearray()
-    for plane in planes:
-        blob += _ZSTD.compress(plane, asbytes=True)
-    return blob
-
-
-def _high_bytes(codes: np.ndarray) -> np.ndarray:
-    return (codes >> 8).astype(np.uint8)
-
-
-def decompress(blob: bytes | bytearray, height: int, width: int) -> np.ndarray:
-    """Inverse of :func:`compress`: a uint16 map (height, width)."""
-    # As bytes, whose memory goes back to the system at once, unlike that of Arrow's buffers.
-    planes = np.frombuffer(_ZSTD.decompress(blob, 2 * height * width, asbytes=True), dtype=np.uint8).reshape(2, -1)
-    codes = planes[0].astype(np.uint16)
-    codes <<= 8
-    codes |= planes[1]
-    return codes.reshape(height, width)
 
 
 class PredictionWriter:
@@ -110,7 +80,7 @@ class PredictionWriter:
             self._rows = {name: [] for name in self._rows}
 
 
-def _wrap(blob: bytes | bytearray) -> pa.Array:
+def _wrap(blob: bytes) -> pa.Array:
     """An array of one ``blob``, which is not copied."""
     ends = pa.py_buffer(np.array([0, len(blob)], np.int32))
     return pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(blob)])
@@ -145,6 +115,8 @@ class PredictionFile:
         except (OSError, pa.ArrowInvalid) as error:
             raise PredictionFileError(f"{path}: cannot be read as a prediction file: {error}") from None
         metadata = self._file.schema_arrow.metadata or {}
+        if _OLD_KEY in metadata:
+            raise PredictionFileError(f"{path}: written by an earlier version, in another format: predict again")
         if _KEY not in metadata:
             raise PredictionFileError(f"{path}: not a prediction file (written by predict_*)")
         fields = json.loads(metadata[_KEY])

@@ -1,44 +1,21 @@
-"""Prediction files: lossless, streamed, complete or refused."""
-
-import tracemalloc
+"""Prediction files: streamed, complete or refused."""
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from evaluation_fixtures import make_dataset, noisy_maps, random_truth
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from defectbench.config.base import MERGED
-from defectbench.data import prediction_file
-from defectbench.data.prediction_file import (
+from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
+from defectbench.inference import prediction_file
+from defectbench.inference.prediction_file import (
     PredictionFile,
     PredictionFileError,
     PredictionHeader,
-    compress,
-    decompress,
     write_predictions,
 )
-from defectbench.evaluation.truth import EvaluationError, HeldOutData, ValidationData
 from defectbench.metrics.codes import codes_from_logits
-
-
-@given(arrays(np.uint16, st.tuples(st.integers(1, 9), st.integers(1, 9))))
-def test_compression_is_lossless(codes):
-    assert (decompress(compress(codes), *codes.shape) == codes).all()
-
-
-def test_a_large_map_is_compressed_in_parts(monkeypatch):
-    codes = np.random.default_rng(0).integers(30000, 33000, (1500, 1000)).astype(np.uint16)
-    monkeypatch.setattr(prediction_file, "_PIXELS_PER_FRAME", 100_001)
-    tracemalloc.start()
-    blob = compress(codes)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (decompress(blob, *codes.shape) == codes).all()
-    assert peak < 2 * len(blob) + 5 * 100_001  # bytes: the frames, the same joined, and one that is made
 
 
 def some_maps(n, classes, rng):
@@ -118,6 +95,13 @@ def test_other_files_are_refused(tmp_path):
         PredictionFile(tmp_path / "text.parquet")
     with pytest.raises(PredictionFileError, match="cannot be read"):
         PredictionFile(tmp_path / "absent.parquet")
+
+
+def test_files_of_the_earlier_format_are_refused(tmp_path):
+    old = pa.schema([("image_id", pa.string())], metadata={b"defectbench.prediction": b"{}"})
+    pq.write_table(pa.table({"image_id": ["a"]}, schema=old), tmp_path / "old.parquet")
+    with pytest.raises(PredictionFileError, match=r"old\.parquet: written by an earlier version, .*: predict again"):
+        PredictionFile(tmp_path / "old.parquet")
 
 
 def test_rows_out_of_order_are_refused(tmp_path):
