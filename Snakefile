@@ -4,7 +4,7 @@
 include: "workflow/Snakefile"
 
 
-rule default:
+rule study:
     default_target: True
     input:
         rules.all.input,

@@ -145,7 +145,7 @@ def test_the_jobs_of_a_real_dry_run_are_those_that_snakemake_counts(tmp_path):
     counted = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.M | re.S)[1]
     counts = {rule: int(count) for rule, count in map(str.split, counted.splitlines())}
     jobs = planned_jobs(output)
-    assert Counter(job.rule for job in jobs) == {rule: n for rule, n in counts.items() if rule != "default"}
+    assert Counter(job.rule for job in jobs) == {rule: n for rule, n in counts.items() if rule != "study"}
     assert sum(job.rule == "train_unet" and "/fold" in job.exp_id for job in jobs) >= 3
 
 

@@ -85,7 +85,7 @@ class Project:
         for block in re.split(r"^(?:local)?rule (?=\w+:$)", output, flags=re.M)[1:]:
             exp = re.search(r"^    wildcards: .*\bexp=([^,\s]+)", block, re.M)
             jobs.append((block[: block.index(":")], exp[1] if exp else ""))
-        return sorted(job for job in jobs if job[0] not in ("all", "default", "unet", "reference"))
+        return sorted(job for job in jobs if job[0] not in ("all", "default", "study", "unet", "reference"))
 
     def pretend_to_compute(self, *targets: str, configfile: str = CONFIG) -> None:
         """Write all that ``targets`` need as empty files, which Snakemake takes for computed."""

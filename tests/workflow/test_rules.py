@@ -190,9 +190,8 @@ def test_trainings_are_prompted_with_out_of_fold_predictions_alone(listing):
     assert listing.experiments[training.exp].settings.train_prompts == f"{UNET}_cv3_s42"
     assert f"--train-prompts {prompts}" in training.command
     (drawn,) = (job for job in listing.jobs if f"--out {prompts}" in job.command)
-    assert [path for path in drawn.inputs if ".pred." in path] == [
-        f"runs/steel_demo/unet/{UNET}_cv3_s42/oof.pred.parquet"
-    ]
+    maps = f"runs/steel_demo/unet/{UNET}_cv3_s42/oof.pred.parquet"
+    assert [path for path in drawn.inputs if ".pred." in path] == [maps, f"{maps}.sha256"]
 
 
 def test_thresholds_are_chosen_without_anything_of_the_test_images(listing):
