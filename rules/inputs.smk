@@ -26,8 +26,7 @@ def fold_files(name):
 def fold_tables(name):
     """Input function: table ``name`` of the images of every fold."""
     return lambda wildcards: [
-        f"runs/{wildcards.ds}/cv/fold{fold}/{name}"
-        for fold in range(experiment_of(wildcards).cv)
+        f"runs/{DS}/cv/fold{fold}/{name}" for fold in range(experiment_of(wildcards).cv)
     ]
 
 
@@ -106,7 +105,7 @@ def source_threshold(wildcards):
     """The file of the score, or probability, from which predictions of the wildcard ``source`` become prompts."""
     source = EXPERIMENTS[wildcards.source]
     if source.traits.is_detector:
-        return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
+        return f"runs/{DS}/prompts/{wildcards.source}/threshold.json"
     return f"{experiment_folder(source)}/calibration.json"
 
 

@@ -10,17 +10,17 @@ rule pack:
     """Decode every image once, for all trainings."""
     input:
         script=script("pack"),
-        dataset="runs/{ds}/settings/ingest.yaml",
-        manifest="runs/{ds}/manifest.parquet",
+        dataset="runs/<ds>/settings/ingest.yaml",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        pack_outputs("runs/{ds}/packed"),
+        pack_outputs("runs/<ds>/packed"),
     params:
         code=code("pack"),
         folder=subpath(output[0], parent=True),
     log:
-        "runs/{ds}/logs/pack.log",
+        "runs/<ds>/logs/pack.log",
     benchmark:
-        "runs/{ds}/benchmarks/pack.tsv"
+        "runs/<ds>/benchmarks/pack.tsv"
     threads: 4
     resources:
         mem_mb=memory(4000, 1, 8),
@@ -36,20 +36,20 @@ rule pack_tiles:
     """Cut the packed images into tiles; no source image is decoded again."""
     input:
         script=script("pack_tiles"),
-        pack=pack_inputs("runs/{ds}/packed", "images", "masks"),
+        pack=pack_inputs("runs/<ds>/packed", "images", "masks"),
     output:
-        pack_outputs("runs/{ds}/packed/tiles_{tile}_s{stride}"),
+        pack_outputs("runs/<ds>/packed/tiles_{tile}_s{stride}"),
     wildcard_constraints:
         tile="[0-9]+x[0-9]+",
         stride="[0-9]+",
     params:
         code=code("pack_tiles"),
-        pack=pack_folder,
+        pack=f"runs/{DS}/packed",
         folder=subpath(output[0], parent=True),
     log:
-        "runs/{ds}/logs/pack_tiles.{tile}_s{stride}.log",
+        "runs/<ds>/logs/pack_tiles.{tile}_s{stride}.log",
     benchmark:
-        "runs/{ds}/benchmarks/pack_tiles.{tile}_s{stride}.tsv"
+        "runs/<ds>/benchmarks/pack_tiles.{tile}_s{stride}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
