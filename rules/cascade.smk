@@ -104,7 +104,7 @@ rule predict_cascade:
         timing="runs/<ds>/cascade/{exp}/timing.json",
     params:
         code=code("predict_cascade"),
-        pack=f"runs/{DS}/packed",
+        pack=pack_folder,
         features=segmenter_features,
         segmenter=subpath(input.segmenter_run, parent=True),
         source=lambda wildcards, input: (

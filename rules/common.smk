@@ -147,6 +147,12 @@ if STUDY.calibrate.needs_images:
     CRF_OPTION = f"--pack runs/{DS}/packed"
 
 
+@with_signature
+def pack_folder(wildcards, input):
+    """Folder of a rule's packed images, and masks."""
+    return Path(input.pack[0]).parent
+
+
 def subset_file(wildcards):
     """The subset of training images of an experiment, or of one of its folds."""
     fold = cv_folder(wildcards)

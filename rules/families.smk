@@ -73,9 +73,9 @@ for family, settings in TRAINED_FAMILIES.items():
         params:
             code=code(f"train_{family}"),
             sources=initial_weights,
-            pack=f"runs/{DS}/packed",
+            pack=pack_folder,
             options=input_options,
-            folder=f"runs/{DS}/{family}/{{exp}}",
+            folder=subpath(output.run, parent=True),
             launcher=gpu_launcher(
                 settings.jobs.gpu,
                 f"runs/{DS}/{family}/{{exp}}/logs/train_{family}.log",
@@ -115,7 +115,7 @@ for family, settings in TRAINED_FAMILIES.items():
             timing=f"runs/<ds>/{family}/{{exp}}/timing.json",
         params:
             code=code(f"predict_{family}"),
-            pack=f"runs/{DS}/packed",
+            pack=pack_folder,
             options=input_options,
             launcher=gpu_launcher(
                 settings.jobs.gpu,
@@ -153,7 +153,7 @@ rule predict_yolo_boxes:
         timing="runs/<ds>/yolo/{exp}/timing.json",
     params:
         code=code("predict_yolo_boxes"),
-        pack=f"runs/{DS}/packed",
+        pack=pack_folder,
     wildcard_constraints:
         exp=experiment_constraint(detectors()),
     log:

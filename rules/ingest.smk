@@ -10,14 +10,6 @@ GENERATED = []
 if STUDY.dataset.generator is not None:
     GENERATED = [str(path) for path in STUDY.dataset.source_files()]
 
-
-@cache
-def sources():
-    """The source files of other people; only where ingest has a job, since they may be thousands."""
-    paths = [] if GENERATED else STUDY.dataset.source_files()
-    return read_sources(paths, Path(f"runs/{DS}/settings/sources.json"))
-
-
 if GENERATED:
 
     rule synthesize:

@@ -1,7 +1,20 @@
-"""Input functions of cross-validation, ensembles and cascades, whose inputs are other experiments' files.
+"""Source files; input functions of cross-validation, ensembles and cascades, whose inputs are other experiments' files.
 
 Those that several rules need are in common.smk.
 """
+
+@cache
+def sources():
+    """The source files of other people; only where ingest has a job, since they may be thousands."""
+    paths = STUDY.dataset.source_files() if STUDY.dataset.generator is None else []
+    return read_sources(paths, Path(f"runs/{DS}/settings/sources.json"))
+
+
+def split_file(wildcards):
+    """Param function: digest of the file that gives the roles, if any."""
+    file = STUDY.split.file
+    paths = [STUDY.dataset.root / file.path] if file else []
+    return read_sources(paths, Path(f"runs/{DS}/settings/split_file.json")).digest
 
 
 def training_file(name):

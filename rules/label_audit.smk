@@ -20,7 +20,7 @@ rule label_audit:
         findings="runs/<ds>/{fam}/{exp}/label_audit/findings.csv",
     params:
         code=code("label_audit"),
-        pack=f"runs/{DS}/packed",
+        pack=pack_folder,
         folder=subpath(output.table, parent=True),
     wildcard_constraints:
         exp=EVALUATED,

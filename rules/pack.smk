@@ -44,7 +44,7 @@ rule pack_tiles:
         stride="[0-9]+",
     params:
         code=code("pack_tiles"),
-        pack=f"runs/{DS}/packed",
+        pack=pack_folder,
         folder=subpath(output[0], parent=True),
     log:
         "runs/<ds>/logs/pack_tiles.{tile}_s{stride}.log",

@@ -5,13 +5,6 @@ training images.
 """
 
 
-def split_file(wildcards):
-    """Param function: digest of the file that gives the roles, if any."""
-    file = STUDY.split.file
-    paths = [STUDY.dataset.root / file.path] if file else []
-    return read_sources(paths, Path(f"runs/{DS}/settings/split_file.json")).digest
-
-
 rule split:
     """Split the images into train, val and test; the same picture is never in two of them."""
     input:
