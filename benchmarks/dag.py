@@ -1,4 +1,4 @@
-"""What the workflow engine costs: planning a study, doing nothing, and the overhead of a job.
+"""What the workflow engine costs: planning a study, doing nothing, the overhead of a job, its start on a Slurm node.
 
     python benchmarks/dag.py [--experiments 60 1000] [--finished FOLDER]
 
@@ -36,6 +36,18 @@ for before, stage in zip((None, *STAGES), STAGES):
         input: [] if before is None else "out/{{n}}." + before
         output: "out/{{n}}." + stage
         shell: "{shell}"
+"""
+
+
+# What the Slurm plugin has a job do on its node. Its Snakemake starts a second one by srun, here without Slurm.
+ON_NODE = (
+    "--allowed-rules {rule} --cores all --attempt 1 --force-use-threads --force --target-files-omit-workdir-adjustment"
+    " --max-inventory-time 0 --retries 0 --nocolor --no-hooks --nolock --ignore-incomplete --latency-wait 0"
+    " --executor slurm-jobstep --jobs 1 --mode remote"
+)
+SRUN = """#!/bin/sh
+while case "$1" in -*) true;; *) false;; esac; do shift; done
+exec "$@"
 """
 
 
@@ -87,6 +99,24 @@ def planning(n: int, repeats: int) -> None:
         side_by_side(f"plan {n} experiments", both, repeats)
 
 
+def node_start(n: int, repeats: int) -> None:
+    """A job of a study of n experiments on a Slurm node: nearly all is its start, the script takes a quarter second."""
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as plain:
+        tools = Path(plain, "tools")
+        tools.mkdir()
+        (tools / "srun").write_text(SRUN)
+        (tools / "srun").chmod(0o755)
+        os.environ |= {"PATH": f"{tools}:{os.environ['PATH']}", "SLURM_JOB_ID": "1"}
+        config = study(Path(ours), n)
+        project = [SNAKEMAKE, "-s", str(ROOT / "Snakefile"), "--configfile", str(config)]
+        subprocess.run([*project, "-n", "--quiet", "all"], cwd=ours, check=True, capture_output=True)
+        job = [*project, "--target-jobs", "synthesize:", *ON_NODE.format(rule="synthesize").split()]
+        bare(Path(plain), n, "touch {output}")
+        train = [SNAKEMAKE, "--target-jobs", "train:n=0", *ON_NODE.format(rule="train").split()]
+        both = {"ours": (job, Path(ours)), "bare Snakefile": (train, Path(plain))}
+        side_by_side(f"start of a job of {n} experiments", both, repeats)
+
+
 def overhead(repeats: int) -> None:
     """Seconds per job of our rules' shell besides the script: prefix, log, benchmark; and of a bare rule."""
     with (
@@ -133,6 +163,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     for n in args.experiments:
         planning(n, args.repeats)
+        node_start(n, args.repeats)
     if args.finished:
         nothing = [SNAKEMAKE, "--cores", "1", "--quiet", "all"]
         side_by_side("nothing to be done", {"ours": (nothing, args.finished)}, args.repeats)

@@ -7,7 +7,7 @@ Needs finished experiments and the benchmarks of their jobs. Makes, as the targe
 rule benchmarks:
     """Time, memory and GPU of every job of all studies in this folder."""
     input:
-        metrics_files(),
+        lambda wildcards: metrics_files(),
         script=script("benchmarks"),
     output:
         result_files("benchmarks.csv"),

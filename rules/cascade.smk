@@ -15,18 +15,18 @@ rule box_threshold:
     input:
         script=script("box_threshold"),
         boxes=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/val.boxes.parquet",
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/split.csv",
     output:
-        "runs/{ds}/prompts/{source}/threshold.json",
+        "runs/<ds>/prompts/{source}/threshold.json",
     params:
         code=code("box_threshold"),
     wildcard_constraints:
         source=experiment_constraint(detectors()),
     log:
-        "runs/{ds}/logs/box_threshold.{source}.log",
+        "runs/<ds>/logs/box_threshold.{source}.log",
     benchmark:
-        "runs/{ds}/benchmarks/box_threshold.{source}.tsv"
+        "runs/<ds>/benchmarks/box_threshold.{source}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -42,14 +42,14 @@ rule cascade_prompts:
     """Prompts from predictions on val and test images, or out-of-fold ones for trainings; no label reaches this rule."""
     input:
         script=script("cascade_prompts"),
-        settings="runs/{ds}/settings/prompts.yaml",
+        settings="runs/<ds>/settings/prompts.yaml",
         run=lambda wildcards: f"{experiment_folder(EXPERIMENTS[wildcards.source])}/run.json",
         predictions=ancient(source_predictions),
         digests=digests_of(source_predictions),
         threshold=source_threshold,
     output:
-        prompts="runs/{ds}/prompts/{source}/{kind}.parquet",
-        timing="runs/{ds}/prompts/{source}/{kind}.timing.json",
+        prompts="runs/<ds>/prompts/{source}/{kind}.parquet",
+        timing="runs/<ds>/prompts/{source}/{kind}.timing.json",
     params:
         code=code("cascade_prompts"),
         form=lambda wildcards: (
@@ -64,9 +64,9 @@ rule cascade_prompts:
         or "(?!)",
         kind="box|points|box_points|mask",
     log:
-        "runs/{ds}/logs/cascade_prompts.{source}_{kind}.log",
+        "runs/<ds>/logs/cascade_prompts.{source}_{kind}.log",
     benchmark:
-        "runs/{ds}/benchmarks/cascade_prompts.{source}_{kind}.tsv"
+        "runs/<ds>/benchmarks/cascade_prompts.{source}_{kind}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -83,8 +83,8 @@ rule predict_cascade:
     """Logit maps of val and test images by the second stage, from images and prompts alone, and the record of both."""
     input:
         script=script("predict_cascade"),
-        settings="runs/{ds}/cascade/{exp}/settings/train.yaml",
-        identity="runs/{ds}/cascade/{exp}/settings/identity.yaml",
+        settings="runs/<ds>/cascade/{exp}/settings/train.yaml",
+        identity="runs/<ds>/cascade/{exp}/settings/identity.yaml",
         segmenter_run=segmenter_file("run.json"),
         weights=large_file(segmenter_file("model/weights.safetensors")),
         base=segmenter_base,
@@ -94,14 +94,14 @@ rule predict_cascade:
         prompts_timing=prompts_timing,
         source_subsets=lambda wildcards: subset_files(prompt_source_of(wildcards)),
         segmenter_subset=lambda wildcards: subset_files(segmenter_of(wildcards)),
-        pack=pack_inputs("runs/{ds}/packed", "images"),
-        split="runs/{ds}/split.csv",
+        pack=pack_inputs("runs/<ds>/packed", "images"),
+        split="runs/<ds>/split.csv",
     output:
-        map_digests("runs/{ds}/cascade/{exp}"),
-        val=map_file("runs/{ds}/cascade/{exp}", "val"),
-        test=map_file("runs/{ds}/cascade/{exp}", "test"),
-        run="runs/{ds}/cascade/{exp}/run.json",
-        timing="runs/{ds}/cascade/{exp}/timing.json",
+        map_digests("runs/<ds>/cascade/{exp}"),
+        val=map_file("runs/<ds>/cascade/{exp}", "val"),
+        test=map_file("runs/<ds>/cascade/{exp}", "test"),
+        run="runs/<ds>/cascade/{exp}/run.json",
+        timing="runs/<ds>/cascade/{exp}/timing.json",
     params:
         code=code("predict_cascade"),
         pack=pack_folder,
@@ -117,9 +117,9 @@ rule predict_cascade:
     wildcard_constraints:
         exp=EVALUATED,
     log:
-        "runs/{ds}/cascade/{exp}/logs/predict_cascade.log",
+        "runs/<ds>/cascade/{exp}/logs/predict_cascade.log",
     benchmark:
-        "runs/{ds}/cascade/{exp}/benchmarks/predict_cascade.tsv"
+        "runs/<ds>/cascade/{exp}/benchmarks/predict_cascade.tsv"
     threads: lambda wildcards: experiment_of(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),

@@ -2,6 +2,8 @@
 
 import os
 import re
+from functools import cache
+from inspect import signature
 from pathlib import Path
 from shlex import quote
 
@@ -10,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 
 include: "setup.smk"
 include: "large_files.smk"
+include: "resources.smk"
 
 
 from defectbench.code_digest import CodeDigests
@@ -20,7 +23,6 @@ from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 from defectbench.digests import withdraw_changed
-from defectbench.largest_image import largest_image
 from defectbench.sources import read_sources
 
 try:
@@ -32,20 +34,24 @@ except ConfigError as error:
 
 DS = STUDY.dataset.name
 EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
-DIGESTS = CodeDigests()
 
 # What {exp} may be. Cross-validated experiments, whose ids end with e.g. _cv5_s42, are not trained: their folds are.
 CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
 TRAINED = rf"{CROSS_VALIDATED}/fold[0-9]+|(?!{CROSS_VALIDATED}/)[^/]+"
 EVALUATED = r"[^/]+"
 
-write_settings_files(STUDY, Path("."))
+# Jobs on other machines, which parse this again, have the settings.
 if workflow.is_main_process:
+    write_settings_files(STUDY, Path("."))
     withdraw_changed(Path("."), DS)
 
 
+# A study has one dataset: as a part of the paths, unlike a wildcard, it tells Snakemake at once which rules make a file.
+pathvars:
+    ds=DS,
+
+
 wildcard_constraints:
-    ds="[A-Za-z0-9][A-Za-z0-9_-]*",
     exp=TRAINED,
     n="full|[1-9][0-9]*",
     seed="[0-9]+",
@@ -61,61 +67,31 @@ def script(name):
     return ancient(project_file(f"workflow/scripts/{name}.py"))
 
 
+def with_signature(function):
+    """The same function: Snakemake asks for its parameters several times per job, and need not find them anew."""
+    function.__signature__ = signature(function)
+    return function
+
+
 def code(*names):
-    """Digest of scripts and the library code they run: a param, so that a real edit makes their results stale.
+    """Param function: digest of scripts and the library code they run, so that a real edit makes their results stale.
 
     Several where the first looks others' code up by name, which the digest of the first does not see.
     """
-    digests = [DIGESTS.of(LIBRARY / "scripts" / f"{name}.py") for name in names]
+    return with_signature(lambda wildcards: code_digest(names))
+
+
+@cache
+def code_digest(names):
+    """The digests of scripts ``names``; only of rules that have jobs, since it takes seconds for all."""
+    digests = [digests_of_code().of(LIBRARY / f"scripts/{name}.py") for name in names]
     return " ".join(sorted(set(digests)))
 
 
-def memory(base, factor=0, per_pixel=0):
-    """mem_mb of a rule, doubled with each further attempt.
-
-    It is ``base``, ``factor`` times the size of its input files, and ``per_pixel`` bytes of the dataset's largest image.
-    """
-    return lambda wildcards, input, attempt: int(
-        (base + factor * megabytes(input, factor) + per_pixel * megapixels(per_pixel))
-        * 2 ** (attempt - 1)
-    )
-
-
-def memory_per_gpu(base):
-    """mem_mb of a training: ``base`` for each GPU, which has a process of its own, doubled with each further attempt."""
-    return lambda wildcards, attempt: base * gpus(wildcards) * 2 ** (attempt - 1)
-
-
-def minutes(base, per_gb=0):
-    """runtime of a rule: ``base`` and ``per_gb`` for each GB of its input files, doubled with each further attempt."""
-    return lambda wildcards, input, attempt: int(
-        (base + per_gb * megabytes(input, per_gb) / 1000) * 2 ** (attempt - 1)
-    )
-
-
-def megabytes(input, factor):
-    """Size of a job's input files, where ``factor`` says that it matters: `input.size_mb` takes milliseconds.
-
-    Packs do not count: they are mapped into memory.
-    """
-    if not factor:
-        return 0
-    return (
-        sum(os.path.getsize(path) for path in input if not path.endswith(".bin")) / 1e6
-    )
-
-
-def megapixels(per_pixel):
-    """Size of the dataset's largest image, where ``per_pixel`` says that it matters: known once it is ingested."""
-    if not per_pixel:
-        return 0
-    manifest = Path(f"runs/{DS}/manifest.parquet")
-    return largest_image(manifest, manifest.stat().st_mtime_ns) / 1e6
-
-
-def gpus(wildcards):
-    """GPUs that a training takes."""
-    return experiment_of(wildcards).traits.devices
+@cache
+def digests_of_code():
+    """Reads the import graph once."""
+    return CodeDigests()
 
 
 def experiment_of(wildcards):
@@ -136,25 +112,25 @@ def experiment_of(wildcards):
 def cv_folder(wildcards):
     """Folder with the images of the fold that the wildcard ``exp`` names; None if it names no fold."""
     _, _, fold = wildcards.exp.partition("/")
-    return f"runs/{wildcards.ds}/cv/{fold}" if fold else None
+    return f"runs/{DS}/cv/{fold}" if fold else None
 
 
 def training_split(wildcards):
     """Roles of the images in a training: train and early stopping; in a fold those inside the other folds."""
     fold = cv_folder(wildcards)
-    return f"{fold}/training.csv" if fold else f"runs/{wildcards.ds}/split.csv"
+    return f"{fold}/training.csv" if fold else f"runs/{DS}/split.csv"
 
 
 def prediction_split(wildcards):
     """Roles of the images in a prediction; in a fold val is the fold itself."""
     fold = cv_folder(wildcards)
-    return f"{fold}/prediction.csv" if fold else f"runs/{wildcards.ds}/split.csv"
+    return f"{fold}/prediction.csv" if fold else f"runs/{DS}/split.csv"
 
 
 def evaluation_split(wildcards):
     """Roles of the images in calibration and scoring; with cross-validation all train and val images are val."""
     cv = "cv/" if experiment_of(wildcards).cv else ""
-    return f"runs/{wildcards.ds}/{cv}split.csv"
+    return f"runs/{DS}/{cv}split.csv"
 
 
 def calibration_maps(wildcards):
@@ -164,30 +140,25 @@ def calibration_maps(wildcards):
     return large(f"{experiment_folder(experiment)}/{name}.pred.parquet")
 
 
-def crf_images(wildcards):
-    """The packed images, if post-processing may be by a dense CRF, which looks at them; else none."""
-    if not STUDY.calibrate.needs_images:
-        return []
-    packed = f"runs/{wildcards.ds}/packed"
-    scaling = measured(packed)
-    return [*pack_inputs(packed, "images"), *([scaling] if scaling else [])]
-
-
 def measured(folder):
     """What was measured on training images, by which deep images and those of channels are read; else none."""
     return f"{folder}/scaling.json" if STUDY.dataset.measures_pixels else []
 
 
+# The packed images and their option, if post-processing may be by a dense CRF, which looks at them; else none.
+CRF_IMAGES, CRF_OPTION = [], ""
+if STUDY.calibrate.needs_images:
+    CRF_IMAGES = [
+        *pack_inputs(f"runs/{DS}/packed", "images"),
+        *([measured(f"runs/{DS}/packed")] if measured(f"runs/{DS}/packed") else []),
+    ]
+    CRF_OPTION = f"--pack runs/{DS}/packed"
+
+
+@with_signature
 def pack_folder(wildcards, input):
     """Folder of a rule's packed images, and masks."""
     return Path(input.pack[0]).parent
-
-
-def pack_option(wildcards, input):
-    """The option by which a script is given the images of :func:`crf_images`."""
-    if not input.pack:
-        return ""
-    return f"--pack {quote(str(pack_folder(wildcards, input)))}"
 
 
 def subset_file(wildcards):
@@ -205,22 +176,22 @@ def subset_of(experiment):
 
 def training_inputs(wildcards):
     """Further inputs of a training, by name: what the traits of its experiment call for."""
-    ds, traits = wildcards.ds, experiment_of(wildcards).traits
+    traits = experiment_of(wildcards).traits
     inputs = prompt_inputs(wildcards)
-    if scaling := measured(cv_folder(wildcards) or f"runs/{ds}/packed"):
+    if scaling := measured(cv_folder(wildcards) or f"runs/{DS}/packed"):
         inputs["scaling"] = scaling
     if traits.base_name:
         inputs |= base_inputs(traits)
     if traits.tile_pack:
-        tiles = f"runs/{ds}/packed/{traits.tile_pack}"
+        tiles = f"runs/{DS}/packed/{traits.tile_pack}"
         inputs["tiles"] = pack_inputs(tiles, "images", "masks")
     if traits.label_table:
-        inputs["labels"] = f"runs/{ds}/yolo/{traits.label_table}.parquet"
+        inputs["labels"] = f"runs/{DS}/yolo/{traits.label_table}.parquet"
     if traits.prompt_file:
-        inputs["prompt_settings"] = f"runs/{ds}/settings/prompts.yaml"
+        inputs["prompt_settings"] = f"runs/{DS}/settings/prompts.yaml"
     if traits.train_prompt_source:
         inputs["train_prompts"] = (
-            f"runs/{ds}/prompts/{prompts_path(traits.train_prompt_source, 'mask')}"
+            f"runs/{DS}/prompts/{prompts_path(traits.train_prompt_source, 'mask')}"
         )
     if traits.init_from:
         inputs["init_from"] = ancient(traits.init_from.as_posix())
@@ -246,7 +217,7 @@ def prompt_inputs(wildcards):
     traits = experiment_of(wildcards).traits
     if not traits.prompt_file:
         return {}
-    return {"prompts": f"runs/{wildcards.ds}/prompts/{traits.prompt_file}"}
+    return {"prompts": f"runs/{DS}/prompts/{traits.prompt_file}"}
 
 
 def base_inputs(traits):
@@ -330,11 +301,13 @@ def refuse_target(message):
 
 
 def family_metrics(family):
-    """The metrics of a family's experiments; if there are none, an input function that says so."""
+    """Input function: the metrics of a family's experiments; stops if there are none."""
+    if STUDY.of_family(family):
+        return lambda wildcards: metrics_files(family)
     present = sorted({experiment.family for experiment in STUDY.experiments}) or [
         "none"
     ]
-    return metrics_files(family) or refuse_target(
+    return refuse_target(
         f"study {STUDY.name} has no experiment of family {family}; it has: {', '.join(present)}"
     )
 
@@ -374,8 +347,8 @@ def constraint_without(experiments, pattern):
 
 
 def experiment_files(*names):
-    """Files ``names`` of every experiment of the study that predicts maps."""
-    return large(
+    """Input function: files ``names`` of every experiment of the study that predicts maps."""
+    return lambda wildcards: large(
         *(
             f"{experiment_folder(experiment)}/{name}"
             for experiment in map_experiments()

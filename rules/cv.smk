@@ -15,13 +15,13 @@ rule cv_fold:
     """Split the images for the model of one fold: training, early stopping, prediction."""
     input:
         script=script("cv_fold"),
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
-        folds="runs/{ds}/folds.csv",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/split.csv",
+        folds="runs/<ds>/folds.csv",
     output:
-        training="runs/{ds}/cv/fold{fold}/training.csv",
-        subset="runs/{ds}/cv/fold{fold}/subset.csv",
-        prediction="runs/{ds}/cv/fold{fold}/prediction.csv",
+        training="runs/<ds>/cv/fold{fold}/training.csv",
+        subset="runs/<ds>/cv/fold{fold}/subset.csv",
+        prediction="runs/<ds>/cv/fold{fold}/prediction.csv",
     params:
         code=code("cv_fold"),
         inner_val=STUDY.split.inner_val,
@@ -29,9 +29,9 @@ rule cv_fold:
     wildcard_constraints:
         fold="[0-9]+",
     log:
-        "runs/{ds}/logs/cv_fold.{fold}.log",
+        "runs/<ds>/logs/cv_fold.{fold}.log",
     benchmark:
-        "runs/{ds}/benchmarks/cv_fold.{fold}.tsv"
+        "runs/<ds>/benchmarks/cv_fold.{fold}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -48,15 +48,15 @@ rule cv_split:
     """Split of out-of-fold predictions, by which cross-validated experiments are calibrated and scored."""
     input:
         script=script("cv_split"),
-        split="runs/{ds}/split.csv",
+        split="runs/<ds>/split.csv",
     output:
-        "runs/{ds}/cv/split.csv",
+        "runs/<ds>/cv/split.csv",
     params:
         code=code("cv_split"),
     log:
-        "runs/{ds}/logs/cv_split.log",
+        "runs/<ds>/logs/cv_split.log",
     benchmark:
-        "runs/{ds}/benchmarks/cv_split.tsv"
+        "runs/<ds>/benchmarks/cv_split.tsv"
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -71,7 +71,7 @@ rule cv_gather:
     """Join the out-of-fold predictions and average the folds' models on test; a leak stops it."""
     input:
         script=script("cv_gather"),
-        identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
+        identity="runs/<ds>/{fam}/{exp}/settings/identity.yaml",
         runs=fold_files("run.json"),
         timings=fold_files("timing.json"),
         val=ancient(fold_files("val.pred.parquet")),
@@ -80,13 +80,13 @@ rule cv_gather:
             fold_files("val.pred.parquet"), fold_files("test.pred.parquet")
         ),
         training=fold_tables("training.csv"),
-        split="runs/{ds}/cv/split.csv",
+        split="runs/<ds>/cv/split.csv",
     output:
-        map_digests("runs/{ds}/{fam}/{exp}", "oof"),
-        oof=map_file("runs/{ds}/{fam}/{exp}", "oof"),
-        test=map_file("runs/{ds}/{fam}/{exp}", "test"),
-        run="runs/{ds}/{fam}/{exp}/run.json",
-        timing="runs/{ds}/{fam}/{exp}/timing.json",
+        map_digests("runs/<ds>/{fam}/{exp}", "oof"),
+        oof=map_file("runs/<ds>/{fam}/{exp}", "oof"),
+        test=map_file("runs/<ds>/{fam}/{exp}", "test"),
+        run="runs/<ds>/{fam}/{exp}/run.json",
+        timing="runs/<ds>/{fam}/{exp}/timing.json",
     params:
         code=code("cv_gather"),
         folds=lambda wildcards, input: [Path(run).parent for run in input.runs],
@@ -94,9 +94,9 @@ rule cv_gather:
         fam="(?!ensemble/)[^/]+",
         exp=CROSS_VALIDATED,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/cv_gather.log",
+        "runs/<ds>/{fam}/{exp}/logs/cv_gather.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/cv_gather.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/cv_gather.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -113,23 +113,23 @@ rule cv_metrics:
     """Metrics of each fold, at thresholds chosen on the other folds, and pooled."""
     input:
         script=script("cv_metrics"),
-        settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
+        settings="runs/<ds>/{fam}/{exp}/settings/calibrate.yaml",
         predictions=calibration_maps,
-        histograms="runs/{ds}/{fam}/{exp}/hist.parquet",
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/cv/split.csv",
-        folds="runs/{ds}/folds.csv",
+        histograms="runs/<ds>/{fam}/{exp}/hist.parquet",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/cv/split.csv",
+        folds="runs/<ds>/folds.csv",
     output:
-        records="runs/{ds}/{fam}/{exp}/cv.parquet",
-        metrics="runs/{ds}/{fam}/{exp}/cv.json",
+        records="runs/<ds>/{fam}/{exp}/cv.parquet",
+        metrics="runs/<ds>/{fam}/{exp}/cv.json",
     params:
         code=code("cv_metrics"),
     wildcard_constraints:
         exp=CROSS_VALIDATED,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/cv_metrics.log",
+        "runs/<ds>/{fam}/{exp}/logs/cv_metrics.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/cv_metrics.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/cv_metrics.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

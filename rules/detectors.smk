@@ -10,20 +10,20 @@ rule score_boxes:
     """mAP50 and mAP50-95 on val and test."""
     input:
         script=script("score_boxes"),
-        val="runs/{ds}/{fam}/{exp}/val.boxes.parquet",
-        test="runs/{ds}/{fam}/{exp}/test.boxes.parquet",
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        val="runs/<ds>/{fam}/{exp}/val.boxes.parquet",
+        test="runs/<ds>/{fam}/{exp}/test.boxes.parquet",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/split.csv",
     output:
-        "runs/{ds}/{fam}/{exp}/metrics.json",
+        "runs/<ds>/{fam}/{exp}/metrics.json",
     params:
         code=code("score_boxes"),
     wildcard_constraints:
         exp=experiment_constraint(detectors()),
     log:
-        "runs/{ds}/{fam}/{exp}/logs/score_boxes.log",
+        "runs/<ds>/{fam}/{exp}/logs/score_boxes.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/score_boxes.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/score_boxes.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

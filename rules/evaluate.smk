@@ -15,22 +15,22 @@ rule calibrate:
     """Choose threshold and post-processing on the val images; no test data reach this rule."""
     input:
         script=script("calibrate"),
-        settings="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
+        settings="runs/<ds>/{fam}/{exp}/settings/calibrate.yaml",
         predictions=calibration_maps,
-        manifest="runs/{ds}/manifest.parquet",
+        manifest="runs/<ds>/manifest.parquet",
         split=evaluation_split,
-        pack=crf_images,
+        pack=CRF_IMAGES,
     output:
-        "runs/{ds}/{fam}/{exp}/calibration.json",
+        "runs/<ds>/{fam}/{exp}/calibration.json",
     wildcard_constraints:
         exp=EVALUATED,
     params:
         code=code("calibrate"),
-        pack_option=pack_option,
+        pack_option=CRF_OPTION,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/calibrate.log",
+        "runs/<ds>/{fam}/{exp}/logs/calibrate.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/calibrate.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/calibrate.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000, 2, MAP_BYTES),
@@ -46,30 +46,30 @@ rule score:
     """Count true and false pixels of every image; every metric is a function of these counts."""
     input:
         script=script("score"),
-        settings="runs/{ds}/{fam}/{exp}/settings/score.yaml",
+        settings="runs/<ds>/{fam}/{exp}/settings/score.yaml",
         val=calibration_maps,
-        test=large("runs/{ds}/{fam}/{exp}/test.pred.parquet"),
-        calibration="runs/{ds}/{fam}/{exp}/calibration.json",
-        run="runs/{ds}/{fam}/{exp}/run.json",
-        manifest="runs/{ds}/manifest.parquet",
+        test=large("runs/<ds>/{fam}/{exp}/test.pred.parquet"),
+        calibration="runs/<ds>/{fam}/{exp}/calibration.json",
+        run="runs/<ds>/{fam}/{exp}/run.json",
+        manifest="runs/<ds>/manifest.parquet",
         split=evaluation_split,
-        pack=crf_images,
+        pack=CRF_IMAGES,
     output:
-        per_image="runs/{ds}/{fam}/{exp}/per_image.parquet",
-        hist="runs/{ds}/{fam}/{exp}/hist.parquet",
-        pooled="runs/{ds}/{fam}/{exp}/pooled_hist.parquet",
-        components="runs/{ds}/{fam}/{exp}/components.parquet",
-        froc="runs/{ds}/{fam}/{exp}/froc.parquet",
-        metrics="runs/{ds}/{fam}/{exp}/metrics.json",
+        per_image="runs/<ds>/{fam}/{exp}/per_image.parquet",
+        hist="runs/<ds>/{fam}/{exp}/hist.parquet",
+        pooled="runs/<ds>/{fam}/{exp}/pooled_hist.parquet",
+        components="runs/<ds>/{fam}/{exp}/components.parquet",
+        froc="runs/<ds>/{fam}/{exp}/froc.parquet",
+        metrics="runs/<ds>/{fam}/{exp}/metrics.json",
     wildcard_constraints:
         exp=constraint_without(detectors(), EVALUATED),
     params:
         code=code("score"),
-        pack_option=pack_option,
+        pack_option=CRF_OPTION,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/score.log",
+        "runs/<ds>/{fam}/{exp}/logs/score.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/score.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/score.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000, 2, MAP_BYTES),

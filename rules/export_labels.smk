@@ -8,18 +8,18 @@ rule export_labels:
     """Write the labels of all images in one format."""
     input:
         script=script("export_labels"),
-        manifest="runs/{ds}/manifest.parquet",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        labels=directory("runs/{ds}/export/{format}"),
-        report="runs/{ds}/export/{format}.csv",
+        labels=directory("runs/<ds>/export/{format}"),
+        report="runs/<ds>/export/{format}.csv",
     params:
         code=code("export_labels"),
     wildcard_constraints:
         format="severstal_csv|supervisely|yolo_boxes|yolo_boxes_merged|yolo_polygons|coco|masks|masks_per_class|yolo_semantic|cvat_images|cvat_masks|labelme|label_studio",
     log:
-        "runs/{ds}/logs/export_labels.{format}.log",
+        "runs/<ds>/logs/export_labels.{format}.log",
     benchmark:
-        "runs/{ds}/benchmarks/export_labels.{format}.tsv"
+        "runs/<ds>/benchmarks/export_labels.{format}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

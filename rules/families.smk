@@ -58,18 +58,18 @@ for family, settings in TRAINED_FAMILIES.items():
         input:
             unpack(training_inputs),
             script=script(f"train_{family}"),
-            settings=f"runs/{{ds}}/{family}/{{exp}}/settings/train.yaml",
-            identity=f"runs/{{ds}}/{family}/{{exp}}/settings/identity.yaml",
-            trackers=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/trackers.yaml"),
-            runtime=ancient(f"runs/{{ds}}/{family}/{{exp}}/settings/runtime.yaml"),
-            pack=pack_inputs("runs/{ds}/packed", "images", "masks"),
+            settings=f"runs/<ds>/{family}/{{exp}}/settings/train.yaml",
+            identity=f"runs/<ds>/{family}/{{exp}}/settings/identity.yaml",
+            trackers=ancient(f"runs/<ds>/{family}/{{exp}}/settings/trackers.yaml"),
+            runtime=ancient(f"runs/<ds>/{family}/{{exp}}/settings/runtime.yaml"),
+            pack=pack_inputs("runs/<ds>/packed", "images", "masks"),
             split=training_split,
             subset=subset_file,
         output:
-            digests(f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}"),
-            weights=f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}",
-            run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
-            history=f"runs/{{ds}}/{family}/{{exp}}/history.csv",
+            digests(f"runs/<ds>/{family}/{{exp}}/model/{settings.weights_file}"),
+            weights=f"runs/<ds>/{family}/{{exp}}/model/{settings.weights_file}",
+            run=f"runs/<ds>/{family}/{{exp}}/run.json",
+            history=f"runs/<ds>/{family}/{{exp}}/history.csv",
         params:
             code=code(f"train_{family}"),
             sources=initial_weights,
@@ -78,14 +78,14 @@ for family, settings in TRAINED_FAMILIES.items():
             folder=subpath(output.run, parent=True),
             launcher=gpu_launcher(
                 settings.jobs.gpu,
-                f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
+                f"runs/{DS}/{family}/{{exp}}/logs/train_{family}.log",
             ),
         wildcard_constraints:
             exp=constraint_without(SHARING, TRAINED),
         log:
-            f"runs/{{ds}}/{family}/{{exp}}/logs/train_{family}.log",
+            f"runs/<ds>/{family}/{{exp}}/logs/train_{family}.log",
         benchmark:
-            f"runs/{{ds}}/{family}/{{exp}}/benchmarks/train_{family}.tsv"
+            f"runs/<ds>/{family}/{{exp}}/benchmarks/train_{family}.tsv"
         threads: training_threads
         resources:
             **({"gpu": gpus} if settings.jobs.gpu else {}),
@@ -104,29 +104,29 @@ for family, settings in TRAINED_FAMILIES.items():
         input:
             unpack(prediction_inputs),
             script=script(f"predict_{family}"),
-            weights=large(f"runs/{{ds}}/{family}/{{exp}}/model/{settings.weights_file}"),
-            run=f"runs/{{ds}}/{family}/{{exp}}/run.json",
-            pack=pack_inputs("runs/{ds}/packed", "images"),
+            weights=large(f"runs/<ds>/{family}/{{exp}}/model/{settings.weights_file}"),
+            run=f"runs/<ds>/{family}/{{exp}}/run.json",
+            pack=pack_inputs("runs/<ds>/packed", "images"),
             split=prediction_split,
         output:
-            map_digests(f"runs/{{ds}}/{family}/{{exp}}"),
-            val=map_file(f"runs/{{ds}}/{family}/{{exp}}", "val"),
-            test=map_file(f"runs/{{ds}}/{family}/{{exp}}", "test"),
-            timing=f"runs/{{ds}}/{family}/{{exp}}/timing.json",
+            map_digests(f"runs/<ds>/{family}/{{exp}}"),
+            val=map_file(f"runs/<ds>/{family}/{{exp}}", "val"),
+            test=map_file(f"runs/<ds>/{family}/{{exp}}", "test"),
+            timing=f"runs/<ds>/{family}/{{exp}}/timing.json",
         params:
             code=code(f"predict_{family}"),
             pack=pack_folder,
             options=input_options,
             launcher=gpu_launcher(
                 settings.jobs.gpu,
-                f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
+                f"runs/{DS}/{family}/{{exp}}/logs/predict_{family}.log",
             ),
         wildcard_constraints:
             exp=constraint_without(detectors(), TRAINED),
         log:
-            f"runs/{{ds}}/{family}/{{exp}}/logs/predict_{family}.log",
+            f"runs/<ds>/{family}/{{exp}}/logs/predict_{family}.log",
         benchmark:
-            f"runs/{{ds}}/{family}/{{exp}}/benchmarks/predict_{family}.tsv"
+            f"runs/<ds>/{family}/{{exp}}/benchmarks/predict_{family}.tsv"
         threads: lambda wildcards: experiment_of(wildcards).traits.threads
         resources:
             **({"gpu": 1} if settings.jobs.gpu else {}),
@@ -143,23 +143,23 @@ rule predict_yolo_boxes:
     """Boxes with scores in all val and test images, predicted from the images alone."""
     input:
         script=script("predict_yolo_boxes"),
-        weights=large("runs/{ds}/yolo/{exp}/model/weights.safetensors"),
-        run="runs/{ds}/yolo/{exp}/run.json",
-        pack=pack_inputs("runs/{ds}/packed", "images"),
+        weights=large("runs/<ds>/yolo/{exp}/model/weights.safetensors"),
+        run="runs/<ds>/yolo/{exp}/run.json",
+        pack=pack_inputs("runs/<ds>/packed", "images"),
         split=prediction_split,
     output:
-        val="runs/{ds}/yolo/{exp}/val.boxes.parquet",
-        test="runs/{ds}/yolo/{exp}/test.boxes.parquet",
-        timing="runs/{ds}/yolo/{exp}/timing.json",
+        val="runs/<ds>/yolo/{exp}/val.boxes.parquet",
+        test="runs/<ds>/yolo/{exp}/test.boxes.parquet",
+        timing="runs/<ds>/yolo/{exp}/timing.json",
     params:
         code=code("predict_yolo_boxes"),
         pack=pack_folder,
     wildcard_constraints:
         exp=experiment_constraint(detectors()),
     log:
-        "runs/{ds}/yolo/{exp}/logs/predict_yolo_boxes.log",
+        "runs/<ds>/yolo/{exp}/logs/predict_yolo_boxes.log",
     benchmark:
-        "runs/{ds}/yolo/{exp}/benchmarks/predict_yolo_boxes.tsv"
+        "runs/<ds>/yolo/{exp}/benchmarks/predict_yolo_boxes.tsv"
     threads: lambda wildcards: experiment_of(wildcards).traits.threads
     resources:
         mem_mb=memory(8000),
@@ -177,16 +177,16 @@ rule share_training:
     """Copy weights and history of the experiment that trained; the record has this experiment's name."""
     input:
         script=script("share_training"),
-        settings="runs/{ds}/{fam}/{exp}/settings/train.yaml",
-        identity="runs/{ds}/{fam}/{exp}/settings/identity.yaml",
+        settings="runs/<ds>/{fam}/{exp}/settings/train.yaml",
+        identity="runs/<ds>/{fam}/{exp}/settings/identity.yaml",
         weights=large_file(training_file("model/weights.safetensors")),
         run=training_file("run.json"),
         history=training_file("history.csv"),
     output:
-        digests("runs/{ds}/{fam}/{exp}/model/weights.safetensors"),
-        weights="runs/{ds}/{fam}/{exp}/model/weights.safetensors",
-        run="runs/{ds}/{fam}/{exp}/run.json",
-        history="runs/{ds}/{fam}/{exp}/history.csv",
+        digests("runs/<ds>/{fam}/{exp}/model/weights.safetensors"),
+        weights="runs/<ds>/{fam}/{exp}/model/weights.safetensors",
+        run="runs/<ds>/{fam}/{exp}/run.json",
+        history="runs/<ds>/{fam}/{exp}/history.csv",
     params:
         code=code("share_training"),
         trained=subpath(input.run, parent=True),
@@ -194,9 +194,9 @@ rule share_training:
     wildcard_constraints:
         exp=experiment_constraint(SHARING),
     log:
-        "runs/{ds}/{fam}/{exp}/logs/share_training.log",
+        "runs/<ds>/{fam}/{exp}/logs/share_training.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/share_training.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/share_training.tsv"
     threads: 1
     resources:
         mem_mb=memory(1000),

@@ -9,10 +9,6 @@ and audit.csv.
 GENERATED = []
 if STUDY.dataset.generator is not None:
     GENERATED = [str(path) for path in STUDY.dataset.source_files()]
-SOURCES = read_sources(
-    [] if GENERATED else STUDY.dataset.source_files(),
-    Path(f"runs/{DS}/settings/sources.json"),
-)
 
 if GENERATED:
 
@@ -46,23 +42,23 @@ rule ingest:
     """Read, check and digest every image and label."""
     input:
         script=script("ingest"),
-        settings="runs/{ds}/settings/ingest.yaml",
+        settings="runs/<ds>/settings/ingest.yaml",
         generated=GENERATED,
     output:
-        manifest="runs/{ds}/manifest.parquet",
-        issues="runs/{ds}/issues.csv",
-        notes="runs/{ds}/ingest_notes.csv",
+        manifest="runs/<ds>/manifest.parquet",
+        issues="runs/<ds>/issues.csv",
+        notes="runs/<ds>/ingest_notes.csv",
     params:
         code=code("ingest"),
-        sources=SOURCES.digest,
+        sources=lambda wildcards: sources().digest,
     log:
-        "runs/{ds}/logs/ingest.log",
+        "runs/<ds>/logs/ingest.log",
     benchmark:
-        "runs/{ds}/benchmarks/ingest.tsv"
+        "runs/<ds>/benchmarks/ingest.tsv"
     threads: 4
     resources:
-        mem_mb=memory(4000 + SOURCES.megabytes, 1),
-        runtime=minutes(30 + 0.06 * SOURCES.megabytes, 60),
+        mem_mb=memory(lambda: 4000 + sources().megabytes, 1),
+        runtime=minutes(lambda: 30 + 0.06 * sources().megabytes, 60),
     conda:
         ENV
     shell:
@@ -74,20 +70,20 @@ rule card:
     """Audit the images and labels, and describe the dataset on a page."""
     input:
         script=script("card"),
-        settings="runs/{ds}/settings/ingest.yaml",
-        manifest="runs/{ds}/manifest.parquet",
-        issues="runs/{ds}/issues.csv",
-        notes="runs/{ds}/ingest_notes.csv",
+        settings="runs/<ds>/settings/ingest.yaml",
+        manifest="runs/<ds>/manifest.parquet",
+        issues="runs/<ds>/issues.csv",
+        notes="runs/<ds>/ingest_notes.csv",
     output:
-        card="runs/{ds}/card.md",
-        audit="runs/{ds}/audit.csv",
-        pictures=directory("runs/{ds}/card"),
+        card="runs/<ds>/card.md",
+        audit="runs/<ds>/audit.csv",
+        pictures=directory("runs/<ds>/card"),
     params:
         code=code("card"),
     log:
-        "runs/{ds}/logs/card.log",
+        "runs/<ds>/logs/card.log",
     benchmark:
-        "runs/{ds}/benchmarks/card.tsv"
+        "runs/<ds>/benchmarks/card.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000, 1, 8),

@@ -1,7 +1,20 @@
-"""Input functions of cross-validation, ensembles and cascades, whose inputs are other experiments' files.
+"""Source files; input functions of cross-validation, ensembles and cascades, whose inputs are other experiments' files.
 
 Those that several rules need are in common.smk.
 """
+
+@cache
+def sources():
+    """The source files of other people; only where ingest has a job, since they may be thousands."""
+    paths = STUDY.dataset.source_files() if STUDY.dataset.generator is None else []
+    return read_sources(paths, Path(f"runs/{DS}/settings/sources.json"))
+
+
+def split_file(wildcards):
+    """Param function: digest of the file that gives the roles, if any."""
+    file = STUDY.split.file
+    paths = [STUDY.dataset.root / file.path] if file else []
+    return read_sources(paths, Path(f"runs/{DS}/settings/split_file.json")).digest
 
 
 def training_file(name):
@@ -26,8 +39,7 @@ def fold_files(name):
 def fold_tables(name):
     """Input function: table ``name`` of the images of every fold."""
     return lambda wildcards: [
-        f"runs/{wildcards.ds}/cv/fold{fold}/{name}"
-        for fold in range(experiment_of(wildcards).cv)
+        f"runs/{DS}/cv/fold{fold}/{name}" for fold in range(experiment_of(wildcards).cv)
     ]
 
 
@@ -106,7 +118,7 @@ def source_threshold(wildcards):
     """The file of the score, or probability, from which predictions of the wildcard ``source`` become prompts."""
     source = EXPERIMENTS[wildcards.source]
     if source.traits.is_detector:
-        return f"runs/{wildcards.ds}/prompts/{wildcards.source}/threshold.json"
+        return f"runs/{DS}/prompts/{wildcards.source}/threshold.json"
     return f"{experiment_folder(source)}/calibration.json"
 
 

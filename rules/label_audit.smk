@@ -9,16 +9,16 @@ rule label_audit:
     """Rank images by the disagreement of label and model."""
     input:
         script=script("label_audit"),
-        settings="runs/{ds}/{fam}/{exp}/settings/label_audit.yaml",
+        settings="runs/<ds>/{fam}/{exp}/settings/label_audit.yaml",
         predictions=calibration_maps,
-        calibrate="runs/{ds}/{fam}/{exp}/settings/calibrate.yaml",
-        manifest="runs/{ds}/manifest.parquet",
+        calibrate="runs/<ds>/{fam}/{exp}/settings/calibrate.yaml",
+        manifest="runs/<ds>/manifest.parquet",
         split=evaluation_split,
-        pack=pack_inputs("runs/{ds}/packed", "images"),
-        scaling=measured("runs/{ds}/packed"),
+        pack=pack_inputs("runs/<ds>/packed", "images"),
+        scaling=measured("runs/<ds>/packed"),
     output:
-        table="runs/{ds}/{fam}/{exp}/label_audit/label_audit.csv",
-        findings="runs/{ds}/{fam}/{exp}/label_audit/findings.csv",
+        table="runs/<ds>/{fam}/{exp}/label_audit/label_audit.csv",
+        findings="runs/<ds>/{fam}/{exp}/label_audit/findings.csv",
     params:
         code=code("label_audit"),
         pack=pack_folder,
@@ -26,9 +26,9 @@ rule label_audit:
     wildcard_constraints:
         exp=EVALUATED,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/label_audit.log",
+        "runs/<ds>/{fam}/{exp}/logs/label_audit.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/label_audit.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/label_audit.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -10,17 +10,17 @@ rule pack:
     """Decode every image once, for all trainings."""
     input:
         script=script("pack"),
-        dataset="runs/{ds}/settings/ingest.yaml",
-        manifest="runs/{ds}/manifest.parquet",
+        dataset="runs/<ds>/settings/ingest.yaml",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        pack_outputs("runs/{ds}/packed"),
+        pack_outputs("runs/<ds>/packed"),
     params:
         code=code("pack"),
         folder=subpath(output[0], parent=True),
     log:
-        "runs/{ds}/logs/pack.log",
+        "runs/<ds>/logs/pack.log",
     benchmark:
-        "runs/{ds}/benchmarks/pack.tsv"
+        "runs/<ds>/benchmarks/pack.tsv"
     threads: 4
     resources:
         mem_mb=memory(4000, 1, 8),
@@ -36,9 +36,9 @@ rule pack_tiles:
     """Cut the packed images into tiles; no source image is decoded again."""
     input:
         script=script("pack_tiles"),
-        pack=pack_inputs("runs/{ds}/packed", "images", "masks"),
+        pack=pack_inputs("runs/<ds>/packed", "images", "masks"),
     output:
-        pack_outputs("runs/{ds}/packed/tiles_{tile}_s{stride}"),
+        pack_outputs("runs/<ds>/packed/tiles_{tile}_s{stride}"),
     wildcard_constraints:
         tile="[0-9]+x[0-9]+",
         stride="[0-9]+",
@@ -47,9 +47,9 @@ rule pack_tiles:
         pack=pack_folder,
         folder=subpath(output[0], parent=True),
     log:
-        "runs/{ds}/logs/pack_tiles.{tile}_s{stride}.log",
+        "runs/<ds>/logs/pack_tiles.{tile}_s{stride}.log",
     benchmark:
-        "runs/{ds}/benchmarks/pack_tiles.{tile}_s{stride}.tsv"
+        "runs/<ds>/benchmarks/pack_tiles.{tile}_s{stride}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -65,24 +65,24 @@ rule measure:
     """Limits and statistics of the pixels of the training images alone; in a fold of those inside the other folds."""
     input:
         script=script("measure"),
-        settings="runs/{ds}/settings/scaling.yaml",
-        pack=pack_inputs("runs/{ds}/packed", "images"),
+        settings="runs/<ds>/settings/scaling.yaml",
+        pack=pack_inputs("runs/<ds>/packed", "images"),
         split=lambda wildcards: (
-            f"runs/{wildcards.ds}/split.csv"
+            f"runs/{DS}/split.csv"
             if wildcards.part == "packed"
-            else f"runs/{wildcards.ds}/{wildcards.part}/training.csv"
+            else f"runs/{DS}/{wildcards.part}/training.csv"
         ),
     output:
-        "runs/{ds}/{part}/scaling.json",
+        "runs/<ds>/{part}/scaling.json",
     params:
         code=code("measure"),
         pack=pack_folder,
     wildcard_constraints:
         part="packed|cv/fold[0-9]+",
     log:
-        "runs/{ds}/logs/measure.{part}.log",
+        "runs/<ds>/logs/measure.{part}.log",
     benchmark:
-        "runs/{ds}/benchmarks/measure.{part}.tsv"
+        "runs/<ds>/benchmarks/measure.{part}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -36,7 +36,7 @@ if NEW.experiment:
             ),
             experiment=subpath(input.run, parent=True),
             images=NEW.images,
-            sources=read_sources(
+            sources=lambda wildcards: read_sources(
                 image_files(NEW.images),
                 Path(result_files("settings/new_images.json")[0]),
             ).digest,

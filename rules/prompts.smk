@@ -8,10 +8,10 @@ rule prompts:
     """Prompts of one source and kind for all images."""
     input:
         script=script("prompts"),
-        settings="runs/{ds}/settings/prompts.yaml",
-        manifest="runs/{ds}/manifest.parquet",
+        settings="runs/<ds>/settings/prompts.yaml",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        "runs/{ds}/prompts/{source}/{kind}{noise}.parquet",
+        "runs/<ds>/prompts/{source}/{kind}{noise}.parquet",
     params:
         code=code("prompts"),
         noise=lambda wildcards: (
@@ -22,9 +22,9 @@ rule prompts:
         kind="box|points|box_points|mask|full_box",
         noise=r"(_noise-[0-9.e-]+)?",
     log:
-        "runs/{ds}/logs/prompts.{source}_{kind}{noise}.log",
+        "runs/<ds>/logs/prompts.{source}_{kind}{noise}.log",
     benchmark:
-        "runs/{ds}/benchmarks/prompts.{source}_{kind}{noise}.tsv"
+        "runs/<ds>/benchmarks/prompts.{source}_{kind}{noise}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

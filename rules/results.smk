@@ -75,15 +75,17 @@ def ungrouped_option():
 CONSOLIDATION = {
     # A row per experiment; experiments scored on different test images are refused.
     "results": dict(
-        experiments=experiment_files(
-            "run.json",
-            "timing.json",
-            "metrics.json",
-            "calibration.json",
-            "per_image.parquet",
-            "hist.parquet",
-        )
-        + CV,
+        experiments=[
+            experiment_files(
+                "run.json",
+                "timing.json",
+                "metrics.json",
+                "calibration.json",
+                "per_image.parquet",
+                "hist.parquet",
+            ),
+            CV,
+        ],
         inputs=study_files("names", settings="results"),
         outputs=in_results(csv="results.csv", parquet="results.parquet"),
         memory=memory(4000, 4),

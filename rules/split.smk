@@ -4,30 +4,25 @@ Needs the manifest. Makes split.csv, the contents of each role, folds for cross-
 training images.
 """
 
-SPLIT_FILE = read_sources(
-    [STUDY.dataset.root / STUDY.split.file.path] if STUDY.split.file else [],
-    Path(f"runs/{DS}/settings/split_file.json"),
-)
-
 
 rule split:
     """Split the images into train, val and test; the same picture is never in two of them."""
     input:
         script=script("split"),
-        settings="runs/{ds}/settings/split.yaml",
-        dataset="runs/{ds}/settings/ingest.yaml",
-        manifest="runs/{ds}/manifest.parquet",
+        settings="runs/<ds>/settings/split.yaml",
+        dataset="runs/<ds>/settings/ingest.yaml",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        split="runs/{ds}/split.csv",
-        table="runs/{ds}/split_table.csv",
-        leaks="runs/{ds}/leaks.csv",
+        split="runs/<ds>/split.csv",
+        table="runs/<ds>/split_table.csv",
+        leaks="runs/<ds>/leaks.csv",
     params:
         code=code("split"),
-        file=SPLIT_FILE.digest,
+        file=split_file,
     log:
-        "runs/{ds}/logs/split.log",
+        "runs/<ds>/logs/split.log",
     benchmark:
-        "runs/{ds}/benchmarks/split.tsv"
+        "runs/<ds>/benchmarks/split.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -43,18 +38,18 @@ rule folds:
     """Split the train and val images into folds for cross-validation; a group is never divided."""
     input:
         script=script("folds"),
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/split.csv",
     output:
-        "runs/{ds}/folds.csv",
+        "runs/<ds>/folds.csv",
     params:
         code=code("folds"),
         k=STUDY.split.n_folds,
         seed=STUDY.split.seed,
     log:
-        "runs/{ds}/logs/folds.log",
+        "runs/<ds>/logs/folds.log",
     benchmark:
-        "runs/{ds}/benchmarks/folds.tsv"
+        "runs/<ds>/benchmarks/folds.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),
@@ -70,16 +65,16 @@ rule subset:
     """Draw n training images; smaller subsets are inside larger ones of the same seed."""
     input:
         script=script("subset"),
-        manifest="runs/{ds}/manifest.parquet",
-        split="runs/{ds}/split.csv",
+        manifest="runs/<ds>/manifest.parquet",
+        split="runs/<ds>/split.csv",
     output:
-        "runs/{ds}/subsets/{n}_s{seed}.csv",
+        "runs/<ds>/subsets/{n}_s{seed}.csv",
     params:
         code=code("subset"),
     log:
-        "runs/{ds}/logs/subset.{n}_s{seed}.log",
+        "runs/<ds>/logs/subset.{n}_s{seed}.log",
     benchmark:
-        "runs/{ds}/benchmarks/subset.{n}_s{seed}.tsv"
+        "runs/<ds>/benchmarks/subset.{n}_s{seed}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -9,24 +9,24 @@ rule submission:
     input:
         script=script("submission"),
         val=calibration_maps,
-        test=large("runs/{ds}/{fam}/{exp}/test.pred.parquet"),
-        calibration="runs/{ds}/{fam}/{exp}/calibration.json",
-        manifest="runs/{ds}/manifest.parquet",
+        test=large("runs/<ds>/{fam}/{exp}/test.pred.parquet"),
+        calibration="runs/<ds>/{fam}/{exp}/calibration.json",
+        manifest="runs/<ds>/manifest.parquet",
         split=evaluation_split,
-        pack=crf_images,
+        pack=CRF_IMAGES,
     output:
-        joined="runs/{ds}/{fam}/{exp}/submission.csv",
-        separate="runs/{ds}/{fam}/{exp}/submission_separate.csv",
-        report="runs/{ds}/{fam}/{exp}/submission.json",
+        joined="runs/<ds>/{fam}/{exp}/submission.csv",
+        separate="runs/<ds>/{fam}/{exp}/submission_separate.csv",
+        report="runs/<ds>/{fam}/{exp}/submission.json",
     params:
         code=code("submission"),
-        pack_option=pack_option,
+        pack_option=CRF_OPTION,
     wildcard_constraints:
         exp=EVALUATED,
     log:
-        "runs/{ds}/{fam}/{exp}/logs/submission.log",
+        "runs/<ds>/{fam}/{exp}/logs/submission.log",
     benchmark:
-        "runs/{ds}/{fam}/{exp}/benchmarks/submission.tsv"
+        "runs/<ds>/{fam}/{exp}/benchmarks/submission.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

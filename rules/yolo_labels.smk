@@ -8,17 +8,17 @@ rule yolo_labels:
     """Masks as YOLO's polygons or boxes, per class or merged; images without defects are included."""
     input:
         script=script("yolo_labels"),
-        manifest="runs/{ds}/manifest.parquet",
+        manifest="runs/<ds>/manifest.parquet",
     output:
-        "runs/{ds}/yolo/{kind}.parquet",
+        "runs/<ds>/yolo/{kind}.parquet",
     params:
         code=code("yolo_labels"),
     wildcard_constraints:
         kind="(polygons|boxes)(_merged)?",
     log:
-        "runs/{ds}/logs/yolo_labels.{kind}.log",
+        "runs/<ds>/logs/yolo_labels.{kind}.log",
     benchmark:
-        "runs/{ds}/benchmarks/yolo_labels.{kind}.tsv"
+        "runs/<ds>/benchmarks/yolo_labels.{kind}.tsv"
     threads: 1
     resources:
         mem_mb=memory(4000),

@@ -108,7 +108,7 @@ def test_every_rules_benchmark_is_in_the_table_and_makes_its_estimate(rules, tmp
         usage.write_text(json.dumps({"device": "GPU-1"}))
 
         dataset = re.match(r"runs/([^/]+)/", path)
-        family = re.search(r"runs/{ds}/([^/]+)/{exp}/", rule.benchmark)
+        family = re.search(r"runs/[^/]+/([^/]+)/{exp}/", rule.benchmark)
         expected = {
             "rule": rule.name,
             "dataset": dataset[1] if dataset else "",

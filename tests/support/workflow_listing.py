@@ -37,7 +37,7 @@ class ListedRule:
     name: str
     script: str  # path of its input ``script``
     command: str
-    code: str  # its param ``code``; empty if there is none
+    code: str  # what its param function ``code`` gives; empty if there is none
     log: str  # with wildcards; empty if there is none
     benchmark: str
     threads: bool
@@ -85,7 +85,7 @@ def _listed(rule: Any) -> ListedRule:
         name=rule.name,
         script=str(declared.input.kwpaths["script"]),
         command=declared.shellcmd,
-        code=declared.params[1].get("code", ""),
+        code=code(None) if (code := declared.params[1].get("code")) else "",
         log=strip_wildcard_constraints(next(iter(rule.log), "")),
         benchmark=strip_wildcard_constraints(rule.benchmark or ""),
         threads=declared.threads is not None,

@@ -93,8 +93,8 @@ class AugmentSettings(Settings):
         """The keys that differ from the steel augmentation, or the name of a preset."""
         if self.is_none:
             return "none"
-        fields = type(self).model_fields
-        changed = {key: value for key, value in self if key not in self.inactive_keys and value != fields[key].default}
+        fields, inactive = type(self).model_fields, self.inactive_keys
+        changed = {key: value for key, value in self if key not in inactive and value != fields[key].default}
         return changed or "steel"
 
 

@@ -1,7 +1,7 @@
 """Strict settings: base class of all groups of settings, their files and their validation errors."""
 
 import difflib
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin
 from urllib.parse import parse_qs, urlsplit
@@ -63,24 +63,18 @@ class Settings(BaseModel):
     @property
     def defaults(self) -> dict[str, Any]:
         """Key -> value if it is not given; of a group of settings as JSON."""
-        defaults = {key: field.default for key, field in type(self).model_fields.items()}
-        return {
-            key: value.model_dump(mode="json") if isinstance(value, Settings) else value
-            for key, value in defaults.items()
-        }
+        return dict(_default_values(type(self)))
 
     def write(self, path: Path) -> None:
         """Write all but inactive keys as YAML, atomically; a file of the same content keeps its modification time."""
-        if path.is_file() and path.read_text(encoding="utf-8") == self._yaml:
-            return
-        write_text(path, self._yaml)
+        if _content(path) != self._yaml.encode():
+            write_text(path, self._yaml)
 
     @cached_property
     def _yaml(self) -> str:
         """Content of the file, cached: a study writes some settings for every experiment."""
         values = self.model_dump(mode="json", exclude=self.inactive_keys)
-        # libyaml: the same text as from safe_dump, five times as fast.
-        return yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+        return "".join(_yaml_of(key, value) for key, value in values.items()) or "{}\n"
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -93,6 +87,34 @@ class Settings(BaseModel):
             return cls.model_validate(yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {})
         except ValidationError as error:
             raise ConfigError([f"{path}: {line}" for line in describe_errors(error, cls)]) from None
+
+
+@cache
+def _default_values(model: type[Settings]) -> dict[str, Any]:
+    defaults = {key: field.default for key, field in model.model_fields.items()}
+    return {
+        key: value.model_dump(mode="json") if isinstance(value, Settings) else value for key, value in defaults.items()
+    }
+
+
+def _yaml_of(key: str, value: Any) -> str:
+    """Lines of a key and its value, as JSON; kept, since experiments of a study have most of them alike."""
+    name = (key, repr(value))
+    if name not in _YAML:
+        # libyaml: the same text as from safe_dump, five times as fast.
+        _YAML[name] = yaml.dump({key: value}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return _YAML[name]
+
+
+_YAML: dict[tuple[str, str], str] = {}
+
+
+def _content(path: Path) -> bytes | None:
+    """The content of a file; None if it is not there."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

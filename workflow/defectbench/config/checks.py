@@ -82,6 +82,8 @@ def wrong_trainings(experiments: Sequence[Experiment]) -> list[str]:
     for experiment in experiments:
         training = experiment.training
         other = first.setdefault(training.exp_id, experiment)
+        if other is experiment:
+            continue
         used = set(type(training.settings).model_fields) - training.settings.inactive_keys
         values, others = (one.settings.model_dump(include=used) for one in (training, other.training))
         if differing := [key for key, value in values.items() if value != others[key]]:

@@ -106,11 +106,10 @@ class Experiment:
         So whatever a study holds, networks that differ in ``prediction_keys`` alone are trained once, under one id.
         """
         defaults = self.settings.defaults
-        values = self.settings.model_dump()
         plain = {key: defaults[key] for key in self.settings.prediction_keys - self.settings.inactive_keys}
-        if all(values[key] == value for key, value in plain.items()):
+        if all(getattr(self.settings, key) == value for key, value in plain.items()):
             return self
-        settings = type(self.settings).model_validate(values | plain)
+        settings = type(self.settings).model_validate(self.settings.model_dump() | plain)
         return replace(self, settings=settings, given_name="", shared_names=())
 
     @property

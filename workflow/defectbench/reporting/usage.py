@@ -6,13 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from defectbench.benchmark_files import benchmark_files
 from defectbench.files import read_json
 
 MB, GB = 10**6, 10**9
 COLUMNS = ("dataset", "family", "exp_id", "rule", "benchmark", "seconds", "cpu_seconds", "memory_peak_bytes")
 GPU_COLUMNS = ("gpu", "gpu_memory_peak_bytes", "gpu_utilisation_mean")
-FOLDERS = ("weights", "results/*", "runs/*", "runs/*/*/*", "runs/*/*/*/fold*")
-"""Folders with benchmarks: of published weights, studies, datasets, experiments, and folds of experiments."""
 SIMILARITY = (["benchmark"], ["rule", "family", "dataset"], ["rule", "dataset"], ["rule"])
 """Columns by which past jobs are similar to a planned one, the closest first."""
 
@@ -43,11 +42,11 @@ class Job:
 def past_jobs(top: Path) -> pd.DataFrame:
     """A row per job that ran in the folder ``top``: COLUMNS from Snakemake's benchmark, GPU_COLUMNS from the job.
 
-    Reads ``benchmarks/*.tsv`` in FOLDERS and, beside them, ``logs/*.log.gpu.json``, which ``defectbench.on_gpu`` wrote.
+    Reads the benchmarks and, beside them, ``logs/*.log.gpu.json``, which ``defectbench.on_gpu`` wrote.
     Memory is that of the job's processes; null where Snakemake saw nothing, since the job was too short.
     """
     rows = []
-    for path in sorted(path for folder in FOLDERS for path in top.glob(f"{folder}/benchmarks/*.tsv")):
+    for path in sorted(benchmark_files(top)):
         benchmark = pd.read_csv(path, sep="\t", na_values=["-", "NA"]).iloc[-1]
         usage = path.parents[1] / "logs" / f"{path.stem}.log.gpu.json"
         gpu = read_json(usage) if usage.is_file() else {}
