@@ -135,7 +135,6 @@ def test_items_that_are_alone_share_the_memory_with_no_other():
 
 
 def test_large_images_are_known_by_their_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_SMALL_FILE", 100)
     monkeypatch.setattr(images, "LARGE", 600)
     for height in (30, 31):
         Image.new("L", (20, height)).save(tmp_path / f"{height}.bmp")

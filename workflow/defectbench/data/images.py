@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from defectbench.data.decoders import ImageError, count_frames, load_pixels, open_image
+from defectbench.data.decoders import ImageError, check_scans, check_start, count_frames, load_pixels, open_image
 
 # Stored pixels as they are: whether a rotation flag in the file is followed is decided elsewhere.
 _STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
@@ -35,7 +35,6 @@ _INVERSE = {6: 8, 8: 6}
 """EXIF orientation -> the one that undoes it, where it is another."""
 LARGE = 2**25
 """Pixels above which images are worked on one at a time: several at once, as of a line scan, would fill the memory."""
-_SMALL_FILE = 2**20  # bytes; a large image in so few is flat, and opening all headers first would take time
 _BAND = 256  # rows compared at a time
 
 
@@ -84,8 +83,11 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
     """
     flags = _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
+    check_start(data)
+    if data.startswith(_JPEG_START):
+        check_scans(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ImageError(f"cannot be decoded: {error.err}") from None
     if image is None:
@@ -133,8 +135,6 @@ def is_grey(image: np.ndarray) -> bool:
 def is_large(path: Path) -> bool:
     """Whether an image file has more than LARGE pixels, by its header; not if it cannot be read."""
     try:
-        if path.stat().st_size < _SMALL_FILE:
-            return False
         with open_image(path) as image:
             return image.width * image.height > LARGE
     except (OSError, ImageError):

@@ -7,9 +7,10 @@ is clean; one without a file is a problem, or clean if the settings say so.
 import base64
 import binascii
 from pathlib import PurePosixPath
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from defectbench.config.shape_formats import LabelMe
 from defectbench.data.decoders import ImageError, load_pixels, open_image
@@ -24,24 +25,29 @@ from defectbench.data.readers.base import (
     shared_files,
     unlabelled_images,
 )
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.readers.parsed import Many, Parsed, describe_error
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_ellipse, draw_outlined, place_mask
 
 _Point = tuple[float, float]
 
 
+def _as_pairs(flags: Any) -> Any:
+    """The pairs of an object, which is read to its first mistake, as a list is; none for null."""
+    return list(flags.items()) if isinstance(flags, dict) else [] if flags is None else flags
+
+
 class _Shape(Parsed):
     label: str
-    points: list[_Point]
+    points: Many[_Point]
     shape_type: str | None = None  # files of old versions have polygons without saying so
     mask: str | None = None  # base64 of a PNG
 
 
 class _File(Parsed):
-    shapes: list[_Shape]
+    shapes: Many[_Shape]
     image_path: str = Field(alias="imagePath")
     image_data: str | None = Field(None, alias="imageData")
-    flags: dict[str, bool] | None = None
+    flags: Annotated[Many[tuple[str, bool]], BeforeValidator(_as_pairs)] = Field([])
     height: int | None = Field(None, alias="imageHeight")
     width: int | None = Field(None, alias="imageWidth")
 
@@ -110,7 +116,7 @@ class LabelMeLabels(ShapeLabels):
         except TextError as error:
             raise BadLabels([Problem(image_id, file, None, str(error))]) from None
         size = None if content.height is None or content.width is None else (content.height, content.width)
-        said = [flag for flag, is_set in (content.flags or {}).items() if is_set]
+        said = [flag for flag, is_set in content.flags if is_set]
         return Entry(file, size, [_shape(number, shape) for number, shape in enumerate(content.shapes)], said)
 
 

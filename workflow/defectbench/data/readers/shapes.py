@@ -5,17 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_part
 from defectbench.data.preview import preview_list
-from defectbench.data.readers.base import BadLabels, Note, Problem, empty_rle, shapes_left_out
+from defectbench.data.readers.base import BadLabels, Note, Problem, Rle, shapes_left_out, union_rle
 from defectbench.data.rle import coco_from_runs, runs_from_mask
-
-Rle = dict[str, Any]
-"""A mask as pycocotools has it: size and counts."""
 
 
 class Shape(NamedTuple):
@@ -87,7 +83,7 @@ class ShapeLabels(ABC):
         if problems:
             raise BadLabels(problems)
         self.notes += shapes_left_out(image_id, entry.file, left_out, none_left=not any(parts.values()))
-        return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts.values()]
+        return [union_rle(of_class, height, width) for of_class in parts.values()]
 
     def _check_class(self, label: str) -> None:
         if label not in self._classes:
