@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")
 """Decoders that are tried; Pillow knows others, one of which runs a foreign program."""
@@ -25,6 +25,8 @@ _STARTS = (b"BM", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"I
 _DENSITY = {"PNG": 8 * 1032, "JPEG": 4 * 64, "MPO": 4 * 64}
 _PROGRESSIVE_DENSITY = 8 * 64
 _HEADER = 2**12  # bytes, not counted
+_TILE_SIZE = (322, 323)  # tags of TIFF
+_SMALL_TILE = 2**22  # pixels
 _MARKER = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -53,6 +55,10 @@ def open_image(file: Path | bytes, formats: tuple[str, ...] = FORMATS) -> Image.
     density = _PROGRESSIVE_DENSITY if image.info.get("progressive") else _DENSITY.get(str(image.format))
     if density is not None and n_pixels > density * (n_bytes + _HEADER):
         raise ImageError(f"is cut short: {n_bytes:,} bytes cannot hold {image.height} x {image.width} pixels")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 0) for tag in _TILE_SIZE)
+        if width * height > max(4 * n_pixels, _SMALL_TILE):
+            raise ImageError(f"has tiles of {height} x {width} pixels, far larger than the image: save it anew")
     return image
 
 

@@ -21,6 +21,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+MAX_SHOWN = 200
+"""Characters of a name that a message shows."""
 _SEPARATORS = ",;\t"
 # Each digit can be read in one way only: else a long cell that is no number would take quadratic time.
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

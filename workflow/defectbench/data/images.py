@@ -81,6 +81,7 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
 
     Raises:
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
+        MemoryError: if there is no memory for it.
     """
     flags = _STORED | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR_RGB)
     check_start(data)
@@ -89,6 +90,8 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:  # no fault of the image
+            raise MemoryError(error.err) from None
         raise ImageError(f"cannot be decoded: {error.err}") from None
     if image is None:
         raise ImageError("cannot be decoded: truncated, damaged or not an image")

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from defectbench.config.ingest import CocoFiles
-from defectbench.data.foreign_text import TextError, read_text, shorten
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, read_text, shorten
 from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points
 from defectbench.data.readers.base import (
@@ -119,7 +119,7 @@ class CocoLabels:
             image_id = self._match(path, image.file_name)
             if image_id is None:
                 hint = self._names.hint(image.file_name)
-                problem = f"image {image.file_name!r} is not in {self._settings.images_dir}{hint}"
+                problem = f"image {shorten(image.file_name, MAX_SHOWN)!r} is not in {self._settings.images_dir}{hint}"
                 may_be_clean = bool(self._settings.clean_folders)
                 self.problems.append(Problem(image.file_name, file, None, problem, always_stops=may_be_clean))
                 ids.setdefault(image.id, image.file_name)

@@ -18,7 +18,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from defectbench.config.shape_formats import LabelStudio
 from defectbench.data.brush_rle import decode_brush
-from defectbench.data.foreign_text import TextError, read_text, shorten
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, read_text, shorten
 from defectbench.data.names import Names
 from defectbench.data.preview import FIRST
 from defectbench.data.readers.base import (
@@ -36,7 +36,6 @@ from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw
 
 _UPLOAD = re.compile("[0-9a-f]{8}-")
 """What Label Studio puts before the names of uploaded files."""
-_SHOWN = 200  # characters of an address in a message
 _ANSWERS = ("choices", "textarea", "rating", "number", "taxonomy", "datetime", "ranker", "pairwise", "relation")
 """Kinds of results that are no regions; any other that is not read is refused."""
 
@@ -101,7 +100,7 @@ class LabelStudioLabels(ShapeLabels):
             problem = f"names several images, {', '.join(sorted(found))}; only tasks of one are read"
             if not found:
                 hints = [self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))) for name in names]
-                shown = [shorten(name, _SHOWN) for name in names[:FIRST]]
+                shown = [shorten(name, MAX_SHOWN) for name in names[:FIRST]]
                 problem = f"none of {shown} is an image of {self._settings.images_dir}{next(filter(None, hints), '')}"
             may_be_clean = bool(self._settings.clean_folders)
             self.problems.append(

@@ -260,10 +260,12 @@ def _present(values: np.ndarray) -> list[int]:
         top = int(np.iinfo(values.dtype).max) + 1
         counts: Any = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [top], [0, top])
         return np.flatnonzero(counts.ravel()).tolist()
-    found = np.unique(values)
-    if len(found) > MOST_VALUES:
-        raise MaskError(f"mask has more than {MOST_VALUES:,} values: they are no labels")
-    return found.tolist()
+    found: set[int] = set()
+    for top in range(0, len(values), _BAND):
+        found |= {*np.unique(values[top : top + _BAND])[: MOST_VALUES + 1].tolist()}
+        if len(found) > MOST_VALUES:
+            raise MaskError(f"mask has more than {MOST_VALUES:,} values: they are no labels")
+    return sorted(found)
 
 
 def show_colours(colours: Iterable[Colour]) -> list[str]:

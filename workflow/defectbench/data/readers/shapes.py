@@ -11,7 +11,7 @@ from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_part
 from defectbench.data.preview import preview_list
 from defectbench.data.readers.base import BadLabels, Note, Problem, Rle, shapes_left_out, union_rle
-from defectbench.data.rle import coco_from_runs, runs_from_mask
+from defectbench.data.rle import coco_from_runs, join_touching, runs_from_mask
 
 
 class Shape(NamedTuple):
@@ -112,7 +112,9 @@ def draw_box(start: tuple[float, float], end: tuple[float, float], height: int, 
         raise ValueError(f"box is empty or leaves the image: {corners}, image {height} x {width}")
     left, top = np.clip(np.rint(low), 0, [width - 1, height - 1]).astype(int)
     right, bottom = np.clip(np.rint(high), [left + 1, top + 1], [width, height]).astype(int)
-    return place_mask(np.ones((bottom - top, right - left), bool), top, left, height, width)
+    columns = height * np.arange(left, right)
+    counts = coco_from_runs(join_touching(np.stack([columns + top, columns + bottom], axis=1)), height, width)
+    return {"size": [height, width], "counts": counts}
 
 
 def draw_ellipse(
