@@ -455,6 +455,15 @@ def yolo_merge_keys(root: Path) -> Any:
     return settings
 
 
+@bomb("read_dataset", "1 images")
+def yolo_aliases(root: Path) -> Any:
+    settings = write_yolo(root, {"images/a.png": line(0, *SQUARE)}, "[dent, stain]")
+    lists = "\n".join(f"x{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 10)}]" for n in range(1, 11))
+    with (root / "data.yaml").open("a") as file:
+        file.write(f"x0: &b0 [lol]\n{lists}\n")
+    return settings
+
+
 @bomb("read_dataset", "1,048,576 are the most")
 def yolo_names(root: Path) -> Any:
     return write_yolo(root, {"images/a.png": ""}, f"[{'a,' * 10**6}]")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from defectbench.data.decoders import ImageError, open_image
 from defectbench.data.foreign_text import TextError, read_table, read_text
 from defectbench.data.packed_tables import check_arrow, check_parquet
-from defectbench.data.room import Room
+from defectbench.data.room import Room, RoomError
 from defectbench.printable import is_printable
 from defectbench.script import UserError
 from defectbench.walk import walk, with_suffix
@@ -54,8 +54,8 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
     Names are those in the data, or the numbers of the rows where there are none or where they are not unique.
 
     Raises:
-        HuggingFaceError: if ``folder`` is not empty, there is no such dataset or column, or a row is not readable.
-        RoomError: if the files are far more than the data, or than the disk has room for.
+        HuggingFaceError: if ``folder`` is not empty, there is no such dataset or column, a row is not readable, or the
+            files would be far more than the data, or more than the disk has room for.
     """
     if folder.exists() and any(folder.iterdir()):
         raise HuggingFaceError(f"{folder} is not empty; remove it, or name another folder")
@@ -192,9 +192,11 @@ def _name(folder: Path, split: str, name: str, number: int) -> PurePosixPath:
 
 def _save(path: Path, content: bytes, place: str, room: Room) -> int:
     """Write an image with the suffix of its format; returns 1."""
-    room.take(len(content))
     try:
+        room.take(len(content))
         suffix = _SUFFIXES[str(open_image(content).format)]
+    except RoomError as error:
+        raise HuggingFaceError(f"{place}: {error}") from None
     except (ImageError, KeyError) as error:
         raise HuggingFaceError(f"{place}: image {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)

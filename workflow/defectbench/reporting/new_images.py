@@ -46,6 +46,11 @@ def passed_over(folder: Path) -> list[str]:
     return [f"{path.relative_to(folder).as_posix()} ({reason})" for path, reason in sorted(reasons.items())]
 
 
+def links_out(folder: Path) -> list[str]:
+    """Links below ``folder`` that lead out of it; the images there are predicted."""
+    return [path.relative_to(folder).as_posix() for path in walk(folder).leaving]
+
+
 def read_images(folder: Path, ids: Sequence[str], upright: bool) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (image id, RGB image (H, W, 3) uint8), ``upright``, as viewers show it, or as stored.
 
