@@ -207,6 +207,24 @@ def test_files_of_several_pictures_are_refused(form):
         read_header(file.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("mode", "form", "options"),
+    [
+        ("1", "PNG", {"compress_level": 9}),
+        ("L", "JPEG", {"optimize": True, "quality": 1}),
+        ("L", "JPEG", {"optimize": True, "progressive": True}),
+        ("RGB", "JPEG", {"optimize": True, "progressive": True, "subsampling": 2}),
+        ("1", "TIFF", {"compression": "group4"}),
+        ("L", "WEBP", {"lossless": True}),
+    ],
+)
+def test_few_bytes_may_hold_many_equal_pixels(mode, form, options):
+    file = io.BytesIO()
+    Image.new(mode, (5000, 5000)).save(file, form, **options)
+    assert read_header(file.getvalue()).size == (5000, 5000)
+    assert decode_image(file.getvalue(), grey=True).max() <= 1
+
+
 def test_the_second_picture_of_a_cameras_jpeg_is_a_preview():
     file = io.BytesIO()
     Image.fromarray(NOISE).save(file, "MPO", save_all=True, append_images=[Image.fromarray(NOISE[::2, ::2])])

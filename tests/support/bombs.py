@@ -248,6 +248,14 @@ def mask_of_postscript(root: Path) -> Any:
     return settings
 
 
+@bomb("read_dataset", "mask cannot be read: has more than 100 scans")
+def mask_of_many_scans(root: Path) -> Any:
+    settings = write_masks(root, {"a": shape()}, mask_kind="binary", classes={1: "dent"})
+    (root / "images/a.png").write_bytes(png(2000, 2000))
+    (root / "masks/a.png").write_bytes(jpeg_of_many_scans())
+    return settings
+
+
 @bomb("read_dataset", "2 images")
 def mask_in_colour_of_a_large_image(root: Path) -> Any:
     write_masks(root, {"a": shape(), "b": shape()})
