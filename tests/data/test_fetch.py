@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from contextlib import suppress
 from shutil import disk_usage
 from types import SimpleNamespace
@@ -321,6 +323,17 @@ def test_odd_members_are_refused_or_stay_in_the_folder(tmp_path, pack, files):
     with suppress(ArchiveError):
         unpack(tmp_path / "set", tmp_path / "out")
     assert set(contents(tmp_path)) - {"set"} <= {f"out/{name}" for name in ("a", "c")}
+
+
+def test_not_more_than_was_declared_is_unpacked(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(10**6))
+        archive.filelist[0].file_size = 10
+    (tmp_path / "set").write_bytes(file.getvalue())
+    with pytest.raises(ArchiveError, match="cannot be unpacked"):
+        unpack(tmp_path / "set", tmp_path / "out")
+    assert (tmp_path / "out/a").stat().st_size <= 10
 
 
 def test_setuid_bits_are_not_unpacked(tmp_path):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bombs import cvat, label_studio
+from bombs_of_labels import cvat, label_studio
 from foreign_datasets import annotation, write_coco
 from small_datasets import HEIGHT, WIDTH, write_image, write_severstal
 
