@@ -38,7 +38,7 @@ def said_to_be(name: str, kind: bytes, size: int) -> bytes:
 
 @bomb("unpack_archive", "refused, would unpack to more than 268,435,456 bytes")
 def zip_ratio(folder: Path) -> Any:
-    return archive(folder, zipped({"a": bytes(419 * 10**6)}))
+    return archive(folder, zipped({"a": bytes(3 * 10**8)}))
 
 
 @bomb("unpack_archive", "refused, would unpack to more than")
@@ -71,17 +71,17 @@ def zip_of_another_method(folder: Path) -> Any:
 
 @bomb("unpack_archive", "refused, would unpack to more than")
 def tar_ratio(folder: Path) -> Any:
-    return archive(folder, gzip.compress(said_to_be("a", tarfile.REGTYPE, 419 * 10**6) + bytes(419 * 10**6), 1))
+    return archive(folder, gzip.compress(said_to_be("a", tarfile.REGTYPE, 3 * 10**8) + bytes(3 * 10**8), 1))
 
 
 @bomb("unpack_archive", "a header of more than 1,048,576 bytes")
 def tar_header(folder: Path) -> Any:
-    return archive(folder, gzip.compress(said_to_be("a", tarfile.XHDTYPE, 4 * 10**8) + bytes(4 * 10**8), 1))
+    return archive(folder, gzip.compress(said_to_be("a", tarfile.XHDTYPE, 3 * 10**8) + bytes(3 * 10**8), 1))
 
 
 @bomb("unpack_archive", "a header of more than 1,048,576 bytes")
 def tar_name(folder: Path) -> Any:
-    return archive(folder, gzip.compress(said_to_be("a", tarfile.GNUTYPE_LONGNAME, 4 * 10**8) + bytes(4 * 10**8), 1))
+    return archive(folder, gzip.compress(said_to_be("a", tarfile.GNUTYPE_LONGNAME, 3 * 10**8) + bytes(3 * 10**8), 1))
 
 
 @bomb("unpack_archive", "1 files")

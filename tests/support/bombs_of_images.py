@@ -120,7 +120,7 @@ LARGE_MASK = r"mask is 20000 x 20000, its image 24 x 40"
 @bomb("read_dataset", LARGE_MASK)
 def mask_folder_large(root: Path) -> Any:
     settings = write_masks(root, {"a": shape()})
-    (root / "masks/a.png").write_bytes(png(20_000, 20_000))
+    (root / "masks/a.png").write_bytes(png(20_000, 20_000, bits=1))
     return settings
 
 
@@ -128,7 +128,7 @@ def mask_folder_large(root: Path) -> Any:
 def class_masks_large(root: Path) -> Any:
     write_image(root / "images/a.png")
     (root / "masks/dent").mkdir(parents=True)
-    (root / "masks/dent/a.png").write_bytes(png(20_000, 20_000))
+    (root / "masks/dent/a.png").write_bytes(png(20_000, 20_000, bits=1))
     return dataset(root, "mask_folder", mask_kind="binary", class_from="folder")
 
 
@@ -136,7 +136,7 @@ def class_masks_large(root: Path) -> Any:
 def mvtec_large(root: Path) -> Any:
     write_image(root / "test/dent/a.png")
     (root / "ground_truth/dent").mkdir(parents=True)
-    (root / "ground_truth/dent/a_mask.png").write_bytes(png(20_000, 20_000))
+    (root / "ground_truth/dent/a_mask.png").write_bytes(png(20_000, 20_000, bits=1))
     return dataset(root, "mvtec")
 
 
@@ -148,14 +148,14 @@ def voc(root: Path, mask: bytes) -> None:
 
 @bomb("read_dataset", LARGE_MASK)
 def pascal_voc_large(root: Path) -> Any:
-    voc(root, png(20_000, 20_000))
+    voc(root, png(20_000, 20_000, bits=1))
     return dataset(root, "pascal_voc")
 
 
 @bomb("read_dataset", LARGE_MASK)
 def yolo_semantic_large(root: Path) -> Any:
     settings = write_masks(root, {"a": shape()})
-    (root / "masks/a.png").write_bytes(png(20_000, 20_000))
+    (root / "masks/a.png").write_bytes(png(20_000, 20_000, bits=1))
     (root / "data.yaml").write_text("names: {0: background, 1: dent}\n")
     return dataset(root, "yolo_semantic") if settings else None
 

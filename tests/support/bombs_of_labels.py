@@ -175,7 +175,7 @@ def packed_bitmap(data: bytes) -> dict[str, Any]:
 
 @bomb("read_dataset", "larger than its image")
 def supervisely_zlib(root: Path) -> Any:
-    return write_supervisely(root, {"a.png": [packed_bitmap(bytes(5 * 10**8))]})
+    return write_supervisely(root, {"a.png": [packed_bitmap(bytes(15 * 10**7))]})
 
 
 @bomb("read_dataset", "it is 20000 x 20000, larger than its image")
