@@ -9,7 +9,7 @@ from defectbench.config.ingest import FORMATS
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
 """What Pillow would hand to another program."""
-MANY = 400_000
+MANY = 600_000
 """Wrong items of a list, of which each took a kilobyte."""
 
 

@@ -63,13 +63,13 @@ def yolo_semantic_object(root: Path) -> Any:
 @bomb("read_dataset", "two columns have one name: a")
 def table_header(root: Path) -> Any:
     settings = write_severstal(root, [], n_images=1)
-    (root / "train.csv").write_text("a," * 50_000)
+    (root / "train.csv").write_text("a," * 200_000)
     return settings
 
 
 @bomb("read_dataset", "1 images")
 def table_of_empty_rows(root: Path) -> Any:
-    return write_severstal(root, ["0.png,1,1 5", "\n" * 5_000_000], n_images=1)
+    return write_severstal(root, ["0.png,1,1 5", "\n" * 10_000_000], n_images=1)
 
 
 @bomb("read_dataset", "is not in classes")
@@ -90,7 +90,7 @@ def area_digits(root: Path) -> Any:
 
 @bomb("read_given_roles", "split.csv.* not in images: 1 images: xxx.*[.]{3}")
 def split_of_one_long_name(root: Path) -> Any:
-    (root / "split.csv").write_text(f"image,split\n{'x' * 5_000_000},train\n")
+    (root / "split.csv").write_text(f"image,split\n{'x' * 15_000_000},train\n")
     return coco_of(root, [])
 
 
