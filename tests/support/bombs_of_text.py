@@ -124,7 +124,7 @@ def pipe_as_list(root: Path) -> Any:
 def list_outside_of_the_folder(root: Path) -> Any:
     os.mkfifo(root / "list.txt")
     write_yolo(root / "data", {"images/a.png": line(0, *SQUARE)})
-    (root / "data/data.yaml").write_text("names: [dent]\ntrain: ../list.txt\n")
+    (root / "data/data.yaml").write_text(f"names: [dent]\ntrain: {root}/list.txt\n")
     return root / "data"
 
 
