@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import io
 import os
 import re
 import signal
@@ -9,6 +10,10 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
+from contextlib import suppress
+from shutil import disk_usage
+from types import SimpleNamespace
 
 import doctor
 import fetch as fetch_script
@@ -24,6 +29,7 @@ from defectbench.config.fetch import FetchSettings
 from defectbench.config.study import load_dataset, load_study
 from defectbench.data.archives import ArchiveError, unpack
 from defectbench.data.fetch import fetch
+from defectbench.data.room import Room, RoomError
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: nothing listens
 
@@ -295,3 +301,76 @@ def test_a_failed_download_fails_the_run_and_deletes_nothing(tmp_path):
     assert done.returncode == 1
     assert "parts is not empty" in done.stdout + done.stderr
     assert contents(tmp_path / "parts") == files
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\x1b[31m.png", "a\u202egnp.exe", "a\x7f.png"])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_names_of_members_that_cannot_be_shown_are_refused(tmp_path, pack, name):
+    (tmp_path / "set").write_bytes(pack({name: b"x"}))
+    with pytest.raises(ArchiveError, match="cannot be shown"):
+        unpack(tmp_path / "set", tmp_path / "out")
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"a" * 300: b"x"}, {"a": b"x", "a/b": b"y"}, {"a\0b": b"x", "c": b"y"}],
+    ids=["long name", "file and folder", "NUL"],
+)
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_odd_members_are_refused_or_stay_in_the_folder(tmp_path, pack, files):
+    (tmp_path / "set").write_bytes(pack(files))
+    with suppress(ArchiveError):
+        unpack(tmp_path / "set", tmp_path / "out")
+    assert set(contents(tmp_path)) - {"set"} <= {f"out/{name}" for name in ("a", "c")}
+
+
+def test_not_more_than_was_declared_is_unpacked(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", bytes(10**6))
+        archive.filelist[0].file_size = 10
+    (tmp_path / "set").write_bytes(file.getvalue())
+    with pytest.raises(ArchiveError, match="cannot be unpacked"):
+        unpack(tmp_path / "set", tmp_path / "out")
+    assert (tmp_path / "out/a").stat().st_size <= 10
+
+
+def test_setuid_bits_are_not_unpacked(tmp_path):
+    member = special("a", tarfile.REGTYPE)
+    member.mode = 0o6777
+    (tmp_path / "set").write_bytes(tarred({"a": member}))
+    unpack(tmp_path / "set", tmp_path / "out")
+    assert (tmp_path / "out/a").stat().st_mode & 0o6022 == 0
+
+
+def test_an_archive_at_the_end_of_a_tar_archive_does_not_make_it_a_zip(tmp_path):
+    (tmp_path / "set").write_bytes(tarred({"inner.zip": zipped(FILES)}))
+    unpack(tmp_path / "set", tmp_path / "out")
+    assert contents(tmp_path / "out") == {"inner.zip": zipped(FILES)}
+
+
+def test_room_is_of_the_size_and_of_the_disk(tmp_path, monkeypatch):
+    Room(tmp_path / "not/yet", packed=10**8).take(200 * 10**8 if disk_usage(tmp_path).free > 250 * 10**8 else 10**8)
+    with pytest.raises(RoomError, match="200 times its size"):
+        Room(tmp_path, packed=2**28).take(201 * 2**28)
+    small = Room(tmp_path, packed=1)
+    for _ in range(2**16):  # each takes a block of the disk
+        small.take(0)
+    with pytest.raises(RoomError, match="more than 268,435,456 bytes"):
+        small.take(0)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: disk_usage("/")._replace(free=10**6))
+    with pytest.raises(RoomError, match=f"would fill the disk of {tmp_path}, of which 950,000 bytes may be used"):
+        Room(tmp_path / "not/yet", packed=1).take(10**6)
+
+
+def test_as_many_files_as_the_disk_can_list(tmp_path, monkeypatch):
+    status = os.statvfs(tmp_path)
+    few = SimpleNamespace(f_files=1000, f_favail=20, f_frsize=status.f_frsize)
+    monkeypatch.setattr("defectbench.data.room.os.statvfs", lambda _: few)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**9))
+    room = Room(tmp_path, packed=1)
+    for _ in range(19):
+        room.take(1)
+    with pytest.raises(RoomError, match="has room for 19 more files"):
+        room.take(1)

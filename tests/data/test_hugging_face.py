@@ -155,3 +155,41 @@ def test_damaged_files_and_paths_that_lead_out_are_refused(tmp_path):
     (tmp_path / "folder" / "test" / "metadata.csv").write_text("file_name,mask_file_name\n../../secret.png,\n")
     with pytest.raises(HuggingFaceError, match=r"row 1: no file '../../secret.png' beside the table or in"):
         unpack(tmp_path / "folder", tmp_path / "out")
+
+
+def test_tables_that_are_links_out_of_the_data_are_told(tmp_path, capsys):
+    write_parquet(tmp_path / "blobs")
+    (tmp_path / "data").mkdir()
+    for path in (tmp_path / "blobs/data").iterdir():
+        (tmp_path / "data" / path.name).symlink_to(path)
+    script.main(["--data", str(tmp_path / "data"), "--out-dir", str(tmp_path / "out")])
+    assert f"links out of {tmp_path / 'data'}, followed: test-00000-of-00001-0123" in capsys.readouterr().out
+
+
+def test_a_name_that_no_disk_takes_becomes_a_number(tmp_path):
+    write_parquet(tmp_path / "data", names=["a" * 300 + ".png", "ok.png", "b\n.png"])
+    unpack(tmp_path / "data", tmp_path / "out")
+    images = sorted(path.name for path in (tmp_path / "out/images").rglob("*.*"))
+    assert images == ["ok.png", "row_000001.jpg", "row_000001.png"]
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
+def test_compressed_parquet_is_read(tmp_path, compression):
+    (tmp_path / "data").mkdir()
+    pq.write_table(table_of(), tmp_path / "data/train.parquet", compression=compression)
+    assert unpack(tmp_path / "data", tmp_path / "out").images == 3
+
+
+@pytest.mark.parametrize("new_stream", [pa.ipc.new_stream, pa.ipc.new_file])
+@pytest.mark.parametrize("compression", ["lz4", "zstd", None])
+def test_compressed_arrow_is_refused(tmp_path, new_stream, compression):
+    (tmp_path / "data").mkdir()
+    table = table_of().append_column("of", pa.array(["a", "b", "a"]).dictionary_encode())
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with new_stream(tmp_path / "data/data.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+    if compression is None:
+        assert unpack(tmp_path / "data", tmp_path / "out").images == 3
+    else:
+        with pytest.raises(HuggingFaceError, match="is compressed; save it"):
+            unpack(tmp_path / "data", tmp_path / "out")

@@ -255,6 +255,8 @@ def test_writers_refuse_what_they_cannot_mark(tmp_path, form):
         ("coco", {"ignore": 255}, "need the name of a class, got 255"),
         ("coco", {"ignore": "dent"}, "'dent' is the background, a class or no name"),
         ("coco", {"ignore": "merged"}, "'merged' is the background, a class or no name"),
+        ("coco", {"ignore": "un\nclear"}, "is empty, has outer blanks or control characters"),
+        ("coco", {"ignore": " "}, "is empty, has outer blanks or control characters"),
         ("severstal_csv", {"ignore": 255}, "no mark for pixels that nobody decided"),
         ("yolo", {"ignore": "void"}, "no mark for pixels that nobody decided"),
     ],

@@ -135,7 +135,6 @@ def test_items_that_are_alone_share_the_memory_with_no_other():
 
 
 def test_large_images_are_known_by_their_header(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_SMALL_FILE", 100)
     monkeypatch.setattr(images, "LARGE", 600)
     for height in (30, 31):
         Image.new("L", (20, height)).save(tmp_path / f"{height}.bmp")
@@ -212,6 +211,24 @@ def test_files_of_several_pictures_are_refused(form):
     pages[0].save(file, form, save_all=True, append_images=pages[1:])
     with pytest.raises(ImageError, match="has 3 pages or frames"):
         read_header(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("mode", "form", "options"),
+    [
+        ("1", "PNG", {"compress_level": 9}),
+        ("L", "JPEG", {"optimize": True, "quality": 1}),
+        ("L", "JPEG", {"optimize": True, "progressive": True}),
+        ("RGB", "JPEG", {"optimize": True, "progressive": True, "subsampling": 2}),
+        ("1", "TIFF", {"compression": "group4"}),
+        ("L", "WEBP", {"lossless": True}),
+    ],
+)
+def test_few_bytes_may_hold_many_equal_pixels(mode, form, options):
+    file = io.BytesIO()
+    Image.new(mode, (5000, 5000)).save(file, form, **options)
+    assert read_header(file.getvalue()).size == (5000, 5000)
+    assert decode_image(file.getvalue(), grey=True).max() <= 1
 
 
 def test_the_second_picture_of_a_cameras_jpeg_is_a_preview():

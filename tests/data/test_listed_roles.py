@@ -135,3 +135,12 @@ def test_a_file_of_names_that_contradicts_itself(tmp_path, places, problem):
         read_roles(YOLO_ROLES, SplitSettings(from_folders=True), dataset)
     with pytest.raises(SplitError, match=problem):
         read_roles(YOLO_ROLES, SplitSettings(), dataset)
+
+
+@pytest.mark.parametrize("place", ["{}/outside.txt", "link.txt"])
+def test_a_list_outside_of_the_data_is_not_read(tmp_path, place):
+    (tmp_path / "outside.txt").write_text("images/tr/a.png\n")
+    dataset = write_yolo(tmp_path / "data", "train: " + place.format(tmp_path))
+    (tmp_path / "data/link.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(LabelFileError, match=r"the list .* is outside of its folder, and is not read"):
+        read_roles(YOLO_ROLES, SplitSettings(from_folders=True), dataset)

@@ -154,10 +154,12 @@ def test_what_is_passed_over_is_named_and_linked_folders_are_followed(project, c
     shutil.copy(folder / "new/a.png", folder / "new/.ipynb_checkpoints/a-checkpoint.png")
     table = pd.read_csv(run(folder, dataset) / "images.csv")
     assert sorted(set(table["image_id"])) == sorted(images)
+    told = capsys.readouterr().out
     assert (
         "passed over: 3 files and folders: .ipynb_checkpoints (of a system or tool), "
         "lot/up (a link to a folder that is read already), notes.txt (no image)"
-    ) in capsys.readouterr().out
+    ) in told
+    assert f"followed out of {folder / 'new'}: 1 links: lot" in told
 
 
 @pytest.mark.parametrize("as_stored", [False, True])

@@ -25,7 +25,14 @@ from defectbench.evaluation.gate import Gate, final_masks
 from defectbench.families.registry import load_experiment
 from defectbench.files import read_json, write_text
 from defectbench.inference.prediction_file import PredictionHeader, write_predictions
-from defectbench.reporting.new_images import PredictedImages, find_images, passed_over, read_images, write_overlay
+from defectbench.reporting.new_images import (
+    PredictedImages,
+    find_images,
+    links_out,
+    passed_over,
+    read_images,
+    write_overlay,
+)
 from defectbench.script import run_script
 
 
@@ -81,6 +88,8 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
     if others := passed_over(args.images):
         print(f"passed over: {preview_names(others, 'files and folders')}")
+    if links := links_out(args.images):
+        print(f"followed out of {args.images}: {preview_names(links, 'links')}")
 
 
 if __name__ == "__main__":

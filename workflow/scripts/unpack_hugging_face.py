@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from defectbench.data.hugging_face import unpack
+from defectbench.data.preview import preview_list
 from defectbench.script import run_script
 
 
@@ -21,6 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     image, mask = found.columns
     print(f"{found.images} images of column {image!r}, {found.masks} masks of column {mask!r} in {args.out_dir}")
     print(f"splits: {', '.join(found.splits)}")
+    if found.links:
+        print(f"links out of {args.data}, followed: {preview_list(found.links)}")
     if found.masks < found.images:
         print(f"{found.images - found.masks} rows have no mask: if these images are clean, set missing_mask: clean")
     print(f"Read them with dataset: {{format: mask_folder, root: {args.out_dir}, ...}}")

@@ -6,6 +6,7 @@ import pandas as pd
 import predict_unet as predict_script
 import pytest
 from deep_datasets import as_tiff, noise, write_deep
+from defectbench.data.prediction_file import PredictionFile
 from safetensors.torch import load_file
 from tiny_packs import call
 from unet_training import train
@@ -14,7 +15,6 @@ from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.scaling import ScalingSettings
 from defectbench.data.ingest import ingest
 from defectbench.data.packing import ImagePack
-from defectbench.data.prediction_file import PredictionFile
 from defectbench.data.scaling import Scaling
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.registry import load_experiment

@@ -13,6 +13,8 @@ from defectbench.config.scaling import ScalingSettings
 from defectbench.printable import is_printable
 from defectbench.walk import IMAGE_SUFFIXES, Walk, WalkError, walk, with_suffix
 
+MOST_CLASSES = 1_000
+"""Each has a mask of its own while an image's labels are read."""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
 
@@ -101,11 +103,13 @@ class DatasetSettings(Settings):
     @classmethod
     def _usable_names(cls, classes: dict[int, str]) -> dict[int, str]:
         names = list(classes.values())
+        if len(names) > MOST_CLASSES:
+            raise ValueError(f"{len(names):,} classes; {MOST_CLASSES:,} are the most that can be read")
         if len(set(names)) < len(names):
             raise ValueError(f"class names must differ, got {names}")
         if MERGED in names:
             raise ValueError(f"{MERGED!r} names the union of all classes; call the class something else")
-        if unusable := [name for name in names if not name or name != name.strip() or not is_printable(name)]:
+        if unusable := [name for name in names if not _is_usable(name)]:
             raise ValueError(f"class names must not be empty, have outer blanks or control characters, got {unusable}")
         if background := [name for name in names if name.strip("_").lower() == "background"]:
             raise ValueError(
@@ -124,6 +128,8 @@ class DatasetSettings(Settings):
         if isinstance(ignore, int) != (cls.ignored_by == "value"):
             wanted = "the value of such pixels" if cls.ignored_by == "value" else "the name of a class"
             raise ValueError(f"labels of this format need {wanted}, got {ignore!r}")
+        if isinstance(ignore, str) and not _is_usable(ignore):
+            raise ValueError(f"{ignore!r} is empty, has outer blanks or control characters")
         if ignore in (0, "", MERGED, *classes, *classes.values()):
             raise ValueError(f"{ignore!r} is the background, a class or no name: ignored pixels are none of these")
         return ignore
@@ -215,6 +221,11 @@ class DatasetSettings(Settings):
     @abstractmethod
     def missing_labels(self) -> list[str]:
         """Problems of label files that are not there, one line each, which begin with the key."""
+
+
+def _is_usable(name: str) -> bool:
+    """Whether ``name`` can be that of a class: it is shown in tables and pictures as it is."""
+    return bool(name) and name == name.strip() and is_printable(name)
 
 
 def missing_file(key: str, path: Path) -> list[str]:

@@ -56,7 +56,7 @@ class VocLayout(MaskFiles):
 
     def list_files(self) -> list[Path]:
         """Files with the names of images, which may be named after roles, sorted."""
-        return sorted(self.root.glob("ImageSets/Segmentation/*.txt"))
+        return sorted(path for path in self.root.glob("ImageSets/Segmentation/*.txt") if path.is_file())
 
     def files_of_roles(self) -> list[str]:
         """See :meth:`DatasetSettings.files_of_roles`."""

@@ -20,7 +20,9 @@ class AnnotationFiles(DatasetSettings):
     def label_files(self) -> list[Path]:
         """All annotation files, sorted: the file of this name, or all that fit the pattern."""
         path = self.root / self.annotations
-        return [path] if path.is_file() else sorted(self.root.glob(self.annotations))
+        if path.is_file():
+            return [path]
+        return sorted(path for path in self.root.glob(self.annotations) if path.is_file())
 
     def files_of_roles(self) -> list[str]:
         """See :meth:`DatasetSettings.files_of_roles`."""

@@ -5,10 +5,13 @@ import csv
 import io
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+
+from defectbench.data.preview import preview_list
 
 # In this order: the mark of UTF-32 begins with that of UTF-16.
 _MARKS = {
@@ -18,8 +21,11 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+MAX_SHOWN = 200
+"""Characters of a name that a message shows."""
 _SEPARATORS = ",;\t"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# Each digit can be read in one way only: else a long cell that is no number would take quadratic time.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_VALUE = frozenset({"", "-1", "-1.0", "nan", "na", "n/a", "<na>", "none", "null"})
 
 
@@ -31,9 +37,12 @@ def read_text(path: Path) -> str:
     """Content of a text file in UTF-8, with or without a byte order mark, or in UTF-16 or UTF-32 with one.
 
     Raises:
-        TextError: if it is in another encoding: which one cannot be known, and a guess would change names.
+        TextError: if it is in another encoding: which one cannot be known, and a guess would change names; or if it is
+            a pipe or device, which might never end.
         OSError: if it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise TextError("not a file but a folder, pipe, socket or device")
     return decode_text(path.read_bytes())
 
 
@@ -106,29 +115,32 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
     text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")  # a lone CR: old spreadsheets of Macs
     csv.field_size_limit(sys.maxsize)  # a code may be longer than the default of 131,072 characters
     separator = _find_separator(text, needed)
+    rows = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
+    content, numbers = [], []
     try:
-        rows = [
-            [cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), delimiter=separator, strict=True)
-        ]
+        header = [cell.strip() for cell in next(rows, [])]
+        _check_header(header)
+        for number, row in enumerate(rows, start=2):
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if len(cells) < len(header) or any(cells[len(header) :]):
+                raise TextError(
+                    f"row {number} has {len(cells)} cells, the header {len(header)}: {shorten(separator.join(cells))}"
+                )
+            content.append(cells[: len(header)])
+            numbers.append(number)
     except csv.Error as error:
         raise TextError(f"cannot be read as a table: {error}") from None
-    header = rows[0] if rows else []
-    named = [name for name in header if name]
-    if not named:
-        raise TextError("has no header")
-    if len(set(named)) < len(named):
-        raise TextError(f"two columns have one name: {', '.join(sorted({n for n in named if named.count(n) > 1}))}")
-    content, numbers = [], []
-    for number, row in enumerate(rows[1:], start=2):
-        if not any(row):
-            continue
-        if len(row) < len(header) or any(row[len(header) :]):
-            raise TextError(
-                f"row {number} has {len(row)} cells, the header {len(header)}: {shorten(separator.join(row))}"
-            )
-        content.append(row[: len(header)])
-        numbers.append(number)
     return pd.DataFrame(content, columns=header, index=numbers, dtype=str)
+
+
+def _check_header(header: Sequence[str]) -> None:
+    uses = Counter(name for name in header if name)
+    if not uses:
+        raise TextError("has no header")
+    if several := sorted(shorten(name) for name, count in uses.items() if count > 1):
+        raise TextError(f"two columns have one name: {preview_list(several)}")
 
 
 def _find_separator(text: str, needed: Sequence[str]) -> str:

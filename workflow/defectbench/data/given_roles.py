@@ -8,7 +8,7 @@ import pandas as pd
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.config.split import SplitFile, SplitNames, SplitSettings, folder_role, undecided_roles
-from defectbench.data.foreign_text import TextError, read_table
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, read_table, shorten
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_names
 from defectbench.data.readers.base import LabelFileError
@@ -97,7 +97,9 @@ def _read_file(file: SplitFile, ids: list[str], dataset: DatasetSettings) -> Giv
         raise SplitError(f"{source}: has no column {', '.join(lacking)}; it has {', '.join(table.columns)}")
     known = Names(ids)
     found = {name: known.find(name) or known.find(unmark_formulas(name)) for name in table[file.image_column]}
-    if unknown := [f"{name}{known.hint(name)}" for name, image_id in found.items() if image_id is None]:
+    if unknown := [
+        f"{shorten(name, MAX_SHOWN)}{known.hint(name)}" for name, image_id in found.items() if image_id is None
+    ]:
         raise SplitError(f"{source}: not in {dataset.images_dir}: {preview_names(unknown)}")
     names = pd.Series(table[file.role_column].to_numpy(), table[file.image_column].map(found))
     if names.index.has_duplicates:

@@ -6,7 +6,7 @@ are, and the masks stay what they were: format ``mask_folder`` reads them.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from defectbench.data.decoders import ImageError, open_image
 from defectbench.data.foreign_text import TextError, read_table, read_text
+from defectbench.data.packed_tables import check_arrow, check_parquet
+from defectbench.data.room import Room, RoomError
 from defectbench.files import atomic_folder
 from defectbench.printable import is_printable
 from defectbench.script import UserError
@@ -25,7 +27,7 @@ MASK_COLUMNS = ("mask", "masks", "label", "annotation", "segmentation_mask", "ma
 """Names that the columns usually have, in the order in which they are looked for."""
 _SUFFIXES = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 _SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?")
-_ROWS = 16  # at a time, so that memory does not grow with the dataset
+_MOST_NAME = 200  # bytes of a file's name, beside which a number and a suffix find room
 
 
 class HuggingFaceError(UserError):
@@ -41,6 +43,8 @@ class Unpacked(NamedTuple):
     splits: tuple[str, ...]
     columns: tuple[str, str]
     """Names of the columns of images and masks."""
+    links: tuple[str, ...]
+    """Links out of the data that were followed."""
 
 
 def unpack(data: Path, folder: Path, image_column: str | None = None, mask_column: str | None = None) -> Unpacked:
@@ -49,11 +53,13 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
     Names are those in the data, or the numbers of the rows where there are none or where they are not unique.
 
     Raises:
-        HuggingFaceError: if ``folder`` is not empty, there is no such dataset or column, or a row is not readable.
+        HuggingFaceError: if ``folder`` is not empty, there is no such dataset or column, a row is not readable, or the
+            files would be far more than the data, or more than the disk has room for.
     """
     if folder.exists() and any(folder.iterdir()):
         raise HuggingFaceError(f"{folder} is not empty; remove it, or name another folder")
-    tables = _find_tables(data)
+    found = walk(data)
+    tables = _find_tables(data, found.files)
     if not tables:
         raise HuggingFaceError(
             f"{data}: no Parquet files, Arrow files of save_to_disk, or metadata.csv or .jsonl of an imagefolder"
@@ -62,6 +68,7 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
         counts = {"images": 0, "masks": 0}
         columns = ("", "")
         taken: dict[str, int] = {}
+        room = Room(folder, sum(path.stat().st_size for path in found.files))
         for table, split in tables:
             for number, row in enumerate(_rows(table), start=1):
                 columns = columns if columns[0] else _choose(table, list(row), image_column, mask_column)
@@ -71,14 +78,14 @@ def unpack(data: Path, folder: Path, image_column: str | None = None, mask_colum
                     raise HuggingFaceError(f"{place}: column {columns[0]!r} has no image")
                 taken[split] = taken.get(split, 0) + 1
                 name = _name(temporary, split, _own_name(row.get(columns[0])), taken[split])
-                counts["images"] += _save(temporary / "images" / name, image, place)
-                counts["masks"] += 0 if mask is None else _save(temporary / "masks" / name, mask, place)
-    return Unpacked(counts["images"], counts["masks"], tuple(taken), columns)
+                counts["images"] += _save(temporary / "images" / name, image, place, room)
+                counts["masks"] += 0 if mask is None else _save(temporary / "masks" / name, mask, place, room)
+    links = tuple(path.relative_to(data).as_posix() for path in found.leaving)
+    return Unpacked(counts["images"], counts["masks"], tuple(taken), columns, links)
 
 
-def _find_tables(data: Path) -> list[tuple[Path, str]]:
-    """Files with rows, in order, and the split of each."""
-    files = walk(data).files
+def _find_tables(data: Path, files: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Those of ``files`` with rows, in order, and the split of each."""
     described = [path for path in files if path.name.lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")]
     tables = described or with_suffix(files, {".parquet"}) or with_suffix(files, {".arrow"})
     return [(path, _split(path, data)) for path in tables if not path.name.startswith("cache-")]
@@ -93,7 +100,7 @@ def _split(path: Path, data: Path) -> str:
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file, a few in memory at a time."""
+    """The rows of a file; of binary files one in memory at a time, since a few bytes may stand for many large ones."""
     try:
         if table.suffix.lower() == ".csv":
             yield from read_table(table).to_dict("records")
@@ -101,14 +108,15 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             yield from _json_lines(read_text(table))
         elif table.suffix.lower() == ".parquet":
             with pq.ParquetFile(table) as file:
-                for batch in file.iter_batches(batch_size=_ROWS):
+                check_parquet(file)
+                for batch in file.iter_batches(batch_size=1):
                     yield from batch.to_pylist()
         else:
             with pa.memory_map(str(table)) as source, _open_arrow(source) as batches:
                 for batch in batches:
-                    for start in range(0, batch.num_rows, _ROWS):
-                        yield from batch.slice(start, _ROWS).to_pylist()
-    except (TextError, ValueError, OSError, pa.ArrowException) as error:
+                    for row in range(batch.num_rows):
+                        yield from batch.slice(row, 1).to_pylist()
+    except (TextError, ValueError, OSError, RecursionError, pa.ArrowException) as error:
         raise HuggingFaceError(f"{table}: cannot be read: {error}") from None
 
 
@@ -123,6 +131,7 @@ def _json_lines(text: str) -> Iterator[dict[str, Any]]:
 
 def _open_arrow(source: Any) -> Any:
     """Batches of an Arrow file, which save_to_disk writes as a stream."""
+    check_arrow(source)
     try:
         return pa.ipc.open_stream(source)
     except pa.ArrowInvalid:
@@ -166,7 +175,8 @@ def _own_name(cell: Any) -> str:
     """The name of the file in a cell, without folders and suffix; '' if it has none that can be used."""
     path = cell.get("path") if isinstance(cell, dict) else cell
     name = PurePosixPath(path.replace("\\", "/")).stem if isinstance(path, str) else ""
-    return name if is_printable(name) and not name.startswith(".") else ""
+    is_usable = is_printable(name) and not name.startswith(".") and len(name.encode()) <= _MOST_NAME
+    return name if is_usable else ""
 
 
 def _name(folder: Path, split: str, name: str, number: int) -> PurePosixPath:
@@ -175,10 +185,13 @@ def _name(folder: Path, split: str, name: str, number: int) -> PurePosixPath:
     return PurePosixPath(split, name if name and not used else f"{name or 'row'}_{number:06d}")
 
 
-def _save(path: Path, content: bytes, place: str) -> int:
+def _save(path: Path, content: bytes, place: str, room: Room) -> int:
     """Write an image with the suffix of its format; returns 1."""
     try:
+        room.take(len(content))
         suffix = _SUFFIXES[str(open_image(content).format)]
+    except RoomError as error:
+        raise HuggingFaceError(f"{place}: {error}") from None
     except (ImageError, KeyError) as error:
         raise HuggingFaceError(f"{place}: image {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)

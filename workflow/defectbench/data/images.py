@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
-from defectbench.data.decoders import ImageError, count_frames, load_pixels, open_image
+from defectbench.data.decoders import ImageError, check_scans, check_start, count_frames, load_pixels, open_image
 from defectbench.data.pixel_formats import PixelFormat
 from defectbench.data.tiff import TiffHeader
 
@@ -39,7 +39,6 @@ _INVERSE = {6: 8, 8: 6}
 """EXIF orientation -> the one that undoes it, where it is another."""
 LARGE = 2**25
 """Pixels above which images are worked on one at a time: several at once, as of a line scan, would fill the memory."""
-_SMALL_FILE = 2**20  # bytes; a large image in so few is flat, and opening all headers first would take time
 _BAND = 256  # rows compared at a time
 
 
@@ -112,6 +111,7 @@ def decode_image(data: bytes, grey: bool = False, upright: bool = False) -> np.n
 
     Raises:
         ImageError: if the bytes are no image, the image is cut short or damaged, or it is not 8-bit.
+        MemoryError: if there is no memory for it.
     """
     if data[:2] in _TIFF_STARTS and (tiff := TiffHeader.read(data)) is not None and not tiff.is_plain:
         raise ImageError(f"is {tiff.pixels.name}; only grey and RGB images of 8 bits are decoded here")
@@ -136,10 +136,16 @@ def decode_stored(data: bytes, flags: int) -> np.ndarray:
 
     Raises:
         ImageError: if the bytes are no image, or the image is cut short or damaged.
+        MemoryError: if there is no memory for it.
     """
+    check_start(data)
+    if data.startswith(_JPEG_START):
+        check_scans(data)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:  # no fault of the image
+            raise MemoryError(error.err) from None
         raise ImageError(f"cannot be decoded: {error.err}") from None
     if image is None:
         raise ImageError("cannot be decoded: truncated, damaged or not an image")
@@ -174,8 +180,6 @@ def is_grey(image: np.ndarray) -> bool:
 def is_large(path: Path) -> bool:
     """Whether an image file has more than LARGE pixels, by its header; not if it cannot be read."""
     try:
-        if path.stat().st_size < _SMALL_FILE:
-            return False
         with open_image(path) as image:
             return image.width * image.height > LARGE
     except (OSError, ImageError):

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
+MAX_LENGTH = 4096
+"""Characters of the longest path on a disk: a longer name means no file."""
 MAX_SEARCHES = 20
 """Names that are compared letter by letter with all others: each takes time that grows with their number."""
 
@@ -40,6 +42,8 @@ class Names:
 
     def find(self, name: str) -> str | None:
         """The file that ``name`` means; None if there is none, or if it may be several."""
+        if len(name) > MAX_LENGTH:
+            return None
         if (plain := name.removeprefix("./")) in self._exact:
             return plain
         same = self._forms().get(normal_form(name), [])
@@ -50,6 +54,8 @@ class Names:
 
     def hint(self, name: str) -> str:
         """What else ``name`` may mean, as the end of a message: '; did you mean ...?', or nothing."""
+        if len(name) > MAX_LENGTH:
+            return ""
         form = normal_form(name)
         same = self._forms().get(form, [])
         near = (

@@ -13,6 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+# Drawing takes time and memory by the length of an outline, of which few points far apart are enough for a great one:
+# pixels that it may have, and the part of the image's pixels that it may have beyond.
+_MOST_OUTLINE, _OUTLINE_PART = 2**22, 16
+
 # 7 / 1600 * 1600, exact or with six decimals, may be a little less than 7, and means pixel 7.
 _TOLERANCE = 0.01
 
@@ -32,7 +36,7 @@ def check_points(points: Any, height: int, width: int) -> np.ndarray:
 
     Raises:
         DegenerateError: if there are fewer than 3 points.
-        PolygonError: if one is not finite or further outside.
+        PolygonError: if one is not finite or further outside, or the outline is far too long.
     """
     points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     if len(points) < 3:
@@ -41,6 +45,9 @@ def check_points(points: Any, height: int, width: int) -> np.ndarray:
     if not inside.all():
         x, y = points[~inside][0]
         raise PolygonError(f"polygon leaves the image: x = {x:g}, y = {y:g} pixels, image {height} x {width}")
+    length = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+    if length > _MOST_OUTLINE + height * width / _OUTLINE_PART:
+        raise PolygonError(f"polygon crosses the image again and again: its outline is {length:,.0f} pixels long")
     return np.clip(points, 0, [width, height])
 
 

@@ -1,13 +1,14 @@
 """Lists of names in messages, cut short."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 FIRST = 5
 
 
 def preview_list(items: Iterable[object]) -> str:
     """The first five ``items``, separated by commas, and '...' if there are more."""
-    names = [str(item) for item in items]
+    names = [str(item) for item in islice(items, FIRST + 1)]
     return ", ".join(names[:FIRST]) + (", ..." if len(names) > FIRST else "")
 
 

@@ -36,7 +36,7 @@ def runs_from_severstal(text: str, height: int, width: int) -> np.ndarray:
     starts, ends = starts - 1, starts - 1 + lengths
     if beyond.any() or (ends > height * width).any() or (starts[1:] < ends[:-1]).any():
         raise RleError(_explain(numbers.tolist(), height, width))
-    return _join_touching(np.stack([starts, ends], axis=1))
+    return join_touching(np.stack([starts, ends], axis=1))
 
 
 def _whole_numbers(text: str) -> np.ndarray:
@@ -65,7 +65,7 @@ def _explain(numbers: list[int], height: int, width: int) -> str:
     raise AssertionError(f"no bad run in {numbers[:10]}")
 
 
-def _join_touching(runs: np.ndarray) -> np.ndarray:
+def join_touching(runs: np.ndarray) -> np.ndarray:
     """``runs``, in order and none empty, with touching ones joined."""
     apart = runs[1:, 0] > runs[:-1, 1]
     if apart.all():
@@ -77,7 +77,7 @@ def runs_from_counts(counts: list[int]) -> np.ndarray:
     """Runs of uncompressed COCO ``counts``: pixels without and with a defect by turns, none negative."""
     edges = np.cumsum(counts, dtype=np.int64)
     runs = edges[: len(edges) // 2 * 2].reshape(-1, 2)
-    return _join_touching(runs[runs[:, 0] < runs[:, 1]])
+    return join_touching(runs[runs[:, 0] < runs[:, 1]])
 
 
 def severstal_from_runs(runs: np.ndarray) -> str:

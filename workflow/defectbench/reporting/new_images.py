@@ -47,6 +47,11 @@ def passed_over(folder: Path) -> list[str]:
     return [f"{path.relative_to(folder).as_posix()} ({reason})" for path, reason in sorted(reasons.items())]
 
 
+def links_out(folder: Path) -> list[str]:
+    """Links below ``folder`` that lead out of it; the images there are predicted."""
+    return [path.relative_to(folder).as_posix() for path in walk(folder).leaving]
+
+
 def read_images(
     folder: Path, ids: Sequence[str], upright: bool, kind: Pixels | None = None, channels: int = 3
 ) -> Iterator[tuple[str, np.ndarray]]:

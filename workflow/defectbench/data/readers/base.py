@@ -5,15 +5,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from pycocotools import mask as coco
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.names import Names
 from defectbench.data.preview import preview_list
 from defectbench.data.rle import coco_from_runs, encode_coco
 from defectbench.script import UserError
+
+Rle = dict[str, Any]
+"""A mask as pycocotools has it: size and counts."""
+_MERGED = 16
 
 
 class Problem(NamedTuple):
@@ -95,6 +100,15 @@ class DrawnLabels(ABC):
 def empty_rle(height: int, width: int) -> bytes:
     """Compressed COCO counts of a mask without a defect: most masks are empty, and encoding them takes time."""
     return coco_from_runs(np.empty((0, 2), np.int64), height, width)
+
+
+def union_rle(parts: Sequence[Rle], height: int, width: int) -> bytes:
+    """Compressed COCO counts of the pixels that are in any of ``parts``, masks of an image of the given size."""
+    if not parts:
+        return empty_rle(height, width)
+    while len(parts) > 1:  # a few at a time, since each is merged with all before it
+        parts = [coco.merge(list(parts[first : first + _MERGED])) for first in range(0, len(parts), _MERGED)]
+    return parts[0]["counts"]
 
 
 def image_ids(settings: DatasetSettings) -> list[str]:

@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 from pydantic import TypeAdapter, ValidationError
 
 from defectbench.config.ingest import CocoFiles
-from defectbench.data.foreign_text import TextError, read_text
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, read_text, shorten
 from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points
 from defectbench.data.readers.base import (
@@ -27,9 +27,10 @@ from defectbench.data.readers.base import (
     relative_path,
     rewritten,
     shapes_left_out,
+    union_rle,
     unlabelled_images,
 )
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.readers.parsed import Many, Parsed, describe_error
 from defectbench.data.readers.shapes import draw_outlined
 from defectbench.data.rle import coco_from_runs, runs_from_counts
 
@@ -57,21 +58,21 @@ class _Annotation(Parsed):
 class Coco(Parsed):
     """Content of a COCO file."""
 
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
+    images: Many[_Image]
+    annotations: Many[_Annotation]
+    categories: Many[_Category]
 
 
 class _Rle(Parsed):
     size: tuple[int, int]
-    counts: list[int] | str
+    counts: Many[int] | str
 
 
 CROWD = "crowd"
 """What ``ignore`` calls the annotations with iscrowd: 1; a category of this name is ignored too."""
 _MAX_BITS = 60
 """Of a run length; without a limit, a damaged code takes hours."""
-_SEGMENTATION: TypeAdapter[_Rle | list[list[float]]] = TypeAdapter(_Rle | list[list[float]])
+_SEGMENTATION: TypeAdapter[_Rle | list[list[float]]] = TypeAdapter(_Rle | Many[Many[float]])
 
 
 class CocoLabels:
@@ -118,13 +119,13 @@ class CocoLabels:
             image_id = self._match(path, image.file_name)
             if image_id is None:
                 hint = self._names.hint(image.file_name)
-                problem = f"image {image.file_name!r} is not in {self._settings.images_dir}{hint}"
+                problem = f"image {shorten(image.file_name, MAX_SHOWN)!r} is not in {self._settings.images_dir}{hint}"
                 may_be_clean = bool(self._settings.clean_folders)
                 self.problems.append(Problem(image.file_name, file, None, problem, always_stops=may_be_clean))
                 ids.setdefault(image.id, image.file_name)
                 continue
             if image.id in ids:
-                problem = f"images {ids[image.id]!r} and {image_id!r} share the id {image.id}"
+                problem = f"images {shorten(ids[image.id])!r} and {image_id!r} share the id {image.id}"
                 self.problems += [Problem(sample, file, None, problem) for sample in (ids[image.id], image_id)]
             if image_id in self._entries:
                 problem = f"image {image_id!r} is listed twice, in {self._entries[image_id][0]} and {file}"
@@ -165,7 +166,7 @@ class CocoLabels:
                 problem = f"{what}: this id is used more than once"
                 self.problems += [Problem(each, file, None, problem) for each in {seen[annotation.id], sample}]
             elif name not in classes:
-                known = f"{name!r} is not in classes: {', '.join(classes)}" if name else "is not in categories"
+                known = f"{shorten(name)!r} is not in classes: {', '.join(classes)}" if name else "is not in categories"
                 problem = f"{what}: category {annotation.category_id} {known}"
                 self.problems.append(Problem(sample, file, None, problem))
             else:
@@ -207,7 +208,7 @@ class CocoLabels:
         if problems:
             raise BadLabels(problems)
         self.notes += shapes_left_out(image_id, file, left_out, none_left=not any(parts))
-        return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts]
+        return [union_rle(of_class, height, width) for of_class in parts]
 
 
 def parse_coco(path: Path) -> Coco:

@@ -12,7 +12,7 @@ from xml.parsers import expat
 import numpy as np
 
 from defectbench.config.shape_formats import CvatImages
-from defectbench.data.foreign_text import TextError, parse_number, parse_whole, read_text, shorten
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, parse_number, parse_whole, read_text, shorten
 from defectbench.data.names import Names
 from defectbench.data.readers.base import (
     BadLabels,
@@ -54,7 +54,9 @@ class CvatLabels(ShapeLabels):
             image_id = self._match(attributes)
             if image_id is None:
                 name = attributes["name"]
-                problem = f"image {name!r} is not in {self._settings.images_dir}{self._images.hint(name)}"
+                problem = (
+                    f"image {shorten(name, MAX_SHOWN)!r} is not in {self._settings.images_dir}{self._images.hint(name)}"
+                )
                 may_be_clean = bool(self._settings.clean_folders)
                 self.problems.append(Problem(name, file, row, problem, always_stops=may_be_clean))
             elif image_id in self._entries:

@@ -30,6 +30,7 @@ def read_label_map(path: Path) -> dict[str, Colour]:
     except TextError as error:
         raise LabelFileError(f"{path}: {error}") from None
     colours: dict[str, Colour] = {}
+    labels: dict[Colour, str] = {}
     for row, line in enumerate(lines, start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -37,10 +38,8 @@ def read_label_map(path: Path) -> dict[str, Colour]:
             name, colour = _parse_line(line)
             if name in colours:
                 raise TextError(f"the label {name!r} is there twice")
-            if same := [other for other, known in colours.items() if known == colour]:
-                raise TextError(
-                    f"the labels {same[0]!r} and {name!r} have one colour; give one of them another in CVAT"
-                )
+            if (same := labels.setdefault(colour, name)) != name:
+                raise TextError(f"the labels {same!r} and {name!r} have one colour; give one of them another in CVAT")
         except TextError as error:
             raise LabelFileError(f"{path}, row {row}: {error}") from None
         colours[name] = colour

@@ -18,8 +18,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from defectbench.config.shape_formats import LabelStudio
 from defectbench.data.brush_rle import decode_brush
-from defectbench.data.foreign_text import TextError, read_text
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, read_text, shorten
 from defectbench.data.names import Names
+from defectbench.data.preview import FIRST
 from defectbench.data.readers.base import (
     BadLabels,
     LabelFileError,
@@ -30,7 +31,7 @@ from defectbench.data.readers.base import (
     rewritten,
 )
 from defectbench.data.readers.coco import compress_polygon
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.readers.parsed import Many, Parsed, describe_error
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_box, draw_ellipse, place_mask
 
 _UPLOAD = re.compile("[0-9a-f]{8}-")
@@ -50,7 +51,7 @@ class _Result(Parsed):
 
 class _Annotation(Parsed):
     id: int | str | None = None
-    result: list[_Result]
+    result: Many[_Result]
     skipped: bool = Field(False, alias="was_cancelled")
     ground_truth: bool | None = False
     updated_at: str = ""
@@ -59,10 +60,10 @@ class _Annotation(Parsed):
 class _Task(Parsed):
     id: int | str | None = None
     data: dict[str, Any]
-    annotations: list[_Annotation]
+    annotations: Many[_Annotation]
 
 
-_TASKS = TypeAdapter(list[_Task])
+_TASKS: TypeAdapter[list[_Task]] = TypeAdapter(Many[_Task])
 
 
 class LabelStudioLabels(ShapeLabels):
@@ -78,6 +79,7 @@ class LabelStudioLabels(ShapeLabels):
         self._boxes, self._several = settings.boxes, settings.several
         self._images = Names(image_ids(settings))
         self._by_name = _by_name(self._images.names)
+        self._depth = max((len(PurePosixPath(name).parts) for name in self._images.names), default=0)
         self._entries: dict[str, Entry] = {}
         self._listed: dict[str, str] = {}
         self._dropped: dict[str, str] = {}
@@ -98,7 +100,8 @@ class LabelStudioLabels(ShapeLabels):
             problem = f"names several images, {', '.join(sorted(found))}; only tasks of one are read"
             if not found:
                 hints = [self._images.hint(_UPLOAD.sub("", _as_uploaded(_place(name)))) for name in names]
-                problem = f"none of {names} is an image of {self._settings.images_dir}{next(filter(None, hints), '')}"
+                shown = [shorten(name, MAX_SHOWN) for name in names[:FIRST]]
+                problem = f"none of {shown} is an image of {self._settings.images_dir}{next(filter(None, hints), '')}"
             may_be_clean = bool(self._settings.clean_folders)
             self.problems.append(
                 Problem(f"{file}, {what}", file, None, f"{what}: {problem}", always_stops=may_be_clean)
@@ -123,7 +126,8 @@ class LabelStudioLabels(ShapeLabels):
     def _match(self, name: str) -> str | None:
         """The image that a name in a task means: with all its folders, with fewer, or alone, if it is the only one."""
         parts = PurePosixPath(_place(name)).parts
-        paths = [list(parts[start:]) for start in range(len(parts))]
+        first = max(0, len(parts) - self._depth)  # no image has more folders
+        paths = [list(parts[start:]) for start in range(first, len(parts))]
         stripped = [[*path[:-1], _UPLOAD.sub("", path[-1], count=1)] for path in paths if _UPLOAD.match(path[-1])]
         candidates = ["/".join(path) for path in (*paths, *stripped)]
         for candidate in candidates:
@@ -234,7 +238,7 @@ class _Brush(Parsed):
 
 
 class _Polygon(Parsed):
-    points: list[tuple[float, float]]
+    points: Many[tuple[float, float]]
     closed: bool = True
 
     def draw(self, height: int, width: int) -> Rle:
@@ -299,7 +303,10 @@ def _choices(value: dict[str, Any]) -> list[Any]:
 
 def _place(name: str) -> str:
     """The path in a task's address: of an upload, a local file (its parameter d), or in a store."""
-    address = urlsplit(name.replace("\\", "/"))
+    try:
+        address = urlsplit(name.replace("\\", "/"))
+    except ValueError:  # as if an address began with an IP address
+        return name.strip("/")
     path = parse_qs(address.query).get("d", [address.path])[0] if address.query else address.path
     return unquote(path).strip("/")
 

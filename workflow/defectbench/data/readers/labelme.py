@@ -6,11 +6,12 @@ is clean; one without a file is a problem, or clean if the settings say so.
 
 import base64
 import binascii
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from defectbench.config.shape_formats import LabelMe
 from defectbench.data.decoders import ImageError, load_pixels, open_image
@@ -25,25 +26,30 @@ from defectbench.data.readers.base import (
     shared_files,
     unlabelled_images,
 )
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.readers.parsed import Many, Parsed, describe_error
 from defectbench.data.readers.shapes import Entry, Rle, Shape, ShapeLabels, draw_ellipse, draw_outlined, place_mask
 
 _Point = tuple[float, float]
 
 
+def _as_pairs(flags: Any) -> Any:
+    """The pairs of an object, which is read to its first mistake, as a list is; none for null."""
+    return list(flags.items()) if isinstance(flags, dict) else [] if flags is None else flags
+
+
 class _Shape(Parsed):
     label: str
-    points: list[_Point]
+    points: Many[_Point]
     shape_type: str | None = None  # files of old versions have polygons without saying so
     mask: str | None = None  # base64 of a PNG
-    flags: dict[str, Any] | None = None
+    flags: Annotated[Many[tuple[str, Any]], BeforeValidator(_as_pairs)] = Field([])
 
 
 class _File(Parsed):
-    shapes: list[_Shape]
+    shapes: Many[_Shape]
     image_path: str = Field(alias="imagePath")
     image_data: str | None = Field(None, alias="imageData")
-    flags: dict[str, bool] | None = None
+    flags: Annotated[Many[tuple[str, bool]], BeforeValidator(_as_pairs)] = Field([])
     height: int | None = Field(None, alias="imageHeight")
     width: int | None = Field(None, alias="imageWidth")
 
@@ -116,9 +122,9 @@ class LabelMeLabels(ShapeLabels):
         return Entry(file, size, shapes, _list_set(content.flags))
 
 
-def _list_set(flags: dict[str, Any] | None) -> list[str]:
+def _list_set(flags: Sequence[tuple[str, Any]]) -> list[str]:
     """Names of the flags that are set."""
-    return [name for name, value in (flags or {}).items() if value is True]
+    return [name for name, value in flags if value is True]
 
 
 def _check_image(image_id: str, image_path: str) -> None:

@@ -1,6 +1,6 @@
 """Reading of mask files by their pixels. Every value counts: what a reading would throw away is refused by name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ DRAWN = (1, 255, 65535)
 USUAL_THRESHOLD = 127
 NOISE = 8
 """Largest value that compression alone leaves on black."""
+MOST_COLOURS = 1_000
+"""Different colours that are listed of a mask; labels have fewer, pictures far more."""
+MOST_VALUES = 2**16
+"""The same for values: those of 16 bits."""
 _BAND = 512  # rows at a time, so that little memory is needed beside the mask
 
 Colour = tuple[int, int, int]
@@ -120,7 +124,7 @@ def read_colours(path: Path, colours: Sequence[Colour]) -> tuple[np.ndarray, lis
     A palette is followed.
 
     Raises:
-        MaskError: if the mask cannot be read.
+        MaskError: if the mask cannot be read, or has more than MOST_COLOURS.
     """
     image, _ = _load(path)
     _refuse_lossy(image, path)
@@ -128,15 +132,16 @@ def read_colours(path: Path, colours: Sequence[Colour]) -> tuple[np.ndarray, lis
         raise MaskError(f"mask is stored as {image.mode}; colour masks must be RGB or palette images")
     masks = np.zeros((len(colours), image.height, image.width), np.uint8)
     others: set[int] = set()
-    for top in range(0, image.height, _BAND):
-        part = image.crop((0, top, image.width, min(top + _BAND, image.height)))
-        band = _pack(np.asarray(part.convert("RGB")))
+    for top, rgb in _bands(image, "RGB"):
+        band = _pack(rgb)
         known = band == 0
         for mask, colour in zip(masks, colours, strict=True):
             found = band == _pack(np.array(colour, np.uint8))
             mask[top : top + _BAND] = found
             known |= found
-        others |= {*np.unique(band[~known]).tolist()}
+        others |= {*np.unique(band[~known])[: MOST_COLOURS + 1].tolist()}
+        if len(others) > MOST_COLOURS:
+            raise MaskError(f"mask has more than {MOST_COLOURS:,} colours: it is a picture, or was scaled or smoothed")
     return masks, [(code >> 16, code >> 8 & 255, code & 255) for code in sorted(others)]
 
 
@@ -176,9 +181,13 @@ def _refuse_transparent(image: Image.Image) -> None:
     """Refuse a mask with an alpha channel that hides what is drawn; transparent background says nothing new."""
     if image.mode not in ("LA", "PA", "RGBA", "La", "RGBa"):
         return
-    pixels = np.asarray(image.convert("RGBA"))
-    hidden = np.count_nonzero((pixels[..., 3] < 255) & pixels[..., :3].any(axis=-1))
-    shaped = not pixels[..., :3].any() and len(np.unique(pixels[..., 3])) > 1
+    hidden, drawn, alphas = 0, False, set[int]()
+    for _, pixels in _bands(image, "RGBA"):
+        shapes = pixels[..., :3].any(axis=-1)
+        hidden += int(np.count_nonzero((pixels[..., 3] < 255) & shapes))
+        drawn |= bool(shapes.any())
+        alphas |= {*_present(pixels[..., 3])}
+    shaped = not drawn and len(alphas) > 1
     if hidden or shaped:
         what = "its shapes in the transparency alone" if shaped else f"{hidden} drawn pixels that are transparent"
         raise MaskError(f"mask has {what}: save it without transparency")
@@ -210,12 +219,21 @@ def _values(image: Image.Image, stored_as: str) -> np.ndarray:
         return values.astype(np.uint8) if image.mode == "1" else values // _STRETCH.get(stored_as, 1)
     if image.mode not in ("LA", "RGB", "RGBA", "PA"):
         raise MaskError(f"mask is stored as {image.mode}; masks must be grey, palette or RGB images")
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise MaskError(
-            "mask has colours; index and binary masks must be grey or palette images: see mask_kind: colour"
-        )
-    return red
+    values = np.empty((image.height, image.width), np.uint8)
+    for top, rgb in _bands(image, "RGB"):
+        if (rgb != rgb[..., :1]).any():
+            raise MaskError(
+                "mask has colours; index and binary masks must be grey or palette images: see mask_kind: colour"
+            )
+        values[top : top + _BAND] = rgb[..., 0]
+    return values
+
+
+def _bands(image: Image.Image, mode: str) -> Iterator[tuple[int, np.ndarray]]:
+    """The first row of each band of an image, and its pixels in another Pillow mode."""
+    for top in range(0, image.height, _BAND):
+        part = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        yield top, np.asarray(part.convert(mode))
 
 
 def _palette_greys(image: Image.Image) -> np.ndarray:
@@ -233,12 +251,21 @@ def _palette_greys(image: Image.Image) -> np.ndarray:
 
 
 def _present(values: np.ndarray) -> list[int]:
-    """The different values of an array, sorted."""
+    """The different values of an array, sorted.
+
+    Raises:
+        MaskError: if they are more than MOST_VALUES.
+    """
     if values.dtype in (np.uint8, np.uint16):
         top = int(np.iinfo(values.dtype).max) + 1
         counts: Any = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [top], [0, top])
         return np.flatnonzero(counts.ravel()).tolist()
-    return np.unique(values).tolist()
+    found: set[int] = set()
+    for top in range(0, len(values), _BAND):
+        found |= {*np.unique(values[top : top + _BAND])[: MOST_VALUES + 1].tolist()}
+        if len(found) > MOST_VALUES:
+            raise MaskError(f"mask has more than {MOST_VALUES:,} values: they are no labels")
+    return sorted(found)
 
 
 def show_colours(colours: Iterable[Colour]) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from defectbench.config.ingest import SeverstalCsv
-from defectbench.data.foreign_text import TextError, has_no_value, parse_whole, read_table
+from defectbench.data.foreign_text import MAX_SHOWN, TextError, has_no_value, parse_whole, read_table, shorten
 from defectbench.data.names import Names
 from defectbench.data.readers.base import (
     BadLabels,
@@ -55,7 +55,7 @@ class SeverstalLabels:
             image_id = images.find(name)
             value = _class_value(text)
             if image_id is None:
-                problem = f"image {name!r} is not in {settings.images_dir}{images.hint(name)}"
+                problem = f"image {shorten(name, MAX_SHOWN)!r} is not in {settings.images_dir}{images.hint(name)}"
                 # Whose labels these are is unknown, and an image without labels would be clean.
                 self.problems.append(Problem(name, self._file, line, problem, always_stops=True))
                 continue
@@ -63,7 +63,7 @@ class SeverstalLabels:
             first = first_line.setdefault((image_id, value), line)
             if value is None or value not in class_index:
                 if code or not (has_no_value(text) or value == 0):
-                    self._report(image_id, line, f"ClassId {text!r} is not in classes: {classes}")
+                    self._report(image_id, line, f"ClassId {shorten(text)!r} is not in classes: {classes}")
             elif first != line:
                 self._report(image_id, line, f"image {image_id!r} has class {value} already in row {first}")
             elif code:

@@ -5,17 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco
 
 from defectbench.config.dataset import DatasetSettings
 from defectbench.data.names import Names
 from defectbench.data.polygons import DegenerateError, PolygonError, check_points, draw_part
 from defectbench.data.preview import preview_list
-from defectbench.data.readers.base import BadLabels, Note, Problem, empty_rle, shapes_left_out
-from defectbench.data.rle import coco_from_runs, runs_from_mask
-
-Rle = dict[str, Any]
-"""A mask as pycocotools has it: size and counts."""
+from defectbench.data.readers.base import BadLabels, Note, Problem, Rle, shapes_left_out, union_rle
+from defectbench.data.rle import coco_from_runs, join_touching, runs_from_mask
 
 
 class Shape(NamedTuple):
@@ -90,7 +86,7 @@ class ShapeLabels(ABC):
         if problems:
             raise BadLabels(problems)
         self.notes += shapes_left_out(image_id, entry.file, left_out, none_left=not any(parts.values()))
-        return [coco.merge(of_class)["counts"] if of_class else empty_rle(height, width) for of_class in parts.values()]
+        return [union_rle(of_class, height, width) for of_class in parts.values()]
 
     def _check_class(self, label: str) -> None:
         if label not in self._classes:
@@ -119,7 +115,9 @@ def draw_box(start: tuple[float, float], end: tuple[float, float], height: int, 
         raise ValueError(f"box is empty or leaves the image: {corners}, image {height} x {width}")
     left, top = np.clip(np.rint(low), 0, [width - 1, height - 1]).astype(int)
     right, bottom = np.clip(np.rint(high), [left + 1, top + 1], [width, height]).astype(int)
-    return place_mask(np.ones((bottom - top, right - left), bool), top, left, height, width)
+    columns = height * np.arange(left, right)
+    counts = coco_from_runs(join_touching(np.stack([columns + top, columns + bottom], axis=1)), height, width)
+    return {"size": [height, width], "counts": counts}
 
 
 def draw_ellipse(

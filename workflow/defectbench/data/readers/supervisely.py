@@ -23,7 +23,7 @@ from defectbench.data.readers.base import (
     relative_path,
     shapes_left_out,
 )
-from defectbench.data.readers.parsed import Parsed, describe_error
+from defectbench.data.readers.parsed import Many, Parsed, describe_error
 
 
 class _Class(Parsed):
@@ -31,7 +31,7 @@ class _Class(Parsed):
 
 
 class _Meta(Parsed):
-    classes: list[_Class]
+    classes: Many[_Class]
 
 
 class _Size(Parsed):
@@ -45,8 +45,8 @@ class _Bitmap(Parsed):
 
 
 class _Points(Parsed):
-    exterior: list[tuple[float, float]]
-    interior: list[list[tuple[float, float]]] = Field([])
+    exterior: Many[tuple[float, float]]
+    interior: Many[Many[tuple[float, float]]] = Field([])
 
 
 class _Object(Parsed):
@@ -58,7 +58,7 @@ class _Object(Parsed):
 
 class _Annotation(Parsed):
     size: _Size
-    objects: list[_Object]
+    objects: Many[_Object]
 
 
 class SuperviselyLabels(DrawnLabels):
@@ -141,7 +141,7 @@ class SuperviselyLabels(DrawnLabels):
         mask = masks[self._class_index[labelled.title]]
         height, width = mask.shape
         if labelled.geometry == "bitmap" and labelled.bitmap:
-            shape = _decode(labelled.bitmap.data, height * width)
+            shape = _decode(labelled.bitmap.data, height, width)
             left, top = labelled.bitmap.origin
             bottom, right = top + shape.shape[0], left + shape.shape[1]
             if left < 0 or top < 0 or bottom > height or right > width:
@@ -165,19 +165,22 @@ def _ring(points: list[tuple[float, float]], height: int, width: int) -> np.ndar
         return error
 
 
-def _decode(text: str, n_pixels: int) -> np.ndarray:
+def _decode(text: str, height: int, width: int) -> np.ndarray:
     """The bitmap in ``text``, (H, W) bool: opaque pixels, or non-zero ones without transparency.
 
-    It has at most ``n_pixels``, those of its image.
+    It is not larger than its image, ``height`` by ``width``.
     """
     try:
         # No PNG of so many pixels is larger; without a limit, little text may fill the memory.
-        limit = 5 * n_pixels + 2**16
+        limit = 5 * height * width + 2**16
         unpacking = zlib.decompressobj()
         data = unpacking.decompress(base64.b64decode(text), limit)
         if unpacking.unconsumed_tail:
             raise ValueError("it is larger than its image")
-        image = load_pixels(open_image(data, ("PNG",)))
+        image = open_image(data, ("PNG",))
+        if image.height > height or image.width > width:
+            raise ValueError(f"it is {image.height} x {image.width}, larger than its image")
+        load_pixels(image)
     except (ImageError, ValueError, zlib.error) as error:
         raise ValueError(f"bitmap cannot be read: {error}") from None
     if image.has_transparency_data:

@@ -31,6 +31,7 @@ from defectbench.data.readers.base import (
     unlabelled_images,
 )
 from defectbench.data.readers.parsed import Parsed, describe_error, parse_yaml
+from defectbench.walk import is_inside
 
 Part = TypeVar("Part", bound=Parsed)
 
@@ -203,6 +204,8 @@ def _images_at(path: Path, place: str, images: Sequence[str]) -> set[str]:
     if not place.endswith(".txt"):
         return {image for image in images if image.startswith("".join(f"{part}/" for part in parts))}
     file = path.parent.joinpath(*parts)
+    if not is_inside(file, path.parent):
+        raise LabelFileError(f"{path}: the list {place} is outside of its folder, and is not read: put it there")
     try:
         lines = [normal_form(line.strip()) for line in read_text(file).splitlines() if line.strip()]
     except OSError as error:
