@@ -125,9 +125,7 @@ def test_a_new_image_is_predicted_as_the_same_image_of_the_dataset(experiment, d
     predictor, classes = load_experiment(experiment.folder)
     images = ImagePack(dataset / "packed")
     for image_id, codes in experiment.read_maps_of_test().items():
-        new = predictor(np.asarray(images[image_id]))
-        stored = np.stack([decompress(compress(plane), *plane.shape) for plane in new])  # as files are
-        np.testing.assert_array_equal(stored, codes)
+        np.testing.assert_array_equal(as_stored(predictor(np.asarray(images[image_id]))), codes)
     assert classes == ("merged",)
     for shape in ((33, 47), (33, 47, 3), (97, 33)):
         image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
@@ -162,7 +160,12 @@ def test_deep_images_in_some_of_many_channels_are_those_of_8_bits(experiment, de
     predictor, _ = load_experiment(deep.folder)
     images = ImagePack(deep_dataset / "packed")
     for image_id, codes in deep.read_maps_of_test().items():
-        np.testing.assert_array_equal(predictor(images.stored(image_id)), codes)
+        np.testing.assert_array_equal(as_stored(predictor(images.stored(image_id))), codes)
+
+
+def as_stored(codes: np.ndarray) -> np.ndarray:
+    """``codes`` (C, H, W) as a prediction file rounds them."""
+    return np.stack([decompress(compress(plane), *plane.shape) for plane in codes])
 
 
 def same_tensors(first: Experiment, second: Experiment) -> bool:

@@ -26,19 +26,22 @@ def strips() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def trained_logits(strips: tuple[torch.Tensor, torch.Tensor], settings: UNetSettings, steps: int) -> np.ndarray:
-    """Float logits of the last ten strips of a network trained on the others."""
+    """Float logits of the first ten strips of a network trained on all, normalised by their own statistics.
+
+    After so few steps, running statistics are far from those of the last weights.
+    """
     torch.manual_seed(settings.seed)
     torch.set_num_threads(1)
     images, masks = strips
     network, loss = UNet(settings, 1, 1), make_loss(settings.loss)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr)
     for _ in range(steps):
-        chosen = torch.randint(len(images) - 10, (4,))
+        chosen = torch.randint(len(images), (4,))
         optimizer.zero_grad()
         loss(network(images[chosen]), masks[chosen]).backward()
         optimizer.step()
     with torch.inference_mode():
-        return torch.cat([network.eval()(image[None]) for image in images[-10:]]).numpy()[:, 0]
+        return network(images[:10]).numpy()[:, 0]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def trained_logits(strips: tuple[torch.Tensor, torch.Tensor], settings: UNetSett
 )
 def test_auprc_of_codes_is_that_of_the_float_logits(strips, keys, steps):
     logits = trained_logits(strips, UNetSettings(encoder="resnet18", lr=3e-3, **keys), steps)
-    truth = strips[1][-10:, 0].bool().numpy()
+    truth = strips[1][:10, 0].bool().numpy()
     for factor in (1, 6):  # 6: an overconfident network
         floats = factor * logits.astype(np.float64)
         expected = average_precision_score(truth.ravel(), floats.ravel())

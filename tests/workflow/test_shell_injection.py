@@ -129,7 +129,7 @@ def test_names_that_become_folders_are_refused(project):
 )
 def test_variables_of_make(target, option, variable, tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in ("requirements.lock", "envs/uv.lock", "envs/crf.lock", ".venv/.installed"):
+    for name in ("requirements.lock", "envs/uv.lock", "envs/crf.lock", "envs/crf-build.lock", ".venv/.installed"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     value = EVIL + "$(shell touch here)"

@@ -6,7 +6,6 @@ import pandas as pd
 import predict_unet as predict_script
 import pytest
 from deep_datasets import as_tiff, noise, write_deep
-from defectbench.data.prediction_file import PredictionFile
 from safetensors.torch import load_file
 from tiny_packs import call
 from unet_training import train
@@ -18,6 +17,7 @@ from defectbench.data.packing import ImagePack
 from defectbench.data.scaling import Scaling
 from defectbench.data.write_packs import pack_images, pack_masks
 from defectbench.families.registry import load_experiment
+from defectbench.inference.prediction_file import PredictionFile
 
 ROLES = ["train"] * 4 + ["val", "test"]
 EVERY_STEP = {"vflip": 1, "rotate90": 1, "rotate": 1, "elastic": 1, "tone": 1, "noise": 0.5, "blur": 0.5}

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -151,8 +152,8 @@ def test_weights_of_other_data_may_start_a_fold_and_the_row_says_so(folder, firs
 def test_pictures_are_known_by_their_pixels():
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
     colour = np.stack([grey, grey, grey + 1], axis=2)
-    images = {"grey": grey, "as_rgb": np.stack([grey] * 3, axis=2), "colour": colour, "next": grey + 1}
-    digests = picture_digests(images, images)
+    pictures = {"grey": grey, "as_rgb": np.stack([grey] * 3, axis=2), "colour": colour, "next": grey + 1}
+    digests = picture_digests(SimpleNamespace(stored=pictures.__getitem__), pictures)
     assert digests["grey"] == digests["as_rgb"]
     assert len(set(digests.values())) == 3
 

@@ -71,7 +71,7 @@ def undecided_roles(
     Only some formats have ``label_files`` that tell roles, each of many images; ``listed`` are the roles of images
     that a file of the labels says.
     """
-    if settings.file or settings.from_names or settings.from_folders is not None:
+    if settings.is_decided:
         return None
     folders, files = map(folder_role, image_ids), map(file_role, label_files)
     places = (
@@ -152,6 +152,11 @@ class SplitSettings(Settings):
         if value > 1 and value % 1:
             raise ValueError(f"must be a share below 1 or a whole number of images, got {value:g}")
         return value
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the settings say where roles are from, or that folders tell none."""
+        return bool(self.file or self.from_names) or self.from_folders is not None
 
     @field_validator("group_by")
     @classmethod

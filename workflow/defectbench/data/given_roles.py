@@ -54,7 +54,7 @@ def read_roles(image_ids: Iterable[str], settings: SplitSettings, dataset: Datas
 
 def _undecided_lists(dataset: DatasetSettings, settings: SplitSettings) -> Iterable[str | None]:
     """Roles that lists of images give, where no setting says whether they count."""
-    if dataset.format != "yolo" or settings.from_folders is not None:
+    if dataset.format != "yolo" or settings.is_decided:
         return []  # of other formats, the names of the lists tell
     try:
         return listed_roles(dataset).values()
