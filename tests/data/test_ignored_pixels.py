@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ from defectbench.data.packing import MaskPack
 from defectbench.data.stripes import DARK, LIGHT, mark_ignored
 from defectbench.data.voc_palette import voc_colour
 from defectbench.data.write_packs import pack_images, pack_masks, pack_tiles
-from defectbench.data.writers import WRITERS, export_labels
+from defectbench.data.writers import MARKING, WRITERS, export_labels
 from defectbench.data.writers.base import ExportError
 from defectbench.reporting.dataset_card import dataset_card
 
@@ -237,11 +238,35 @@ def test_packs_and_tiles_hold_them_beside_the_classes(tmp_path):
         np.testing.assert_array_equal(tiles[tile], DECIDED[:, *cut])
 
 
-@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("form", set(WRITERS) - set(MARKING))
 def test_writers_refuse_what_they_cannot_mark(tmp_path, form):
     manifest, *_ = ingest(index_masks(tmp_path), tmp_path / "found.csv")
-    with pytest.raises(ExportError, match="ignored pixels, which no writer can mark"):
+    with pytest.raises(ExportError, match=f"ignored pixels, which {form} cannot mark"):
         export_labels(manifest, form, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("form", "read_as", "ignore"),
+    [("coco", "coco", "crowd"), ("masks", "mask_folder", 255), ("yolo_semantic", "mask_folder", 255)],
+)
+def test_what_writers_mark_is_read_again(tmp_path, form, read_as, ignore):
+    original, *_ = ingest(index_masks(tmp_path), tmp_path / "found.csv")
+    exported = export_labels(original, form, tmp_path / "export")
+    assert exported["objects"].tolist() == [2]
+    (tmp_path / "images").rename(tmp_path / "export" / "images")
+    dataset = FORMATS[read_as](
+        name="again", format=read_as, root=tmp_path / "export", classes=CLASSES, ignore=ignore, images_dir="images"
+    )
+    again, *_ = ingest(dataset, tmp_path / "again.csv")
+    (row,), (before,) = (manifest.frame.itertuples() for manifest in (again, original))
+    assert row.rle == before.rle
+    np.testing.assert_array_equal(again.ignored(row), VOID)
+
+
+def test_a_class_of_the_value_of_ignored_pixels_is_refused(tmp_path):
+    manifest, *_ = ingest(index_masks(tmp_path), tmp_path / "found.csv")
+    with pytest.raises(ExportError, match="255 is a class, and would mark the dataset's ignored pixels"):
+        export_labels(replace(manifest, class_values=(1, 255)), "masks", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Formats whose labels are mask files: Pascal VOC, ultralytics, MVTec, and binary masks of several classes."""
 
+import importlib
+
 import numpy as np
 import pytest
 from foreign_datasets import CLASSES, read_masks, rectangle, refusals, told
@@ -107,6 +109,7 @@ def test_semantic_masks(tmp_path):
 
 def test_ultralytics_reads_what_is_exported(tmp_path):
     """The masks that its loader gives are the classes that were written, 0 the background."""
+    importlib.import_module("defectbench.families.yolo.network")  # before ultralytics, which it keeps offline
     data = pytest.importorskip("ultralytics.data.dataset")
     from exported_datasets import source_masks, write_exported
 

@@ -1,6 +1,7 @@
 """Exported labels, read by decoders that share no code with the writers."""
 
 import base64
+import importlib
 import io
 import json
 import re
@@ -185,6 +186,7 @@ def test_yolo_polygons(tmp_path, truth):
 
 
 def test_ultralytics_reads_the_polygons(tmp_path):
+    importlib.import_module("defectbench.families.yolo.network")  # before ultralytics, which it keeps offline
     utils = pytest.importorskip("ultralytics.data.utils")
     resample = pytest.importorskip("ultralytics.utils.ops").resample_segments
     truth = {f"{seed}.png": blobs(seed) for seed in range(5)}

@@ -12,5 +12,5 @@ class LabelAuditSettings(Settings):
 
     images: int = Field(50, ge=1, description="Images, the most suspicious first, that are drawn and exported")
     export: Literal["coco", "supervisely", "cvat_images", "labelme", "label_studio"] = Field(
-        "coco", description="Format for re-annotation"
+        "coco", description="Format for re-annotation; only ``coco`` marks ignored pixels"
     )

@@ -146,6 +146,8 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
         missing = missing_files(dataset, configfile)
         problems += missing or (ignored_roles(dataset, sections.split) if "split" in valid else [])
         problems += wrong_classes(experiments, dataset)
+        if dataset.ignore is not None and sections.label_audit.export != "coco":
+            problems.append("label_audit.export: of dataset.ignore's pixels, annotators are only shown those in coco")
         problems += wrong_channels(experiments, dataset)
         problems += wrong_origins(experiments, dataset)
     if "split" in valid:

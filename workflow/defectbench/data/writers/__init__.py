@@ -39,6 +39,9 @@ WRITERS: dict[str, Callable[[Manifest, Path], list[Exported]]] = {
     "label_studio": label_studio.write,
 }
 
+# Those that mark ignored pixels; by the others they would become background.
+MARKING = ("coco", "masks", "yolo_semantic")
+
 
 def write_labels(manifest: Manifest, format_name: str, folder: Path) -> list[Exported]:
     """Write the labels of all images into ``folder``.
@@ -46,8 +49,11 @@ def write_labels(manifest: Manifest, format_name: str, folder: Path) -> list[Exp
     Raises:
         ExportError: if the format cannot hold these labels.
     """
-    if manifest.has_ignored:
-        raise ExportError("the dataset has ignored pixels, which no writer can mark: they would become background")
+    if manifest.has_ignored and format_name not in MARKING:
+        raise ExportError(
+            f"the dataset has ignored pixels, which {format_name} cannot mark: they would become background;"
+            f" use {', '.join(MARKING)}"
+        )
     return WRITERS[format_name](manifest, folder)
 
 

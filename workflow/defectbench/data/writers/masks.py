@@ -8,20 +8,24 @@ import yaml
 from PIL import Image
 
 from defectbench.data.manifest import Manifest
+from defectbench.data.packing import IGNORED
 from defectbench.data.preview import preview_list
 from defectbench.data.writers.base import Exported, ExportError, label_names
 from defectbench.files import atomic, write_text
 
 
 def write(manifest: Manifest, folder: Path) -> list[Exported]:
-    """Write index masks: the value of a pixel is the label value of its class, or 0.
+    """Write index masks: the value of a pixel is the label value of its class, or 0; IGNORED if nobody decided.
 
     Raises:
-        ExportError: if classes overlap, which one value per pixel cannot say, or a label value is not in 1 ... 255.
+        ExportError: if classes overlap, which one value per pixel cannot say, or a label value is not in 1 ... 255, or
+            is that of ignored pixels.
     """
     unfit = [value for value in manifest.class_values if not 0 < value < 256]
     if unfit:
         raise ExportError(f"an index mask holds label values from 1 to 255, not {unfit}; use masks_per_class")
+    if manifest.has_ignored and IGNORED in manifest.class_values:
+        raise ExportError(f"{IGNORED} is a class, and would mark the dataset's ignored pixels; use coco")
     _write_classes(manifest, folder)
     names = label_names(manifest, png_name)
     return write_index_masks(manifest, [folder / "masks" / name for name in names], manifest.class_values)
@@ -30,7 +34,7 @@ def write(manifest: Manifest, folder: Path) -> list[Exported]:
 def write_index_masks(
     manifest: Manifest, paths: Sequence[Path], values: Sequence[int], palette: Sequence[int] = ()
 ) -> list[Exported]:
-    """Write the masks of each image to its path: each pixel has the value of its class, 1 ... 255, or 0.
+    """Write the masks of each image to its path: each pixel has the value of its class, 1 ... 255, 0 or IGNORED.
 
     ``palette`` has red, green and blue of the values from 0 up; without it, the masks are grey.
 
@@ -45,7 +49,9 @@ def write_index_masks(
         if (masks.sum(axis=0, dtype=np.uint16) > 1).any():
             overlapping.append(row.image_id)
         else:
-            _write_png(path, (masks * factors).sum(axis=0, dtype=np.uint8), palette)
+            index = (masks * factors).sum(axis=0, dtype=np.uint8)
+            index[manifest.ignored(row).astype(bool)] = IGNORED
+            _write_png(path, index, palette)
             exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     if overlapping:
         raise ExportError(
