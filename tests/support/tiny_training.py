@@ -116,10 +116,10 @@ class WithoutNorm(TinyNetwork):
 
 
 def run_fit(
-    name, network, loss, train, val, settings, state, classes=("merged",), loggers=(), runtime=None, **training
+    name, network, loss, train, val, settings, state, classes=("merged",), report=None, runtime=None, **training
 ):
     """The training loop with a network and a loss, as a family would build them."""
     data = TrainingData(name, train, val, classes)
     keys = {key: value for key, value in training.items() if value is not None}
     runtime = RuntimeSettings(**(runtime or {}))
-    return fit(Training(network, loss, {}, **keys), data, settings, state, loggers, runtime)
+    return fit(Training(network, loss, {}, **keys), data, settings, state, report, runtime)

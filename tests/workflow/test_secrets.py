@@ -23,7 +23,7 @@ from defectbench.config.trackers import TrackerSettings
 from defectbench.files import read_json
 from defectbench.script import UserError
 from defectbench.training.losses import make_loss
-from defectbench.training.trackers import close_trackers, open_trackers
+from defectbench.training.trackers import open_trackers
 
 NAMED = {"exp_id": "x", "dataset": "steel", "family": "unet", "model": "unet", "variant": "tiny"}
 IDENTITY = ExperimentIdentity(**NAMED, subset="full", prompt_type="none", img_size="native", seed=42)
@@ -136,7 +136,7 @@ def test_an_address_out_of_the_environment_reaches_mlflow_and_no_file(tmp_path, 
     open_trackers(tmp_path / "trackers.yaml", IDENTITY, settings(), tmp_path / "state")
     assert (tmp_path / f"{SECRET}.db").is_file()
     written = {path: content for path, content in texts(tmp_path).items() if path.suffix != ".db"}
-    assert len(written) == 2
+    assert {path.name for path in written} == {"trackers.yaml", "mlflow_run_id", "mlflow.lock"}
     assert not any(SECRET.encode() in content for content in written.values())
 
 
@@ -151,9 +151,10 @@ def test_no_variable_of_the_environment_is_written_by_a_training_or_its_trackers
     monkeypatch.setenv("WANDB_API_KEY", (SECRET * 8)[:40])
     TrackerSettings(use=[name]).write(tmp_path / "trackers.yaml")
     config = settings(steps=2, eval_every=1)
-    loggers = open_trackers(tmp_path / "trackers.yaml", IDENTITY, config, tmp_path / "state")
-    run_fit("x", TinyNetwork(), make_loss("bce"), Squares(4), Squares(3), config, tmp_path / "state", loggers=loggers)
-    close_trackers(loggers, {"steps": 2}, [])
+    trackers = open_trackers(tmp_path / "trackers.yaml", IDENTITY, config, tmp_path / "state")
+    data, loss = (Squares(4), Squares(3)), make_loss("bce")
+    run_fit("x", TinyNetwork(), loss, *data, config, tmp_path / "state", report=trackers.log_row)
+    trackers.finish({"steps": 2})
     written = texts(tmp_path)
     assert any(name in str(path) for path in written)
     assert [path for path, content in written.items() if SECRET.encode() in content] == []

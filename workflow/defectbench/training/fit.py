@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
@@ -35,7 +34,7 @@ from defectbench.training.extremes import Extremes
 from defectbench.training.micro_batches import halve_batch_on_oom, read_micro_batches
 from defectbench.training.sampling import BalancedBatches, MicroBatches, StepBatches
 from defectbench.training.state import TrainingError
-from defectbench.training.task import SegmentationTask
+from defectbench.training.task import HistoryRow, SegmentationTask
 
 DEFAULT_RUNTIME = RuntimeSettings()
 
@@ -158,12 +157,12 @@ def fit(
     data: TrainingData,
     settings: TrainSettings,
     state: Path,
-    loggers: Sequence[Logger] = (),
+    report: Callable[[HistoryRow], None] | None = None,
     runtime: RuntimeSettings = DEFAULT_RUNTIME,
 ) -> Fit:
     """Train a network; a training whose ``state`` folder holds a checkpoint resumes from it.
 
-    ``loggers`` log every row of the history. Afterwards the network has the best weights.
+    ``report`` is called with every row of the history. Afterwards the network has the best weights.
 
     Raises:
         TrainingError: if the loss is not finite or memory runs out.
@@ -179,9 +178,10 @@ def fit(
         compile_modules(training.compiled or [network])
     task = training.make_task(data.name, network, training.loss, settings, module.total_steps, data.val, data.classes)
     task.state_folder = state
+    task.report = report
     checkpoints = Checkpoints(settings.monitor, runtime.checkpoint_interval(module.steps_per_pass), state)
     stopping = make_stopping(settings, module.total_steps)
-    trainer = make_trainer(settings, module, [*checkpoints.callbacks, *stopping], loggers, state)
+    trainer = make_trainer(settings, module, [*checkpoints.callbacks, *stopping], state)
     resume = checkpoints.last if checkpoints.last.is_file() else None
     with halve_batch_on_oom(data.name, state, settings, module.batches.batch_size, micro_batches):
         if resume is None:
@@ -228,9 +228,7 @@ def compile_modules(modules: Iterable[nn.Module]) -> None:
         module.compile(dynamic=False)
 
 
-def make_trainer(
-    settings: TrainSettings, data: ResumableData, callbacks: list[Callback], loggers: Sequence[Logger], state: Path
-) -> L.Trainer:
+def make_trainer(settings: TrainSettings, data: ResumableData, callbacks: list[Callback], state: Path) -> L.Trainer:
     """Lightning's trainer for the intervals between evaluations of ``data``: deterministic and silent."""
     return L.Trainer(
         **device_options(settings, data.batches.batch_size),
@@ -241,7 +239,7 @@ def make_trainer(
         gradient_clip_val=settings.gradient_clip or None,
         deterministic="warn",
         callbacks=callbacks,
-        logger=list(loggers) or False,
+        logger=False,
         # Not Slurm's environment, in which Lightning expects a task per device: here a job is one task.
         plugins=[AtomicCheckpoints(), LightningEnvironment()],
         enable_progress_bar=False,

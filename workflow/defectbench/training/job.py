@@ -3,7 +3,7 @@
 Without torch, since jobs of reference methods need none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from defectbench.files import write_json
 from defectbench.training.files import TrainingFiles
 from defectbench.training.run_record import Track, images_seen, run_record
 from defectbench.training.state import fingerprint, training_state
+from defectbench.training.trackers import Trackers, open_trackers
 
 
 class Job:
@@ -65,13 +66,11 @@ class Job:
         return set(self.val_ids)
 
     @contextmanager
-    def open_state(self, *parts: str | bytes) -> Iterator[tuple[Path, Sequence[Any]]]:
+    def open_state(self, *parts: str | bytes) -> Iterator[tuple[Path, Trackers]]:
         """The folder of this training's state, and its experiment trackers.
 
         A state is resumed only with the same settings, images, split, code and ``parts``.
         """
-        from defectbench.training.trackers import open_trackers  # here, because Lightning's import takes seconds
-
         files = self.files
         inputs = (path.read_bytes() for path in (files.settings, files.subset, files.split))
         pixels = [files.scaling.read_bytes()] if files.scaling else []

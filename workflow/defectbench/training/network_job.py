@@ -8,7 +8,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from defectbench.config.train import TrainSettings
@@ -29,7 +28,7 @@ from defectbench.training.provenance import UNKNOWN, Provenance, find_inherited_
 from defectbench.training.run_record import file_facts, parameter_facts
 from defectbench.training.state import note_device
 from defectbench.training.task import SegmentationTask
-from defectbench.training.trackers import close_trackers
+from defectbench.training.trackers import Trackers
 
 RESULTS = """
 Writes into --folder: model/weights.safetensors (the best by the settings' monitor; on base weights, only the trained
@@ -134,15 +133,15 @@ class NetworkJob(Job):
         device = resolve_device()
         # Steps in one arithmetic are not continued in another, as on a GPU without bf16.
         arithmetic = f"{resolve_precision(self.settings.precision)} {device.type}"
-        with self.open_state(origin, arithmetic, *training.fingerprint) as (state, loggers):
+        with self.open_state(origin, arithmetic, *training.fingerprint) as (state, trackers):
             devices = note_device(state, device_name(device))
             data = TrainingData(self.name, self.train, self.val, self.classes)
-            result = fit(training, data, self.settings, state, loggers, self.runtime)
+            result = fit(training, data, self.settings, state, trackers.log_row, self.runtime)
             for name in training.folders:
                 replace_folder(state / name, self.files.folder / name)
-            self._finish(training, result, devices, loggers)
+            self._finish(training, result, devices, trackers)
 
-    def _finish(self, training: Training, result: Fit, devices: list[str], loggers: Sequence[Logger]) -> None:
+    def _finish(self, training: Training, result: Fit, devices: list[str], trackers: Trackers) -> None:
         """Write weights, pictures, history.csv and, last, run.json."""
         folder = self.files.folder
         weights = self._write_weights(training, result.weights)
@@ -154,7 +153,7 @@ class NetworkJob(Job):
             "problems": find_problems(result.history, self.settings.monitor, dict(self.settings)),
         }
         record = self._network_record(training, weights, facts)
-        close_trackers(loggers, record, pictures)
+        trackers.finish(record, pictures)
         self.write_record(record)
         print(f"{self.name}: best at step {result.best_step} of {result.steps}, {result.train_seconds:.0f} s")
 

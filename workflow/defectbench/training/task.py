@@ -1,7 +1,7 @@
 """The Lightning module: training steps, schedule, history, and validation at the images' own pixels."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from defectbench.training.extremes import Extremes
 from defectbench.training.losses import deeply_supervised
 from defectbench.training.optimisation import ParameterGroup, make_optimizer, make_schedule
 from defectbench.training.state import TrainingError
-from defectbench.training.trackers import track_row
 from defectbench.training.validation import Evaluation
 
 TrainingOutputs = tuple[torch.Tensor, torch.Tensor | tuple[torch.Tensor, ...], torch.Tensor]
@@ -60,6 +59,8 @@ class SegmentationTask(L.LightningModule):
         self.history: list[HistoryRow] = []
         self.state_folder = Path()
         """Folder of the training's state, in which a task may write files."""
+        self.report: Callable[[HistoryRow], None] | None = None
+        """If set, it is called with each row of the history."""
         self.extremes: Extremes | None = None
         """If set, each validated image is added to it."""
         self._average = WeightAverage(self, settings.ema)
@@ -167,7 +168,7 @@ class SegmentationTask(L.LightningModule):
         self.val_scores = self.trainer.strategy.broadcast(metrics)
         if self.val_scores[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
-        self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
+        self.log_dict({name: self._watched(name) for name in MONITORS})
 
     def _watched(self, monitor: str) -> float:
         """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""
@@ -179,7 +180,7 @@ class SegmentationTask(L.LightningModule):
         start: HistoryRow = {"epoch": 0, "step": 0, "images_seen": 0, "train_loss": None}
         costs = {"epoch_time": 0.0, "peak_memory": peak_memory_bytes()}
         self.history = [start | self.val_scores | absent | costs]
-        track_row(self.loggers, self.history[0])
+        self._report_row()
 
     def on_train_epoch_end(self) -> None:
         """Add a row to the history and print it; step a schedule that watches the monitor."""
@@ -204,9 +205,13 @@ class SegmentationTask(L.LightningModule):
         )
         if self.trainer.is_global_zero:
             print(self._progress(self.history[-1]), flush=True)
-        track_row(self.loggers, self.history[-1])
+        self._report_row()
         if self.settings.schedule == "plateau":
             self.lr_schedulers().step(self._watched(self.settings.monitor))
+
+    def _report_row(self) -> None:
+        if self.report is not None:
+            self.report(self.history[-1])
 
     def _val_loss(self) -> HistoryRow:
         return {"val_loss": torch.stack(self._val_losses).mean().item()}

@@ -8,7 +8,6 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from defectbench.training.files import TrainingFiles, parse_training_files
 from defectbench.training.job import Job
 from defectbench.training.outcome import find_problems
 from defectbench.training.run_record import file_facts, parameter_facts
-from defectbench.training.trackers import close_trackers, track_row
+from defectbench.training.trackers import Trackers
 from defectbench.training.validation import Evaluation
 
 if TYPE_CHECKING:
@@ -67,14 +66,13 @@ class YoloJob(Job):
         precision = ultralytics_training.resolve_precision(settings.precision)
         coco = read_weights(self.base) if self.base else None
         inputs = [path.read_bytes() for path in (self.labels_file, self.base) if path]
-        with self.open_state(*inputs) as (state, loggers):
+        with self.open_state(*inputs) as (state, trackers):
             self._clear(state, ultralytics_training.FOLDER)
-            report = partial(track_row, loggers)
             data = self._write_images(state / "data")
-            result = ultralytics_training.train(
-                self.name, settings, classes, len(self.train_ids), data, state, precision, self.runtime, report, coco
-            )
-            self._finish(result, precision, loggers)
+            about = (self.name, settings, classes, len(self.train_ids))
+            how = (precision, self.runtime, trackers.log_row, coco)
+            result = ultralytics_training.train(*about, data, state, *how)
+            self._finish(result, precision, trackers)
 
     def _clear(self, state: Path, folder: str) -> None:
         """Remove the files of an interrupted training from ``state``, with a message."""
@@ -100,7 +98,7 @@ class YoloJob(Job):
         _, header = read_tensors(self.base)
         return {"weights_source": "coco", "published_weights": json.loads(header["origin"])}
 
-    def _finish(self, result: "Trained", precision: str, loggers: Sequence[Any]) -> None:
+    def _finish(self, result: "Trained", precision: str, trackers: Trackers) -> None:
         """Write weights, history.csv and, last, run.json."""
         checkpoints = {name: load_file(path) for name, path in result.weights.items()}
         weights = write_checkpoints(self.files.folder, checkpoints)
@@ -109,7 +107,7 @@ class YoloJob(Job):
         facts = training_facts(self.settings, result, self.masks.has_ignored) | self._origin() | file_facts(weights)
         facts["notes"] = self.notes + facts["notes"]
         record = self.record(in_channels=3, precision=precision, val_scores=scores, **facts)
-        close_trackers(loggers, record, [])
+        trackers.finish(record)
         self.write_record(record)
         print(f"{self.name}: best at step {result.best_step} of {record['steps']}, {record['train_seconds']:.0f} s")
 
