@@ -25,4 +25,4 @@ rule benchmarks:
     conda:
         ENV
     shell:
-        "python {input.script:q} --top {params.top:q} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m defectbench.job {input.script:q} --top {params.top:q} --out {output:q} 2>&1 | tee {log:q}"

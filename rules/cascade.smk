@@ -34,7 +34,7 @@ rule box_threshold:
     conda:
         ENV
     shell:
-        "python {input.script:q} --boxes {input.boxes:q} --manifest {input.manifest:q} --split {input.split:q}"
+        "python -m defectbench.job {input.script:q} --boxes {input.boxes:q} --manifest {input.manifest:q} --split {input.split:q}"
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
@@ -74,7 +74,7 @@ rule cascade_prompts:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --run {input.run:q} --kind {wildcards.kind:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --run {input.run:q} --kind {wildcards.kind:q}"
         " --{params.form:q} {input.predictions:q} --threshold {input.threshold:q}"
         " --out {output.prompts:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 

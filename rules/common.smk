@@ -255,15 +255,15 @@ def features_option(experiment):
 
 
 def gpu_launcher(gpu, log):
-    """Param function: options by which Python starts a script on as many GPUs as the job has, and records their use.
+    """Param function: the module that starts a script on as many GPUs as the job has and records their use, or plainly.
 
-    Without ``gpu``, scripts start plainly. ``log`` is the rule's, with wildcards. (A loop's variables have no place in
+    ``log`` is the rule's, with wildcards. (A loop's variables have no place in
     `shell:`, which is evaluated when the job runs, and then with the values that they had last.)
     """
 
     def options(wildcards, resources):
         if not gpu:
-            return ""
+            return "-m defectbench.job"
         usage = log.format(**dict(wildcards.items()))
         return (
             f"-m defectbench.on_gpu --devices {resources.gpu}"

@@ -39,7 +39,7 @@ rule cv_fold:
     conda:
         ENV
     shell:
-        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
+        "python -m defectbench.job {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
         " --fold {wildcards.fold:q} --inner-val {params.inner_val:q} --seed {params.seed:q} --training {output.training:q}"
         " --subset {output.subset:q} --prediction {output.prediction:q} 2>&1 | tee {log:q}"
 
@@ -64,7 +64,7 @@ rule cv_split:
     conda:
         ENV
     shell:
-        "python {input.script:q} --split {input.split:q} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m defectbench.job {input.script:q} --split {input.split:q} --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule cv_gather:
@@ -104,7 +104,7 @@ rule cv_gather:
     conda:
         ENV
     shell:
-        "python {input.script:q} --identity {input.identity:q} --folds {params.folds:q} --training {input.training:q}"
+        "python -m defectbench.job {input.script:q} --identity {input.identity:q} --folds {params.folds:q} --training {input.training:q}"
         " --split {input.split:q} --code-digest {params.code:q} --oof {output.oof:q} --test {output.test:q}"
         " --run {output.run:q} --timing {output.timing:q} 2>&1 | tee {log:q}"
 
@@ -137,6 +137,6 @@ rule cv_metrics:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --histograms {input.histograms:q} --manifest {input.manifest:q} --split {input.split:q} --folds {input.folds:q}"
         " --records {output.records:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

@@ -31,7 +31,7 @@ rule score_boxes:
     conda:
         ENV
     shell:
-        "python {input.script:q} --val {input.val:q} --test {input.test:q} --manifest {input.manifest:q}"
+        "python -m defectbench.job {input.script:q} --val {input.val:q} --test {input.test:q} --manifest {input.manifest:q}"
         " --split {input.split:q} --metrics {output:q} 2>&1 | tee {log:q}"
 
 
@@ -61,5 +61,5 @@ rule detectors:
     conda:
         ENV
     shell:
-        "python {input.script:q} --folders {params.folders:q} --names {input.names:q} --issues {input.issues:q}"
+        "python -m defectbench.job {input.script:q} --folders {params.folders:q} --names {input.names:q} --issues {input.issues:q}"
         " --leaks {input.leaks:q} --csv {output:q} 2>&1 | tee {log:q}"

@@ -42,7 +42,7 @@ rule average_members:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --identity {input.identity:q} --members {params.members:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --identity {input.identity:q} --members {params.members:q}"
         " --val-maps {input.val:q} --test-maps {input.test:q} --subsets {input.subsets:q} --manifest {input.manifest:q}"
         " --split {input.split:q}"
         " --code-digest {params.code:q} --choice {output.choice:q} --val {output.val:q} --test {output.test:q}"

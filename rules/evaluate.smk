@@ -38,7 +38,7 @@ rule calibrate:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option} --out {output:q} 2>&1 | tee {log:q}"
 
 
@@ -77,7 +77,7 @@ rule score:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --val {input.val[0]:q} --test {input.test[0]:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --val {input.val[0]:q} --test {input.test[0]:q}"
         " --calibration {input.calibration:q} --run {input.run:q} --manifest {input.manifest:q} --split {input.split:q}"
         " {params.pack_option} --per-image {output.per_image:q} --hist {output.hist:q} --pooled {output.pooled:q}"
         " --components {output.components:q} --froc {output.froc:q} --metrics {output.metrics:q} 2>&1 | tee {log:q}"

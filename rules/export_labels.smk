@@ -27,5 +27,5 @@ rule export_labels:
     conda:
         ENV
     shell:
-        "python {input.script:q} --manifest {input.manifest:q} --format {wildcards.format:q} --out-dir {output.labels:q}"
+        "python -m defectbench.job {input.script:q} --manifest {input.manifest:q} --format {wildcards.format:q} --out-dir {output.labels:q}"
         " --report {output.report:q} 2>&1 | tee {log:q}"

@@ -49,7 +49,7 @@ for family, settings in TRAINED_FAMILIES.items():
             conda:
                 ENV
             shell:
-                "python {input.script:q} --name {wildcards.base:q} {params.table} --folder {params.folder:q}"
+                "python -m defectbench.job {input.script:q} --name {wildcards.base:q} {params.table} --folder {params.folder:q}"
                 " --out {output.weights:q} 2>&1 | tee {log:q}"
 
     rule:
@@ -204,5 +204,5 @@ rule share_training:
     conda:
         ENV
     shell:
-        "python {input.script:q} --trained {params.trained:q} --identity {input.identity:q} --settings {input.settings:q}"
+        "python -m defectbench.job {input.script:q} --trained {params.trained:q} --identity {input.identity:q} --settings {input.settings:q}"
         " --folder {params.folder:q} 2>&1 | tee {log:q}"

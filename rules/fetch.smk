@@ -59,7 +59,7 @@ rule fetch:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --root {params.root:q} 2>&1 | tee {log:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --root {params.root:q} 2>&1 | tee {log:q}"
 
 
 onsuccess:

@@ -34,7 +34,7 @@ if GENERATED:
         conda:
             ENV
         shell:
-            "python {input.script:q} --settings {input.settings:q} --prior {input.prior:q} --out-dir {params.folder:q}"
+            "python -m defectbench.job {input.script:q} --settings {input.settings:q} --prior {input.prior:q} --out-dir {params.folder:q}"
             " 2>&1 | tee {log:q}"
 
 
@@ -62,7 +62,7 @@ rule ingest:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --threads {threads} --notes {output.notes:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --threads {threads} --notes {output.notes:q}"
         " --manifest {output.manifest:q} --issues {output.issues:q} 2>&1 | tee {log:q}"
 
 
@@ -91,5 +91,5 @@ rule card:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --issues {input.issues:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --issues {input.issues:q}"
         " --notes {input.notes:q} --audit {output.audit:q} --card {output.card:q} 2>&1 | tee {log:q}"

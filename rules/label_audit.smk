@@ -36,6 +36,6 @@ rule label_audit:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --predictions {input.predictions[0]:q}"
         " --calibrate {input.calibrate:q} --manifest {input.manifest:q} --split {input.split:q} --pack {params.pack:q}"
         " --out {params.folder:q} 2>&1 | tee {log:q}"

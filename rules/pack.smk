@@ -28,7 +28,7 @@ rule pack:
     conda:
         ENV
     shell:
-        "python {input.script:q} --dataset {input.dataset:q} --manifest {input.manifest:q} --out-dir {params.folder:q}"
+        "python -m defectbench.job {input.script:q} --dataset {input.dataset:q} --manifest {input.manifest:q} --out-dir {params.folder:q}"
         " --threads {threads} 2>&1 | tee {log:q}"
 
 
@@ -57,7 +57,7 @@ rule pack_tiles:
     conda:
         ENV
     shell:
-        "python {input.script:q} --pack {params.pack:q} --tile {wildcards.tile:q} --stride {wildcards.stride:q}"
+        "python -m defectbench.job {input.script:q} --pack {params.pack:q} --tile {wildcards.tile:q} --stride {wildcards.stride:q}"
         " --out-dir {params.folder:q} 2>&1 | tee {log:q}"
 
 
@@ -90,5 +90,5 @@ rule measure:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --pack {params.pack:q} --split {input.split:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --pack {params.pack:q} --split {input.split:q}"
         " --out {output:q} 2>&1 | tee {log:q}"

@@ -62,5 +62,5 @@ rule page:
     conda:
         ENV
     shell:
-        "python {input.script:q} --study {params.study:q} {params.options} {params.flags} --plots {input.plots:q}"
+        "python -m defectbench.job {input.script:q} --study {params.study:q} {params.options} {params.flags} --plots {input.plots:q}"
         " --captions {params.captions:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -76,4 +76,4 @@ for name, plot in registry.PLOTS.items():
         conda:
             ENV
         shell:
-            "python {input.script:q} {params.options} 2>&1 | tee {log:q}"
+            "python -m defectbench.job {input.script:q} {params.options} 2>&1 | tee {log:q}"

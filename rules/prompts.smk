@@ -32,5 +32,5 @@ rule prompts:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --kind {wildcards.kind:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --manifest {input.manifest:q} --kind {wildcards.kind:q}"
         " {params.noise} --out {output:q} 2>&1 | tee {log:q}"

@@ -166,4 +166,4 @@ for name, job in CONSOLIDATION.items():
         conda:
             ENV
         shell:
-            "python {input.script:q} {params.options} {params.flags} 2>&1 | tee {log:q}"
+            "python -m defectbench.job {input.script:q} {params.options} {params.flags} 2>&1 | tee {log:q}"

@@ -45,5 +45,5 @@ rule search:
     conda:
         ENV
     shell:
-        "python {input.script:q} --folders {params.folders:q} --title {params.title:q} --names {input.names:q} --csv {output.csv:q}"
+        "python -m defectbench.job {input.script:q} --folders {params.folders:q} --title {params.title:q} --names {input.names:q} --csv {output.csv:q}"
         " --markdown {output.markdown:q} --found {output.found:q} --left-out {params.left_out:q} 2>&1 | tee {log:q}"

@@ -30,7 +30,7 @@ rule split:
     conda:
         ENV
     shell:
-        "python {input.script:q} --settings {input.settings:q} --dataset {input.dataset:q} --manifest {input.manifest:q}"
+        "python -m defectbench.job {input.script:q} --settings {input.settings:q} --dataset {input.dataset:q} --manifest {input.manifest:q}"
         " --split {output.split:q} --table {output.table:q} --leaks {output.leaks:q} 2>&1 | tee {log:q}"
 
 
@@ -57,7 +57,7 @@ rule folds:
     conda:
         ENV
     shell:
-        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --k {params.k:q} --seed {params.seed:q}"
+        "python -m defectbench.job {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --k {params.k:q} --seed {params.seed:q}"
         " --out {output:q} 2>&1 | tee {log:q}"
 
 
@@ -82,5 +82,5 @@ rule subset:
     conda:
         ENV
     shell:
-        "python {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --n {wildcards.n:q}"
+        "python -m defectbench.job {input.script:q} --manifest {input.manifest:q} --split {input.split:q} --n {wildcards.n:q}"
         " --seed {wildcards.seed:q} --out {output:q} 2>&1 | tee {log:q}"

@@ -34,6 +34,6 @@ rule submission:
     conda:
         ENV
     shell:
-        "python {input.script:q} --val {input.val[0]:q} --test {input.test[0]:q} --calibration {input.calibration:q}"
+        "python -m defectbench.job {input.script:q} --val {input.val[0]:q} --test {input.test[0]:q} --calibration {input.calibration:q}"
         " --manifest {input.manifest:q} --split {input.split:q} {params.pack_option}"
         " --joined {output.joined:q} --separate {output.separate:q} --report {output.report:q} 2>&1 | tee {log:q}"

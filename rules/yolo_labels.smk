@@ -26,4 +26,4 @@ rule yolo_labels:
     conda:
         ENV
     shell:
-        "python {input.script:q} --manifest {input.manifest:q} --kind {wildcards.kind:q} --out {output:q} 2>&1 | tee {log:q}"
+        "python -m defectbench.job {input.script:q} --manifest {input.manifest:q} --kind {wildcards.kind:q} --out {output:q} 2>&1 | tee {log:q}"

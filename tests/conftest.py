@@ -1,6 +1,7 @@
 """Shared fixtures. pyproject.toml makes the library, the scripts and the helpers in tests/support importable."""
 
 import fcntl
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from left_behind import LISTING, list_left_behind
 from offline_processes import FOLDER, offline_environment
 from tiny_study import ROOT, Project, finished_study
 
@@ -51,6 +53,9 @@ def project(tmp_path_factory) -> Project:
     with (shared / "finished.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         finished = finished_study(shared / "finished")
+        listing = finished.folder / LISTING
+        if not listing.is_file():  # before tests that need more files than its run made
+            listing.write_text(json.dumps(list_left_behind(finished.folder)))
     return finished.copy(own / "project") if IS_WORKER else finished
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_experiments import ROLES, TRAINED, TRUTH, Experiment, smallest
+from tiny_training import power_loss
 from torch import nn
 from yolo_data import write_deep_copy, write_files, write_noisy_copy
 
@@ -144,6 +145,16 @@ def test_noise_in_place_of_the_truth_of_test_changes_nothing(experiment, noisy_d
         assert noisy.weights.read_bytes() == experiment.weights.read_bytes()
     expected = {role: (experiment.folder / f"{role}.pred.parquet").read_bytes() for role in ("val", "test")}
     assert noisy.predict(noisy_dataset / "packed") == expected
+
+
+def test_an_interrupted_training_ends_as_an_undisturbed_one(experiment, dataset, tmp_path):
+    """Resumed from the checkpoint of its first step or, where a family keeps none, from the start: the same weights."""
+    again = Experiment(experiment.family, dataset, tmp_path)
+    with power_loss(step=2):
+        again.train()
+    assert not (again.folder / "run.json").exists()
+    again.train()
+    assert again.weights.read_bytes() == experiment.weights.read_bytes() or same_tensors(again, experiment)
 
 
 def test_deep_images_in_some_of_many_channels_are_those_of_8_bits(experiment, deep_dataset, tmp_path, monkeypatch):

@@ -3,8 +3,9 @@
     python tests/support/chaos.py --kills 20        # or: make chaos
 
 Each round starts from nothing, is killed once with SIGKILL (Snakemake, a job of it, or both, in turn), and is continued
-with the README's command. It must end with the same results.csv, timings aside, no process and no lock left. Then a
-training runs out of memory and, as root, the study out of disk.
+with the README's command. It must end with the same results.csv, timings aside, no process and no lock left. Beside the
+rounds, the same study runs in another folder, again and again: it must never notice. Then a training runs out of memory
+and, as root, the study out of disk. The times of the kills follow from --seed.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -115,17 +117,56 @@ def leftovers(project: Project) -> list[Path]:
     return [*locks.glob("*"), *project.folder.glob("runs/*/*/*/state/*/*")]
 
 
-def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
-    """A line per kill.
+def start_over(project: Project) -> None:
+    """Delete all that was computed."""
+    for name in ("runs", "results", ".snakemake"):
+        shutil.rmtree(project.folder / name)
+
+
+class Neighbour(threading.Thread):
+    """The same study in another folder, run from nothing again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.project = Project(folder)
+        self.results: list[str] = []
+        self.failure = ""
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Run until :meth:`end` is called or a run fails."""
+        while not self._ended.is_set():
+            done = self.project.snakemake(*TABLES, "--cores", "1", "--resources", "gpu=1", configfile=CONFIG)
+            if done.returncode:
+                self.failure = done.stdout + done.stderr
+                return
+            self.results.append(results(self.project))
+            start_over(self.project)
+
+    def end(self) -> list[str]:
+        """The results of all runs, the last of which is waited for.
+
+        Raises:
+            AssertionError: if one failed.
+        """
+        self._ended.set()
+        self.join()
+        assert not self.failure, f"the study in another folder: {self.failure}"
+        return self.results
+
+
+def rounds(project: Project, neighbour: Neighbour, kills: int, seed: int) -> Iterator[str]:
+    """A line per kill, and one for each other kind of failure.
 
     Raises:
-        AssertionError: if a continued run differs from the undisturbed one.
+        AssertionError: if a continued run, or one of the ``neighbour``, differs from the undisturbed one.
     """
     started = time.monotonic()
     done = project.snakemake(*TABLES, *RUN, configfile=CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
     duration, expected = time.monotonic() - started, results(project)
     yield f"undisturbed: {duration:.0f} s, {len(pd.read_csv(io.StringIO(expected)))} experiments"
+    neighbour.start()
     chance = random.Random(seed)
     number = 0
     while number < kills:
@@ -141,18 +182,15 @@ def rounds(project: Project, kills: int, seed: int) -> Iterator[str]:
         assert not leftovers(project), f"kill {number}: {leftovers(project)}"
         assert not processes_in(project.folder), f"kill {number}: orphans {processes_in(project.folder)}"
         yield f"kill {number}: {victim} after {delay:.0f} s: same results"
+    undisturbed = neighbour.end()
+    assert set(undisturbed) == {expected}, "the study in another folder: the results differ"
+    yield f"in another folder: {len(undisturbed)} runs meanwhile, same results"
     parts = little_memory(project)
     yield f"little memory: reported, the training resumed with its batches in {parts} parts"
     if os.getuid() == 0:
         full_disk(project)
         assert results(project) == expected, "full disk: the results differ"
         yield "full disk: reported, same results with more space"
-
-
-def start_over(project: Project) -> None:
-    """Delete all that was computed."""
-    for name in ("runs", "results", ".snakemake"):
-        shutil.rmtree(project.folder / name)
 
 
 def little_memory(project: Project) -> int:
@@ -208,9 +246,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1, help="of the random times")
     args = parser.parse_args(argv)
+    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        for line in rounds(Project(Path(folder).resolve()), args.kills, args.seed):
+        top = Path(folder).resolve()
+        for line in rounds(Project(top / "killed"), Neighbour(top / "other"), args.kills, args.seed):
             print(line, flush=True)
+    print(f"{args.kills} of {args.kills} kills, seed {args.seed}, {(time.monotonic() - started) / 60:.0f} min")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import torch
 from defectbench.config.families.unet import UNetSettings
 from defectbench.config.runtime import RuntimeSettings
 from defectbench.training.fit import TrainingData, fit
+from defectbench.training.job import Job
 from defectbench.training.network_job import Training
 from defectbench.training.task import SegmentationTask
 
@@ -77,7 +78,10 @@ class PowerLossError(BaseException):
 
 @contextmanager
 def power_loss(step: int) -> Iterator[None]:
-    """Let every training inside the block die after the optimiser step ``step``; that it does so is asserted."""
+    """Let every training inside the block die after the optimiser step ``step``; that it does so is asserted.
+
+    One that is not a task of Lightning dies before its record is written.
+    """
     plain = SegmentationTask.on_train_batch_end
 
     def die(task, outputs, batch, batch_idx):
@@ -85,8 +89,12 @@ def power_loss(step: int) -> Iterator[None]:
         if task.global_step == step:
             raise PowerLossError
 
+    def die_unrecorded(*_):
+        raise PowerLossError
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SegmentationTask, "on_train_batch_end", die)
+        patch.setattr(Job, "write_record", die_unrecorded)
         with pytest.raises(PowerLossError):
             yield
 

@@ -1,5 +1,6 @@
 """The training loop: budget, history, checkpoints, resume."""
 
+import errno
 from copy import deepcopy
 
 import numpy as np
@@ -112,7 +113,8 @@ def test_a_training_killed_after_early_stopping_does_not_continue(tmp_path):
     assert again.best_checkpoints == first.best_checkpoints
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=str)
+def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch, failure):
     config = settings(steps=6, eval_every=2)
     undisturbed = train(tmp_path / "a", config)
     write = torch.save
@@ -120,13 +122,14 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, mo
     def dying(checkpoint, path):
         if "last" in str(path) and checkpoint["global_step"] == 4:
             path.write_bytes(b"half a file")
-            raise KeyboardInterrupt
+            raise failure
         write(checkpoint, path)
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", dying)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
+        with pytest.raises((type(failure), SystemExit)):
             train(tmp_path / "b", config)
+    assert not [path for path in (tmp_path / "b").rglob("*") if path.name.startswith(".")]
     resumed = train(tmp_path / "b", config)
     for name, values in undisturbed.weights.items():
         assert all(torch.equal(values[key], resumed.weights[name][key]) for key in values)

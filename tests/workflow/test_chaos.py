@@ -1,6 +1,7 @@
 """The short form of `make chaos`: a training of the tiny study, killed and continued, ends as it did before."""
 
 import shutil
+import subprocess
 
 import pytest
 from chaos import leftovers, processes_in, resume, run_and_kill
@@ -10,18 +11,40 @@ EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_threads-
 RESULTS = ("metrics.json", "model/weights.safetensors", "calibration.json", "test.pred.parquet")
 
 
-@pytest.mark.parametrize("target", ["snakemake", "both"])
-def test_a_killed_training_goes_on_to_the_same_result(target, project, tmp_path):
+WANTED = f"{EXPERIMENT}/metrics.json"
+
+
+@pytest.fixture
+def copy(project, tmp_path):
+    """A copy of the finished study, from which one experiment is deleted."""
     copy = project.copy(tmp_path / "copy")
-    experiment = copy.folder / EXPERIMENT
-    before = {name: (experiment / name).read_bytes() for name in RESULTS}
-    shutil.rmtree(experiment)
-    wanted = f"{EXPERIMENT}/metrics.json"
+    shutil.rmtree(copy.folder / EXPERIMENT)
+    return copy
 
-    assert run_and_kill(copy, target, lambda: (experiment / "state").is_dir(), wanted, configfile=CONFIG)
-    assert not (experiment / "run.json").exists()
-    resume(copy, wanted, configfile=CONFIG)
 
-    assert {name: (experiment / name).read_bytes() for name in RESULTS} == before
+def read_results(project):
+    return {name: (project.folder / EXPERIMENT / name).read_bytes() for name in RESULTS}
+
+
+@pytest.mark.parametrize(
+    ("target", "options"), [("snakemake", []), ("both", []), ("job", ["--keep-incomplete"])], ids=str
+)
+def test_a_killed_training_goes_on_to_the_same_result(target, options, project, copy):
+    in_training = (copy.folder / EXPERIMENT / "state").is_dir
+    assert run_and_kill(copy, target, in_training, WANTED, *options, configfile=CONFIG)
+    assert not (copy.folder / EXPERIMENT / "run.json").exists()
+    resume(copy, WANTED, configfile=CONFIG)
+
+    assert read_results(copy) == read_results(project)
     assert not leftovers(copy)
     assert not processes_in(copy.folder)
+
+
+def test_of_two_runs_started_at_once_in_one_folder_one_says_so_and_nothing_is_lost(project, copy):
+    command = copy.command(WANTED, "--cores", "1", "--resources", "gpu=1")
+    runs = [subprocess.Popen(**command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    refused, finished = sorted([(run.communicate()[0], run.returncode) for run in runs], key=lambda run: run[1] == 0)
+    assert (refused[1] != 0, finished[1]) == (True, 0), refused[0] + finished[0]
+    assert refused[0].count("Directory cannot be locked") == 1
+    assert read_results(copy) == read_results(project)
+    assert not leftovers(copy)

@@ -87,6 +87,44 @@ def test_a_job_whose_run_is_gone_does_nothing(monkeypatch):
     assert ended.value.code == 1
 
 
+SLOW_IMPORTS = """
+from pathlib import Path
+Path("imports").touch()
+import time
+time.sleep(60)  # as long as libraries take on a busy machine
+"""
+
+
+@pytest.mark.parametrize("starter", [["defectbench.job"], ["defectbench.on_gpu", "--usage", "usage.json"]])
+@pytest.mark.parametrize("dies", ["before", "during"])
+def test_a_job_whose_run_dies_ends_before_its_libraries_are_loaded(tmp_path, starter, dies):
+    run = subprocess.Popen(["true"] if dies == "before" else ["sleep", "60"])
+    if dies == "before":
+        run.wait()
+    (tmp_path / "script.py").write_text(SLOW_IMPORTS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "DEFECTBENCH_RUN": str(run.pid)}
+    job = subprocess.Popen([sys.executable, "-m", *starter, "script.py"], cwd=tmp_path, env=environment)
+    try:
+        if dies == "during":
+            while not (tmp_path / "imports").exists():
+                time.sleep(0.05)
+            run.kill()
+            run.wait()
+        assert job.wait(timeout=20) == 1
+        assert (tmp_path / "imports").exists() == (dies == "during")
+    finally:
+        run.kill()
+        job.kill()
+
+
+def test_every_rule_starts_its_script_as_a_job():
+    starts = [line for path in (ROOT / "rules").glob("*.smk") for line in path.read_text().splitlines()]
+    starts = [line.strip() for line in starts if '"python ' in line]
+    modules = ("-m defectbench.job ", "-m defectbench.on_gpu ", "{params.launcher} ")
+    assert len(starts) > 30
+    assert [line for line in starts if not line.startswith(tuple(f'"python {module}' for module in modules))] == []
+
+
 def test_a_job_ends_soon_after_its_run_was_killed():
     run = subprocess.Popen(["sleep", "60"])
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow"), "DEFECTBENCH_RUN": str(run.pid)}

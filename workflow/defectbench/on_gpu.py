@@ -11,7 +11,6 @@ import fcntl
 import os
 import random
 import re
-import runpy
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from defectbench.files import write_json
+from defectbench.job import call_script
 from defectbench.private_folder import open_lock, private_folder
 from defectbench.script import run_script
 
@@ -185,8 +185,7 @@ def main(argv: list[str] | None = None) -> None:
         if usage:
             usage.start()
         started = time.time()
-        sys.argv = [str(args.script), *args.arguments]
-        runpy.run_path(str(args.script), run_name="__main__")
+        call_script(str(args.script), args.arguments)
         record: dict[str, Any] = {"device": device, "host": socket.gethostname(), "pid": os.getpid()}
         record |= {"started": started, "ended": time.time()}
         write_json(args.usage, record | (usage.end() if usage else {}))

@@ -168,7 +168,7 @@ class SegmentationTask(L.LightningModule):
         self.val_scores = self.trainer.strategy.broadcast(metrics)
         if self.val_scores[self.settings.monitor] is None:
             raise TrainingError(f"{self.settings.monitor} is not defined: no val image has a defect. Split again")
-        self.log_dict({name: self._watched(name) for name in MONITORS})
+        self.log_dict({name: self._watched(name) for name in MONITORS}, logger=False)
 
     def _watched(self, monitor: str) -> float:
         """Value of ``monitor`` for the choice between evaluations: too small a term to count unless both have 0."""

@@ -20,6 +20,7 @@ from defectbench.training.state import is_first_process
 
 FOLDER = Path("runs")
 """Folder of the trackers' files, relative to the working folder."""
+_FILE = "sqlite:///"
 # A server that does not answer holds a training for seconds; with the library's defaults it would be minutes.
 _MLFLOW_DEFAULTS = {
     **{"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
@@ -113,7 +114,9 @@ class MlflowRun:
         if address == "env" and not (address := os.environ.get("MLFLOW_TRACKING_URI", "")):
             raise UserError("trackers.mlflow_uri is env, but the environment variable MLFLOW_TRACKING_URI is not set")
         FOLDER.mkdir(exist_ok=True)
-        self._is_file = address.startswith("sqlite:")
+        self._is_file = address.startswith(_FILE)
+        if self._is_file:  # absolute: in one process, MLflow keeps stores open by their addresses
+            address = f"{_FILE}{Path(address.removeprefix(_FILE)).resolve()}"
         run_id_file = state / "mlflow_run_id"
         with self._alone():
             self._client = MlflowClient(address)
