@@ -4,6 +4,7 @@
 # make test   linters and tests (WORKERS=2 at a time)
 # make test-slow  tests that train for minutes
 # make test-slurm install Slurm (as root), run a small study through it
+# make test-versions staleness and kills under the oldest and the newest Snakemake allowed
 # make chaos  kill a small study 20 times at random times: same results each time
 # make resume continue after a kill, crash or power loss (CONFIG=...; no other run may work here)
 # make plan   jobs, hours, memory and disk that a study would take, from past runs (CONFIG=...)
@@ -34,7 +35,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 # Without bytecode every job would compile torch's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo study test test-slow test-slurm chaos resume plan docs doctor env lock
+.PHONY: demo study test test-slow test-slurm test-versions chaos resume plan docs doctor env lock
 
 demo: $(READY)
 	snakemake --cores all --resources gpu=$(DEVICES)
@@ -59,6 +60,9 @@ test-slow: $(READY)
 test-slurm: $(READY)
 	tests/slurm/install.sh
 	pytest -m slow -rs tests/slurm
+
+test-versions: $(READY)
+	tests/versions.sh
 
 chaos: $(READY)
 	python tests/support/chaos.py --kills 20

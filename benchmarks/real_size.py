@@ -24,7 +24,7 @@ SNAKEMAKE = [str(Path(sys.executable).with_name("snakemake")), "-s", str(ROOT / 
 PROFILE = ("--workflow-profile", str(ROOT / "profiles/default"), "--quiet", "all")
 HASH_ALL = ("--max-checksum-file-size", "1000000000000")
 EXPERIMENTS = [{"model": "unet"}, {"model": "unet", "task": "per_class"}, {"model": ["all_empty", "tophat_otsu"]}]
-DEFAULTS = {"encoder": "resnet34", "encoder_weights": "none", "batch_size": 2, "steps": 4, "eval_every": 4}
+DEFAULTS = {"encoder": "tu-test_resnet", "batch_size": 2, "steps": 4, "eval_every": 4}
 JOBS = ("train_reference", "predict_reference", "calibrate", "score")
 
 
@@ -46,7 +46,7 @@ def write_study(folder: Path, n_images: int) -> Path:
 
 def run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Wall seconds of a call of Snakemake, and CPU seconds of its own process, without its jobs."""
-    command = [*SNAKEMAKE, "--configfile", "real.yaml", *arguments, *PROFILE]
+    command = [*SNAKEMAKE, "--configfile", "real.yaml", *PROFILE, *arguments]
     started, own = time.perf_counter(), 0.0
     process = psutil.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while process.poll() is None:
