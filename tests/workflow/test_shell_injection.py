@@ -38,7 +38,8 @@ def arguments_of(project: Project, target: str, dataset: dict | None = None, sna
     done = subprocess.run(**call, capture_output=True, check=False)
     assert recorded.is_file(), done.stdout + done.stderr
     assert not [*project.folder.parent.rglob("here")], done.stdout + done.stderr
-    return recorded.read_text().split("\0")
+    arguments = recorded.read_text().split("\0")
+    return arguments[2:] if arguments[:2] == ["-m", "defectbench.job"] else arguments
 
 
 def after(arguments: list[str], option: str) -> str:
