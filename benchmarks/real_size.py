@@ -9,7 +9,6 @@ Take a FOLDER with 20 GB of space; what is there already is not made again.
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -48,17 +47,19 @@ def run(folder: Path, *arguments: str) -> tuple[float, float]:
     """Wall seconds of a call of Snakemake, and CPU seconds of its own process, without its jobs."""
     command = [*SNAKEMAKE, "--configfile", "real.yaml", *PROFILE, *arguments]
     started, own = time.perf_counter(), 0.0
-    process = psutil.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    while process.poll() is None:
-        try:
-            used = process.cpu_times()
-            own = used.user + used.system
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.02)
-    wall = time.perf_counter() - started
-    if process.wait():
-        sys.exit(f"{' '.join(command)} failed in {folder}:\n{process.stdout.read()[-3000:]}")
+    with tempfile.TemporaryFile("w+") as log:
+        process = psutil.Popen(command, cwd=folder, stdout=log, stderr=log)
+        while process.poll() is None:
+            try:
+                used = process.cpu_times()
+                own = used.user + used.system
+            except psutil.NoSuchProcess:
+                break
+            time.sleep(0.02)
+        wall = time.perf_counter() - started
+        if process.wait():
+            log.seek(0)
+            sys.exit(f"{' '.join(command)} failed in {folder}:\n{log.read()[-3000:]}")
     return wall, own
 
 

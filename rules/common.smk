@@ -23,7 +23,12 @@ from defectbench.config.families.registry import FAMILIES
 from defectbench.config.study import load_study
 from defectbench.config.settings_files import write_settings_files
 from defectbench.digests import withdraw_changed
-from defectbench.sources import read_sources
+from defectbench.sources import (
+    RECORD,
+    read_generated,
+    read_sources,
+    withdraw_incomplete,
+)
 
 try:
     STUDY = load_study(config, configfile=CONFIGFILES)
@@ -39,6 +44,8 @@ EXPERIMENTS = {experiment.exp_id: experiment for experiment in STUDY.trained()}
 CROSS_VALIDATED = r"[^/]+_cv[0-9]+_s[0-9]+"
 TRAINED = rf"{CROSS_VALIDATED}/fold[0-9]+|(?!{CROSS_VALIDATED}/)[^/]+"
 EVALUATED = r"[^/]+"
+
+SOURCES_MEMO = Path(f"runs/{DS}/settings/sources.json")
 
 # Jobs on other machines, which parse this again, have the settings.
 if workflow.is_main_process:

@@ -5,10 +5,14 @@ Makes manifest.parquet, issues.csv and ingest_notes.csv, and from these the data
 and audit.csv.
 """
 
-# The files of a generator are inputs; those of other people are not: see defectbench.sources.
+# No image is an input or an output: there may be thousands, each of which Snakemake would compare with each. See
+# defectbench.sources for how a change of them is noticed.
 GENERATED = []
 if STUDY.dataset.generator is not None:
-    GENERATED = [str(path) for path in STUDY.dataset.source_files()]
+    record = STUDY.dataset.root / RECORD
+    GENERATED = [*map(str, STUDY.dataset.label_files()), str(record)]
+    if workflow.is_main_process:
+        withdraw_incomplete(SOURCES_MEMO, record)
 
 if GENERATED:
 

@@ -5,9 +5,11 @@ Those that several rules need are in common.smk.
 
 @cache
 def sources():
-    """The source files of other people; only where ingest has a job, since they may be thousands."""
-    paths = STUDY.dataset.source_files() if STUDY.dataset.generator is None else []
-    return read_sources(paths, Path(f"runs/{DS}/settings/sources.json"))
+    """The source files, as one digest; only where ingest has a job, since they may be thousands."""
+    paths = STUDY.dataset.source_files()
+    if GENERATED:
+        return read_generated(paths, SOURCES_MEMO, STUDY.dataset.root / RECORD)
+    return read_sources(paths, SOURCES_MEMO)
 
 
 def split_file(wildcards):

@@ -201,6 +201,16 @@ def test_exactly_these_jobs_are_stale_after(change, clean):
     assert clean.stale_jobs(configfile=configfile) == sorted(EXPECTED[change])
 
 
+def test_a_generated_image_that_is_missing_is_generated_again(clean):
+    image = clean.folder / SOURCE / "train_images/steel_00003.jpg"
+    clean.edit(str(image.relative_to(clean.folder)), b"", b"")  # to be put back
+    clean.edit(f"{SOURCE}/generated.sha256", b"", b"")
+    image.unlink()
+    stale = clean.stale_jobs()
+    assert ("synthesize", "") in stale
+    assert ("ingest", "") in stale
+
+
 def test_a_real_edit_of_a_script_reruns_its_rule_and_what_follows(clean):
     clean.edit("workflow/scripts/train_reference.py", b"", b"\nOTHER = 1\n")
     assert clean.stale_jobs() == sorted(experiments("reference") + TABLES)

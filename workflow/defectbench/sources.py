@@ -9,12 +9,14 @@ import json
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from defectbench.files import file_sha256, write_text
 
 THREADS = 4
+RECORD = "generated.sha256"
+"""Name of the digest of generated files, beside them."""
 ANNOUNCED = 2**30
 """Bytes from which a first reading is announced: it takes seconds to minutes."""
 
@@ -28,15 +30,15 @@ class Sources:
     megabytes: float
 
 
-def read_sources(paths: Sequence[Path], memo: Path) -> Sources:
+def read_sources(paths: Sequence[Path], memo: Path | None = None) -> Sources:
     """Digest of the files ``paths``.
 
     Files whose size and time are those in ``memo`` are not read again; it is rewritten if something changed, and
     may be deleted. Files that are not there count as such.
     """
-    known = _read_memo(memo)
+    known = _read_memo(memo) if memo else {}
     found = {str(path): _stat(path) for path in paths}
-    changed = [path for path, stat in found.items() if stat is not None and known.get(path, [])[:2] != stat]
+    changed = [path for path, stat in found.items() if stat is not None and (known.get(path) or [])[:2] != stat]
     size = sum(stat[0] for path in changed if (stat := found[path]))
     if size > ANNOUNCED:
         text = f"Reading {len(changed):,} source files, {size / 1e9:.1f} GB, once, so that later changes are noticed"
@@ -46,11 +48,29 @@ def read_sources(paths: Sequence[Path], memo: Path) -> Sources:
     entries = {
         path: [*stat, read.get(path) or known[path][2]] if stat else None for path, stat in sorted(found.items())
     }
-    if entries != known:
+    if memo and entries != known:
         write_text(memo, json.dumps(entries))
     content = [[path, entry and entry[2]] for path, entry in entries.items()]
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     return Sources(digest[:16], sum(stat[0] for stat in found.values() if stat) / 1e6)
+
+
+def read_generated(paths: Sequence[Path], memo: Path, record: Path) -> Sources:
+    """As :func:`read_sources`, of files that a rule generates; its last output, ``record``, is their digest.
+
+    They have one constant digest before they are generated, and after it as long as nobody edits them.
+    """
+    found = read_sources(paths, memo)
+    is_unchanged = not record.is_file() or record.read_text(encoding="utf-8").strip() == found.digest
+    return replace(found, digest="generated") if is_unchanged else found
+
+
+def withdraw_incomplete(memo: Path, record: Path) -> None:
+    """Delete the ``record`` of generated files if one that is in ``memo`` is gone: Snakemake generates all again."""
+    there = (path for path, entry in _read_memo(memo).items() if entry)
+    if record.is_file() and (missing := next((path for path in there if not Path(path).is_file()), None)):
+        print(f"{missing} is missing: generated files are made again when they are needed", file=sys.stderr)
+        record.unlink()
 
 
 def _stat(path: Path) -> list[int] | None:
