@@ -5,7 +5,7 @@
 Each round starts from nothing, is killed once with SIGKILL (Snakemake, a job of it, or both, in turn), and is continued
 with the README's command. It must end with the same results.csv, timings aside, no process and no lock left. Beside the
 rounds, the same study runs in another folder, again and again: it must never notice. Then a training runs out of memory
-and, as root, the study out of disk. The times of the kills follow from --seed.
+and, as root, the study out of disk. The times of the kills, as shares of an undisturbed run's, follow from --seed.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The training loop: budget, history, checkpoints, resume."""
 
 import errno
+import re
 from copy import deepcopy
 
 import numpy as np
@@ -114,7 +115,9 @@ def test_a_training_killed_after_early_stopping_does_not_continue(tmp_path):
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")], ids=str)
-def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written_leaves_the_one_before(tmp_path, monkeypatch, failure):
+def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written_leaves_the_one_before(
+    tmp_path, monkeypatch, capsys, failure
+):
     config = settings(steps=6, eval_every=2)
     undisturbed = train(tmp_path / "a", config)
     write = torch.save
@@ -130,7 +133,10 @@ def test_a_kill_or_a_full_disk_while_a_checkpoint_is_written_leaves_the_one_befo
         with pytest.raises((type(failure), SystemExit)):
             train(tmp_path / "b", config)
     assert not [path for path in (tmp_path / "b").rglob("*") if path.name.startswith(".")]
+    assert torch.load(tmp_path / "b" / "last.ckpt", weights_only=True)["global_step"] == 2
+    capsys.readouterr()
     resumed = train(tmp_path / "b", config)
+    assert re.findall(r"^squares +step +(\d+)/6", capsys.readouterr().out, re.M) == ["4", "6"]
     for name, values in undisturbed.weights.items():
         assert all(torch.equal(values[key], resumed.weights[name][key]) for key in values)
 

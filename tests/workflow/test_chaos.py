@@ -9,8 +9,7 @@ from tiny_study import CONFIG
 
 EXPERIMENT = "runs/tiny_steel/unet/unet-tu-test-resnet_full_none_native_threads-1_batch-size-4_steps-4_eval-every-2_s42"
 RESULTS = ("metrics.json", "model/weights.safetensors", "calibration.json", "test.pred.parquet")
-
-
+TRAINED = ("model/weights.safetensors", "model/weights.safetensors.sha256", "run.json", "history.csv")
 WANTED = f"{EXPERIMENT}/metrics.json"
 
 
@@ -26,18 +25,32 @@ def read_results(project):
     return {name: (project.folder / EXPERIMENT / name).read_bytes() for name in RESULTS}
 
 
-@pytest.mark.parametrize(
-    ("target", "options"), [("snakemake", []), ("both", []), ("job", ["--keep-incomplete"])], ids=str
-)
-def test_a_killed_training_goes_on_to_the_same_result(target, options, project, copy):
-    in_training = (copy.folder / EXPERIMENT / "state").is_dir
-    assert run_and_kill(copy, target, in_training, WANTED, *options, configfile=CONFIG)
+def kill_in_training(copy, target, *options):
+    assert run_and_kill(copy, target, (copy.folder / EXPERIMENT / "state").is_dir, WANTED, *options, configfile=CONFIG)
     assert not (copy.folder / EXPERIMENT / "run.json").exists()
-    resume(copy, WANTED, configfile=CONFIG)
 
+
+def assert_resumed(copy, project):
+    resume(copy, WANTED, configfile=CONFIG)
     assert read_results(copy) == read_results(project)
     assert not leftovers(copy)
     assert not processes_in(copy.folder)
+
+
+@pytest.mark.parametrize("target", ["snakemake", "both"])
+def test_a_killed_training_goes_on_to_the_same_result(target, project, copy):
+    kill_in_training(copy, target)
+    assert_resumed(copy, project)
+
+
+def test_half_files_that_were_kept_are_not_used(project, copy):
+    """Jobs leave none, since they rename whole files; so halves of all that the training makes are put there."""
+    kill_in_training(copy, "job", "--keep-incomplete")
+    for name in TRAINED:
+        whole, half = project.folder / EXPERIMENT / name, copy.folder / EXPERIMENT / name
+        half.parent.mkdir(exist_ok=True)
+        half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert_resumed(copy, project)
 
 
 def test_of_two_runs_started_at_once_in_one_folder_one_says_so_and_nothing_is_lost(project, copy):

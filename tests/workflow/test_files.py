@@ -11,12 +11,13 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     def write_half():
         with atomic(path) as temporary:
             temporary.write_text("half")
-            raise RuntimeError
+            raise RuntimeError("no space")
 
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError) as failure:
         write_half()
+    assert failure.value.__notes__ == [f"while writing {path}"]
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

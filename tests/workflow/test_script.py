@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
+from textwrap import indent
 
 import pytest
+from small_disk import small_disk
 from tiny_study import ROOT
 
 from defectbench.script import UserError, run_script
@@ -142,18 +143,43 @@ def test_a_job_ends_soon_after_its_run_was_killed():
         job.stdout.close()
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small file system needs root")
-def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path):
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", tmp_path], capture_output=True, text=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount: {mounted.stderr}")
-    try:
-        assert _write(tmp_path, 4 * 2**20) == (1, "The disk is full", [])
-        assert _write(tmp_path, 2**19) == (0, "", ["table.bin"])
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
+# How libraries write what may be large: plain bytes, a checkpoint, a prediction file.
+WRITERS = {
+    "bytes": (
+        "from defectbench.files import atomic\nwith atomic(path) as temporary:\n    temporary.write_bytes(bytes(size))"
+    ),
+    "checkpoint": (
+        "import torch\nfrom defectbench.training.checkpoints import AtomicCheckpoints\n"
+        "AtomicCheckpoints().save_checkpoint({'weights': torch.zeros(size // 4)}, path)"
+    ),
+    "predictions": (
+        "import numpy as np\nfrom defectbench.inference.prediction_file import PredictionHeader, write_predictions\n"
+        "codes = np.random.default_rng(0).integers(0, 65536, (1, 1, size // 2)).astype(np.uint16)\n"
+        "with write_predictions(path, PredictionHeader('val', ('a',), True)) as writer:\n    writer.add('1.png', codes)"
+    ),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_a_full_disk_is_said_with_the_file_and_leaves_the_one_before(tmp_path, writer):
+    def write(size: int) -> subprocess.CompletedProcess:
+        program = (
+            "from pathlib import Path\nfrom defectbench.script import run_script\n"
+            f"path, size = Path('large.pred.parquet'), {size}\n@run_script\ndef main(argv):\n"
+            f"{indent(writer, '    ')}\nmain([])\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    with small_disk(tmp_path, "1m"):
+        assert write(2**18).returncode == 0
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        full = write(2**22)
+        assert full.returncode == 1
+        assert full.stderr.startswith("The disk is full. Free some space, then run the same command again"), full.stderr
+        assert full.stderr.endswith("; while writing large.pred.parquet\n")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_too_little_memory_is_said():
@@ -164,16 +190,3 @@ def test_too_little_memory_is_said():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.split(".")[0]) == (1, "Out of memory")
-
-
-def _write(folder: Path, size: int) -> tuple[int, str, list[str]]:
-    """Exit status, beginning of the message and files left of a script that writes ``size`` bytes."""
-    program = (
-        "from pathlib import Path\nfrom defectbench.files import atomic\nfrom defectbench.script import run_script\n"
-        "@run_script\ndef main(argv):\n"
-        f"    with atomic(Path('table.bin')) as temporary:\n        temporary.write_bytes(bytes({size}))\nmain([])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr.split(".")[0], sorted(path.name for path in folder.iterdir())

@@ -13,7 +13,10 @@ from typing import Any
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, an empty file; on success rename it to ``path``, on failure remove it."""
+    """Give a temporary path beside ``path``, an empty file; on success rename it to ``path``, on failure remove it.
+
+    An error of the block gets a note that names ``path``: those of a full disk name at most the temporary file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
@@ -22,6 +25,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except Exception as error:
+        error.add_note(f"while writing {path}")
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

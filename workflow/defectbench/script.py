@@ -79,7 +79,7 @@ def _is_alive(pid: int) -> bool:
 
 def _resource_message(error: BaseException) -> str | None:
     """What to do about a full disk or too little memory; None for other errors. Libraries word these differently."""
-    text = str(error)
+    text = printable("; ".join([str(error), *getattr(error, "__notes__", ())]))
     # The last two are torch's, of a checkpoint that could not be written.
     disk_full = ("No space left", "PytorchStreamWriter failed", ". unexpected pos ")
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in disk_full):
