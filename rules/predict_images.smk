@@ -9,8 +9,8 @@ NEW = STUDY.predict_images
 if NEW.experiment:
     NEW_BY = EXPERIMENTS[NEW.experiment]
     NEW_MODELS = [EXPERIMENTS[exp_id] for exp_id in NEW_BY.traits.members] or [NEW_BY]
-    # A submission, and so a gate, needs a map per class.
-    NEW_GATE = NEW.gate and NEW_BY.traits.task == "per_class"
+    # A submission, and so a gate, needs a map per class; an imposed policy is all that is applied.
+    NEW_GATE = NEW.gate and NEW.policy == "chosen" and NEW_BY.traits.task == "per_class"
 
     rule predict_images:
         """Predict a folder of images, and draw and list the defects."""
@@ -28,6 +28,7 @@ if NEW.experiment:
             ),
             manifest=f"runs/{DS}/manifest.parquet",
             scaling=measured(f"runs/{DS}/packed"),
+            sample=NEW.sample_submission.as_posix() if NEW.sample_submission else [],
         output:
             directory(result_files("predict_images")),
         params:
@@ -41,9 +42,14 @@ if NEW.experiment:
                 Path(result_files("settings/new_images.json")[0]),
             ).digest,
             options=lambda wildcards, input: " ".join(
-                f"--{name} {quote(str(input[name]))}"
-                for name in ("gate", "scaling")
-                if input[name]
+                [
+                    *(
+                        f"--{name} {quote(str(input[name]))}"
+                        for name in ("gate", "scaling", "sample")
+                        if input[name]
+                    ),
+                    *(["--imposed"] if NEW.policy == "imposed" else []),
+                ]
             ),
         log:
             result_files("logs/predict_images.log"),

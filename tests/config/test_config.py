@@ -101,11 +101,33 @@ def test_a_section_that_is_no_group_of_keys_is_refused(section, value):
         ({"model": "unet", 1: 2}, "experiments.0"),
         ({"model": "unet", "seed": []}, "experiments.0.seed: an empty list; give at least one value"),
         ({"model": "all_empty", "cv": 5}, "all_empty_full_none_native_cv5_s42: cv averages scores"),
+        (
+            {"model": "sam3", "phrases": "pit", "cv": 5, "name": "zero"},
+            "zero: zero-shot: each fold would have the same",
+        ),
+        (
+            {"model": "sam2", "prompt": "box", "tune": "lora", "cv": 5, "name": "boxes"},
+            "boxes: cv is for models that see",
+        ),
         ({"model": "unet", "defaults": [1]}, "experiments.0.defaults: unknown key"),
     ],
 )
 def test_entries_of_the_wrong_kind_are_refused_with_their_key(entry, expected):
     assert problems_of(changed(experiments=[entry]))[0].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"model": "sam3", "phrases": "pit", "tune": "lora"},
+        {"model": "sam2_head", "tune": ["head", "lora"]},
+        {"model": "sam2", "prompt": "full_box", "tune": "lora"},
+        {"model": "unet", "mode": "crops", "crop": "256x512", "prediction": "tiles", "overlap": 256},
+    ],
+)
+def test_models_that_see_the_image_alone_can_be_cross_validated(entry):
+    study = load_study(changed(split={"n_folds": 5}, experiments=[{**entry, "cv": 5}]))
+    assert {experiment.cv for experiment in study.experiments} == {5}
 
 
 def test_keys_that_are_numbers_are_unknown_keys():

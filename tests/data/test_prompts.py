@@ -143,6 +143,18 @@ def test_points_lie_inside_and_near_the_object(y, x, seed):
         assert (distance <= 6.01).all()
 
 
+def test_points_per_image_are_one_prompt_for_all_its_defects():
+    mask, per_image = squares((3, 3), (30, 60)), PromptSettings(points_per="image", near=6)
+    (prompt,) = draw_prompts("points", mask, "a", per_image)
+    inside = prompt.labels == INSIDE
+    assert (mask[prompt.points[:, 1].astype(int), prompt.points[:, 0].astype(int)] == inside).all()
+    assert 3 <= inside.sum() <= 5
+    assert 3 <= (~inside).sum() <= 5
+    assert draw_prompts("points", squares(), "a", per_image) == []
+    # Boxes are those of objects.
+    assert len(draw_prompts("box", mask, "a", per_image)) == 2
+
+
 def test_points_depend_on_seed_and_image_alone():
     mask = squares((10, 10), side=12)
     one, same, other, reseeded = (

@@ -143,3 +143,29 @@ def test_run_json_says_so_and_the_results_follow(dataset, tmp_path, zero_shot):
         assert row["dice_all"] != row["dice_all_at_0.5"]
         assert pd.isna(row["dice_all_calibrated"])
         assert row["used_val_labels"]
+
+
+@pytest.mark.parametrize("zero_shot", [False, True])
+def test_an_imposed_policy_is_scored_beside_the_chosen_ones_and_changes_none_of_them(dataset, zero_shot):
+    least = 5
+    imposed = {"threshold": 0.3, "min_area": least}
+    calibration, scores, metrics = scored(dataset, zero_shot=zero_shot, imposed=imposed)
+    plain_calibration, _, plain = scored(dataset, zero_shot=zero_shot)
+    assert calibration.imposed == {"k": 77, "min_area": least}  # 0.3 * 256 = 76.8
+    assert {**asdict(calibration), "imposed": None} == asdict(plain_calibration)
+    others = [name for name in plain if not name.endswith("_imposed") and name != "per_class"]
+    assert {name: metrics[name] for name in others} == {name: plain[name] for name in others}
+    assert plain["dice_all_imposed"] is None
+    counted = scores.per_image.to_pandas().query("policy == 'imposed' and role == 'test' and `class` == 'merged'")
+    dice = []
+    for image_id, codes in noisy_maps(dataset.truth, merged=False)["test"].items():
+        mask = np.zeros(codes.shape[1:], bool)
+        for plane in codes:
+            labels, _ = ndimage.label(plane >= threshold_code(77), np.ones((3, 3)))
+            mask |= (labels > 0) & (np.bincount(labels.ravel())[labels] >= least)
+        truth = dataset.truth["test"][image_id].any(axis=0)
+        row = counted.set_index("image_id").loc[image_id]
+        assert row[["tp", "fp", "fn"]].tolist() == [(mask & truth).sum(), (mask & ~truth).sum(), (~mask & truth).sum()]
+        total = mask.sum() + truth.sum()
+        dice.append(2 * (mask & truth).sum() / total if total else 1.0)
+    assert metrics["dice_all_imposed"] == pytest.approx(np.mean(dice))

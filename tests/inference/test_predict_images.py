@@ -14,6 +14,7 @@ from evaluation_fixtures import CLASSES, make_dataset, random_truth
 from PIL import Image
 from pycocotools import mask as coco
 from safetensors.torch import save_file
+from scipy import ndimage
 
 from defectbench.config.base import MERGED, ConfigError
 from defectbench.config.families.yolo import YoloSettings
@@ -22,11 +23,13 @@ from defectbench.data.images import ROTATED
 from defectbench.data.manifest import read_manifest, write_manifest
 from defectbench.data.submission import read_submission
 from defectbench.evaluation.calibration import Calibration
+from defectbench.evaluation.submission_score import run_area
 from defectbench.families import registry
 from defectbench.families.registry import LoadError, load_experiment
-from defectbench.files import write_json
+from defectbench.files import read_json, write_json
 from defectbench.inference.prediction_file import PredictionFile
 from defectbench.inference.tta import add_tta
+from defectbench.metrics.codes import STEPS_PER_LOGIT
 
 SHAPE = (20, 30)
 
@@ -136,6 +139,65 @@ def test_the_gate_of_a_submission_empties_a_class(project):
     by_class = table.groupby("class")["defect"]
     assert not by_class.any()["pits"]
     assert by_class.all()["cracks"]
+
+
+SAMPLES = {
+    "joined": ("ImageId_ClassId,EncodedPixels", "{}_{},1 1"),
+    "separate": ("ImageId,EncodedPixels,ClassId", "{},1 1,{}"),
+}
+
+
+@pytest.mark.parametrize("layout", SAMPLES)
+def test_submissions_have_the_order_of_the_sample(project, layout):
+    folder, dataset, images = project
+    keys = [(name, value) for value in (2, 1) for name in ("lot/c.png", "a.png", "b.png")]
+    header, row = SAMPLES[layout]
+    sample = folder / "sample_submission.csv"
+    sample.write_text("\n".join([header, *(row.format(*key) for key in keys)]) + "\n")
+    out = run(folder, dataset, "--sample", sample)
+    for name in ("submission.csv", "submission_separate.csv"):
+        assert list(read_submission(out / name, dict.fromkeys(images, SHAPE))) == keys
+    # A sample that lists images alone: their order, then that of the classes.
+    sample.write_text("\n".join([header, *(row.format(name, 1) for name, _ in keys[:3])]) + "\n")
+    out = run(folder, dataset, "--sample", sample)
+    expected = [(name, value) for name, _ in keys[:3] for value in (1, 2)]
+    assert list(read_submission(out / "submission.csv", dict.fromkeys(images, SHAPE))) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([("a.png", 1), ("a.png", 2), ("b.png", 1)], "lacks 3 of the predicted rows: b.png class 2, lot/c.png class 1"),
+        ([(n, v) for n in ("a.png", "b.png", "lot/c.png", "d.png") for v in (1, 2)], "has besides 2 of the predicted"),
+        ([(n, v) for n in ("a.png", "a.png", "b.png", "lot/c.png") for v in (1, 2)], "lists a row twice"),
+    ],
+)
+def test_a_sample_of_other_images_stops_before_anything_is_predicted(project, capsys, rows, problem):
+    folder, dataset, _ = project
+    sample = folder / "sample_submission.csv"
+    sample.write_text("\n".join(["ImageId_ClassId,EncodedPixels", *(f"{n}_{v}," for n, v in rows)]) + "\n")
+    with pytest.raises(SystemExit):
+        run(folder, dataset, "--sample", sample)
+    assert problem in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_imposed_masks_are_those_of_the_imposed_threshold_and_smallest_area(project):
+    folder, dataset, images = project
+    path = folder / "experiment" / "calibration.json"
+    k, least = 200, 30
+    write_json(path, read_json(path) | {"imposed": {"k": k, "min_area": least}})
+    out = run(folder, dataset, "--imposed")
+    submitted = read_submission(out / "submission.csv", dict.fromkeys(images, SHAPE))
+    kept = 0
+    for name, grey in images.items():
+        for value, codes in enumerate(bright(np.stack([grey] * 3, axis=-1)), start=1):
+            mask = 1 / (1 + np.exp(-(codes.astype(float) - 32768) / STEPS_PER_LOGIT)) >= k / 256
+            labels, _ = ndimage.label(mask, np.ones((3, 3)))
+            expected = int(sum(size for size in np.bincount(labels.ravel())[1:] if size >= least))
+            assert run_area(submitted[name, value]) == expected
+            kept += expected
+    assert kept > 0
 
 
 def test_overlays_of_an_earlier_folder_are_removed(project):

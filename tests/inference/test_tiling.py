@@ -61,7 +61,7 @@ def test_weights_fall_off_to_the_edges_as_computed_by_hand():
 
 @given(st.integers(1, 300), st.integers(1, 70), st.data())
 def test_weights_add_up_to_one_and_are_exactly_one_in_pixels_of_one_tile(length, tile, data):
-    overlap = data.draw(st.integers(0, tile - 1))
+    overlap = data.draw(st.integers(0, 2 * tile))
     total, count = np.zeros(length), np.zeros(length, int)
     parts = axis_weights(length, tile, overlap)
     for part, weights in parts:
@@ -70,7 +70,19 @@ def test_weights_add_up_to_one_and_are_exactly_one_in_pixels_of_one_tile(length,
         count[part] += 1
     np.testing.assert_allclose(total, 1, rtol=1e-12)
     assert (total[count == 1] == 1).all()
-    assert all(a[0].stop - b[0].start >= overlap for a, b in itertools.pairwise(parts))
+    least = overlap if overlap < tile else tile // 2
+    assert all(a[0].stop - b[0].start >= least for a, b in itertools.pairwise(parts))
+
+
+def test_tiles_of_a_strip_as_high_as_a_tile_overlap_by_half_of_their_width():
+    windows = []
+
+    def predict(window):
+        windows.append(window)
+        return np.zeros((1, window[0].stop - window[0].start, window[1].stop - window[1].start))
+
+    list(Tiling((256, 512), 256).bands(256, 1600, predict))
+    assert windows == [(slice(0, 256), slice(x, x + 512)) for x in (0, 256, 512, 768, 1024, 1088)]
 
 
 def stitch(tiling, height, width, predict):

@@ -257,6 +257,14 @@ def test_fp16_without_a_gpu_is_refused(monkeypatch):
         fit_module.resolve_precision("fp16")
 
 
+@pytest.mark.parametrize(("has_bf16", "expected"), [(True, "bf16"), (False, "fp16")])
+def test_precision_auto_is_mixed_on_every_gpu(monkeypatch, has_bf16, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert fit_module.resolve_precision("auto") == expected
+    assert fit_module.resolve_precision("fp32") == "fp32"
+
+
 def test_a_loss_that_is_not_finite_stops_with_step_and_images(tmp_path):
     config = settings(steps=5)
     with pytest.raises(TrainingError, match=r"loss is nan at step 0, dataset indices \["):

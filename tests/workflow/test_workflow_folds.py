@@ -73,3 +73,26 @@ def test_another_inner_val_retrains_the_folds_and_nothing_before_them(folded):
     stale = folded.stale(f"{FOLDED}/cv.json", configfile="changed.yaml")
     assert stale["cv_fold"] == stale["train_unet"] == stale["share_training"] == 3
     assert not stale.keys() & {"ingest", "split", "folds", "pack"}
+
+
+@pytest.mark.slow
+def test_promptable_networks_that_see_the_image_alone_are_cross_validated(tmp_path):
+    project = Project(tmp_path / "project")
+    nano = {"size": "nano", "init": "random"}
+    entries = [
+        {"model": "sam2_head", **nano, "tune": ["head", "lora"]},
+        {"model": "sam2", **nano, "tune": "lora", "prompt": "full_box"},
+        {"model": "sam3", **nano, "tune": "lora", "phrases": "defect", "accumulate": 1},
+    ]
+    study = {
+        "split": {"train": 0.6, "val": 0.2, "test": 0.2, "seed": 42, "n_folds": 2},
+        "defaults": {"batch_size": 4, "steps": 2, "threads": 1, "cv": 2},
+        "experiments": entries,
+    }
+    configfile = project.config(like="config/test/folds.yaml", **study)
+    results = "results/folds/results.csv"
+    done = project.snakemake(results, "--cores", "2", "--resources", "gpu=1", configfile=configfile)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    table = pd.read_csv(project.folder / results)
+    assert table["cv_folds"].tolist() == [2, 2, 2, 2]
+    assert set(table["track"]) == {"automatic"}

@@ -2,8 +2,9 @@
 
 Writes into --out: maps.pred.parquet (score maps), overlays/ (images with the outlines of the predicted defects, PNG),
 annotations.json (COCO), images.csv (a row per image and class) and, of experiments with a map per class,
-submission.csv and submission_separate.csv (Kaggle). Masks have the calibrated thresholds and
-post-processing and, with --gate, pass the gate of a submission.
+submission.csv and submission_separate.csv (Kaggle), with --sample in its order. Masks have the calibrated
+thresholds and post-processing and, with --gate, pass the gate of a submission; or, with --imposed, those of
+calibrate.imposed.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from defectbench.data.manifest import read_manifest
 from defectbench.data.preview import preview_names
 from defectbench.data.rle import runs_from_coco
 from defectbench.data.scaling import Scaling
-from defectbench.data.submission import Layout, write_submission
+from defectbench.data.submission import Layout, read_order, write_submission
 from defectbench.data.tables import csv_text
 from defectbench.data.writers import coco
 from defectbench.evaluation.calibration import Calibration
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="manifest.parquet of its dataset: class values")
     parser.add_argument("--images", type=Path, required=True, help="folder of the images, searched with its subfolders")
     parser.add_argument("--gate", type=Path, help="submission.json of the experiment, for its gate")
+    parser.add_argument("--imposed", action="store_true", help="masks by the threshold and smallest area imposed")
+    parser.add_argument("--sample", type=Path, help="sample_submission.csv: images and order of the submissions' rows")
     parser.add_argument("--scaling", type=Path, help="scaling.json of its dataset, for pictures of deep images")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     args = parser.parse_args(argv)
@@ -58,7 +61,10 @@ def main(argv: list[str] | None = None) -> None:
     scaling = Scaling.read(args.scaling) if args.scaling else None
     # As viewers show them, unless the images that were learned from are not: cameras may say how they were held.
     upright = not labels.frame["stored_as"].str.endswith(ROTATED).any()
-    results = PredictedImages(classes, (1,) if classes == (MERGED,) else labels.class_values)
+    values = (1,) if classes == (MERGED,) else labels.class_values
+    rows = [(image_id, value) for image_id in ids for value in values]
+    order = read_order(args.sample, rows) if args.sample else rows  # a wrong sample stops before anything is predicted
+    results = PredictedImages(classes, values)
     # Overlays of an earlier run would be mistaken for results of this one.
     shutil.rmtree(args.out / "overlays", ignore_errors=True)
     header = PredictionHeader("new", classes, calibration.has_scores)
@@ -66,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         for image_id, stored in read_images(args.images, ids, upright, kind, channels):
             codes = predictor(stored)
             image = stored if scaling is None else scaling.apply(stored)
-            masks = final_masks(codes, calibration, image)
+            masks = final_masks(codes, calibration, image, imposed=args.imposed)
             if gate is not None:
                 masks = gate.apply(masks, codes)
             maps.add(image_id, codes)
@@ -77,13 +83,13 @@ def main(argv: list[str] | None = None) -> None:
     write_text(args.out / "images.csv", csv_text(results.table()))
     if classes != (MERGED,):
         names: dict[Layout, str] = {"joined": "submission.csv", "separate": "submission_separate.csv"}
+        counts = {
+            (row.image_id, value): counts
+            for row in manifest.frame.itertuples()
+            for value, counts in zip(manifest.class_values, row.rle, strict=True)
+        }
         for layout, name in names.items():
-            rows = (
-                (row.image_id, value, runs_from_coco(counts))
-                for row in manifest.frame.itertuples()
-                for value, counts in zip(manifest.class_values, row.rle, strict=True)
-            )
-            write_submission(args.out / name, rows, layout)
+            write_submission(args.out / name, ((*key, runs_from_coco(counts[key])) for key in order), layout)
     flagged = results.table().groupby("image_id")["defect"].any().sum()
     print(f"{args.out}: {len(ids)} images, {flagged} with a defect")
     if others := passed_over(args.images):

@@ -60,6 +60,15 @@ class PostProcessingSettings(Settings):
         return crfs
 
 
+class ImposedSettings(Settings):
+    """A threshold and a smallest area that nobody chose on the val images."""
+
+    threshold: float = Field(0.5, gt=0, lt=1, description="Probability from which a pixel counts, rounded to k/256")
+    min_area: float = Field(
+        0, ge=0, description="Smallest area that a component may have: from 1 up pixels, below 1 a share of the image"
+    )
+
+
 class CalibrateSettings(Settings):
     """The threshold policy. Candidates are the codes of p = k/256, k = 1 ... 255."""
 
@@ -71,6 +80,11 @@ class CalibrateSettings(Settings):
     recall: float = Field(0.95, gt=0, le=1, description="The least recall of the objective recall_at_least")
     post_processing: PostProcessingSettings | None = Field(
         PostProcessingSettings(), description="Candidates for the metrics named _pp; none: no post-processing"
+    )
+    imposed: ImposedSettings | None = Field(
+        None,
+        description="A policy given beforehand, as in {threshold: 0.5, min_area: 3500}: its metrics, named _imposed, "
+        "stand beside those of the chosen ones, and nothing is selected by them",
     )
 
     @property

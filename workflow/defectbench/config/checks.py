@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from defectbench.config.calibrate import CalibrateSettings
 from defectbench.config.dataset import DatasetSettings
 from defectbench.config.experiment import Experiment
 from defectbench.config.family_settings import ImageSettings
@@ -100,8 +101,10 @@ def wrong_folds(experiments: Sequence[Experiment], n_folds: int) -> list[str]:
         name, traits = experiment.name, experiment.traits
         if experiment.cv not in (0, n_folds):
             problems.append(f"{name}: cv is {experiment.cv}, split.n_folds {n_folds}; give both alike")
-        if experiment.cv and traits.prompt != "none":
+        if experiment.cv and not (traits.sees_image_alone or traits.is_detector):
             problems.append(f"{name}: cv is for models that see the image alone; leave cv or prompt out")
+        if experiment.cv and not (traits.uses_labels or traits.members):
+            problems.append(f"{name}: zero-shot: each fold would have the same model; leave cv out")
         if experiment.cv and traits.is_detector:
             problems.append(f"{name}: cv averages maps, and a detector gives boxes alone; leave cv out")
         if experiment.cv and not traits.has_scores:
@@ -147,9 +150,14 @@ def _is_oracle(experiment: Experiment, experiments: Sequence[Experiment]) -> boo
 
 
 def resolve_predict_images(
-    settings: PredictImagesSettings, experiments: Sequence[Experiment], problems: list[str]
+    settings: PredictImagesSettings,
+    experiments: Sequence[Experiment],
+    calibrate: CalibrateSettings,
+    problems: list[str],
 ) -> PredictImagesSettings:
     """``settings`` with the id of the experiment that they refer to; mistakes are added to ``problems``."""
+    if settings.policy == "imposed" and calibrate.imposed is None:
+        problems.append("predict_images.policy: 'imposed' needs calibrate.imposed: {threshold: ..., min_area: ...}")
     if settings.images is None and settings.experiment is None:
         return settings
     if settings.images is None or settings.experiment is None:
@@ -161,6 +169,8 @@ def resolve_predict_images(
             problems.append(f"predict_images.images: no image below {settings.images}; names end with {suffixes}")
     except WalkError as error:
         problems.append(f"predict_images.images: {error}")
+    if (sample := settings.sample_submission) and not sample.is_file():
+        problems.append(f"predict_images.sample_submission: there is no file {sample}; or leave it out")
     key = "predict_images.experiment"
     experiment = find_one(settings.experiment, experiments, key, problems)
     if experiment is None:
@@ -173,4 +183,6 @@ def resolve_predict_images(
             f"{key}: {', '.join(unable)} cannot predict images outside the dataset: it needs prompts or predicts "
             f"boxes alone; those that can: {', '.join(able) or 'none of this study'}"
         )
+    if settings.sample_submission and experiment.traits.task != "per_class":
+        problems.append(f"predict_images.sample_submission: {experiment.name} has no map per class (task: per_class)")
     return settings.model_copy(update={"experiment": experiment.exp_id})

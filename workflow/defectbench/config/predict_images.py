@@ -1,6 +1,7 @@
 """Settings of the prediction of images without labels."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,6 +20,14 @@ class PredictImagesSettings(Settings):
     )
     gate: bool = Field(
         True, description="Empty a class of an image whose defect score is low; needs a map per class (task: per_class)"
+    )
+    policy: Literal["chosen", "imposed"] = Field(
+        "chosen",
+        description="Masks by the thresholds and post-processing chosen on val, or by those of calibrate.imposed, "
+        "without gate",
+    )
+    sample_submission: Path | None = Field(
+        None, description="Kaggle's sample_submission.csv: the rows of submissions have its images and its order"
     )
 
 

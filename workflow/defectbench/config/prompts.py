@@ -45,7 +45,12 @@ class PromptSettings(Settings):
     merge_distance: int = Field(
         10, ge=0, description="Components with at most this many pixels between them share a prompt"
     )
-    min_points: int = Field(3, ge=1, description="Least number of positive, and of negative, points of an object")
+    points_per: Literal["object", "image"] = Field(
+        "object",
+        description="What the points of prompt: points are drawn for: each object has its own, or one prompt has "
+        "points of all defects of an image. Trainings and cascades prompt each object",
+    )
+    min_points: int = Field(3, ge=1, description="Least number of positive, and of negative, points of a prompt")
     max_points: int = Field(5, ge=1, description="Largest number of each")
     near: int = Field(20, ge=1, description="Negative points lie at most this many pixels from their object")
 

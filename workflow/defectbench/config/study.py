@@ -153,7 +153,7 @@ def load_study(config: dict[str, Any], configfile: str = "FILE") -> Study:
     if "split" in valid:
         problems += wrong_folds(experiments, sections.split.n_folds)
     report = resolve_ablations(sections.report, experiments, problems)
-    predict_images = resolve_predict_images(sections.predict_images, experiments, problems)
+    predict_images = resolve_predict_images(sections.predict_images, experiments, sections.calibrate, problems)
     if problems or dataset is None:
         raise ConfigError(problems)
     resolved = dict(sections) | {"report": report, "predict_images": predict_images}

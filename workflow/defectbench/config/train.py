@@ -54,7 +54,12 @@ class TrainSettings(BudgetSettings):
         "full",
         description="The network predicts whole images, or tiles of the size crop, blended where they overlap",
     )
-    overlap: int = Field(64, ge=0, description="prediction: tiles: least overlap of neighbouring tiles, pixels")
+    overlap: int = Field(
+        64,
+        ge=0,
+        description="prediction: tiles: least overlap of neighbouring tiles, pixels; along a side of the tile that is "
+        "not longer than this, half of that side",
+    )
     tta: str = Field(
         "none",
         pattern=r"^(none|(hflip|\d*\.?\d+)(\+(hflip|\d*\.?\d+))*)$",
@@ -85,7 +90,7 @@ class TrainSettings(BudgetSettings):
         "of all images, in which false alarms on clean ones count",
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: bf16 where the hardware has it, else fp32; fp16 needs a GPU"
+        "auto", description="auto: bf16 where the hardware has it, else fp16 on a GPU, fp32 on a CPU; fp16 needs a GPU"
     )
     threads: int = Field(2, ge=1, description="torch's CPU threads; results depend on it")
     seed: int = Field(42, ge=0)
@@ -158,8 +163,9 @@ class TrainSettings(BudgetSettings):
         side = min(self.crop_size)
         if self.mode == "pre_crops" and self.stride > side:
             raise ValueError(f"stride {self.stride} leaves gaps between tiles of {self.crop}; allowed: at most {side}")
-        if self.prediction == "tiles" and self.overlap >= side:
-            raise ValueError(f"overlap {self.overlap} does not fit tiles of {self.crop}; allowed: at most {side - 1}")
+        longer = max(self.crop_size)
+        if self.prediction == "tiles" and self.overlap >= longer:
+            raise ValueError(f"overlap {self.overlap} does not fit tiles of {self.crop}; allowed: at most {longer - 1}")
         return self
 
     @model_validator(mode="after")

@@ -166,7 +166,12 @@ def draw_prompts(
     """
     if kind == "full_box":
         return [full_box_prompt(*mask.shape)]
-    return make_prompts(kind, find_objects(mask == 1, settings.merge_distance), mask, image_id, settings, noise)
+    defect = mask == 1
+    if kind == "points" and settings.points_per == "image":
+        targets = [defect] if defect.any() else []
+    else:
+        targets = find_objects(defect, settings.merge_distance)
+    return make_prompts(kind, targets, mask, image_id, settings, noise)
 
 
 def make_prompts(

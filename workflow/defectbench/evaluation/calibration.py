@@ -49,11 +49,18 @@ class Calibration:
     """the chosen pipeline: ``k``, the fields of PostProcessing, and the objective; empty without post-processing"""
     candidates: dict[str, dict[str, float | None]]
     """the objective of every candidate pipeline, by its steps in words, none first; empty without post-processing"""
+    imposed: dict[str, float] | None = None
+    """``k`` and ``min_area`` that the study imposes on all classes, which owe nothing to the val images"""
 
     def pipeline(self, name: str) -> tuple[int, PostProcessing]:
         """k and the pipeline that were chosen for class ``name``."""
         record = self.post_processed[name]
         return record["k"], PostProcessing.read(record)
+
+    def imposed_pipeline(self) -> tuple[int, PostProcessing]:
+        """k and the pipeline that the study imposes on all classes."""
+        assert self.imposed is not None
+        return int(self.imposed["k"]), PostProcessing(min_area=self.imposed["min_area"])
 
     @property
     def maximised(self) -> Objective:
@@ -82,6 +89,9 @@ def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
         name: bootstrap_choice(objective, of_class, groups) if has_scores else None for name, of_class in terms.items()
     }
     values = {name: _numbers(curve) for name, curve in curves.items()}
+    imposed: dict[str, float] | None = None
+    if settings.imposed is not None:
+        imposed = {"k": _nearest_k(settings.imposed.threshold), "min_area": settings.imposed.min_area}
     post_processed: dict[str, dict[str, Any]] = {}
     candidates: dict[str, dict[str, float | None]] = {}
     if settings.post_processing is not None:
@@ -104,6 +114,7 @@ def calibrate(data: ValidationData, settings: CalibrateSettings) -> Calibration:
         value_range={name: found and list(found.value) for name, found in ranges.items()},
         post_processed=post_processed,
         candidates=candidates,
+        imposed=imposed,
     )
 
 
@@ -184,8 +195,12 @@ def best_pipeline(pipelines: list[tuple[int, PostProcessing]], values: np.ndarra
 
 
 def _candidate_thresholds(calibrated: int, settings: PostProcessingSettings) -> list[int]:
-    others = {min(max(round(p * N_BINS), 1), N_BINS - 1) for p in settings.thresholds}
+    others = set(map(_nearest_k, settings.thresholds))
     return [calibrated, *sorted(others - {calibrated})]
+
+
+def _nearest_k(p: float) -> int:
+    return min(max(round(p * N_BINS), 1), N_BINS - 1)
 
 
 def _require_validation(data: object) -> None:

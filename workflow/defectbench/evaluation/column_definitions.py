@@ -15,6 +15,8 @@ NAME_PARTS = {
     "_pp": "with post-processing and threshold chosen on val; null if none was sought",
     "_calibrated": "of zero-shot methods, whose unsuffixed metrics are at p = 0.5: at the threshold chosen on val; "
     "null for all other methods, whose unsuffixed metrics are that already",
+    "_imposed": "at the threshold and smallest area of `calibrate.imposed`, which nobody chose on val; null if the "
+    "study imposes none",
     "_lo": "lower bound of the 95 % confidence interval, over groups of test images. Of means over images and ratios "
     "of totals: a worst-case bound (Gaffke, 2005); of AUPRC: percentiles of a bootstrap, null with fewer than "
     f"{FEWEST_GROUPS} groups, where these cover too rarely. No interval have val metrics (thresholds were chosen by "

@@ -49,12 +49,16 @@ def final_masks(
     calibration: Calibration,
     image: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
+    imposed: bool = False,
 ) -> np.ndarray:
     """Masks (C, H, W) bool at the calibrated thresholds, with post-processing if it was calibrated.
 
-    ``image`` is needed if a dense CRF was chosen; pixels of ``ignored``, (H, W) bool, are in no mask.
+    Or, if ``imposed``, those of the policy that the study imposes. ``image`` is needed if a dense CRF was chosen;
+    pixels of ``ignored``, (H, W) bool, are in no mask.
     """
     by_policy = policies.masks(codes, calibration, image, ignored)
+    if imposed:
+        return by_policy[policies.IMPOSED]
     return by_policy.get(policies.POST_PROCESSED, by_policy[policies.CALIBRATED])
 
 

@@ -38,7 +38,7 @@ PER_IMAGE = pa.schema(
         ("image_id", pa.string()),
         ("group", pa.string()),  # images of one picture or strip
         ("class", pa.string()),  # "merged", and each class of a model that predicts classes
-        ("policy", pa.string()),  # calibrated, at_0.5 or post_processed
+        ("policy", pa.string()),  # calibrated, at_0.5, post_processed or imposed
         ("n_pixels", _PIXELS),
         ("n_truth", _PIXELS),
         ("max_code", pa.uint16()),  # highest code of the map: the defect score of the image
@@ -98,7 +98,7 @@ class Scores:
 
 
 def score(val: ValidationData, test: HeldOutData, calibration: Calibration, settings: ScoreSettings) -> Scores:
-    """Count every image of both roles by each policy: calibrated, at p = 0.5, post-processed.
+    """Count every image of both roles by each policy: calibrated, at p = 0.5, post-processed, imposed.
 
     Each file is streamed once. The merged mask is the union of the class masks, each at its own threshold and with its
     own post-processing; the merged map the maximum over the classes; the merged truth the union of the classes.

@@ -15,6 +15,8 @@ from defectbench.metrics.codes import codes_from_logits
 class Tiling:
     """Tiles of ``size``, neighbours overlapping by at least ``overlap`` pixels, the last aligned to the edge.
 
+    Along a side of the tile that is not longer than ``overlap``, by at least half of that side.
+
     Logits are blended, not probabilities: the stored map is one of logits, and a confident tile stays confident.
     A tile's weight falls off linearly to its edges along both axes, so that a map has no steps at the seams.
     Weights add up to 1 in every pixel: where there is only one tile, the result is exactly that tile's.
@@ -68,7 +70,8 @@ class Tiling:
 
 def axis_weights(length: int, tile: int, overlap: int) -> list[tuple[slice, np.ndarray]]:
     """Tiles along one axis: the pixels of each, and its weights there (float64, above 0, at most 1)."""
-    starts, tile = tile_origins(length, tile, tile - overlap), min(tile, length)
+    shared = overlap if overlap < tile else tile // 2
+    starts, tile = tile_origins(length, tile, tile - shared), min(tile, length)
     slices = [slice(start, start + tile) for start in starts]
     # Distance to the nearer edge of the tile, the outermost pixel counting 1.
     ramp = np.minimum(np.arange(1, tile + 1), np.arange(tile, 0, -1)).astype(np.float64)

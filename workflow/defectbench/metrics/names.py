@@ -11,8 +11,8 @@ DEFINITIONS: dict[str, Definition] = {**METRICS, **KAGGLE, **COMPONENT_METRICS, 
 """All metrics computed for each role and policy, by their names without prefix and suffix, in the order of columns."""
 
 # Suffixes of a metric's name: none (calibrated; p = 0.5 of zero-shot methods), at p = 0.5, with post-processing,
-# and calibrated where the unsuffixed name is not.
-SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated")
+# calibrated where the unsuffixed name is not, and by the threshold and smallest area that the study imposes.
+SUFFIXES = ("", "_at_0.5", "_pp", "_calibrated", "_imposed")
 
 
 def full_name(metric: str, role: str, suffix: str = "") -> str:

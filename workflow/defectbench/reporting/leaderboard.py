@@ -34,6 +34,10 @@ CLEAN_SHARE_NOTE = (
     "at … % clean: dice_all if that share of the images were clean, as report.clean_share says of the line; brackets: "
     "95 % interval, of several seeds ± their standard deviation."
 )
+IMPOSED_NOTE = (
+    "_imposed: at the threshold and smallest area that calibrate.imposed gives beforehand; nobody chose them on the "
+    "validation images, and no row is sorted or tested by it."
+)
 CV_NOTE = "CV: dice_all out of fold at thresholds chosen on the other folds, mean ± standard deviation between folds."
 
 
@@ -65,6 +69,8 @@ def leaderboard(
         notes.append(ZERO_SHOT_NOTE)
     if results["dice_at_clean_share"].notna().any():
         notes.append(CLEAN_SHARE_NOTE)
+    if results["dice_all_imposed"].notna().any():
+        notes.append(IMPOSED_NOTE)
     if results["cv_folds"].notna().any():
         notes.append(CV_NOTE)
     parts.append("## Notes\n\n" + "\n".join(paragraph(note, "- ") for note in notes))
@@ -76,10 +82,13 @@ def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Seq
     first = rows[0].trainings.iloc[0]
     with_sd = any(pd.notna(row.sd) for row in rows)
     share = clean_share(rows)
-    with_pp, with_cv = (any(pd.notna(row.values[name]) for row in rows) for name in ("post_processing", "cv_folds"))
+    with_pp, with_imposed, with_cv = (
+        any(pd.notna(row.values[name]) for row in rows)
+        for name in ("post_processing", f"{primary}_imposed", "cv_folds")
+    )
+    shown = (share, with_pp, with_imposed, with_cv)
     cells = [
-        [as_text(row.name), "●" if row.experiment in marked else "", *_cells(row, primary, share, with_pp, with_cv)]
-        for row in rows
+        [as_text(row.name), "●" if row.experiment in marked else "", *_cells(row, primary, *shown)] for row in rows
     ]
     header = [
         "experiment",
@@ -87,6 +96,7 @@ def _section(track: str, rows: list[BoardRow], marked: Sequence[str], texts: Seq
         f"{primary} {'± sd ' if with_sd else ''}[95 % CI]",
         *([f"at {100 * share:g} % clean"] if share else []),
         *([f"{primary}_pp"] if with_pp else []),
+        *([f"{primary}_imposed"] if with_imposed else []),
         *(["CV"] if with_cv else []),
         "test_mIoU",
         "IoU@50",
@@ -120,12 +130,15 @@ def _bounds(seed: dict, primary: str) -> tuple[float, float]:
     return seed[f"{primary}_lo"], seed[f"{primary}_hi"]
 
 
-def _cells(row: BoardRow, primary: str, share: float | None, with_pp: bool, with_cv: bool) -> list[str]:
+def _cells(
+    row: BoardRow, primary: str, share: float | None, with_pp: bool, with_imposed: bool, with_cv: bool
+) -> list[str]:
     values, processed = row.values, row.processed(f"{primary}_pp")
     return [
         f"{row.format_mean()} {_format_interval(row.low, row.high)}",
         *([_format_at_clean_share(row)] if share else []),
         *([format_decimal(processed) + ("" if pd.isna(processed) else row.mark("_pp"))] if with_pp else []),
+        *([format_decimal(values[f"{primary}_imposed"])] if with_imposed else []),
         *([_format_folds(values)] if with_cv else []),
         format_decimal(values["test_mIoU"]),
         format_decimal(values["IoU@50"]),

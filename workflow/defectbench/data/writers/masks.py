@@ -51,7 +51,7 @@ def write_index_masks(
         else:
             index = (masks * factors).sum(axis=0, dtype=np.uint8)
             index[manifest.ignored(row).astype(bool)] = IGNORED
-            _write_png(path, index, palette)
+            write_png(path, index, palette)
             exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     if overlapping:
         raise ExportError(
@@ -68,7 +68,7 @@ def write_per_class(manifest: Manifest, folder: Path) -> list[Exported]:
     exported = []
     for row, name in zip(manifest.frame.itertuples(), label_names(manifest, png_name), strict=True):
         for value, mask in zip(manifest.class_values, manifest.masks(row), strict=True):
-            _write_png(folder / "masks" / str(value) / name, mask * np.uint8(255))
+            write_png(folder / "masks" / str(value) / name, mask * np.uint8(255))
         exported.append(Exported(row.image_id, int(np.count_nonzero(row.area))))
     return exported
 
@@ -83,7 +83,8 @@ def _write_classes(manifest: Manifest, folder: Path) -> None:
     write_text(folder / "classes.yaml", yaml.safe_dump(classes, sort_keys=False, allow_unicode=True))
 
 
-def _write_png(path: Path, mask: np.ndarray, palette: Sequence[int] = ()) -> None:
+def write_png(path: Path, mask: np.ndarray, palette: Sequence[int] = ()) -> None:
+    """Write a mask (H, W) uint8, atomically; ``palette`` as for :func:`write_index_masks`."""
     image = Image.fromarray(mask)
     if palette:
         image.putpalette(palette)

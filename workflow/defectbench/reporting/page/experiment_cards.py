@@ -50,6 +50,7 @@ POLICIES = {
     "_at_0.5": "p = 0.5",
     "_calibrated": "calibrated",
     "_pp": "post-processed",
+    "_imposed": "imposed",
 }
 OF_ZERO_SHOT = {suffix: f"{POLICIES[suffix]} with val labels" for suffix in ("_calibrated", "_pp")}
 """Titles of what owes something to val labels, where the headline does not"""

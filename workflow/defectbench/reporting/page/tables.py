@@ -108,7 +108,8 @@ def _table(
 ) -> Table:
     metric = PRIMARY[track]
     processed = ("post-processed", f"{metric} with the post-processing chosen on validation images", format_decimal)
-    columns = {f"{metric}_pp": processed} | COLUMNS
+    imposed = ("imposed", f"{metric} at the threshold and smallest area of calibrate.imposed", format_decimal)
+    columns = {f"{metric}_pp": processed, f"{metric}_imposed": imposed} | COLUMNS
     column_names = [name for name in columns if any(pd.notna(_value(row, name)) for row in rows)]
     known = [value for row in rows for value in (row.mean, row.low, row.high) if pd.notna(value)]
     low, span = (min(known), max(max(known) - min(known), 1e-9)) if known else (0.0, 1.0)
