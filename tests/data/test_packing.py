@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_datasets import HEIGHT, WIDTH, write_image, write_severstal
+from small_disk import small_disk
 
 from defectbench.data import write_packs
 from defectbench.data.ingest import ingest
@@ -203,3 +204,18 @@ def test_tile_script(dataset, capsys):
     # 24 x 40 gives 2 tiles, twice; 27 x 33 gives 2 rows of 2; 5 x 7 gives one.
     assert capsys.readouterr().out == "4 images cut into 9 tiles of 24 x 20, stride 20\n"
     assert len(MaskPack(out).image_ids) == 9
+
+
+def test_a_full_disk_keeps_no_half_pack(dataset):
+    for index in range(4):
+        write_image(dataset.root / "train_images" / f"{index}.png", seed=index, size=(200, 200))
+    manifest, *_ = ingest(dataset, dataset.root / "found.csv")
+    folder = dataset.root / "packed"
+    folder.mkdir()
+    with small_disk(folder, "64k"):
+        with pytest.raises(OSError, match="No space left") as failure:
+            pack_images(manifest, dataset.root, folder)
+        assert failure.value.__notes__ == [f"while writing {folder / 'images.bin'}"]
+        assert list(folder.iterdir()) == []
+    pack_images(manifest, dataset.root, folder)
+    assert ImagePack(folder).image_ids == ("0.png", "1.png", "2.png", "3.png")
