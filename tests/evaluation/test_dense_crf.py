@@ -260,7 +260,7 @@ def test_the_rules_read_the_images_only_if_a_crf_may_be_chosen(tmp_path, crf):
     )
     planned = project.dry_run(metrics, submission, "--printshellcmds", configfile=configfile)
     for name in ("calibrate", "score", "submission"):
-        (command,) = re.findall(rf"python \S*scripts/{name}\.py --.*", planned)
+        (command,) = re.findall(rf"python -m defectbench\.job \S*scripts/{name}\.py --.*", planned)
         assert ("--pack runs/tiny_steel/packed " in command) == bool(crf)
 
 
