@@ -86,6 +86,8 @@ def test_wandb_offline_writes_files_and_needs_no_account(work):
     trackers = open_trackers(work / "trackers.yaml", IDENTITY, config, work / "state")
     data, loss = (Squares(4), Squares(3)), make_loss("bce")
     run_fit("x", TinyNetwork(), loss, *data, config, work / "state", report=trackers.log_row)
+    limits = trackers.runs["wandb"]._run.settings
+    assert (limits.init_timeout, limits.finish_timeout, limits.finish_timeout_raises) == (20, 30, True)
     trackers.finish({"steps": 4})
     (run,) = (work / "runs" / "wandb").glob("offline-run-*")
     (log,) = run.glob("*.wandb")
@@ -181,14 +183,33 @@ def test_a_tracker_that_fails_is_left_out_with_one_warning_and_changes_no_weight
         assert all(weights[key].equal(tracked.weights[name][key]) for key in weights)
 
 
-def test_a_server_that_is_gone_holds_no_training_for_long(work, capsys):
+def test_a_lock_that_cannot_be_taken_stops_no_training(work, capsys):
     pytest.importorskip("mlflow")
+    TrackerSettings(use=["mlflow"]).write(work / "trackers.yaml")
+    trackers = open_trackers(work / "trackers.yaml", IDENTITY, settings(), work / "state")
+    lock = FOLDER / "mlflow.lock"
+    lock.unlink()
+    lock.symlink_to(work / "elsewhere")
+    trackers.log_row({"step": 1, "val_loss": 1.0})
+    assert trackers.runs == {}
+    assert "the lock file runs/mlflow.lock cannot be opened" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tracker", ["mlflow", "wandb"])
+def test_a_server_that_is_gone_holds_no_training_for_long(work, capsys, monkeypatch, tracker):
+    library = pytest.importorskip(tracker)
+    if tracker == "wandb":  # it keeps the environment of its first run in this process
+        library.teardown()
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    TrackerSettings(use=["mlflow"], mlflow_uri=f"http://127.0.0.1:{port}").write(work / "trackers.yaml")
+    address = f"http://127.0.0.1:{port}"
+    # The limits are the user's to choose, too.
+    for name, value in {"BASE_URL": address, "API_KEY": "a" * 40, "INIT_TIMEOUT": "2"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    TrackerSettings(use=[tracker], mlflow_uri=address, wandb_mode="online").write(work / "trackers.yaml")
     started = time.monotonic()
     trackers = open_trackers(work / "trackers.yaml", IDENTITY, settings(), work / "state")
     assert time.monotonic() - started < 30
     assert trackers.runs == {}
-    assert "warning: mlflow failed" in capsys.readouterr().out
+    assert capsys.readouterr().out.count(f"warning: {tracker} failed") == 1
     assert not (FOLDER / "mlflow.db").exists()

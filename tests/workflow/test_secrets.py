@@ -23,7 +23,7 @@ from defectbench.config.trackers import TrackerSettings
 from defectbench.files import read_json
 from defectbench.script import UserError
 from defectbench.training.losses import make_loss
-from defectbench.training.trackers import open_trackers
+from defectbench.training.trackers import Trackers, open_trackers
 
 NAMED = {"exp_id": "x", "dataset": "steel", "family": "unet", "model": "unet", "variant": "tiny"}
 IDENTITY = ExperimentIdentity(**NAMED, subset="full", prompt_type="none", img_size="native", seed=42)
@@ -138,6 +138,38 @@ def test_an_address_out_of_the_environment_reaches_mlflow_and_no_file(tmp_path, 
     written = {path: content for path, content in texts(tmp_path).items() if path.suffix != ".db"}
     assert {path.name for path in written} == {"trackers.yaml", "mlflow_run_id", "mlflow.lock"}
     assert not any(SECRET.encode() in content for content in written.values())
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"http://alice:{SECRET}@127.0.0.1:9/api", "http://***@127.0.0.1:9/api"),
+        (f"http://{SECRET}@x@127.0.0.1:9", "http://***@127.0.0.1:9"),
+        (
+            f"mysql+pymysql://db/mlflow?user=a&password={SECRET}&ssl=1",
+            "mysql+pymysql://db/mlflow?user=a&password=***&ssl=1",
+        ),
+        ("http://127.0.0.1:9/api?name=steel@home", "http://127.0.0.1:9/api?name=steel@home"),
+    ],
+)
+def test_the_warning_of_a_tracker_that_fails_repeats_no_password(capsys, address, shown):
+    def fail():
+        raise ConnectionError(f"{address} is gone")
+
+    Trackers({"mlflow": fail})
+    assert f"(ConnectionError: {shown} is gone)" in capsys.readouterr().out
+
+
+def test_nothing_that_mlflow_says_of_a_server_that_is_gone_has_its_password(tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").mkdir()
+    TrackerSettings(use=["mlflow"], mlflow_uri="env").write(tmp_path / "trackers.yaml")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://alice:{SECRET}@127.0.0.1:9")
+    open_trackers(tmp_path / "trackers.yaml", IDENTITY, settings(), tmp_path / "state")
+    said = "".join(capfd.readouterr())
+    assert "warning: mlflow failed" in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from defectbench.config.base import Settings
 from defectbench.config.identity import ExperimentIdentity
 from defectbench.config.trackers import TrackerSettings
 from defectbench.files import write_text
+from defectbench.printable import printable
 from defectbench.private_folder import open_lock
 from defectbench.script import UserError
 from defectbench.training.run_record import recorded_settings
@@ -21,10 +23,15 @@ from defectbench.training.state import is_first_process
 FOLDER = Path("runs")
 """Folder of the trackers' files, relative to the working folder."""
 _FILE = "sqlite:///"
-# A server that does not answer holds a training for seconds; with the library's defaults it would be minutes.
+# A server that does not answer holds a training for less than a minute; with the libraries' defaults it would be
+# minutes, and at the end of a run of W&B without limit.
 _MLFLOW_DEFAULTS = {
     **{"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"},
     **{"MLFLOW_HTTP_REQUEST_TIMEOUT": "10"},
+}
+_WANDB_DEFAULTS = {
+    **{"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false", "WANDB_INIT_TIMEOUT": "20"},
+    **{"WANDB_FINISH_TIMEOUT": "30", "WANDB_FINISH_TIMEOUT_RAISES": "true"},
 }
 
 
@@ -66,16 +73,19 @@ class Trackers:
     def _tolerating(self, name: str) -> Iterator[None]:
         try:
             yield
-        except UserError:
-            raise  # a wrong setting, seen before the first step
         except Exception as error:  # whatever a library or a server comes up with
             self.runs.pop(name, None)
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
             print(
-                f"warning: {name} failed, and is not used in the rest of this training ({reason}); history.csv and "
-                "run.json have all that it would have",
+                f"warning: {name} failed, and is not used in the rest of this training ({_reason(error)}); history.csv "
+                "and run.json have all that it would have",
                 flush=True,
             )
+
+
+def _reason(error: Exception) -> str:
+    """First line of ``error``; what an address in it has to log in with is left out."""
+    line = printable(f"{type(error).__name__}: {error}".splitlines()[0])
+    return re.sub(r"(?<=//)[^/\s]*(?=@)|(?<=[?&]password=)[^&\s]*|(?<=[?&]token=)[^&\s]*", "***", line)
 
 
 def open_trackers(path: Path | None, identity: ExperimentIdentity, settings: Settings, state: Path) -> Trackers:
@@ -90,6 +100,8 @@ def open_trackers(path: Path | None, identity: ExperimentIdentity, settings: Set
     if path is None or not is_first_process():
         return Trackers({})
     trackers = TrackerSettings.read(path)
+    if "mlflow" in trackers.use and trackers.mlflow_uri == "env" and not os.environ.get("MLFLOW_TRACKING_URI"):
+        raise UserError("trackers.mlflow_uri is env, but the environment variable MLFLOW_TRACKING_URI is not set")
     kinds: dict[str, Callable[..., TrackedRun]] = {"mlflow": MlflowRun, "wandb": WandbRun}
     parameters = {**identity.model_dump(mode="json"), **recorded_settings(settings)}
     return Trackers({name: partial(kinds[name], trackers, identity, parameters, state) for name in trackers.use})
@@ -101,18 +113,12 @@ class MlflowRun:
     def __init__(
         self, trackers: TrackerSettings, identity: ExperimentIdentity, parameters: Mapping[str, Any], state: Path
     ) -> None:
-        """Begin the run, or continue that of an interrupted training.
-
-        Raises:
-            UserError: if the store's address is in the environment, and it is not set.
-        """
+        """Begin the run, or continue that of an interrupted training."""
         for name, value in _MLFLOW_DEFAULTS.items():
             os.environ.setdefault(name, value)
         from mlflow import MlflowClient  # here, since it is an extra whose import takes seconds
 
-        address = trackers.mlflow_uri
-        if address == "env" and not (address := os.environ.get("MLFLOW_TRACKING_URI", "")):
-            raise UserError("trackers.mlflow_uri is env, but the environment variable MLFLOW_TRACKING_URI is not set")
+        address = os.environ["MLFLOW_TRACKING_URI"] if trackers.mlflow_uri == "env" else trackers.mlflow_uri
         FOLDER.mkdir(exist_ok=True)
         self._is_file = address.startswith(_FILE)
         if self._is_file:  # absolute: in one process, MLflow keeps stores open by their addresses
@@ -177,8 +183,8 @@ class WandbRun:
         self, trackers: TrackerSettings, identity: ExperimentIdentity, parameters: Mapping[str, Any], state: Path
     ) -> None:
         """Begin the run, or continue that of an interrupted training."""
-        os.environ.setdefault("WANDB_SILENT", "true")
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+        for name, value in _WANDB_DEFAULTS.items():
+            os.environ.setdefault(name, value)
         import wandb  # here, since it is an extra whose import takes seconds
 
         FOLDER.mkdir(exist_ok=True)
